@@ -1,0 +1,53 @@
+"""What the frozen encoder sees in each instance, whichever way it lies."""
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8, UInt16
+from torch import Tensor
+
+from stages.aecsad.cluster.instance_table import InstanceTable
+from stages.core.console import progress
+from stages.core.image_tensors import to_float
+from stages.core.networks.encoder import FrozenEncoder
+
+BATCH = 16  # instances; eight views each
+STRIDE_8 = 1  # index among the encoder's strides
+
+
+def crop_instances(
+    maps: UInt16[np.ndarray, "N H W"], images: UInt8[np.ndarray, "N H W 3"], table: InstanceTable, *, size: int
+) -> UInt8[np.ndarray, "M size size 3"]:
+    """Each instance alone on black, in the middle, scaled so that its longest extent from the middle fits.
+
+    The diagonal of the rectangle around the instance's ellipse becomes the crop's side, as in CSAD; scale and place
+    come from the table, so that one affine warp does it all.
+    """
+    crops = np.zeros((len(table.image), size, size, 3), dtype=np.uint8)
+    scales = size / np.hypot(table.axes[:, 0], table.axes[:, 1])
+    for crop, image, number, centre, scale in zip(crops, table.image, table.number, table.centre, scales, strict=True):
+        offset = (size - 1) / 2 - scale * centre
+        warp = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+        mask = cv2.warpAffine((maps[image] == number).astype(np.uint8), warp, (size, size), flags=cv2.INTER_NEAREST)
+        colour = cv2.warpAffine(images[image], warp, (size, size), flags=cv2.INTER_LINEAR)
+        crop[mask > 0] = colour[mask > 0]
+    return crops
+
+
+def eight_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "8*B 3 S S"]:
+    """The four rotations by right angles, and the same of the mirror image (T 4.2.2)."""
+    turned = torch.cat([torch.rot90(crops, turns, dims=(2, 3)) for turns in range(4)])
+    return torch.cat([turned, turned.flip(3)])
+
+
+def appearance_features(
+    crops: UInt8[np.ndarray, "M S S 3"], encoder: FrozenEncoder, *, device: torch.device
+) -> Float32[np.ndarray, "M C"]:
+    """Features of stride 8, averaged over place and the eight views."""
+    encoder = encoder.to(device)
+    tensors = torch.from_numpy(crops).permute(0, 3, 1, 2).split(BATCH)
+    means = []
+    for batch in progress(tensors, total=len(tensors), label="component features"):
+        features = encoder(to_float(eight_views(batch).to(device)))[STRIDE_8]
+        means.append(features.mean(dim=(2, 3)).view(8, len(batch), -1).mean(dim=0).cpu())
+    return torch.cat(means).numpy()

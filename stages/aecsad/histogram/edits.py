@@ -1,0 +1,83 @@
+"""Synthetic logical anomalies made from normal label maps: a component removed, doubled or of another class."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+LabelMap = UInt8[np.ndarray, "H W"]
+RING = np.ones((5, 5), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected region of one class."""
+
+    mask: Bool[np.ndarray, "H W"]
+    label: int
+
+
+def edit_components(
+    label_maps: UInt8[np.ndarray, "N H W"],
+    *,
+    num_classes: int,
+    edits_per_image: int,
+    min_area: float,
+    max_area: float,
+    random: np.random.Generator,
+) -> UInt8[np.ndarray, "M H W"]:
+    """Edited copies of label maps; each differs from its original in one component.
+
+    Moved components are not among the edits: where the layout is free, a move is normal.
+
+    Args:
+        num_classes: background included; a component changes its class only where there is a second one.
+        min_area, max_area: of the edited component, as fractions of the image.
+
+    Returns:
+        M <= N * edits_per_image: images without a component of that size give none.
+    """
+    edits = [remove, duplicate] + ([reclassify] if num_classes > 2 else [])
+    edited = []
+    for labels in label_maps:
+        regions = find_regions(labels, min_area=min_area, max_area=max_area)
+        for _ in range(edits_per_image if regions else 0):
+            region = regions[random.integers(len(regions))]
+            copy = labels.copy()
+            edits[random.integers(len(edits))](copy, region, num_classes, random)
+            edited.append(copy)
+    return np.stack(edited) if edited else np.zeros((0, *label_maps.shape[1:]), dtype=np.uint8)
+
+
+def find_regions(labels: LabelMap, *, min_area: float, max_area: float) -> list[Region]:
+    """The 8-connected regions of component classes whose area lies within the bounds."""
+    found = []
+    for label in np.unique(labels[labels > 0]):
+        count, numbered, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
+        share = stats[:, cv2.CC_STAT_AREA] / labels.size
+        found += [
+            Region(numbered == number, int(label))
+            for number in range(1, count)
+            if min_area <= share[number] <= max_area
+        ]
+    return found
+
+
+def remove(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
+    """Fill the region with the class most frequent around it."""
+    ring = cv2.dilate(region.mask.astype(np.uint8), RING).astype(bool) & ~region.mask
+    labels[region.mask] = np.bincount(labels[ring], minlength=1).argmax()
+
+
+def duplicate(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
+    """Put a copy of the region at a random place that lies wholly inside the image."""
+    rows, columns = np.nonzero(region.mask)
+    down = random.integers(-rows.min(), labels.shape[0] - rows.max())
+    right = random.integers(-columns.min(), labels.shape[1] - columns.max())
+    labels[rows + down, columns + right] = region.label
+
+
+def reclassify(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
+    """Give the region another component class."""
+    labels[region.mask] = 1 + (region.label - 1 + random.integers(1, num_classes - 1)) % (num_classes - 1)

@@ -1,0 +1,15 @@
+"""Parameters of the histogram room."""
+
+from stages.core.params import Params
+
+
+class HistogramParams(Params):
+    """Section `aecsad.histogram`."""
+
+    grids: tuple[int, ...]
+    shrinkage: float
+    edits_per_image: int
+    min_area: float
+    max_area: float
+    min_edit_auroc: float
+    max_inflation: float

@@ -1,0 +1,91 @@
+"""Fit the component segmentation on one product's pseudo-labels and apply it to every image."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stages.aecsad.segmentation.params import SegmentationParams
+from stages.aecsad.segmentation.training import train_segmentor
+from stages.aecsad.segmentation.training_set import build_training_set
+from stages.core.artifacts.label_maps import LabelMaps
+from stages.core.console import progress
+from stages.core.device import pick_device
+from stages.core.errors import UserError
+from stages.core.image_tensors import load_stack, to_float
+from stages.core.networks.encoder import FrozenEncoder
+from stages.core.networks.segmentor import Segmentor
+from stages.core.params import EncoderParams
+from stages.core.seeding import seed_everything
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The trained decoder and its encoder; no decoder when the pseudo-labels have no component class."""
+
+    segmentor: Segmentor | None
+    encoder: FrozenEncoder
+    image_size: int
+    num_classes: int
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        """The decoder's tensors."""
+        return {} if self.segmentor is None else self.segmentor.state_dict()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Plain JSON values for the weights file."""
+        module = None if self.segmentor is None else self.segmentor.arguments
+        return {"encoder": self.encoder.name, "image_size": self.image_size, "module": module}
+
+
+def fit_segmentation(
+    images: pd.DataFrame,
+    folder: Path,
+    pseudo_labels: LabelMaps,
+    params: SegmentationParams,
+    encoder_params: EncoderParams,
+    *,
+    seed: int,
+) -> Fitted:
+    """Train the decoder on the images of split "train".
+
+    Raises:
+        UserError: the pseudo-labels are not those of the training images, or none of them is labelled.
+    """
+    generator = seed_everything(seed)
+    encoder = FrozenEncoder(encoder_params.name).to(pick_device())
+    fitted = Fitted(None, encoder, encoder_params.image_size, pseudo_labels.num_classes)
+    if pseudo_labels.num_classes == 1:
+        LOG.warning("there are no component classes: nothing to segment, the histogram branch stays out")
+        return fitted
+    train = images[images["split"] == "train"].set_index("image_id")
+    if sorted(train.index) != sorted(pseudo_labels.image_ids) or not pseudo_labels.labelled.any():
+        raise UserError("the pseudo-labels do not belong to these training images: run `dvc repro cluster`")
+    stack = load_stack(folder, train.loc[list(pseudo_labels.image_ids), "file"], size=encoder_params.image_size)
+    data = build_training_set(encoder, stack, pseudo_labels, seed=seed, **params.augmentation.model_dump())
+    low, _, high = encoder.channels
+    segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width)
+    segmentor.to(encoder.mean.device)
+    training = params.model_dump(exclude={"width", "augmentation"})
+    train_segmentor(segmentor, data, device=encoder.mean.device, generator=generator, **training)
+    return Fitted(segmentor.requires_grad_(False), encoder, encoder_params.image_size, pseudo_labels.num_classes)
+
+
+def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelMaps:
+    """Label maps of every image, one image at a time so that a map never depends on its neighbours in a batch."""
+    size = fitted.image_size
+    values = np.zeros((len(images), size, size), dtype=np.uint8)
+    if fitted.segmentor is not None:
+        for row, name in enumerate(progress(images["file"], total=len(images), label="label maps")):
+            image = to_float(load_stack(folder, [name], size=size)).to(fitted.encoder.mean.device)
+            values[row] = fitted.segmentor.label_map(image, fitted.encoder)[0].cpu().numpy()
+    labelled = np.ones(len(images), dtype=bool)
+    return LabelMaps(tuple(images["image_id"]), values, fitted.num_classes, labelled)

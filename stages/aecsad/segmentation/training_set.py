@@ -1,0 +1,64 @@
+"""What the decoder trains on: labelled images with their pasted variants, and unlabelled ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from stages.aecsad.segmentation.augmentation import paste_components
+from stages.aecsad.segmentation.features import StageFeatures, encode
+from stages.core.artifacts.label_maps import LabelMaps
+from stages.core.networks.encoder import FrozenEncoder
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Features and pseudo-labels.
+
+    Attributes:
+        labelled, labels: row by row, the pasted variants included.
+        unlabelled: None when every training image is labelled.
+    """
+
+    labelled: StageFeatures
+    labels: UInt8[Tensor, "N S S"]
+    unlabelled: StageFeatures | None
+
+
+def build_training_set(
+    encoder: FrozenEncoder,
+    images: UInt8[Tensor, "N 3 S S"],
+    pseudo_labels: LabelMaps,
+    *,
+    copies: int,
+    min_distance: float,
+    min_pastes: int,
+    max_pastes: int,
+    seed: int,
+) -> TrainingSet:
+    """Encode the labelled images, `copies` pasted variants of each, and the unlabelled images.
+
+    The variants are drawn once and not in every epoch, so that the frozen encoder sees each of them once.
+
+    Args:
+        images: the training images in the order of `pseudo_labels`; at least one is labelled.
+    """
+    random = np.random.default_rng(seed)
+    chosen = np.flatnonzero(pseudo_labels.labelled)
+    pictures = [images[row].permute(1, 2, 0).numpy() for row in chosen]
+    pairs = [(picture, pseudo_labels.values[row]) for picture, row in zip(pictures, chosen, strict=True)]
+    pasted = [
+        paste_components(*pair, min_distance=min_distance, min_pastes=min_pastes, max_pastes=max_pastes, random=random)
+        for _ in range(copies)
+        for pair in pairs
+    ]
+    stack = torch.from_numpy(np.stack([picture for picture, _ in pairs + pasted])).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(np.stack([label_map for _, label_map in pairs + pasted]))
+    rest = images[torch.from_numpy(np.flatnonzero(~pseudo_labels.labelled))]
+    return TrainingSet(
+        encode(encoder, stack, label="labelled images"),
+        labels,
+        encode(encoder, rest, label="unlabelled images") if len(rest) else None,
+    )

@@ -1,0 +1,32 @@
+"""Train a local and a global student to imitate a frozen teacher on normal images, and map where they fail."""
+
+from collections.abc import Sequence
+
+from stages.aecsad.student_teacher.fitting import fit_student_teacher
+from stages.aecsad.student_teacher.params import StudentTeacherParams
+from stages.aecsad.student_teacher.scoring import score_images
+from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.images import read_images
+from stages.core.artifacts.tables import write_table
+from stages.core.artifacts.weights import write_weights
+from stages.core.params import EncoderParams, load_params, load_value
+from stages.core.stage import parse_paths, stage_entry
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    """Paths, params, read, fit, score, write."""
+    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "maps", "model"], about=__doc__)
+    params = load_params(StudentTeacherParams, section="aecsad.student_teacher")
+    encoder = load_params(EncoderParams, section="encoder")
+    images = read_images(paths.images)
+    fitted = fit_student_teacher(images, paths.image_files, params, encoder, seed=load_value("seed"))
+    table, maps = score_images(fitted, images, paths.image_files, quantiles=params.maps.quantiles)
+    write_weights(paths.model, fitted.module.state_dict(), fitted.arguments)
+    write_anomaly_maps(paths.maps, list(table["image_id"]), maps)
+    write_table(paths.scores, table, columns=["image_id", "split", "student_teacher"])
+    return f"{len(table)} images scored"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Calibrate the maps on validation images and score everything."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float16
+from torch import Tensor
+
+from stages.aecsad.student_teacher.fitting import Fitted
+from stages.core.console import progress
+from stages.core.image_tensors import load_stack, to_float
+from stages.core.student_teacher import Maps, StudentTeacher
+
+LOG = logging.getLogger(__name__)
+SMALLEST_GAP = 1e-6
+
+
+def score_images(
+    fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantiles: tuple[float, float]
+) -> tuple[pd.DataFrame, Float16[np.ndarray, "N M M"]]:
+    """Calibrate the maps on split "validation" and score every image outside "train".
+
+    Returns:
+        A table (image_id, split, student_teacher, one column a map) and the summed maps, row by row.
+    """
+    scored = images[images["split"] != "train"].reset_index(drop=True)
+    raw = maps_of_files(fitted, folder, scored["file"])
+    calibrate(fitted.module, [raw[row] for row in np.flatnonzero(scored["split"] == "validation")], quantiles=quantiles)
+    return tabulate(fitted.module, scored, raw)
+
+
+def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Maps]:
+    """Raw maps of each image. One image at a time, so that a score never depends on its neighbours in a batch."""
+    maps = []
+    names = list(files)
+    for name in progress(names, total=len(names), label="anomaly maps"):
+        image = to_float(load_stack(folder, [name], size=fitted.image_size)).to(fitted.encoder.mean.device)
+        maps.append(fitted.module.raw_maps(image, fitted.encoder))
+    return maps
+
+
+def calibrate(module: StudentTeacher, validation: Sequence[Maps], *, quantiles: tuple[float, float]) -> None:
+    """Set `module.map_range` to the quantiles of all cells of the validation images' maps, in place.
+
+    A map that is constant up to 1e-6 gets a range that only shifts it, as in CSAD's code; this is logged.
+    """
+    for row, name in enumerate(module.maps):
+        cells = np.concatenate([maps[name].flatten().cpu().numpy() for maps in validation]).astype(np.float64)
+        low, high = np.quantile(cells, quantiles)
+        if high - low <= SMALLEST_GAP:
+            LOG.warning("map %s is constant on validation images (%.3g): it is shifted, not scaled", name, low)
+            high = low + 0.1
+        module.map_range[row] = torch.tensor([low, high])
+
+
+def tabulate(
+    module: StudentTeacher, images: pd.DataFrame, raw: Sequence[Maps]
+) -> tuple[pd.DataFrame, Float16[np.ndarray, "N M M"]]:
+    """The table and the summed maps of `score_images`, in the order of `images`."""
+    combined = [module.combine(maps) for maps in raw]
+    table = images[["image_id", "split"]].assign(student_teacher=pooled(module, combined))
+    for name in module.maps:
+        table[f"student_teacher_{name}"] = pooled(module, [maps[name] for maps in raw])
+    return table, torch.cat(combined).cpu().numpy().astype(np.float16)
+
+
+def pooled(module: StudentTeacher, maps: Sequence[Float[Tensor, "1 M M"]]) -> list[float]:
+    """The image score of each map."""
+    return [float(module.pool(anomaly_map)) for anomaly_map in maps]

@@ -1,0 +1,57 @@
+"""Fit the teacher's head and compute what the students shall learn, once."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float16, UInt8
+from torch import Tensor
+
+from stages.core.console import progress
+from stages.core.image_tensors import to_float
+from stages.core.networks.encoder import FrozenEncoder
+from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal
+
+BATCH = 8  # of the un-augmented passes; fixed, because the normalisation averages over batches
+
+
+def fit_teacher(
+    head: TeacherHead, encoder: FrozenEncoder, images: UInt8[Tensor, "N 3 S S"], *, projection: str
+) -> Float16[Tensor, "N D M M"]:
+    """Fit the head in place on normal training images and return its outputs for them.
+
+    The encoder runs once over the images; the stages are kept in float16 until the head is fitted.
+
+    Args:
+        projection: "random" as published or "orthonormal" over standardised channels.
+
+    Raises:
+        UserError: a teacher channel has zero variance.
+    """
+    device = encoder.mean.device
+    batches = range(0, len(images), BATCH)
+    stages: list[list[Tensor]] = []
+    for start in progress(batches, total=len(batches), label="teacher features"):
+        stages.append([stage.half() for stage in encoder(to_float(images[start : start + BATCH].to(device)))[1:]])
+    if projection == "orthonormal":
+        mean, std = zip(*(channel_statistics([batch[level] for batch in stages]) for level in (0, 1)), strict=True)
+        make_orthonormal(head, mean, std)
+    fit_normalisation(head, _Projected(head, stages))
+    return torch.cat([head([stage.float() for stage in batch]).half() for batch in stages])
+
+
+def channel_statistics(batches: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel over all images and cells; a dead channel gets deviation 1."""
+    values = torch.cat([batch.float().transpose(0, 1).flatten(1) for batch in batches], dim=1)
+    std, mean = torch.std_mean(values, dim=1)
+    return mean, torch.where(std > 0, std, torch.ones_like(std))
+
+
+class _Projected:
+    """Un-normalised teacher outputs, batch by batch, as often as asked for."""
+
+    def __init__(self, head: TeacherHead, stages: list[list[Tensor]]) -> None:
+        self.head = head
+        self.stages = stages
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self.head.project([stage.float() for stage in batch]) for batch in self.stages)

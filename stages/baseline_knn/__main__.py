@@ -1,0 +1,37 @@
+"""Score every image by its patches' distances to patches of normal images (PatchCore)."""
+
+from collections.abc import Sequence
+
+from stages.baseline_knn.memory_bank import fill_bank
+from stages.baseline_knn.params import BaselineKnnParams
+from stages.baseline_knn.scoring import score_images, write_result
+from stages.core.artifacts.images import read_images
+from stages.core.device import pick_device
+from stages.core.networks.encoder import FrozenEncoder
+from stages.core.params import EncoderParams, load_params, load_value
+from stages.core.seeding import seed_everything
+from stages.core.stage import parse_paths, stage_entry
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores"], about=__doc__)
+    shared = load_params(EncoderParams, section="encoder")
+    params = load_params(BaselineKnnParams, section="baseline_knn")
+    generator = seed_everything(load_value("seed"))
+    encoder = FrozenEncoder(shared.name).to(pick_device())
+    images = read_images(paths.images)
+    bank = fill_bank(
+        encoder, images, paths.image_files, size=shared.image_size, strides=params.strides,
+        ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator,
+    )  # fmt: skip
+    result = score_images(
+        encoder, images, paths.image_files, bank,
+        size=shared.image_size, strides=params.strides, neighbours=params.neighbours,
+    )  # fmt: skip
+    write_result(paths.scores, result)
+    return f"{len(result.scores)} images scored against {len(bank)} patches"
+
+
+if __name__ == "__main__":
+    main()

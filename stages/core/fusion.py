@@ -1,0 +1,140 @@
+"""Bring scores of different branches to one scale and add them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+TRIM = (0.2, 0.8)
+
+Scores = Float64[np.ndarray, " N"]
+
+
+@dataclass(frozen=True)
+class TrimmedZ:
+    """z = (s - mean) / std with statistics of normal validation scores."""
+
+    mean: float
+    std: float
+
+    def __call__(self, scores: Scores) -> Scores:
+        return (scores - self.mean) / self.std
+
+
+def fit_trimmed_z(validation: Scores) -> TrimmedZ:
+    """Statistics of the scores strictly between the 20 % and the 80 % quantile.
+
+    AeCSAD thesis 4.17; population standard deviation as in CSAD's code, 1 where there is no spread. Where nothing
+    lies between the quantiles that code gives NaN; here the untrimmed statistics are taken.
+
+    Args:
+        validation: of normal images only, N >= 1.
+
+    Raises:
+        ValueError: no score, or a score that is not finite.
+    """
+    if not len(validation) or not np.isfinite(validation).all():
+        raise ValueError(f"validation scores must be finite and at least one, got {validation}")
+    low, high = np.quantile(validation, TRIM)
+    kept = validation[(validation > low) & (validation < high)]
+    if not len(kept):
+        kept = validation
+    std = float(kept.std())
+    return TrimmedZ(float(kept.mean()), std if std > 0 else 1.0)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a branch: its scale and its weight, 0 when it stays out."""
+
+    name: str
+    scale: TrimmedZ
+    weight: float
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A weighted sum of scaled columns, scaled again."""
+
+    name: str
+    columns: tuple[Column, ...]
+    scale: TrimmedZ
+
+    def __call__(self, columns: Mapping[str, Scores]) -> Scores:
+        return self.scale(weighted_sum(self.columns, columns))
+
+    @property
+    def used(self) -> bool:
+        """Whether any column has weight."""
+        return any(column.weight > 0 for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The final score: the sum of all branches in use."""
+
+    branches: tuple[Branch, ...]
+
+    def __call__(self, columns: Mapping[str, Scores]) -> tuple[Scores, dict[str, Scores]]:
+        """The fused score, and the score of every branch in use by name."""
+        scores = {branch.name: branch(columns) for branch in self.branches if branch.used}
+        return np.sum(list(scores.values()), axis=0), scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return asdict(self)
+
+
+def fit_fusion(
+    branches: Mapping[str, Sequence[str]], weights: Mapping[str, float], validation: Mapping[str, Scores]
+) -> Fusion:
+    """Fit both levels of scaling on normal validation scores.
+
+        S_branch = z( sum_i w_i z(s_i) ),    S = sum S_branch        (CSAD's code; thesis 4.18)
+
+    Args:
+        branches: the columns of each branch.
+        weights: of each column; a branch whose columns all have weight 0 stays out.
+        validation: scores of normal validation images by column.
+
+    Raises:
+        ValueError: no column has weight.
+    """
+    fitted = []
+    for name, names in branches.items():
+        columns = tuple(Column(column, fit_trimmed_z(validation[column]), weights[column]) for column in names)
+        fitted.append(Branch(name, columns, fit_trimmed_z(weighted_sum(columns, validation))))
+    fusion = Fusion(tuple(fitted))
+    if not any(branch.used for branch in fusion.branches):
+        raise ValueError("every branch has weight 0: nothing is left to score with")
+    return fusion
+
+
+def weighted_sum(columns: Sequence[Column], values: Mapping[str, Scores]) -> Scores:
+    """Sum of weight times scaled score; columns of weight 0 are not looked at."""
+    count = len(next(iter(values.values())))
+    terms = [column.weight * column.scale(values[column.name]) for column in columns if column.weight > 0]
+    return np.sum(terms, axis=0) if terms else np.zeros(count)
+
+
+def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
+    """The inverse of `Fusion.to_json`.
+
+    Raises:
+        KeyError, TypeError: the value has another layout.
+    """
+    return Fusion(
+        tuple(
+            Branch(
+                branch["name"],
+                tuple(
+                    Column(column["name"], TrimmedZ(**column["scale"]), column["weight"])
+                    for column in branch["columns"]
+                ),
+                TrimmedZ(**branch["scale"]),
+            )
+            for branch in value["branches"]
+        )
+    )

@@ -1,0 +1,97 @@
+"""Read an image file of any common kind as 8-bit RGB."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from stages.core.errors import UserError
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2")
+SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
+WITHOUT_AGREED_RANGE = ("I", "F")
+DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a file as RGB of 8 bits, upright; of an animation or a page stack, the first image.
+
+    Converted are grey, 16-bit, CMYK, palette, transparent (laid on white) and EXIF-rotated images: see `to_rgb`.
+
+    Raises:
+        UserError: the file is missing, empty, truncated, damaged, not an image, of 32 bits a channel, or larger than
+            MAX_PIXELS, which is read from the header before anything is decoded.
+    """
+    with open_image(path) as image:
+        return to_rgb(image)
+
+
+def resize_image(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
+    """Resize to a square of `size` pixels, not keeping the aspect ratio; bilinear, antialiased when shrinking.
+
+    Raises:
+        ValueError: size is not positive.
+    """
+    if size <= 0:
+        raise ValueError(f"size must be positive, not {size}")
+    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open a file, check its size from the header, and name the file in whatever goes wrong until the block ends.
+
+    Pillow's own size limit, which warns at 89 megapixels, gives way to MAX_PIXELS.
+
+    Raises:
+        UserError: as for `read_image`.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UserError(
+                    f"{path}: is {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels: "
+                    "scale it down or remove it"
+                )
+            yield image
+    except FileNotFoundError:
+        raise UserError(f"{path}: does not exist") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: is not an image (of the kinds {', '.join(FORMATS)}): remove it") from None
+    except DECODING_ERRORS as error:
+        raise UserError(f"{path}: is unreadable, truncated or damaged ({error}): replace or remove it") from None
+
+
+def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+    """Decode an opened image and convert it to upright 8-bit RGB.
+
+    16-bit grey is scaled by its full range, round(v / 257), so that 65535 becomes 255; of 16-bit colour Pillow keeps
+    the high byte, which is the same within one level. CMYK goes by Pillow's plain formula, colour profiles are not
+    applied. Transparent pixels are laid on white.
+
+    Raises:
+        ValueError: 32 bits a channel, whose range nobody states; and whatever the decoder raises.
+    """
+    if image.mode in WITHOUT_AGREED_RANGE:
+        raise ValueError("32 bits a channel have no agreed range, save it with 8 or 16 bits")
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in SIXTEEN_BIT_GREY:
+        values = np.asarray(upright, dtype=np.uint32)
+        grey = ((values + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    if upright.has_transparency_data:
+        opaque = Image.new("RGBA", upright.size, "white")
+        opaque.alpha_composite(upright.convert("RGBA"))
+        upright = opaque
+    return np.array(upright.convert("RGB"))

@@ -1,0 +1,123 @@
+"""The frozen, pretrained encoder that several rooms share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stages.core.errors import UserError
+from stages.core.networks.lite0_weights import build_lite0, copy_matching
+
+STRIDES = (4, 8, 16)
+STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
+LITE0 = "tf_efficientnet_lite0"
+LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
+
+
+class FrozenEncoder(nn.Module):
+    """Feature maps of three stages of a pretrained network that is never trained.
+
+    Attributes:
+        channels: number of channels at each of STRIDES.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str) -> None:
+        """Build the network and load its weights.
+
+        Args:
+            name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model with weights on the
+                hub and stages of stride 4, 8 and 16, e.g. "wide_resnet50_2.tv2_in1k".
+
+        Raises:
+            UserError: the name is unknown or its weights cannot be had; never random weights.
+        """
+        super().__init__()
+        self.name = name
+        features = pretrained_features(name)
+        self.body = features.body.to(memory_format=torch.channels_last)
+        self.channels = features.channels
+        self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "FrozenEncoder":
+        """Stay in eval mode: BatchNorm keeps its ImageNet statistics whatever the surrounding module does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
+        """Features at strides 4, 8 and 16 of RGB images in [0, 1]."""
+        normalised = (images - self.mean) / self.std
+        features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
+        return features
+
+
+@dataclass(frozen=True)
+class PretrainedFeatures:
+    """A network that returns its feature maps at STRIDES, and the RGB statistics it was trained with."""
+
+    body: nn.Module
+    channels: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def pretrained_features(name: str) -> PretrainedFeatures:
+    """Build timm's feature extractor of a network and load its pretrained weights.
+
+    Raises:
+        UserError: the name is unknown, the network has no stages at STRIDES, or its weights cannot be had.
+    """
+    body: Any
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    if name == LITE0:
+        body = timm.create_model(name, features_only=True, out_indices=STAGES)
+        copy_matching(body, build_lite0().state_dict())
+        mean, std = LITE0_MEAN_STD
+    else:
+        source = published_weights(name)
+        body = hub_body(name, repository=source.hf_hub_id)
+        mean, std = source.mean, source.std
+    strides = tuple(body.feature_info.reduction())
+    if strides != STRIDES:
+        raise UserError(f"params.yaml: encoder.name: {name} has stages at strides {strides}, needed are {STRIDES}")
+    return PretrainedFeatures(body, tuple(body.feature_info.channels()), mean, std)
+
+
+def published_weights(name: str) -> timm.models.PretrainedCfg:
+    """Where timm has the weights of `name` from, and their preprocessing.
+
+    Raises:
+        UserError: timm knows no such network, or no weights for it.
+    """
+    try:
+        source = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except RuntimeError:  # the part of the name behind the point is unknown
+        source = None
+    if source is None or not source.has_weights:
+        raise UserError(f"params.yaml: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
+    return source
+
+
+def hub_body(name: str, *, repository: str | None) -> nn.Module:
+    """A feature extractor whose weights come from the hub or its cache, never random ones.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    try:
+        body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=STAGES)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"the weights of {name} could not be loaded ({type(error).__name__}: {error}): fetch them once with "
+            f"`hf download {repository}` on a machine with network access, or copy its hub cache here"
+        ) from None
+    return body

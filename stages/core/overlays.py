@@ -1,0 +1,76 @@
+"""Pictures of anomalies: the heatmap over the picture, and the outline of a defect's mask."""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+# Blue (as normal) to red (anomalous). Lightness falls towards both ends and no green is used, so that people with
+# a red-green weakness read it too.
+HEAT_COLOURS = np.array(
+    [[38, 60, 190], [90, 170, 235], [250, 245, 205], [245, 140, 50], [190, 15, 25]], dtype=np.float32
+)
+WEAKEST, STRONGEST = 0.25, 0.65  # share of the colour where the map is blue and where it is red
+CONTOUR_COLOUR = (255, 0, 200)  # magenta: neither on the heat scale nor common in products
+
+
+def upsample_map(anomaly_map: Float[np.ndarray, "h w"], *, height: int, width: int) -> Float32[np.ndarray, "H W"]:
+    """Bilinear interpolation where map and result cover the same area (`align_corners=False`, borders repeated).
+
+    Args:
+        height, width: in pixels, at least 1.
+    """
+    values: Float32[np.ndarray, "H W"] = cv2.resize(
+        np.asarray(anomaly_map, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return values
+
+
+def fit_within(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Shrink or enlarge an image until its longer side has `size` pixels; the aspect ratio stays."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted: UInt8[np.ndarray, "h w 3"] = cv2.resize(image, shape, interpolation=method)
+    return fitted
+
+
+def heat_colours(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """Colours from blue (0) through pale yellow to red (1) in 256 steps; values outside are clipped."""
+    steps, anchors = np.linspace(0, 1, 256), np.linspace(0, 1, len(HEAT_COLOURS))
+    table = np.stack([np.interp(steps, anchors, channel) for channel in HEAT_COLOURS.T], axis=-1)
+    colours: UInt8[np.ndarray, "*shape 3"] = np.rint(table).astype(np.uint8)[
+        np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+    ]
+    return colours
+
+
+def heatmap_overlay(
+    image: UInt8[np.ndarray, "H W 3"], anomaly_map: Float[np.ndarray, "h w"], *, low: float, high: float
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Lay a map in colours from blue (`low` and below) to red (`high` and above) over its picture.
+
+    Args:
+        low, high: map values; the same for every image of a category, or the pictures cannot be compared.
+
+    Raises:
+        ValueError: `high` is not above `low`.
+    """
+    if not high > low:
+        raise ValueError(f"the colour range needs low < high, not {low} and {high}")
+    values = upsample_map(anomaly_map, height=image.shape[0], width=image.shape[1])
+    heat = np.clip((values - low) / (high - low), 0.0, 1.0)
+    share = (WEAKEST + (STRONGEST - WEAKEST) * heat)[..., None]
+    mixed = image * (1 - share) + heat_colours(heat) * share
+    return np.rint(mixed).astype(np.uint8)
+
+
+def mask_contour(
+    image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"], *, thickness: int = 1
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A copy of the image with the outlines of the mask's regions drawn in; the mask is scaled to the image."""
+    height, width = image.shape[:2]
+    scaled = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    outlines, _ = cv2.findContours(scaled, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    drawn: UInt8[np.ndarray, "H W 3"] = cv2.drawContours(image.copy(), outlines, -1, CONTOUR_COLOUR, thickness)
+    return drawn

@@ -1,0 +1,98 @@
+"""Teacher, local and global student together: from an image to anomaly maps and one score."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stages.core.networks.encoder import FrozenEncoder
+from stages.core.networks.global_student import GlobalStudent
+from stages.core.networks.local_student import LocalStudent
+from stages.core.networks.teacher import TeacherHead
+
+Maps = dict[str, Float[Tensor, "B M M"]]
+
+
+class StudentTeacher(nn.Module):
+    """The trained parts of the student-teacher branch, without the encoder, whose weights are published ones.
+
+    Attributes:
+        arguments: rebuild the module; plain JSON values.
+        map_range: for each map of `maps`, the quantiles of validation cells that normalisation sends to 0 and 0.1.
+    """
+
+    map_range: Tensor
+
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int],
+        dim: int,
+        map_size: int,
+        local_student: Mapping[str, Any],
+        global_student: Mapping[str, Any],
+        maps: Sequence[str],
+        pooled_cells: int,
+    ) -> None:
+        """Build the untrained networks.
+
+        Args:
+            channels: of the encoder's stages at stride 8 and 16.
+            local_student, global_student: further arguments of these networks.
+            maps: names out of local, global, global_local.
+            pooled_cells: the image score is the mean of that many highest cells of the summed map; 1 is the maximum.
+        """
+        super().__init__()
+        self.arguments = {
+            "channels": list(channels),
+            "dim": dim,
+            "map_size": map_size,
+            "local_student": dict(local_student),
+            "global_student": dict(global_student),
+            "maps": list(maps),
+            "pooled_cells": pooled_cells,
+        }
+        self.maps = tuple(maps)
+        self.pooled_cells = pooled_cells
+        self.teacher = TeacherHead(channels, dim=dim, map_size=map_size)
+        self.local_student = LocalStudent(dim=dim, map_size=map_size, **local_student)
+        self.global_student = GlobalStudent(dim=dim, map_size=map_size, **global_student)
+        self.register_buffer("map_range", torch.tensor([[0.0, 1.0]]).repeat(len(maps), 1))
+
+    @torch.no_grad()
+    def raw_maps(self, images: Float[Tensor, "B 3 H W"], encoder: FrozenEncoder) -> Maps:
+        """The anomaly maps before normalisation, for images in [0, 1].
+
+            local = mean_c (T - S_T)²,  global = mean_c (T - G)²,  global_local = mean_c (G - S_G)²
+
+        T teacher, G global student, S_T and S_G the local student's two heads. The first and the last are
+        CSAD's code, all three AeCSAD's (thesis 4.8-4.10, there as norms).
+        """
+        teacher = self.teacher(encoder(images)[1:])
+        inputs = ((images - encoder.mean) / encoder.std).contiguous(memory_format=torch.channels_last)
+        shared = self.local_student(inputs)
+        predicted = self.global_student(inputs)
+        pairs = {
+            "local": (teacher, self.local_student.teacher_head(shared)),
+            "global": (teacher, predicted),
+            "global_local": (predicted, self.local_student.global_head(shared)),
+        }
+        return {name: ((pairs[name][0] - pairs[name][1]) ** 2).mean(dim=1) for name in self.maps}
+
+    def combine(self, raw: Maps) -> Float[Tensor, "B M M"]:
+        """The sum of the normalised maps: 0 at the lower quantile of validation cells, 0.1 at the upper one."""
+        ranges = zip(self.maps, self.map_range, strict=True)
+        return torch.stack([0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges]).sum(dim=0)
+
+    def pool(self, anomaly_map: Float[Tensor, "B M M"]) -> Float[Tensor, " B"]:
+        """The image score: mean of the `pooled_cells` highest cells."""
+        return anomaly_map.flatten(1).topk(self.pooled_cells, dim=1).values.mean(dim=1)
+
+
+def rebuild(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> StudentTeacher:
+    """The trained module in eval mode, from `stages.core.artifacts.weights.read_weights`."""
+    module = StudentTeacher(**arguments)
+    module.load_state_dict(dict(state), strict=True)
+    return module.eval().requires_grad_(False)

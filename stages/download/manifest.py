@@ -1,0 +1,73 @@
+"""Manifests: small JSON files that name data which do not lie in the repository."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveInt, ValidationError
+
+from stages.core.errors import UserError
+from stages.core.params import Params
+
+LOG = logging.getLogger(__name__)
+SHA256 = Field(pattern="^[0-9a-f]{64}$")
+
+
+class DownloadManifest(Params):
+    """An archive behind an address.
+
+    Attributes:
+        file: its name in the folder of downloads.
+        size: for people, e.g. "about 5.7 GB".
+    """
+
+    url: str = Field(pattern="^https?://")
+    sha256: str = SHA256
+    file: str = Field(pattern=r"^[\w.-]+$")
+    size: str
+    licence: str
+
+
+class PackageManifest(Params):
+    """Data that come with an installed Python package.
+
+    Attributes:
+        package: its name on the package index.
+        folder: POSIX path of the data below the folder where packages are installed.
+        labels: the table of labels in that folder, its sha256, and its number of rows (one an image).
+    """
+
+    package: str
+    version: str
+    folder: str
+    labels: str
+    labels_sha256: str = SHA256
+    images: PositiveInt
+    licence: str
+
+
+def read_manifest(path: Path) -> DownloadManifest | PackageManifest:
+    """Read and validate a manifest; its licence goes to the log.
+
+    Raises:
+        UserError: it is missing, not JSON, or a key is missing, unknown or of the wrong kind.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse(content)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: write the manifest or correct `path` in params.yaml") from None
+    except ValidationError as error:
+        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise UserError(f"{path}: " + "; ".join(findings)) from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file: {error}") from None
+    LOG.info("%s: licence %s", path.name, manifest.licence)
+    return manifest
+
+
+def parse(content: Any) -> DownloadManifest | PackageManifest:
+    if isinstance(content, dict) and "package" in content:
+        return PackageManifest.model_validate(content)
+    return DownloadManifest.model_validate(content)

@@ -1,0 +1,27 @@
+"""Write the chosen files into the data set's folder, all or none."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.console import progress
+from stages.core.errors import UserError
+from stages.download.source_file import SourceFile
+
+
+def write_dataset(dataset: Path, files: Sequence[SourceFile]) -> None:
+    """Copy the files byte by byte to `dataset`/<name>; the folder appears when the last one is whole.
+
+    Raises:
+        UserError: the disk has too little room.
+    """
+    needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
+    if needed > free:
+        raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make room")
+    with replacing_folder(dataset) as folder:
+        for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
+            target = folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with file.open() as content, target.open("xb") as copy:
+                shutil.copyfileobj(content, copy, 1 << 20)

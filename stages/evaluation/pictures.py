@@ -1,0 +1,75 @@
+"""Pictures of a test image: with the true outline, and with the method's heatmap."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float16, UInt8
+from PIL import Image
+
+from stages.core.artifacts.atomic import replacing_file
+from stages.core.images import read_image
+from stages.core.overlays import fit_within, heatmap_overlay, mask_contour
+from stages.evaluation.masks import read_mask
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of one image.
+
+    Attributes:
+        picture: the image with the outline of its true mask, if it has one.
+        heatmap: the image under its anomaly map, without the outline, which is no part of the prediction.
+        outlined_heatmap: both.
+    """
+
+    picture: UInt8[np.ndarray, "h w 3"]
+    heatmap: UInt8[np.ndarray, "h w 3"] | None
+    outlined_heatmap: UInt8[np.ndarray, "h w 3"] | None
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """Where pictures come from.
+
+    Attributes:
+        image_files, mask_files: folders that the truth's `file` and `mask_files` lie in.
+        maps: by image_id; empty when the method makes none.
+        low, high: map values shown as blue and as red.
+    """
+
+    image_files: Path
+    mask_files: Path
+    maps: Mapping[str, Float16[np.ndarray, "h w"]]
+    low: float
+    high: float
+
+    def draw(self, row: Mapping[Any, Any], *, size: int) -> Drawn:
+        """Draw one row of the joined table.
+
+        Args:
+            size: pixels of the longer side.
+
+        Raises:
+            UserError: the image or a mask cannot be read.
+        """
+        image = fit_within(read_image(self.image_files / row["file"]), size)
+        picture = self._outlined(image, row)
+        if not self.maps:
+            return Drawn(picture, None, None)
+        heatmap = heatmap_overlay(image, self.maps[row["image_id"]], low=self.low, high=self.high)
+        return Drawn(picture, heatmap, self._outlined(heatmap, row))
+
+    def _outlined(self, image: UInt8[np.ndarray, "h w 3"], row: Mapping[Any, Any]) -> UInt8[np.ndarray, "h w 3"]:
+        if not len(row["mask_files"]):
+            return image
+        mask = read_mask(self.mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
+        return mask_contour(image, mask)
+
+
+def write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write an RGB image."""
+    with replacing_file(path) as temporary:
+        Image.fromarray(image).save(temporary, format="JPEG", quality=88)

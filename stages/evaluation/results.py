@@ -1,0 +1,85 @@
+"""The results folder: what was decided about each test image, with pictures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.calibration import Calibration, write_calibration
+from stages.core.console import progress
+from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
+from stages.evaluation.pictures import Drawer, write_jpeg
+
+SIZE = 256  # pixels of a picture's longer side
+
+
+def write_results(
+    path: Path, test: pd.DataFrame, *, branches: Sequence[str], calibration: Calibration, drawer: Drawer
+) -> None:
+    """Write calibration.json, overview.jpg, and for the n-th test image by image_id:
+
+        results/<n>.json     filename, ground truth, prediction, correct, branch scores
+        pictures/<n>.jpg     the image with the outline of its true mask
+        heatmaps/<n>.jpg     the image under its anomaly map; the folder is empty when the method makes no maps
+
+    Raises:
+        UserError: an image or a mask cannot be read.
+    """
+    table = test.sort_values("image_id")
+    rows: list[Mapping[Any, Any]] = [*table.to_dict("records")]
+    with replacing_folder(path) as folder:
+        write_calibration(folder / "calibration.json", calibration)
+        with (
+            replacing_folder(folder / "results") as results,
+            replacing_folder(folder / "pictures") as pictures,
+            replacing_folder(folder / "heatmaps") as heatmaps,
+        ):
+            for position, row in enumerate(progress(rows, total=len(rows), label="results")):
+                name = f"{position:04d}"
+                drawn = drawer.draw(row, size=SIZE)
+                write_jpeg(pictures / f"{name}.jpg", drawn.picture)
+                if drawn.heatmap is not None:
+                    write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
+                heatmap = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
+                result = image_result(row, branches=branches, calibration=calibration)
+                result["prediction"]["heatmap_path"] = heatmap
+                result["picture_path"] = f"pictures/{name}.jpg"
+                text = json.dumps(result, indent=2, ensure_ascii=False)
+                (results / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        chosen = [rows[position] for position in choose_rows(table)]
+        write_contact_sheet(folder / "overview.jpg", [sheet_cell(row, calibration, drawer) for row in chosen])
+
+
+def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], calibration: Calibration) -> dict[str, Any]:
+    """What is known and what was decided about one image; a branch that the method dropped is null."""
+    called, truth = calibration.calls(row["score"]), bool(row["is_anomalous"])
+    values = {branch: float(row[branch]) for branch in branches}
+    return {
+        "image_id": row["image_id"],
+        "filename": row["source_path"],
+        "kind": row["kind"],
+        "defect_type": row["defect_type"],
+        "ground_truth": {"type": "anomaly", "is_anomalous": truth},
+        "prediction": {
+            "is_anomalous": called,
+            "anomaly_score": float(row["score"]),
+            "anomaly_score_display": round(calibration.display(row["score"]), 6),
+        },
+        "correct": called == truth,
+        "branches": {branch: None if math.isnan(value) else value for branch, value in values.items()},
+    }
+
+
+def sheet_cell(row: Mapping[Any, Any], calibration: Calibration, drawer: Drawer) -> Cell:
+    """One image of the overview: picture, heatmap with the true outline, verdict in words and colour."""
+    drawn = drawer.draw(row, size=SIDE)
+    pictures = [drawn.picture] if drawn.outlined_heatmap is None else [drawn.picture, drawn.outlined_heatmap]
+    correct = calibration.calls(row["score"]) == bool(row["is_anomalous"])
+    kind, defect = row["kind"], row["defect_type"]
+    what = kind if defect == "good" or defect.startswith(kind) else f"{kind}, {defect}"
+    verdict = "correct" if correct else "WRONG"
+    return Cell(tuple(pictures), f"{verdict}, score {row['score']:.3g} ({what})", correct)

@@ -1,0 +1,78 @@
+"""The folder of results: there as a whole, or not at all."""
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.errors import UserError
+from stages.predict.heatmaps import HEATMAPS
+from stages.predict.run import Outcome
+
+SCORES, UNREADABLE = "scores.csv", "unreadable.csv"
+
+
+@contextmanager
+def results_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; when the block ends well, it becomes `path`.
+
+    Whatever goes wrong, earlier results at `path` stay as they were.
+
+    Args:
+        overwrite: whether earlier results of this command may be replaced; anything else never is.
+
+    Raises:
+        UserError: `path` cannot be written to, or holds something that must stay.
+    """
+    target = Path(os.path.realpath(path))  # a link keeps pointing to the results
+    try:
+        check_replaceable(target, overwrite=overwrite)
+        with replacing_folder(target) as folder:
+            yield folder
+    except OSError as error:
+        raise UserError(f"{path} (--output) cannot be written: {error}") from None
+
+
+def check_replaceable(path: Path, *, overwrite: bool) -> None:
+    """Pass if there is nothing at `path`, an empty folder, or with `overwrite` a folder that only holds our results.
+
+    Raises:
+        UserError: it is something else.
+        OSError: it cannot be looked into.
+    """
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UserError(f"{path} (--output) is a file: name a folder")
+    if path.is_mount():
+        raise UserError(f"{path} (--output) is a mount point and cannot be replaced as a whole: name a folder in it")
+    names = {entry.name for entry in path.iterdir()}
+    foreign = sorted(names - {SCORES, UNREADABLE, HEATMAPS})
+    if foreign or (names and SCORES not in names):
+        raise UserError(
+            f"{path} (--output) holds {(foreign or sorted(names))[0]}, which is not a result of this command: "
+            "name a new or empty folder"
+        )
+    if names and not overwrite:
+        raise UserError(f"{path} (--output) holds earlier results: add --overwrite to replace them")
+
+
+def write_tables(folder: Path, outcome: Outcome) -> None:
+    """Write scores.csv, floats in full precision, and unreadable.csv (path, error), which may have no rows.
+
+    Both are UTF-8; a file name that is not keeps its bytes.
+    """
+    write_csv(folder / SCORES, outcome.rows, columns=list(outcome.rows[0]))
+    write_csv(folder / UNREADABLE, [asdict(entry) for entry in outcome.unreadable], columns=["path", "error"])
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
+    """Write a header and the rows; None becomes an empty field."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

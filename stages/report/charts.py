@@ -1,0 +1,124 @@
+"""Charts as numbers ready for the page's SVG: everything is in pixels of the drawing, y downwards."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+WIDTH, HEIGHT = 300, 210  # of a drawing
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins for axes
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart; `points` is the value of an SVG polyline's attribute, `number` picks its colour."""
+
+    name: str
+    points: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis."""
+
+    position: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line chart.
+
+    Attributes:
+        marker: horizontal position of a vertical line, such as the threshold; None without one.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marker: float | None = None
+
+
+def unit_chart(title: str, curves: Mapping[str, pd.DataFrame], *, x: str, y: str) -> Chart:
+    """Curves in the unit square, one line for each table; a table without rows gives none.
+
+    Args:
+        x, y: columns with values in [0, 1].
+    """
+    lines = tuple(
+        Line(name, points(curve[x].tolist(), curve[y].tolist(), (0, 1), (0, 1)), number)
+        for number, (name, curve) in enumerate(curves.items())
+        if len(curve)
+    )
+    return Chart(
+        title,
+        x.replace("_", " "),
+        y.replace("_", " "),
+        lines,
+        x_ticks((0, 1), (0, 0.5, 1)),
+        y_ticks((0, 1), (0, 0.5, 1)),
+    )
+
+
+def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Chart:
+    """Scores of each kind as steps, as a share of that kind's images, with the threshold as marker.
+
+    Args:
+        bins: column score (middles of even bins), and a count column for each kind.
+    """
+    kinds = [name for name in bins.columns if name != "score"]
+    shares = {kind: (bins[kind] / bins[kind].sum()).tolist() for kind in kinds}
+    middles = bins["score"].tolist()
+    half = (middles[1] - middles[0]) / 2
+    x_range = min(middles[0] - half, threshold), max(middles[-1] + half, threshold)
+    y_range = 0.0, max(max(values) for values in shares.values())
+    lines = tuple(
+        Line(kind, points(*steps(middles, half, shares[kind]), x_range, y_range), number)
+        for number, kind in enumerate(kinds)
+    )
+    x_values = (x_range[0], threshold, x_range[1])
+    marker = scaled(threshold, x_range, LEFT, WIDTH - RIGHT)
+    return Chart(
+        title, "score", "share of images", lines, x_ticks(x_range, x_values), y_ticks(y_range, y_range), marker
+    )
+
+
+def steps(middles: Sequence[float], half: float, values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """(x, y) of the outline of bars; it begins and ends at zero."""
+    xs = [middle + side for middle in middles for side in (-half, half)]
+    ys = [value for value in values for _ in range(2)]
+    return [xs[0], *xs, xs[-1]], [0.0, *ys, 0.0]
+
+
+def points(xs: Sequence[float], ys: Sequence[float], x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
+    """The attribute `points` of a polyline."""
+    return " ".join(
+        f"{scaled(x, x_range, LEFT, WIDTH - RIGHT):.1f},{scaled(y, y_range, HEIGHT - BOTTOM, TOP):.1f}"
+        for x, y in zip(xs, ys, strict=True)
+    )
+
+
+def scaled(value: float, span: tuple[float, float], start: float, end: float) -> float:
+    """A value of `span` as a position between start and end; the middle when the span is empty."""
+    low, high = span
+    return start + (end - start) * ((value - low) / (high - low) if high > low else 0.5)
+
+
+def x_ticks(span: tuple[float, float], values: Sequence[float]) -> tuple[Tick, ...]:
+    """Marks on the horizontal axis."""
+    return tuple(Tick(round(scaled(value, span, LEFT, WIDTH - RIGHT), 1), number_text(value)) for value in values)
+
+
+def y_ticks(span: tuple[float, float], values: Sequence[float]) -> tuple[Tick, ...]:
+    """Marks on the vertical axis."""
+    return tuple(Tick(round(scaled(value, span, HEIGHT - BOTTOM, TOP), 1), number_text(value)) for value in values)
+
+
+def number_text(value: float) -> str:
+    """Three significant digits, without an exponent where that stays short."""
+    return f"{value:.3g}" if value == 0 or -3 <= math.log10(abs(value)) < 5 else f"{value:.1e}"

@@ -1,0 +1,14 @@
+"""What the report is told."""
+
+from stages.core.params import Params
+
+
+class ReportParams(Params):
+    """Section `report`.
+
+    Attributes:
+        rooms_of_method: for each method, in the order of the tables, the rooms whose seconds make up its cost; names
+            as in `metrics/cost/<category>/<room>.json`.
+    """
+
+    rooms_of_method: dict[str, list[str]]

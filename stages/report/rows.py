@@ -1,0 +1,105 @@
+"""The overview: one row for each category and method."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's metrics on a category.
+
+    Attributes:
+        metrics: as the evaluation wrote them.
+        seconds: of the method's own rooms; None when the cost of one is not known.
+    """
+
+    category: str
+    method: str
+    metrics: Mapping[str, Any]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number of the overview.
+
+    Attributes:
+        heading: short lines, so that the table fits 80 characters.
+        path: keys in the metrics; empty for the seconds.
+    """
+
+    heading: tuple[str, ...]
+    path: tuple[str, ...]
+
+    def text(self, row: Row) -> str:
+        """The number in percent with one digit, or in whole seconds; a dash when it is undefined."""
+        if not self.path:
+            return "–" if row.seconds is None else f"{row.seconds:.0f}"
+        value: Any = row.metrics
+        for key in self.path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return "–" if value is None else f"{100 * value:.1f}"
+
+
+COLUMNS = (
+    Column(("image", "AUROC", "logical"), ("image_auroc", "logical")),
+    Column(("image", "AUROC", "struct."), ("image_auroc", "structural")),
+    Column(("image", "AUROC", "all"), ("image_auroc", "all")),
+    Column(("pixel", "AUROC"), ("pixel_auroc", "all")),
+    Column(("pixel", "AUPRO"), ("aupro", "all")),
+    Column(("F1",), ("at_threshold", "f1")),
+    Column(("false", "alarms"), ("at_threshold", "false_alarm_rate")),
+    Column(("seconds",), ()),
+)
+
+
+def read_rows(metrics: Path, *, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Read `metrics`/<method>/<category>.json of every method and category that was evaluated.
+
+    Raises:
+        UserError: none was, or a file is not JSON.
+    """
+    return list(_rows(metrics, categories, rooms_of_method)) or _refuse_nothing(metrics)
+
+
+def missing_pairs(rows: Sequence[Row], *, categories: Sequence[str], methods: Sequence[str]) -> list[str]:
+    """What the overview lacks, as "category / method"."""
+    there = {(row.category, row.method) for row in rows}
+    return [
+        f"{category} / {method}" for category in categories for method in methods if (category, method) not in there
+    ]
+
+
+def _rows(metrics: Path, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+    for category in categories:
+        for method, rooms in rooms_of_method.items():
+            path = metrics / method / f"{category}.json"
+            if path.exists():
+                yield Row(category, method, read_json(path), total_seconds(metrics / "cost" / category, rooms))
+
+
+def _refuse_nothing(metrics: Path) -> list[Row]:
+    raise UserError(f"{metrics}: no method of `report.rooms_of_method` was evaluated: run `dvc repro`")
+
+
+def total_seconds(costs: Path, rooms: Sequence[str]) -> float | None:
+    """Sum of the rooms' seconds; None when one of them wrote none."""
+    paths = [costs / f"{room}.json" for room in rooms]
+    return sum(float(read_json(path)["seconds"]) for path in paths) if all(path.exists() for path in paths) else None
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error}): delete it and run `dvc repro`") from None

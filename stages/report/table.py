@@ -1,0 +1,50 @@
+"""Print the overview of all categories and methods in the terminal."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from stages.core.params import load_value, validate
+from stages.core.stage import parse_paths, stage_entry
+from stages.report.params import ReportParams
+from stages.report.rows import COLUMNS, Row, read_rows
+
+NOTE = "all but seconds in percent; seconds: the method's own stages; –: undefined or not measured"
+
+
+def terminal_table(rows: Sequence[Row]) -> Table:
+    """A table for rich; a rule parts the categories."""
+    table = Table(caption=NOTE, caption_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("category", overflow="fold", vertical="bottom")
+    table.add_column("method", overflow="fold", vertical="bottom")
+    for column in COLUMNS:
+        table.add_column("\n".join(column.heading), justify="right", vertical="bottom")
+    for position, row in enumerate(rows):
+        last = position + 1 == len(rows) or rows[position + 1].category != row.category
+        table.add_row(row.category, row.method, *(column.text(row) for column in COLUMNS), end_section=last)
+    return table
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The same as Markdown; a bar in a name is escaped."""
+    headings = ["category", "method", *(" ".join(column.heading) for column in COLUMNS)]
+    rules = ["---", "---", *["---:"] * len(COLUMNS)]
+    cells = [[row.category, row.method, *(column.text(row) for column in COLUMNS)] for row in rows]
+    escaped = [[text.replace("|", "\\|") for text in line] for line in cells]
+    lines = [f"| {' | '.join(line)} |" for line in (headings, rules, *escaped)]
+    return "\n".join([*lines, "", f"{NOTE}.", ""])
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["metrics"], about=__doc__)
+    params = validate(ReportParams, load_value("report"), where="report")
+    rows = read_rows(paths.metrics, categories=list(load_value("categories")), rooms_of_method=params.rooms_of_method)
+    Console().print(terminal_table(rows))
+    return f"{len(rows)} rows"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The input checks: each takes the records and what the files hold, and returns its findings, one line each."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stages.core.errors import UserError
+from stages.split.inspect_files import Inspection
+from stages.split.records import Record
+
+MIN_TRAINING_IMAGES = 8
+SPLITS = ("train", "validation", "test")
+
+
+def refuse(dataset: Path, findings: Sequence[str]) -> None:
+    """Raise one UserError that lists all findings, or do nothing when there are none."""
+    if findings:
+        distinct = list(dict.fromkeys(findings))
+        listed = "\n  - ".join(distinct)
+        raise UserError(f"{dataset}: nothing was written, findings: {len(distinct)}\n  - {listed}")
+
+
+def check_all(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:
+    """The findings of every check."""
+    return [
+        *check_duplicate_ids(records),
+        *check_train_is_normal(records),
+        *check_empty_splits(records),
+        *check_number_of_training_images(records),
+        *check_shared_content(records, files),
+        *check_contradicting_labels(records, files),
+        *check_mask_sizes(records, files),
+        *check_mask_content(records, files),
+        *check_mask_values(records, files, defect_names),
+    ]
+
+
+def check_duplicate_ids(records: Sequence[Record]) -> list[str]:
+    """Two files that differ by their suffix only, or one that a table names twice."""
+    paths = defaultdict(list)
+    for record in records:
+        paths[record.image_id].append(record.path)
+    return [f"{', '.join(p)}: have one id, {name!r}: rename or remove one" for name, p in paths.items() if len(p) > 1]
+
+
+def check_train_is_normal(records: Sequence[Record]) -> list[str]:
+    wrong = [record.path for record in records if record.split == "train" and record.is_anomalous]
+    return [f"{path}: is anomalous and in train, which holds normal images only" for path in wrong]
+
+
+def check_empty_splits(records: Sequence[Record]) -> list[str]:
+    """Each split needs normal images: to learn from, to calibrate on, to judge false alarms by."""
+    if any(record.split is None for record in records):
+        return []  # the split itself failed, which is a finding of its own
+    filled = {record.split for record in records if not record.is_anomalous}
+    return [f"{split}: is empty, it has no normal image: add some" for split in SPLITS if split not in filled]
+
+
+def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
+    count = sum(record.split == "train" and not record.is_anomalous for record in records)
+    if not 0 < count < MIN_TRAINING_IMAGES:
+        return []
+    return [f"train: has {count} normal images, at least {MIN_TRAINING_IMAGES} are needed: add some"]
+
+
+def check_shared_content(records: Sequence[Record], files: Inspection) -> list[str]:
+    """The same file content in two splits: what was learnt or calibrated on would be tested."""
+    findings = []
+    for digest, same in by_content(records, files).items():
+        if len({record.split for record in same}) > 1:
+            places = ", ".join(f"{record.path} ({record.split})" for record in same)
+            findings.append(f"{places}: have the same content (sha256 {digest[:16]}) in different splits: keep one")
+    return findings
+
+
+def check_contradicting_labels(records: Sequence[Record], files: Inspection) -> list[str]:
+    """The same file content, once called normal and once anomalous."""
+    mixed = [same for same in by_content(records, files).values() if len({r.is_anomalous for r in same}) > 1]
+    return [
+        f"{', '.join(record.path for record in same)}: have the same content, some normal, some anomalous: keep one"
+        for same in mixed
+    ]
+
+
+def check_mask_sizes(records: Sequence[Record], files: Inspection) -> list[str]:
+    findings = []
+    for record in records:
+        image = files.images.get(record.path)
+        for path in record.mask_paths:
+            mask = files.masks.get(path)
+            if image and mask and (mask.width, mask.height) != (image.width, image.height):
+                findings.append(
+                    f"{path}: is {mask.width} x {mask.height} pixels, its image {record.path} is "
+                    f"{image.width} x {image.height}"
+                )
+    return findings
+
+
+def check_mask_content(records: Sequence[Record], files: Inspection) -> list[str]:
+    """A mask that marks nothing on an anomalous image, or something on a normal one."""
+    findings = []
+    for record in records:
+        for path in record.mask_paths:
+            marked = bool(files.masks[path].values) if path in files.masks else record.is_anomalous
+            if record.is_anomalous and not marked:
+                findings.append(f"{path}: marks nothing, though {record.path} is anomalous: correct or remove it")
+            elif marked and not record.is_anomalous:
+                findings.append(f"{path}: marks a defect, though {record.path} is normal: correct one of them")
+    return findings
+
+
+def check_mask_values(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:
+    """A pixel value that the source's list of defects does not name."""
+    findings = []
+    for path in sorted({path for record in records for path in record.mask_paths if path in files.masks}):
+        unknown = sorted(files.masks[path].values - set(defect_names)) if defect_names else []
+        if unknown:
+            findings.append(f"{path}: has the pixel values {unknown}, which defects_config.json does not name")
+    return findings
+
+
+def by_content(records: Sequence[Record], files: Inspection) -> dict[str, list[Record]]:
+    """Records of decodable images by their sha256."""
+    same = defaultdict(list)
+    for record in records:
+        if record.path in files.images:
+            same[files.images[record.path].sha256].append(record)
+    return same

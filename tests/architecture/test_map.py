@@ -1,0 +1,72 @@
+"""dvc.yaml: commands that die with DVC, resources named, and every path in a command tracked."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.architecture.code_dependencies import stage_bodies
+from tests.architecture.source_files import ROOT
+
+STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
+# One process that the shell replaces itself with: with `&&`, a pipe or a redirection a killed DVC leaves an orphan.
+WORD = r"(?:[\w./@:=,+-]|\$\{[\w.]+\})+"
+SIMPLE = re.compile(rf"python -m stages(?:\.\w+)+(?: {WORD})*")
+
+
+def paths(body: dict[str, Any], *keys: str) -> set[str]:
+    """The paths under some of a stage's lists, without their options."""
+    entries = [entry for key in keys for entry in body.get(key, [])]
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def options(command: str) -> dict[str, str]:
+    """`--name value` pairs of a command."""
+    return dict(re.findall(rf"(--[\w-]+) ({WORD})", command))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_command_is_one_process(name: str) -> None:
+    assert SIMPLE.fullmatch(STAGES[name]["cmd"]), f"{name}: not a simple `python -m stages.`: {STAGES[name]['cmd']}"
+
+
+@pytest.mark.parametrize(
+    "command", ["python -m stages.a && x", "a; b", "python -m stages.a > f", "python -m stages.a $(b)"]
+)
+def test_compound_commands_are_refused(command: str) -> None:
+    assert not SIMPLE.fullmatch(command)
+    assert SIMPLE.fullmatch("python -m stages.aecsad.a --in artifacts/${key}/b.json --n ${item.m}")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_names_its_resource(name: str) -> None:
+    assert STAGES[name].get("meta", {}).get("resource") in ("cpu", "gpu"), name
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_path_in_a_command_is_tracked(name: str) -> None:
+    known = paths(STAGES[name], "deps", "outs", "metrics", "plots")
+    given = options(STAGES[name]["cmd"])
+    files = {value for value in given.values() if value.startswith(("artifacts/", "metrics/"))}
+    untracked = {file for file in files if not any(file == k or k.startswith(f"{file}/") for k in known)}
+    assert not untracked, f"{name}: neither in deps nor in outs, metrics or plots: {sorted(untracked)}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_tracked_path_is_in_the_command(name: str) -> None:
+    """An output that no option names is made from a path in Python; a dependency that none names is never read."""
+    given = set(options(STAGES[name]["cmd"]).values())
+    listed = paths(STAGES[name], "deps", "outs", "metrics", "plots")
+    data = {path for path in listed if path.startswith(("artifacts/", "metrics/"))}
+    unused = {path for path in data if not any(path == g or path.startswith(f"{g}/") for g in given)}
+    assert not unused, f"{name}: no option of the command names {sorted(unused)}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_metrics_and_plots_are_kept_by_git(name: str) -> None:
+    """What lies below metrics/ is small and committed, so DVC must not cache it; the rest must not be in git."""
+    for key in ("outs", "metrics", "plots"):
+        for entry in STAGES[name].get(key, []):
+            path, flags = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+            assert path.startswith("metrics/") == (flags.get("cache", True) is False), f"{name}: {path}"

@@ -1,0 +1,72 @@
+"""A copy of this repository in which DVC runs for real."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+LEFT_BEHIND = ("dvc.lock", "metrics/", "data/samples/")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A git and DVC repository with one tiny category under profile `smoke`."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This interpreter first on the PATH; DVC calls `python`."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "DVC_STUDIO_OFFLINE": "1", "CI": "true"}
+
+    def dvc(self, *arguments: str, check: bool = True) -> str:
+        """Run dvc and return what it printed."""
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.root, env=self.environment, text=True, capture_output=True, check=False
+        )
+        output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, output
+        return output
+
+    def command(self, *arguments: str) -> list[str]:
+        """dvc of this environment."""
+        return [sys.executable, "-m", "dvc", *arguments]
+
+    def stages_run(self, *arguments: str) -> set[str]:
+        """The stages that `dvc repro` executed."""
+        return set(re.findall(r"Running stage '([^']+)'", self.dvc("repro", *arguments)))
+
+    def set_params(self, changes: dict[str, Any]) -> None:
+        """Set dotted keys of params.yaml."""
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            node = params
+            for parent in parents:
+                node = node[parent]
+            node[last] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def copy_repository(root: Path) -> Workspace:
+    """Copy what git tracks or would track, without results and samples, into a new repository at `root`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, text=True, capture_output=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if not name.startswith(LEFT_BEHIND) and (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-qm", "copy"]):
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    return Workspace(root)

@@ -1,0 +1,63 @@
+"""Invariants of the trimmed z and the fusion."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.core.fusion import fit_fusion, fit_trimmed_z, fusion_from_json
+
+scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
+
+
+@given(scores, st.floats(0.01, 100), st.floats(-50, 50))
+def test_scaled_scores_do_not_depend_on_the_unit(validation: np.ndarray, factor: float, shift: float) -> None:
+    if len(np.unique(validation)) < 4:
+        return
+    plain = fit_trimmed_z(validation)(validation)
+    moved = validation * factor + shift
+    np.testing.assert_allclose(fit_trimmed_z(moved)(moved), plain, rtol=1e-6, atol=1e-6)
+
+
+@given(scores)
+def test_scaled_scores_are_finite_and_keep_their_order(validation: np.ndarray) -> None:
+    scaled = fit_trimmed_z(validation)(validation)
+    assert np.isfinite(scaled).all()
+    np.testing.assert_array_equal(np.argsort(scaled, kind="stable"), np.argsort(validation, kind="stable"))
+
+
+@given(st.permutations(range(12)))
+def test_image_order_does_not_change_a_score(order: list[int]) -> None:
+    random = np.random.default_rng(0)
+    columns = {name: random.normal(size=12) for name in ("a", "b", "c")}
+    branches = {"first": ["a", "b"], "second": ["c"]}
+    weights = {"a": 1.0, "b": 0.5, "c": 1.0}
+    plain = fit_fusion(branches, weights, columns)(columns)[0]
+    shuffled = {name: values[order] for name, values in columns.items()}
+    np.testing.assert_allclose(fit_fusion(branches, weights, shuffled)(shuffled)[0], plain[order], atol=1e-9)
+
+
+def test_a_branch_without_weight_changes_nothing() -> None:
+    random = np.random.default_rng(0)
+    columns = {"good": random.normal(size=20), "noise": random.normal(size=20)}
+    with_noise = fit_fusion({"good": ["good"], "noise": ["noise"]}, {"good": 1.0, "noise": 0.0}, columns)
+    alone = fit_fusion({"good": ["good"]}, {"good": 1.0}, columns)
+    np.testing.assert_array_equal(with_noise(columns)[0], alone(columns)[0])
+    assert list(with_noise(columns)[1]) == ["good"]
+
+
+def test_nothing_left_is_an_error() -> None:
+    with pytest.raises(ValueError, match="every branch has weight 0"):
+        fit_fusion({"a": ["a"]}, {"a": 0.0}, {"a": np.arange(4.0)})
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan]], ids=["none", "nan"])
+def test_validation_scores_must_be_there_and_finite(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="must be finite and at least one"):
+        fit_trimmed_z(np.array(values))
+
+
+def test_json_round_trip() -> None:
+    columns = {"a": np.arange(9.0), "b": np.arange(9.0) ** 2}
+    fusion = fit_fusion({"x": ["a", "b"]}, {"a": 1.0, "b": 0.25}, columns)
+    assert fusion_from_json(fusion.to_json()) == fusion

@@ -1,0 +1,84 @@
+"""params.yaml is read once, and every mistake in it is named."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import UserError
+from stages.core.params import EncoderParams, Params, load_params, load_value, validate
+
+TEXT = """
+profile: smoke
+seed: 7
+categories: {pin_tray: {source: sample}}
+profiles:
+  embedded: {encoder: {name: big, image_size: 256}}
+  smoke: {encoder: {name: small, image_size: 64}, aecsad: {cluster: {name: x, image_size: 1}}}
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
+    return tmp_path / "params.yaml"
+
+
+def test_a_section_comes_from_the_active_profile(params: Path) -> None:
+    assert load_params(EncoderParams, section="encoder") == EncoderParams(name="small", image_size=64)
+    assert load_params(EncoderParams, section="aecsad.cluster").name == "x"
+    params.write_text(TEXT.replace("profile: smoke", "profile: embedded"))
+    assert load_params(EncoderParams, section="encoder").image_size == 256
+
+
+def test_values_by_dotted_path(params: Path) -> None:
+    assert load_value("seed") == 7
+    assert load_value("categories.pin_tray.source") == "sample"
+
+
+@pytest.mark.parametrize(
+    ("key", "part"), [("sed", "sed"), ("categories.bolt.source", "bolt"), ("seed.deeper", "deeper")]
+)
+def test_a_missing_key_is_named_with_the_part_that_fails(params: Path, key: str, part: str) -> None:
+    with pytest.raises(UserError, match=rf"params\.yaml: the key '{key}' is missing \(no '{part}' there\)"):
+        load_value(key)
+
+
+def test_a_profile_that_does_not_exist_is_named(params: Path) -> None:
+    params.write_text(TEXT.replace("profile: smoke", "profile: papr"))
+    with pytest.raises(UserError, match=r"the key 'profiles\.papr\.encoder' is missing \(no 'papr' there\)"):
+        load_params(EncoderParams, section="encoder")
+
+
+def test_every_finding_is_in_one_message(params: Path) -> None:
+    params.write_text(TEXT.replace("{name: small, image_size: 64}", "{image_size: wide, colour: red}"))
+    with pytest.raises(UserError) as error:
+        load_params(EncoderParams, section="encoder")
+    message = str(error.value)
+    assert message.count("profiles.smoke.encoder.") == 3
+    for key, fault in [("name", "Field required"), ("image_size", "valid integer"), ("colour", "Extra inputs")]:
+        assert f"profiles.smoke.encoder.{key}: " in message
+        assert fault in message
+
+
+def test_a_section_that_is_no_mapping_is_named() -> None:
+    with pytest.raises(UserError, match=r"params\.yaml: evaluation: Input should be a valid dictionary"):
+        validate(EncoderParams, 3, where="evaluation")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "is missing: run from"), ("a: [1", "not valid YAML"), ("", "no 'a'")]
+)
+def test_an_unusable_file_is_a_user_error(params: Path, text: str | None, message: str) -> None:
+    params.unlink() if text is None else params.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_value("a")
+
+
+def test_params_are_frozen() -> None:
+    class Room(Params):
+        size: int
+
+    room = Room(size=3)
+    with pytest.raises(ValueError, match="frozen"):
+        room.size = 4  # type: ignore[misc]
