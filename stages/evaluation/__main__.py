@@ -13,7 +13,7 @@ from stages.evaluation.maps import open_maps
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.pictures import Drawer
 from stages.evaluation.pixel_metrics import pixel_metrics
-from stages.evaluation.results import write_results
+from stages.evaluation.results import publish_overview, write_results
 from stages.evaluation.summary import summarise, write_metrics
 
 READS = ("scores", "truth", "image_files", "mask_files")
@@ -22,7 +22,7 @@ PLOTS = ("roc", "precision_recall", "score_histogram", "confusion")
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    names = {"reads": READS, "writes": ("metrics", *PLOTS, "results"), "values": ("method", "category")}
+    names = {"reads": READS, "writes": ("metrics", *PLOTS, "overview", "results"), "values": ("method", "category")}
     paths = parse_paths(argv, **names, about=__doc__)
     params = validate(EvaluationParams, load_value("evaluation"), where="evaluation")
     scores = read_scores(paths.scores / "scores.parquet")
@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> str:
     drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high)
     write_curves(test, threshold=threshold.value, **{name: getattr(paths, name) for name in PLOTS})
     write_results(paths.results, test, branches=branches, calibration=calibration, drawer=drawer)
+    publish_overview(paths.results, paths.overview)
     write_metrics(paths.metrics, summarise(test, branches=branches, threshold=threshold, pixel=pixel))
     return f"{len(test)} test images of {paths.category} judged for {paths.method}"
 

@@ -2,13 +2,14 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.calibration import Calibration, write_calibration
 from stages.core.console import progress
 from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
@@ -52,6 +53,12 @@ def write_results(
                 (results / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         chosen = [rows[position] for position in choose_rows(table)]
         write_contact_sheet(folder / "overview.jpg", [sheet_cell(row, calibration, drawer) for row in chosen])
+
+
+def publish_overview(results: Path, overview: Path) -> None:
+    """Copy the contact sheet to where git keeps it, for `dvc plots` and the README."""
+    with replacing_file(overview) as temporary:
+        shutil.copyfile(results / "overview.jpg", temporary)
 
 
 def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], calibration: Calibration) -> dict[str, Any]:

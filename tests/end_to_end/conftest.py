@@ -15,8 +15,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root.mkdir()
     space = copy_repository(root)
     write_tiny_product(root / "data" / "tiny")
-    space.set_params(
-        {"profile": "smoke", "categories": {"tiny": {"source": "mvtec_loco", "path": "data/tiny"}}}
-    )
+    space.set_params({"profile": "smoke", "categories": {"tiny": {"source": "mvtec_loco", "path": "data/tiny"}}})
     space.dvc("repro")
     return space

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -46,16 +45,11 @@ def test_editing_a_room_reruns_only_its_part(workspace: Workspace) -> None:
     before = module.read_text(encoding="utf-8")
     module.write_text(before + "\n# a comment that changes no output\n", encoding="utf-8")
     try:
-        assert set(workspace.dvc("status", "--quiet", check=False).split()) == set()
-        assert workspace.stages_run() == {"histogram@tiny"} | report_if_costs_changed(workspace)
+        # its scores come out the same, so nothing follows but the report, which shows the seconds of every stage
+        assert workspace.stages_run() == {"histogram@tiny", "report"}
     finally:
         module.write_text(before, encoding="utf-8")
         workspace.dvc("repro")
-
-
-def report_if_costs_changed(workspace: Workspace) -> set[str]:
-    """The report shows seconds, so it is made anew after any stage that took another time."""
-    return {"report"}
 
 
 def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
@@ -68,7 +62,8 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
 
 def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
     images = workspace.root / "data/tiny/test"
-    command = [sys.executable, "-m", "stages.predict", "--category", "tiny", str(images), "--output", str(tmp_path / "out")]
+    options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "stages.predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
     scores = pd.read_parquet(workspace.root / "artifacts/scores/aecsad/tiny/scores.parquet").set_index("image_id")
     with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:
@@ -139,6 +134,3 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
     except (OSError, ProcessLookupError):
         return False
-
-
-assert signal.SIGKILL  # Linux only, like the stages' own protection

@@ -43,8 +43,8 @@ def draw(defect: str | None, random: np.random.Generator) -> tuple[np.ndarray, n
     for name in ("left", "right"):
         cv2.circle(image, jitter[name], 13, (190, 40, 40), -1, cv2.LINE_AA)
     x, y = jitter["below"]
-    corners = (x - 13, y - 13), (x + 13, y + 13)
-    cv2.rectangle(mask if defect == "missing_square" else image, *corners, 1 if defect == "missing_square" else (40, 60, 190), -1)
+    target, colour = (mask, 1) if defect == "missing_square" else (image, (40, 60, 190))
+    cv2.rectangle(target, (x - 13, y - 13), (x + 13, y + 13), colour, -1)
     if defect == "extra_disc":
         for target, colour in ((image, (190, 40, 40)), (mask, 1)):
             cv2.circle(target, (22, 100), 13, colour, -1, cv2.LINE_AA if target is image else cv2.LINE_8)

@@ -50,6 +50,7 @@ def test_global_student_as_csad_autoencoder(map_size: int, key: str, step: int) 
         dim=16,
         map_size=map_size,
         decoder_steps=[3, 8, 15, 32, 63, 127],
+        attended_steps=[],
         attention=False,
         bottleneck=True,
         batch_norm=False,

@@ -57,7 +57,7 @@ def make_case(root: Path, *, scores: Sequence[float] | None = None, maps: bool =
     if maps:
         write_anomaly_maps(root / "scores" / "maps", truth["image_id"].tolist(), np.array(spots, dtype=np.float16))
     outputs = {"metrics": "metrics/ours/tray.json", "score-histogram": "metrics/plots/ours/tray/scores.csv",
-               "results": "evaluations/ours/tray", **{name: f"metrics/plots/ours/tray/{name.replace('-', '_')}.csv"
+               "overview": "metrics/plots/ours/tray/overview.jpg", "results": "evaluations/ours/tray", **{name: f"metrics/plots/ours/tray/{name.replace('-', '_')}.csv"
                for name in ("roc", "precision-recall", "confusion")}}  # fmt: skip
     inputs = {"scores": "scores", "truth": "split/truth.parquet", "image-files": "split/images",
               "mask-files": "split/masks"}  # fmt: skip

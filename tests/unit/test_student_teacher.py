@@ -20,6 +20,7 @@ SMALL_LOCAL = {"widths": [4, 4, 4, 4, 4], "pooling": False, "stride": 8, "batch_
 SMALL_GLOBAL = {
     "width": 8,
     "decoder_steps": [8, 15],
+    "attended_steps": [15],
     "attention": True,
     "bottleneck": False,
     "batch_norm": True,
@@ -65,7 +66,8 @@ def test_local_student_gives_one_cell_per_stride(stride: int, map_size: int) -> 
 @pytest.mark.parametrize("bottleneck", [True, False])
 def test_global_student_reaches_the_map_size_in_all_four_variants(attention: bool, bottleneck: bool) -> None:
     student = GlobalStudent(
-        8, dim=6, map_size=32, decoder_steps=[8, 15], attention=attention, bottleneck=bottleneck, batch_norm=True,
+        8, dim=6, map_size=32, decoder_steps=[8, 15],
+        attended_steps=[15], attention=attention, bottleneck=bottleneck, batch_norm=True,
         dropout=0.0,
     )  # fmt: skip
     assert student(torch.zeros(2, 3, 256, 256)).shape == (2, 6, 32, 32)

@@ -1,7 +1,6 @@
 """From instances to label maps: find classes, drop the rare and the tiny."""
 
 import numpy as np
-import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
@@ -25,7 +24,7 @@ def classify_instances(
     bandwidth_sample: int,
     min_class_share: float,
     seed: int,
-) -> tuple[InstanceTable, Int64[np.ndarray, "M"]]:
+) -> tuple[InstanceTable, Int64[np.ndarray, " M"]]:
     """Class of every instance, 1.. by falling frequency, 0 for instances of rare classes.
 
     Kinds that the proposer knows are the classes; otherwise instances are described and clustered.
@@ -50,8 +49,8 @@ def classify_instances(
 
 
 def paint_classes(
-    components: ComponentMaps, table: InstanceTable, classes: Int64[np.ndarray, "M"], *, min_area: float
-) -> tuple[UInt8[np.ndarray, "N H W"], Int64[np.ndarray, "M"]]:
+    components: ComponentMaps, table: InstanceTable, classes: Int64[np.ndarray, " M"], *, min_area: float
+) -> tuple[UInt8[np.ndarray, "N H W"], Int64[np.ndarray, " M"]]:
     """Label maps of the classes, and the classes renumbered without those of a tiny mean area.
 
     Args:

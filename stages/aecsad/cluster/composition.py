@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import hdbscan
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64
 
-SMALLEST_GROUP = 3
+SMALLEST_GROUP = 3  # images; two alike are a coincidence
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,13 @@ class Compositions:
 
     Attributes:
         group: -1 = like no other; else the group's number.
+        found: number of groups that HDBSCAN found; with 0, all images are taken as one group.
         labelled: the most typical images of each group.
     """
 
-    group: Int64[np.ndarray, "N"]
-    labelled: Bool[np.ndarray, "N"]
-
-
-def class_areas(labels: UInt8[np.ndarray, "N H W"], num_classes: int) -> Float64[np.ndarray, "N num_classes"]:
-    """Share of each class, background included, in each image."""
-    offset = np.arange(len(labels))[:, None, None] * num_classes
-    counts = np.bincount((labels + offset).ravel(), minlength=len(labels) * num_classes)
-    return counts.reshape(len(labels), num_classes) / labels[0].size
+    group: Int64[np.ndarray, " N"]
+    found: int
+    labelled: Bool[np.ndarray, " N"]
 
 
 def group_compositions(
@@ -34,42 +29,34 @@ def group_compositions(
 ) -> Compositions:
     """HDBSCAN on the areas of the component classes, then the images nearest to each group's mean.
 
-    As in CSAD the smallest group starts at `min_group_share` * N images and shrinks until a group exists. Where we
-    leave CSAD: one group of all is an answer (`allow_single_cluster`), because most products have one composition
-    only; every group gives labelled images, not the largest alone, because a product with variants (three kinds of
-    juice) has one group each and a decoder must see them all; and only members of a group can be its labelled images.
+    Where we leave CSAD: its smallest group shrinks from a tenth of the images until a group exists, and the largest
+    one gives the labelled images. Most products have one composition only, which is no cluster to HDBSCAN but noise,
+    or with `allow_single_cluster` a core of exactly the smallest size; groups that a smaller and smaller size finds
+    in it are accidents. So the size shrinks to half at most, groups count when they hold most images, and otherwise
+    all images are one group. Every group gives labelled images, because a product with variants (three kinds of
+    juice) has one group each and a decoder must see them all; and only members can be a group's labelled images.
 
     Args:
         areas: without the background.
+        min_group_share: smallest group to begin with, as a share of the images.
         labelled_share: share of a group's members that become labelled, by L-infinity distance to the group's mean.
     """
-    for size in range(max(int(min_group_share * len(areas)), SMALLEST_GROUP), SMALLEST_GROUP - 1, -1):
-        group = hdbscan_groups(areas, size)
-        if group.max() >= 0:
-            return Compositions(group, nearest_members(areas, group, share=labelled_share))
-    return Compositions(np.full(len(areas), -1, dtype=np.int64), np.zeros(len(areas), dtype=bool))
-
-
-def hdbscan_groups(areas: Float64[np.ndarray, "N K"], size: int) -> Int64[np.ndarray, "N"]:
-    """Groups of at least `size` images: several if HDBSCAN finds them for most images, else perhaps one."""
-    if size >= len(areas):
-        return np.full(len(areas), -1, dtype=np.int64)
-    for single in (False, True):
-        group: Int64[np.ndarray, "N"] = hdbscan.HDBSCAN(min_cluster_size=size, allow_single_cluster=single).fit_predict(
-            areas
-        )
+    largest = int(min_group_share * len(areas))
+    for size in range(largest, max((largest + 1) // 2, SMALLEST_GROUP) - 1, -1):
+        group = np.asarray(hdbscan.HDBSCAN(min_cluster_size=size).fit_predict(areas), dtype=np.int64)
         if (group >= 0).mean() > 0.5:
-            break
-    return group
+            return Compositions(group, int(group.max()) + 1, nearest_members(areas, group, share=labelled_share))
+    group = np.zeros(len(areas), dtype=np.int64)
+    return Compositions(group, 0, nearest_members(areas, group, share=labelled_share))
 
 
 def nearest_members(
-    areas: Float64[np.ndarray, "N K"], group: Int64[np.ndarray, "N"], *, share: float
-) -> Bool[np.ndarray, "N"]:
+    areas: Float64[np.ndarray, "N K"], group: Int64[np.ndarray, " N"], *, share: float
+) -> Bool[np.ndarray, " N"]:
     """The `share` of each group's members that lie nearest to its mean."""
     labelled = np.zeros(len(areas), dtype=bool)
     for number in range(int(group.max(initial=-1)) + 1):
         members = np.flatnonzero(group == number)
-        distance = np.abs(areas[members] - areas[members].mean(axis=0)).max(axis=1)
+        distance = np.abs(areas[members] - areas[members].mean(axis=0)).max(axis=1, initial=0)
         labelled[members[np.argsort(distance, kind="stable")[: int(np.ceil(share * len(members)))]]] = True
     return labelled

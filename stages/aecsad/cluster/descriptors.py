@@ -23,14 +23,14 @@ def describe_instances(
 def standardised(values: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M D"]:
     """Zero mean and unit variance per column; a constant column becomes 0."""
     std = values.std(axis=0)
-    return (values - values.mean(axis=0)) / np.where(std > 1e-12, std, 1)
+    return np.asarray((values - values.mean(axis=0)) / np.where(std > 1e-12, std, 1))
 
 
 def principal_components(values: Float64[np.ndarray, "M C"], dimensions: int) -> Float64[np.ndarray, "M D"]:
     """Coordinates along the directions of largest variance; fewer when the data has fewer."""
     centred = values - values.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    return left[:, :dimensions] * singular[:dimensions]
+    return np.asarray(left[:, :dimensions] * singular[:dimensions])
 
 
 def unit_variance(values: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M D"]:

@@ -2,14 +2,16 @@
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from sklearn.cluster import MeanShift, estimate_bandwidth
+from sklearn.cluster import estimate_bandwidth
 
 EQUAL = 1e-9  # a bandwidth below this means that most instances are identical
+MAX_STEPS = 300
+STOP = 1e-3  # of the bandwidth
 
 
 def find_classes(
     descriptors: Float64[np.ndarray, "M D"], *, quantile: float, sample: int, seed: int
-) -> Int64[np.ndarray, "M"]:
+) -> Int64[np.ndarray, " M"]:
     """Mode that each instance belongs to, 1.. in no particular order.
 
     MeanShift with a flat kernel; its bandwidth is the mean distance of a point to the farthest of its nearest
@@ -18,16 +20,44 @@ def find_classes(
     Args:
         sample: at most this many random instances give the bandwidth and the modes; the others join the nearest mode.
     """
-    chosen = np.random.default_rng(seed).permutation(len(descriptors))[:sample]
-    bandwidth = estimate_bandwidth(descriptors[chosen], quantile=quantile)
+    chosen = descriptors[np.random.default_rng(seed).permutation(len(descriptors))[:sample]]
+    bandwidth = estimate_bandwidth(chosen, quantile=quantile)
     if bandwidth < EQUAL:
         _, found = np.unique(descriptors.round(9), axis=0, return_inverse=True)
     else:
-        found = MeanShift(bandwidth=bandwidth).fit(descriptors[chosen]).predict(descriptors)
+        found = squared_distances(descriptors, find_modes(chosen, bandwidth)).argmin(axis=1)
     return found.astype(np.int64) + 1
 
 
-def by_frequency(found: Int64[np.ndarray, "M"], *, min_count: float) -> Int64[np.ndarray, "M"]:
+def find_modes(points: Float64[np.ndarray, "n D"], bandwidth: float) -> Float64[np.ndarray, "k D"]:
+    """Modes of the density of `points`, the same as those of `sklearn.cluster.MeanShift` (a test compares them).
+
+    All points move at once to the mean of the points within the bandwidth, until none moves by STOP bandwidths: one
+    matrix product a step, where scikit-learn asks a tree for each point. Of modes closer than the bandwidth, the one
+    with the most points around it stays.
+    """
+    modes = points
+    for _ in range(MAX_STEPS):
+        near = squared_distances(modes, points) <= bandwidth**2
+        moved = near @ points / near.sum(axis=1, keepdims=True)
+        step, modes = np.abs(moved - modes).max(), moved
+        if step < STOP * bandwidth:
+            break
+    support = (squared_distances(modes, points) <= bandwidth**2).sum(axis=1)
+    kept: list[np.ndarray] = []
+    for row in np.lexsort([*modes.T, -support]):
+        if all(np.linalg.norm(modes[row] - other) > bandwidth for other in kept):
+            kept.append(modes[row])
+    return np.stack(kept)
+
+
+def squared_distances(one: Float64[np.ndarray, "n D"], other: Float64[np.ndarray, "m D"]) -> Float64[np.ndarray, "n m"]:
+    """Squared Euclidean distance of every pair."""
+    squares = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+    return np.asarray(np.maximum(squares - 2 * one @ other.T, 0))
+
+
+def by_frequency(found: Int64[np.ndarray, " M"], *, min_count: float) -> Int64[np.ndarray, " M"]:
     """Renumber groups 1.. by falling size; 0 for groups with fewer than `min_count` instances, and for group 0."""
     counts = np.bincount(found, minlength=1)
     kept = counts >= max(min_count, 1)
@@ -35,4 +65,5 @@ def by_frequency(found: Int64[np.ndarray, "M"], *, min_count: float) -> Int64[np
     order = np.argsort(np.where(kept, -counts, 1), kind="stable")
     renumbered = np.zeros(len(counts), dtype=np.int64)
     renumbered[order] = np.arange(1, len(counts) + 1)
-    return np.where(kept, renumbered, 0)[found]
+    renumbered[~kept] = 0
+    return np.asarray(renumbered[found], dtype=np.int64)

@@ -14,5 +14,5 @@ class ClusterParams(Params):
     min_class_area: float
     min_group_share: float
     labelled_share: float
-    min_grouped: float
+    max_spread: float
     max_count_variation: float

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64
 
 from stages.aecsad.cluster.composition import Compositions
 
@@ -18,7 +18,9 @@ class Plausibility:
     Attributes:
         num_classes: component classes found, without background.
         components_mean, components_std: instances with a class, per image.
-        largest_group, grouped: share of images in the largest group of like compositions, and in any group.
+        groups: groups of like composition that HDBSCAN found; with 0, all images count as one group.
+        largest_group, grouped: share of images in the largest of them, and in any.
+        spread: see `composition_spread`.
         labelled: images whose map may train the decoder.
         coverage: mean share of an image that belongs to a class.
         reasons: why not plausible; empty if plausible.
@@ -30,6 +32,7 @@ class Plausibility:
     groups: int
     largest_group: float
     grouped: float
+    spread: float
     labelled: int
     coverage: float
     plausible: bool
@@ -40,41 +43,56 @@ class Plausibility:
 
 
 def judge(
-    labels: UInt8[np.ndarray, "N H W"],
-    counts: Int64[np.ndarray, "N"],
+    areas: Float64[np.ndarray, "N K"],
+    counts: Int64[np.ndarray, " N"],
     compositions: Compositions,
     *,
-    min_grouped: float,
+    max_spread: float,
     max_count_variation: float,
 ) -> Plausibility:
     """Decide whether the classes are plausible.
 
     Args:
+        areas: share of each component class in each image.
         counts: instances with a class in each image.
-        min_grouped: smallest share of images that must have a composition like others.
+        max_spread: largest `composition_spread`; a changed part is lost in areas that vary more.
         max_count_variation: largest std / mean of the counts.
     """
-    sizes = np.bincount(compositions.group[compositions.group >= 0], minlength=1) / len(labels)
-    mean, std = float(counts.mean()), float(counts.std())
-    num_classes, grouped, labelled = int(labels.max(initial=0)), float(sizes.sum()), int(compositions.labelled.sum())
+    sizes = np.bincount(compositions.group[compositions.group >= 0], minlength=1) / len(areas)
+    mean, std, num_classes = float(counts.mean()), float(counts.std()), areas.shape[1]
+    spread, labelled = composition_spread(areas, compositions.group), int(compositions.labelled.sum())
     reasons = []
     if num_classes == 0:
         reasons.append("no component class occurs often enough")
     elif std > max_count_variation * mean:
         reasons.append(f"components per image vary wildly: {mean:.1f} ± {std:.1f}")
-    if num_classes and grouped < min_grouped:
-        reasons.append(f"only {grouped:.0%} of the images have a composition like others (needed: {min_grouped:.0%})")
+    if spread > max_spread:
+        reasons.append(f"areas differ by {spread:.0%} among images of like composition (allowed {max_spread:.0%})")
     if num_classes and labelled < MIN_LABELLED:
-        reasons.append(f"only {labelled} images are typical enough to learn from (needed: {MIN_LABELLED})")
+        reasons.append(f"only {labelled} images are typical enough to learn from (needed {MIN_LABELLED})")
     return Plausibility(
         num_classes=num_classes,
         components_mean=mean,
         components_std=std,
-        groups=int(compositions.group.max(initial=-1)) + 1,
-        largest_group=float(sizes.max()),
-        grouped=grouped,
+        groups=compositions.found,
+        largest_group=float(sizes.max()) if compositions.found else 0.0,
+        grouped=float(sizes.sum()) if compositions.found else 0.0,
+        spread=spread,
         labelled=labelled,
-        coverage=float((labels > 0).mean()),
+        coverage=float(areas.sum(axis=1).mean()),
         plausible=not reasons,
         reasons=tuple(reasons),
     )
+
+
+def composition_spread(areas: Float64[np.ndarray, "N K"], group: Int64[np.ndarray, " N"]) -> float:
+    """Mean deviation of the class areas from the mean of the image's group, relative to the area of all classes.
+
+    mean_n ||a_n - m_g(n)||₁ / mean_n ||a_n||₁    over the images that have a group; 0 where none has
+    """
+    deviation = [
+        np.abs(areas[group == number] - areas[group == number].mean(axis=0)).sum(axis=1)
+        for number in range(int(group.max(initial=-1)) + 1)
+    ]
+    covered = areas[group >= 0].sum(axis=1)
+    return float(np.concatenate(deviation).mean() / covered.mean()) if deviation and covered.any() else 0.0

@@ -80,7 +80,7 @@ def score_histograms(
     return HistogramScores(table, tuple(models), verdicts)
 
 
-def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
     """Which images are training images, and which are normal validation images.
 
     Raises:

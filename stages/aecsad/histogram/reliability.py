@@ -28,9 +28,9 @@ class Reliability:
 
 def judge_column(
     *,
-    train: Float64[np.ndarray, "N"],
-    validation: Float64[np.ndarray, "V"],
-    edited: Float64[np.ndarray, "E"],
+    train: Float64[np.ndarray, " N"],
+    validation: Float64[np.ndarray, " V"],
+    edited: Float64[np.ndarray, " E"],
     min_edit_auroc: float,
     max_inflation: float,
 ) -> Reliability:
@@ -59,7 +59,7 @@ def judge_column(
     return Reliability(weight, auroc, inflation, reason)
 
 
-def separation(normal: Float64[np.ndarray, "V"], edited: Float64[np.ndarray, "E"]) -> float:
+def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " E"]) -> float:
     """AUROC of edited against normal distances; 0.5 where one of them is empty."""
     if not len(normal) or not len(edited):
         return 0.5

@@ -31,7 +31,9 @@ def label_cells(
     cells = np.random.default_rng(seed).permuted(np.tile(np.arange(height * width), (count, 1)), axis=1)
     flat = descriptors.reshape(count, height * width, depth)
     sample = np.take_along_axis(flat, cells[:, :cells_per_image, None], axis=1).reshape(-1, depth)
-    centres = KMeans(clusters, n_init=3, random_state=seed).fit(sample).cluster_centers_.astype(np.float32)
+    different = len(np.unique(sample.round(4), axis=0))  # plain images have fewer than that
+    means = KMeans(min(clusters, different), n_init=3, random_state=seed)
+    centres = means.fit(sample).cluster_centers_.astype(np.float32)
     labels = [nearest_centres(image, centres, size=size) for image in descriptors]
     return np.stack(labels)
 
@@ -57,7 +59,8 @@ def kinds_without_ground(labels: UInt8[np.ndarray, "N H W"], *, clusters: int) -
     at_rim = np.bincount(rim, minlength=clusters) / rim.size
     overall = np.bincount(labels.ravel(), minlength=clusters) / labels.size
     inside = at_rim < overall
-    return np.where(inside, np.cumsum(inside), 0).astype(np.uint8)[labels]
+    kinds = np.where(inside, np.cumsum(inside), 0).astype(np.uint8)
+    return np.asarray(kinds[labels])
 
 
 def propose_by_clusters(
@@ -84,7 +87,7 @@ def propose_by_clusters(
         images,
         FrozenEncoder(encoder_name),
         cells=cells,
-        weights=stride_weights,
+        stride_weights=stride_weights,
         dimensions=dimensions,
         colour_share=colour_share,
         device=pick_device(),

@@ -42,4 +42,5 @@ def large_regions(mask: Bool[np.ndarray, "H W"], *, min_pixels: float) -> UInt16
     _, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     kept = stats[:, cv2.CC_STAT_AREA] > min_pixels
     kept[0] = False  # the background
-    return np.where(kept, np.cumsum(kept), 0).astype(np.uint16)[regions]
+    numbers: np.ndarray = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
+    return np.asarray(numbers[regions])

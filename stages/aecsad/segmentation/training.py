@@ -1,6 +1,5 @@
 """Train the decoder on labelled images first, then on all."""
 
-import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 
@@ -17,12 +16,11 @@ from stages.aecsad.segmentation.losses import (
     histogram_loss,
 )
 from stages.aecsad.segmentation.training_set import TrainingSet
-from stages.core.console import progress
-from stages.core.device import has_fast_bfloat16
+from stages.core.device import mixed_precision
 from stages.core.networks.segmentor import Segmentor
+from stages.core.optimisation import Terms, optimise
 
 LOG = logging.getLogger(__name__)
-REPORTS = 4
 
 
 def train_segmentor(
@@ -45,31 +43,26 @@ def train_segmentor(
     of unlabelled images against random labelled maps and the entropy of both join (CSAD's schedule: 50 of 120 epochs).
     Without unlabelled images the supervised terms go on alone, and the log says so.
     """
-    segmentor.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(segmentor.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
-    labels = shrink_labels(data.labels, loss_size)
-    rows = draw_rows(len(data.labelled), batch_size, generator)
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
-    others = draw_rows(len(data.unlabelled), batch_size, generator) if data.unlabelled else None
-    mixed = has_fast_bfloat16(device)
-    for step in progress(range(1, iterations + 1), total=iterations, label="segmentation"):
-        semi_supervised = data.unlabelled is not None and step > supervised_share * iterations
-        batch = next(rows)
-        with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
+    labels = shrink_labels(data.labels, loss_size)
+    rows = draw_rows(len(data.labelled), batch_size, generator)
+    others = draw_rows(len(data.unlabelled or data.labelled), batch_size, generator)
+
+    def terms_of_step(step: int) -> Terms:
+        batch, unlabelled = next(rows), None
+        with mixed_precision(device):
             logits = segmentor(*data.labelled.batch(batch, device), size=loss_size).float()
-            unlabelled = None
-            if semi_supervised and data.unlabelled is not None and others is not None:
+            if data.unlabelled is not None and step > supervised_share * iterations:
                 unlabelled = segmentor(*data.unlabelled.batch(next(others), device), size=loss_size).float()
-        random_labels = labels[torch.randint(len(labels), (batch_size,), generator=generator)].to(device).long()
-        terms = loss_terms(logits, labels[batch].to(device).long(), unlabelled, random_labels)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack([loss_weights[name] * term for name, term in terms.items()]).sum().backward()
-        optimizer.step()
-        schedule.step()
-        if step % max(1, iterations // REPORTS) == 0:
-            LOG.info("iteration %d: %s", step, ", ".join(f"{n} {float(t.detach()):.4f}" for n, t in terms.items()))
+        random_labels = labels[torch.randint(len(labels), (len(batch),), generator=generator)]
+        return loss_terms(logits, labels[batch].to(device).long(), unlabelled, random_labels.to(device).long())
+
+    segmentor.train().to(memory_format=torch.channels_last)
+    optimise(
+        segmentor.parameters(), terms_of_step, weights=loss_weights,
+        iterations=iterations, learning_rate=learning_rate, weight_decay=weight_decay, label="segmentation",
+    )  # fmt: skip
     segmentor.eval()
 
 
@@ -78,7 +71,7 @@ def loss_terms(
     labels: Int64[Tensor, "B S S"],
     unlabelled: Float[Tensor, "U K S S"] | None,
     random_labels: Int64[Tensor, "U S S"],
-) -> dict[str, Float[Tensor, ""]]:
+) -> Terms:
     """The loss terms by name, unweighted; the last two only with unlabelled logits."""
     terms = {
         "cross_entropy": cross_entropy_loss(logits, labels),

@@ -27,6 +27,7 @@ class GlobalStudentParams(Params):
 
     width: int
     decoder_steps: tuple[int, ...]
+    attended_steps: tuple[int, ...]
     attention: bool
     bottleneck: bool
     batch_norm: bool

@@ -1,7 +1,5 @@
 """Train both students on the teacher's outputs."""
 
-import contextlib
-import logging
 from collections.abc import Iterator
 
 import torch
@@ -10,14 +8,11 @@ from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 from stages.aecsad.student_teacher.losses import hard_feature_loss
-from stages.core.console import progress
-from stages.core.device import has_fast_bfloat16
+from stages.core.device import mixed_precision
 from stages.core.image_tensors import to_float
 from stages.core.networks.encoder import FrozenEncoder
+from stages.core.optimisation import Terms, optimise
 from stages.core.student_teacher import StudentTeacher
-
-LOG = logging.getLogger(__name__)
-REPORTS = 4
 
 
 def train_students(
@@ -37,40 +32,32 @@ def train_students(
 
         L = L_hard(T, S_T) + mean (T - G)² + mean (G - S_G)²
 
-    AeCSAD thesis 4.13-4.16 with the hard mining of CSAD's code; no gradient is stopped between the students. AdamW with
-    a one-cycle learning rate instead of the publications' Adam, because 150 times fewer iterations must do.
+    AeCSAD thesis 4.13-4.16 with the hard mining of CSAD's code; no gradient is stopped between the students.
 
     Args:
         targets: normalised teacher outputs of `images`.
-        learning_rate: the peak.
     """
     device = encoder.mean.device
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(students.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
-    mixed = has_fast_bfloat16(device)
-    LOG.info("training %d iterations on %s in %s", iterations, device, "bfloat16" if mixed else "float32")
-    students.train()
     rows = draw_batches(len(images), batch_size, generator)
-    for step in progress(range(1, iterations + 1), total=iterations, label="students"):
+
+    def terms_of_step(_: int) -> Terms:
         batch = next(rows)
         inputs = (to_float(images[batch].to(device)) - encoder.mean) / encoder.std
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        teacher = targets[batch].to(device).float()
-        with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
+        with mixed_precision(device):
             shared = module.local_student(inputs)
             student = module.local_student.teacher_head(shared).float()
             student_of_global = module.local_student.global_head(shared).float()
             predicted = module.global_student(inputs).float()
-        terms = loss_terms(teacher, student, predicted, student_of_global, hard_quantile=hard_quantile)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        optimizer.step()
-        schedule.step()
-        if step % max(1, iterations // REPORTS) == 0:
-            LOG.info(
-                "iteration %d: %s", step, ", ".join(f"{name} {float(v.detach()):.4f}" for name, v in terms.items())
-            )
+        teacher = targets[batch].to(device).float()
+        return loss_terms(teacher, student, predicted, student_of_global, hard_quantile=hard_quantile)
+
+    students.train()
+    optimise(
+        students.parameters(), terms_of_step, weights=dict.fromkeys(("hard", "global", "global_local"), 1.0),
+        iterations=iterations, learning_rate=learning_rate, weight_decay=weight_decay, label="students",
+    )  # fmt: skip
     students.eval()
 
 
@@ -81,7 +68,7 @@ def loss_terms(
     student_of_global: Float[Tensor, "B D M M"],
     *,
     hard_quantile: float,
-) -> dict[str, Float[Tensor, ""]]:
+) -> Terms:
     """The three terms of the loss by name; each has weight 1."""
     return {
         "hard": hard_feature_loss(teacher, student, quantile=hard_quantile),

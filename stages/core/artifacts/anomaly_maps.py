@@ -32,10 +32,12 @@ def write_anomaly_maps(path: Path, image_ids: Sequence[str], values: Float16[np.
     """
     if len(image_ids) != len(values):
         raise ValueError(f"{path}: {len(image_ids)} image_ids for {len(values)} maps")
-    if not np.isfinite(values).all():
+    with np.errstate(over="ignore"):  # judged in the next line
+        half = values.astype(np.float16)
+    if not np.isfinite(half).all():
         raise ValueError(f"{path}: an anomaly map has values that are not finite as float16")
     with replacing_folder(path) as folder:
-        np.save(folder / "maps.npy", values.astype(np.float16), allow_pickle=False)
+        np.save(folder / "maps.npy", half, allow_pickle=False)
         (folder / "image_ids.json").write_text(json.dumps(list(image_ids), indent=0) + "\n", encoding="utf-8")
 
 
@@ -48,6 +50,6 @@ def read_anomaly_maps(path: Path) -> AnomalyMaps:
     try:
         values = np.load(path / "maps.npy", mmap_mode="r", allow_pickle=False)
         image_ids = tuple(json.loads((path / "image_ids.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: no readable anomaly maps ({error}): delete it and run `dvc repro`") from None
     return AnomalyMaps(image_ids, values)

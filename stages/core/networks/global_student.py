@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from stages.core.networks.self_attention import SelfAttention
 
 ENCODER_ATTENTION = (3, 4)  # after the blocks that give 16x16 and 8x8 cells at 256 px
-DECODER_ATTENTION_STEPS = (15, 32)  # after the steps that give 16x16 and 33x33 cells
 INPUT_SIZE = 256
 
 
@@ -18,7 +17,7 @@ class GlobalStudent(nn.Module):
 
     attention=False, bottleneck=True is CSAD's `AutoEncoder`: an 8x8 valid convolution squeezes the code to 1x1.
     attention=True, bottleneck=False is AeCSAD (thesis 4.7.1, 5.2): self-attention at 16x16 and 8x8 in the encoder and
-    at 16x16 and 33x33 in the decoder, and a code of 8x8 cells. The other two combinations separate the two changes.
+    at intermediate sizes in the decoder, and a code of 8x8 cells. The other two combinations separate the two changes.
     """
 
     def __init__(
@@ -28,6 +27,7 @@ class GlobalStudent(nn.Module):
         dim: int,
         map_size: int,
         decoder_steps: Sequence[int],
+        attended_steps: Sequence[int],
         attention: bool,
         bottleneck: bool,
         batch_norm: bool,
@@ -39,6 +39,7 @@ class GlobalStudent(nn.Module):
             width: channels of the code; the first two blocks have half as many (64 in the publications).
             dim: channels of the output; map_size: its height and width.
             decoder_steps: map sizes to upsample to before each 4x4 convolution; (3, 8, 15, 32, 63, 127) in CSAD.
+            attended_steps: those of them after which attention acts, if at all; the thesis gives no sizes.
         """
         super().__init__()
         self.map_size = map_size
@@ -58,8 +59,7 @@ class GlobalStudent(nn.Module):
             SelfAttention(width) if attention and block in ENCODER_ATTENTION else nn.Identity() for block in range(5)
         )
         self.decoder_attention = nn.ModuleList(
-            SelfAttention(width) if attention and step in DECODER_ATTENTION_STEPS else nn.Identity()
-            for step in decoder_steps
+            SelfAttention(width) if attention and step in attended_steps else nn.Identity() for step in decoder_steps
         )
 
     def forward(self, images: Float[Tensor, "B 3 256 256"]) -> Float[Tensor, "B D M M"]:

@@ -1,0 +1,73 @@
+"""Tiny pictures with a known number of parts: three orange discs and two blue squares on plain grey ground."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from PIL import Image
+
+from stages.core.artifacts.images import write_images
+
+SIZE, CELL = 96, 24
+DISCS, SQUARES = 3, 2
+DISC, SQUARE, GROUND = (225, 120, 30), (40, 60, 190), (150, 150, 150)
+SECTIONS = {
+    "pseudo_label": {
+        "proposer": "auto",
+        "min_area": 0.001,
+        "min_count_agreement": 0.5,
+        "background_difference": {"window": 0.2, "lightness": 0.5, "low": 10, "high": 20},
+        "dense_clusters": {
+            "clusters": 4,
+            "cells": 24,
+            "cells_per_image": 200,
+            "stride_weights": [0.7, 1.0, 0.7],
+            "dimensions": 8,
+            "colour_share": 0.25,
+        },
+    },
+    "cluster": {
+        "crop_size": 32,
+        "appearance_dimensions": 6,
+        "bandwidth_quantile": 0.3,
+        "bandwidth_sample": 200,
+        "min_class_share": 0.3,
+        "min_class_area": 0.001,
+        "min_group_share": 0.1,
+        "labelled_share": 0.5,
+        "max_spread": 0.1,
+        "max_count_variation": 0.5,
+    },
+}
+
+
+def draw(seed: int, *, discs: int = DISCS, squares: int = SQUARES) -> np.ndarray:
+    """One picture; parts lie in random cells of a 4 x 4 layout and do not touch."""
+    random = np.random.default_rng(seed)
+    image = np.empty((SIZE, SIZE, 3))
+    image[:] = GROUND
+    y, x = np.mgrid[:SIZE, :SIZE]
+    for number, cell in enumerate(random.permutation(16)[: discs + squares]):
+        top, left = np.array(divmod(cell, 4)) * CELL + random.integers(9, 15, size=2)
+        across, down = np.abs(x - left), np.abs(y - top)
+        if number < discs:
+            image[np.hypot(across, down) <= 5] = DISC
+        else:
+            image[(across <= 4) & (down <= 4)] = SQUARE
+    return np.clip(image + random.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+
+def write_case(folder: Path, images: list[np.ndarray], **changes: dict[str, object]) -> None:
+    """images.parquet, images/ and params.yaml as the rooms expect them; all are training images but one."""
+    (folder / "images").mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
+    names = [f"{number:03d}" for number in range(len(images))]
+    table = pd.DataFrame({"image_id": names, "file": [f"{name}.png" for name in names], "split": "train"})
+    table.loc[len(images) - 1, "split"] = "test"
+    write_images(folder / "images.parquet", table)
+    sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
+    encoder = {"name": "tf_efficientnet_lite0", "image_size": images[0].shape[0]}
+    params = {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"encoder": encoder, "aecsad": sections}}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

@@ -1,0 +1,172 @@
+"""Mask proposers: outlines worked out by hand, and the choice between proposers."""
+
+import numpy as np
+import pytest
+import torch
+from parts_case import DISC, GROUND, draw
+
+from stages.aecsad.pseudo_label.background_difference import background_distance, differing, propose_by_background
+from stages.aecsad.pseudo_label.choice import propose, summarise
+from stages.aecsad.pseudo_label.dense_clusters import kinds_without_ground, nearest_centres
+from stages.aecsad.pseudo_label.dense_features import fit_projection, lab_cells, of_variance, repeat_weights
+from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
+
+SETTINGS = {"window": 0.2, "lightness": 0.5, "low": 10, "high": 20, "min_area": 0.001}
+GREY = np.array([119, 119, 119], dtype=np.uint8)  # L = 50 in CIE Lab, 128 on OpenCV's scale
+
+
+def stack(*images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def counts(*values: int) -> Proposal:
+    """A proposal with that many one-pixel instances in each 10 x 10 image."""
+    maps = np.zeros((len(values), 100), dtype=np.uint16)
+    for row, count in zip(maps, values, strict=True):
+        row[:count] = np.arange(1, count + 1)
+    return Proposal(maps.reshape(-1, 10, 10), np.zeros((len(values), max(values) + 1), dtype=np.uint8))
+
+
+def never() -> Proposal:
+    raise AssertionError("this proposer was not to run")
+
+
+def test_distance_is_that_of_lab_colours_with_less_lightness() -> None:
+    image = np.tile(GREY, (60, 60, 1))
+    image[20:24, 30:34] = 255  # L = 100: 50 units of L away from the ground, no hue
+    distance = background_distance(image, window=13, lightness=0.5)
+    expected = np.zeros((60, 60))
+    expected[20:24, 30:34] = 0.5 * 50
+    np.testing.assert_allclose(distance, expected, atol=0.3)  # 8-bit Lab has steps of 0.4
+
+
+def test_outline_is_at_half_contrast_and_faint_regions_are_not_parts() -> None:
+    distance = np.zeros((20, 20), dtype=np.float32)
+    distance[4:10, 4:10] = 15  # a shadow around the part
+    distance[5:9, 5:9] = 40
+    distance[7, 7] = 0  # a hole
+    distance[14:18, 14:18] = 15  # as faint as the shadow, alone
+    expected = np.zeros((20, 20), dtype=bool)
+    expected[5:9, 5:9] = True
+    np.testing.assert_array_equal(differing(distance, low=10, high=20), expected)
+
+
+def test_every_part_of_a_drawing_is_found() -> None:
+    proposal = propose_by_background(stack(draw(0), draw(1, discs=1)), **SETTINGS)
+    assert proposal.values.max(axis=(1, 2)).tolist() == [5, 3]
+    assert not proposal.kinds.any()
+    areas = np.bincount(proposal.values[0].ravel())[1:]
+    assert sorted(areas.tolist()) == [81] * 2 + [81] * 3  # a 9 x 9 square; a disc of radius 5 has 81 pixels as well
+
+
+def test_a_change_of_light_is_not_a_part() -> None:
+    image = np.tile(np.linspace(100, 180, 96).astype(np.uint8)[:, None, None], (1, 96, 3))
+    assert not propose_by_background(stack(image), **SETTINGS).values.any()
+
+
+def test_twice_the_resolution_gives_the_same_parts() -> None:
+    small = draw(3)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    one, two = (propose_by_background(stack(image), **SETTINGS).values[0] for image in (small, large))
+    assert one.max() == two.max() == 5
+    assert (two > 0).sum() == pytest.approx(4 * (one > 0).sum(), rel=0.02)
+
+
+def test_regions_are_numbered_within_the_image_and_specks_dropped() -> None:
+    labels = np.zeros((2, 10, 10), dtype=np.uint8)
+    labels[0, 0:2, 0:2] = 2
+    labels[0, 2:4, 2:4] = 2  # touches the first at a corner: one region
+    labels[0, 6:9, 6:9] = 1
+    labels[1, 5, 5] = 1  # not more than 1 % of the image
+    proposal = instances_of_regions(labels, min_area=0.01, kinds_known=True)
+    assert proposal.kinds.tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert (proposal.values[0, 6:9, 6:9] == 1).all()
+    assert (proposal.values[0, 2:4, 2:4] == proposal.values[0, 0:2, 0:2]).all()
+    assert not proposal.values[1].any()
+    assert not instances_of_regions(labels, min_area=0.01, kinds_known=False).kinds.any()
+
+
+def test_clusters_over_represented_at_the_rim_are_ground() -> None:
+    labels = np.full((1, 10, 10), 1, dtype=np.uint8)
+    labels[0, 2:8, 2:8] = 0
+    labels[0, 4:6, 4:6] = 2
+    kinds = kinds_without_ground(labels, clusters=4)  # cluster 3 does not occur
+    assert np.unique(kinds[labels == 1]).tolist() == [0]
+    assert np.unique(kinds[labels == 0]).tolist() == [1]
+    assert np.unique(kinds[labels == 2]).tolist() == [2]
+
+
+def test_pixels_go_to_the_nearest_centre() -> None:
+    cells = np.zeros((4, 4, 2), dtype=np.float32)
+    cells[:, 2:] = (3.0, 4.0)
+    labels = nearest_centres(cells, np.array([[3, 4], [0, 0], [9, 9]], dtype=np.float32), size=8)
+    assert np.unique(labels[:, :4]).tolist() == [1]
+    assert np.unique(labels[:, 4:]).tolist() == [0]
+
+
+def test_projection_keeps_the_weightiest_direction_and_ignores_constant_channels() -> None:
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn((2, 8, 8, 3), generator=random)
+    features[..., 0] *= 100  # the scale must not matter
+    features[..., 2] = 7.0
+    projection = fit_projection(features, repeat_weights([1, 2], [1.0, 3.0]), dimensions=1)
+    found = projection(features).flatten()
+    expected = 3 * (features[..., 1] - features[..., 1].mean()) / features[..., 1].std()
+    assert torch.corrcoef(torch.stack([found, expected.flatten()]))[0, 1] > 0.99
+    assert found.std() == pytest.approx(3, rel=0.02)
+
+
+def test_variance_is_shared_as_asked() -> None:
+    values = np.random.default_rng(0).normal(3, 10, (2, 4, 4, 5)).astype(np.float32)
+    scaled = of_variance(values, 0.25)
+    assert scaled.var(axis=(0, 1, 2)).sum() == pytest.approx(0.25, rel=1e-5)
+    assert not of_variance(np.ones((2, 4, 4, 5), dtype=np.float32), 0.25).any()
+
+
+def test_lab_of_cells() -> None:
+    image = np.tile(GREY, (8, 8, 1))
+    image[:, 4:] = 255
+    cells = lab_cells(stack(image), 2)[0]
+    np.testing.assert_allclose(cells[:, 0, 0], 50 / 25, atol=0.02)
+    np.testing.assert_allclose(cells[:, 1, 0], 100 / 25, atol=0.02)
+
+
+def test_summary() -> None:
+    summary = summarise(counts(3, 3, 5, 3).values)
+    assert (summary.count_median, summary.count_agreement, summary.coverage, summary.largest) == (3, 0.75, 0.035, 0.01)
+    assert summarise(counts(0, 0, 4).values).count_agreement == 0  # to agree on nothing is not to agree
+
+
+def test_background_difference_is_taken_where_counts_agree() -> None:
+    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, min_count_agreement=0.6, max_part=0.02)
+    assert choice.proposer == "background_difference"
+    assert choice.reason == "4 parts in 67% of the images"
+    assert proposal.values.max() == 4
+
+
+@pytest.mark.parametrize(
+    ("found", "max_part", "reason"),
+    [
+        (counts(4, 5, 6), 0.02, "in more than 33% of the images"),
+        (counts(0, 0, 4), 0.02, "in more than 0% of the images"),
+        (counts(4, 4, 4), 0.005, "as large as its window"),
+    ],
+)
+def test_dense_clusters_are_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
+    proposal, choice = propose("auto", lambda: found, lambda: counts(7), min_count_agreement=0.6, max_part=max_part)
+    assert choice.proposer == "dense_clusters"
+    assert reason in choice.reason
+    assert proposal.values.max() == 7
+    assert set(choice.as_json()) == {"proposer", "reason", "background_difference", "dense_clusters"}
+
+
+def test_a_proposer_named_in_params_is_not_questioned() -> None:
+    limits = {"min_count_agreement": 1.0, "max_part": 0.0}
+    assert propose("dense_clusters", never, lambda: counts(1, 2), **limits)[1].proposer == "dense_clusters"
+    assert propose("background_difference", lambda: counts(1, 2), never, **limits)[1].count_median == 1.5
+
+
+def test_the_drawing_uses_the_colours_it_names() -> None:
+    image = draw(0).reshape(-1, 3).astype(int)
+    for colour in (DISC, GROUND):
+        assert (np.abs(image - colour).max(axis=1) < 10).any()
