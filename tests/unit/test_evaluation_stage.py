@@ -56,9 +56,11 @@ def make_case(root: Path, *, scores: Sequence[float] | None = None, maps: bool =
     write_scores(root / "scores" / "scores.parquet", table.assign(**{"local-student": table["score"] * 2}))
     if maps:
         write_anomaly_maps(root / "scores" / "maps", truth["image_id"].tolist(), np.array(spots, dtype=np.float16))
-    outputs = {"metrics": "metrics/ours/tray.json", "score-histogram": "metrics/plots/ours/tray/scores.csv",
-               "overview": "metrics/plots/ours/tray/overview.jpg", "results": "evaluations/ours/tray", **{name: f"metrics/plots/ours/tray/{name.replace('-', '_')}.csv"
-               for name in ("roc", "precision-recall", "confusion")}}  # fmt: skip
+    plots = "metrics/plots/ours/tray"
+    outputs = {"metrics": "metrics/ours/tray.json", "score-histogram": f"{plots}/scores.csv",
+               "overview": f"{plots}/overview.jpg", "results": "evaluations/ours/tray",
+               **{name: f"{plots}/{name.replace('-', '_')}.csv" for name in ("roc", "precision-recall", "confusion")},
+               }  # fmt: skip
     inputs = {"scores": "scores", "truth": "split/truth.parquet", "image-files": "split/images",
               "mask-files": "split/masks"}  # fmt: skip
     paths = [part for name, path in {**inputs, **outputs}.items() for part in (f"--{name}", str(root / path))]
