@@ -100,7 +100,7 @@ def test_modes_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(1)
     points = random.normal(0, 1, (200, 3)) + 6 * random.integers(0, 2, (200, 3))
     ours, theirs = find_modes(points, 2.0), MeanShift(bandwidth=2.0).fit(points).cluster_centers_
-    assert len(ours) == len(theirs) == 8
+    assert len(ours) == len(theirs) > 8  # eight clumps and some strays
     np.testing.assert_allclose(ours[np.lexsort(ours.T.round(1))], theirs[np.lexsort(theirs.T.round(1))], atol=0.05)
 
 

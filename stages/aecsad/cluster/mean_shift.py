@@ -45,7 +45,7 @@ def find_modes(points: Float64[np.ndarray, "n D"], bandwidth: float) -> Float64[
             break
     support = (squared_distances(modes, points) <= bandwidth**2).sum(axis=1)
     kept: list[np.ndarray] = []
-    for row in np.lexsort([*modes.T, -support]):
+    for row in np.lexsort([*-modes.T[::-1], -support]):  # ties as in scikit-learn: the larger coordinates first
         if all(np.linalg.norm(modes[row] - other) > bandwidth for other in kept):
             kept.append(modes[row])
     return np.stack(kept)
