@@ -81,13 +81,33 @@ def room_of(main: Main) -> str:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux only; elsewhere a no-op)."""
+    """Ask the kernel to kill this process when its parent dies (Linux only; elsewhere a no-op).
+
+    The imports before this call take seconds. If DVC was killed meanwhile, the process has been handed to another
+    parent by now and ends itself.
+    """
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died between the two calls
+    died_between_the_calls = os.getppid() != parent
+    if died_between_the_calls or ("DVC_STAGE" in os.environ and not descends_from_dvc()):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def descends_from_dvc() -> bool:
+    """Whether a process above this one was started with "dvc" in its command line; DVC may put a shell between."""
+    process = os.getppid()
+    while process > 0:
+        try:
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+            status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+        except OSError:  # it ended while we looked
+            return False
+        if b"dvc" in command:
+            return True
+        process = int(status.rpartition(")")[2].split()[1])  # fields after the name: state, parent
+    return False
 
 
 def parse_paths(

@@ -74,7 +74,8 @@ def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path
         assert float(row["score"]) == scores.loc[image_id, "score"]
 
 
-def test_a_killed_run_leaves_no_orphan_and_a_rerun_succeeds(workspace: Workspace) -> None:
+@pytest.mark.parametrize("delay", [0, 30], ids=["during the imports", "during the training"])
+def test_a_killed_run_leaves_no_orphan_and_a_rerun_succeeds(workspace: Workspace, delay: int) -> None:
     workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 100_000})
     process = subprocess.Popen(
         workspace.command("repro", "--single-item", "student_teacher@tiny"),
@@ -82,16 +83,16 @@ def test_a_killed_run_leaves_no_orphan_and_a_rerun_succeeds(workspace: Workspace
     )  # fmt: skip
     try:
         child = wait_for_stage(process.pid)
-        time.sleep(3)  # into the training
+        time.sleep(delay)
         process.kill()
         process.wait(timeout=10)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + (60 if delay == 0 else 5)  # until its imports are done, or at once
         while is_alive(child) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not is_alive(child)
     finally:
         process.kill()
-        workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 31})
+        workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 31 + delay})
     assert "student_teacher@tiny" in workspace.stages_run()
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 
