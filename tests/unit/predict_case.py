@@ -43,8 +43,8 @@ profiles:
       student_teacher:
         teacher: {dim: 8, map_size: 32, projection: orthonormal}
         local_student: {widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
-        global_student: {width: 8, decoder_steps: [8, 15], attention: true, bottleneck: false, batch_norm: true,
-                         dropout: 0.2}
+        global_student: {width: 8, decoder_steps: [8, 15], attended_steps: [15], attention: true,
+                         bottleneck: false, batch_norm: true, dropout: 0.2}
         training: {iterations: 6, batch_size: 4, learning_rate: 0.003, weight_decay: 0.0, hard_quantile: 0.9}
         maps: {names: [local, global, global_local], quantiles: [0.9, 0.995], pooled_cells: 8}
 """
@@ -95,7 +95,7 @@ def fuse_and_judge() -> None:
                    "--fusion", "norm/part.json"])  # fmt: skip
     evaluation(["--scores", "scores", "--truth", "split/truth.parquet", "--image-files", "split/images",
                 "--mask-files", "split/masks", "--method", "aecsad", "--category", "part", "--metrics", "m/part.json",
-                "--results", "evaluation/part",
+                "--results", "evaluation/part", "--overview", "m/overview.jpg",
                 *(word for name in ("roc", "precision-recall", "score-histogram", "confusion")
                   for word in (f"--{name}", f"m/{name}.csv"))])  # fmt: skip
 
