@@ -1,23 +1,20 @@
 """What every stage has in common: arguments, errors, timing, and no life after DVC's death."""
 
 import argparse
-import ctypes
 import functools
 import json
 import logging
-import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.core.console import set_up_logging
+from stages.core.dvc_process import die_with_dvc
 from stages.core.errors import UserError
 
 LOG = logging.getLogger(__name__)
-PR_SET_PDEATHSIG = 1
 
 Main = Callable[[Sequence[str]], str]
 
@@ -25,7 +22,7 @@ Main = Callable[[Sequence[str]], str]
 def stage_entry(main: Main) -> Callable[..., None]:
     """Turn `main`, which returns its closing counts ("420 images scored"), into a stage's entry point.
 
-    Run as a command, the process dies with its parent: a killed `dvc repro` would else leave the stage running
+    Run as a command, the process dies with its DVC: a killed `dvc repro` would else leave the stage running
     and a rerun would start a second copy on the same output. A UserError ends the process with code 1 and one
     message. The last log line gives the counts and the seconds; `--cost FILE` writes time and memory as JSON.
     """
@@ -33,7 +30,7 @@ def stage_entry(main: Main) -> Callable[..., None]:
     @functools.wraps(main)
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
-            die_with_parent()
+            die_with_dvc()
         own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         own.add_argument("--cost", type=Path)
         cost, rest = own.parse_known_args(argv)
@@ -78,36 +75,6 @@ def room_of(main: Main) -> str:
     """The package of an entry point, also when it was started with `python -m`."""
     specification = sys.modules[main.__module__].__spec__
     return main.__module__ if specification is None else specification.name.removesuffix(".__main__")
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux only; elsewhere a no-op).
-
-    The imports before this call take seconds. If DVC was killed meanwhile, the process has been handed to another
-    parent by now and ends itself.
-    """
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    died_between_the_calls = os.getppid() != parent
-    if died_between_the_calls or ("DVC_STAGE" in os.environ and not descends_from_dvc()):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def descends_from_dvc() -> bool:
-    """Whether a process above this one was started with "dvc" in its command line; DVC may put a shell between."""
-    process = os.getppid()
-    while process > 0:
-        try:
-            command = Path(f"/proc/{process}/cmdline").read_bytes()
-            status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
-        except OSError:  # it ended while we looked
-            return False
-        if b"dvc" in command:
-            return True
-        process = int(status.rpartition(")")[2].split()[1])  # fields after the name: state, parent
-    return False
 
 
 def parse_paths(

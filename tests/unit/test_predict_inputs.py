@@ -129,7 +129,7 @@ def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFi
 
 
 def test_the_command_outlives_its_parent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("stages.core.stage.die_with_parent", lambda: pytest.fail("only stages die with DVC"))
+    monkeypatch.setattr("stages.core.stage.die_with_dvc", lambda: pytest.fail("only stages die with DVC"))
     monkeypatch.setattr("sys.argv", ["predict", "a", "b"])
     seen: list[Sequence[str]] = []
 
