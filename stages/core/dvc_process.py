@@ -15,6 +15,9 @@ def die_with_dvc() -> None:
 
     The kernel's parent-death signal would not do: `/bin/sh` stays between DVC and the stage on some systems, and
     outlives DVC. The imports before this call take seconds; if DVC was killed meanwhile, the process ends at once.
+
+    Raises:
+        SystemExit: no `dvc` command is above this process any more.
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ:
         return
@@ -24,8 +27,7 @@ def die_with_dvc() -> None:
     except ProcessLookupError:
         handle = None
     if handle is None or find_dvc() != dvc:  # the second look: its number may have been given to another process
-        os.kill(os.getpid(), signal.SIGKILL)
-        return
+        sys.exit("the `dvc` command that started this stage has ended: stopping")
     threading.Thread(target=_kill_after, args=[handle], name="die with DVC", daemon=True).start()
 
 
@@ -41,7 +43,7 @@ def find_dvc() -> int | None:
         except OSError:  # it ended while we looked
             return None
         if not any(variable.startswith(MARK) for variable in environment):
-            return process if b"dvc" in command else None
+            return process if "dvc" in {Path(os.fsdecode(word)).name for word in command.split(b"\0")} else None
         process = int(status.rpartition(")")[2].split()[1])  # fields after the name: state, parent
     return None
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stages.core.networks.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
+from stages.core.networks.stem_student import StemStudent
 from stages.core.networks.teacher import TeacherHead
 
 Maps = dict[str, Float[Tensor, "B M M"]]
@@ -39,8 +40,9 @@ class StudentTeacher(nn.Module):
         """Build the untrained networks.
 
         Args:
-            channels: of the encoder's stages at stride 8 and 16.
-            local_student, global_student: further arguments of these networks.
+            channels: of the encoder's stages at stride 4, 8 and 16.
+            local_student: "network" ("patch" for LocalStudent, "stem" for StemStudent) and its further arguments.
+            global_student: further arguments of that network.
             maps: names out of local, global, global_local.
             pooled_cells: the image score is the mean of that many highest cells of the summed map; 1 is the maximum.
         """
@@ -56,8 +58,8 @@ class StudentTeacher(nn.Module):
         }
         self.maps = tuple(maps)
         self.pooled_cells = pooled_cells
-        self.teacher = TeacherHead(channels, dim=dim, map_size=map_size)
-        self.local_student = LocalStudent(dim=dim, map_size=map_size, **local_student)
+        self.teacher = TeacherHead(channels[1:], dim=dim, map_size=map_size)
+        self.local_student = build_local_student(local_student, stem_channels=channels[0], dim=dim, map_size=map_size)
         self.global_student = GlobalStudent(dim=dim, map_size=map_size, **global_student)
         self.register_buffer("map_range", torch.tensor([[0.0, 1.0]]).repeat(len(maps), 1))
 
@@ -70,9 +72,10 @@ class StudentTeacher(nn.Module):
         T teacher, G global student, S_T and S_G the local student's two heads. The first and the last are
         CSAD's code, all three AeCSAD's (thesis 4.8-4.10, there as norms).
         """
-        teacher = self.teacher(encoder(images)[1:])
+        stem, *stages = encoder(images)
+        teacher = self.teacher(stages)
         inputs = ((images - encoder.mean) / encoder.std).contiguous(memory_format=torch.channels_last)
-        shared = self.local_student(inputs)
+        shared = self.local_student(inputs if self.local_student.reads == "image" else stem)
         predicted = self.global_student(inputs)
         pairs = {
             "local": (teacher, self.local_student.teacher_head(shared)),
@@ -89,6 +92,16 @@ class StudentTeacher(nn.Module):
     def pool(self, anomaly_map: Float[Tensor, "B M M"]) -> Float[Tensor, " B"]:
         """The image score: mean of the `pooled_cells` highest cells."""
         return anomaly_map.flatten(1).topk(self.pooled_cells, dim=1).values.mean(dim=1)
+
+
+def build_local_student(
+    arguments: Mapping[str, Any], *, stem_channels: int, dim: int, map_size: int
+) -> LocalStudent | StemStudent:
+    """The local student that `arguments["network"]` names, untrained."""
+    rest = {name: value for name, value in arguments.items() if name != "network"}
+    if arguments["network"] == "stem":
+        return StemStudent(channels=stem_channels, dim=dim, map_size=map_size, **rest)
+    return LocalStudent(dim=dim, map_size=map_size, **rest)
 
 
 def rebuild(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> StudentTeacher:

@@ -77,9 +77,10 @@ def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path
 @pytest.mark.parametrize("delay", [0, 30], ids=["during the imports", "during the training"])
 def test_a_killed_run_leaves_no_orphan_and_a_rerun_succeeds(workspace: Workspace, delay: int) -> None:
     workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 100_000})
+    with_dash = {**workspace.environment, "SHELL": "/bin/sh"}  # where it is dash, it stays between DVC and the stage
     process = subprocess.Popen(
         workspace.command("repro", "--single-item", "student_teacher@tiny"),
-        cwd=workspace.root, env={**workspace.environment, "SHELL": "/bin/sh"},  # the harder case: dash stays between DVC and stage
+        cwd=workspace.root, env=with_dash,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

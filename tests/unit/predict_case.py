@@ -41,8 +41,8 @@ profiles:
         {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
          max_inflation: 1000.0}
       student_teacher:
-        teacher: {dim: 8, map_size: 32, projection: orthonormal}
-        local_student: {widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
+        teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
+        local_student: {network: patch, widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
         global_student: {width: 8, decoder_steps: [8, 15], attended_steps: [15], attention: true,
                          bottleneck: false, batch_norm: true, dropout: 0.2}
         training: {iterations: 6, batch_size: 4, learning_rate: 0.003, weight_decay: 0.0, hard_quantile: 0.9}

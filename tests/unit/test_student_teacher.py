@@ -10,13 +10,15 @@ from stages.aecsad.student_teacher.scoring import calibrate, tabulate
 from stages.aecsad.student_teacher.targets import channel_statistics
 from stages.aecsad.student_teacher.training import draw_batches
 from stages.core.errors import UserError
+from stages.core.networks.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
 from stages.core.networks.self_attention import SelfAttention
-from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal
-from stages.core.student_teacher import StudentTeacher, rebuild
+from stages.core.networks.stem_student import StemStudent
+from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal, weigh_stages
+from stages.core.student_teacher import StudentTeacher, build_local_student, rebuild
 
-SMALL_LOCAL = {"widths": [4, 4, 4, 4, 4], "pooling": False, "stride": 8, "batch_norm": True}
+SMALL_LOCAL = {"network": "patch", "widths": [4, 4, 4, 4, 4], "pooling": False, "stride": 8, "batch_norm": True}
 SMALL_GLOBAL = {
     "width": 8,
     "decoder_steps": [8, 15],
@@ -31,7 +33,7 @@ SMALL_GLOBAL = {
 def small_module(maps: list[str], pooled_cells: int = 1) -> StudentTeacher:
     torch.manual_seed(0)
     return StudentTeacher(
-        channels=[3, 5],
+        channels=[2, 3, 5],
         dim=6,
         map_size=32,
         local_student=SMALL_LOCAL,
@@ -60,6 +62,46 @@ def test_local_student_gives_one_cell_per_stride(stride: int, map_size: int) -> 
     student = LocalStudent((4, 4, 4, 4, 4), pooling=False, stride=stride, dim=2, map_size=1, batch_norm=False)
     x = student.conv2(student.conv1(torch.zeros(1, 3, 256, 256)))
     assert student.conv5(student.conv4(student.conv3(x))).shape[-2:] == (map_size, map_size)
+
+
+def test_stem_student_sees_39_pixels_through_the_default_encoder() -> None:
+    torch.manual_seed(0)
+    encoder = FrozenEncoder("tf_efficientnet_lite0")
+    student = StemStudent(8, channels=encoder.channels[0], dim=2, map_size=32).eval()
+    image = torch.rand(1, 3, 256, 256, requires_grad=True)
+    features = student(encoder.body(image)[0])
+    assert features.shape == (1, 16, 32, 32)
+    features[0, :, 16, 16].sum().backward()
+    assert image.grad is not None
+    seen = image.grad[0].abs().sum(dim=0) > 0
+    assert seen.any(dim=0).sum() == 39
+    assert seen.any(dim=1).sum() == 39
+
+
+def test_stem_student_does_not_depend_on_the_scale_of_the_stem() -> None:
+    torch.manual_seed(0)
+    student, stem = StemStudent(4, channels=3, dim=2, map_size=8), torch.rand(4, 3, 16, 16)
+    torch.testing.assert_close(student(stem * 100 + 7), student(stem), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("network", "reads"), [("patch", "image"), ("stem", "stem")])
+def test_the_local_student_is_the_one_that_is_named(network: str, reads: str) -> None:
+    arguments = SMALL_LOCAL if network == "patch" else {"network": "stem", "width": 4}
+    student = build_local_student(arguments, stem_channels=5, dim=6, map_size=32)
+    assert student.reads == reads
+    inputs = torch.zeros(2, 3, 256, 256) if reads == "image" else torch.zeros(2, 5, 64, 64)
+    assert student.teacher_head(student(inputs)).shape == (2, 6, 32, 32)
+
+
+def test_stage_weights_scale_what_each_stage_adds() -> None:
+    torch.manual_seed(0)
+    head = TeacherHead((3, 5), dim=4, map_size=8)
+    fine, coarse = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)
+    nothing = [torch.zeros_like(fine), torch.zeros_like(coarse)]
+    bias = head.project(nothing)
+    before = [head.project([fine, nothing[1]]) - bias, head.project([nothing[0], coarse]) - bias]
+    weigh_stages(head, [3.0, 0.5])
+    torch.testing.assert_close(head.project([fine, coarse]) - bias, 3.0 * before[0] + 0.5 * before[1])
 
 
 @pytest.mark.parametrize("attention", [True, False])

@@ -46,7 +46,7 @@ def fit_student_teacher(
     device = pick_device()
     encoder = FrozenEncoder(encoder_params.name).to(device)
     module = StudentTeacher(
-        channels=encoder.channels[1:],
+        channels=encoder.channels,
         dim=params.teacher.dim,
         map_size=params.teacher.map_size,
         local_student=params.local_student.model_dump(),
@@ -55,6 +55,10 @@ def fit_student_teacher(
         pooled_cells=params.maps.pooled_cells,
     ).to(device)
     stack = load_stack(folder, images.loc[images["split"] == "train", "file"], size=encoder_params.image_size)
-    targets = fit_teacher(module.teacher, encoder, stack, projection=params.teacher.projection)
-    train_students(module, encoder, stack, targets, generator=generator, **params.training.model_dump())
+    targets, stems = fit_teacher(
+        module.teacher, encoder, stack,
+        projection=params.teacher.projection, stage_weights=params.teacher.stage_weights,
+        keep_stems=module.local_student.reads == "stem",
+    )  # fmt: skip
+    train_students(module, encoder, stack, targets, stems, generator=generator, **params.training.model_dump())
     return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size)

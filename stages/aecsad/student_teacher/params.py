@@ -1,6 +1,8 @@
 """Parameters of the student-teacher branch."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from stages.core.params import Params
 
@@ -11,15 +13,24 @@ class TeacherParams(Params):
     dim: int
     map_size: int
     projection: Literal["random", "orthonormal"]
+    stage_weights: tuple[float, float]
 
 
-class LocalStudentParams(Params):
+class PatchStudentParams(Params):
     """See stages.core.networks.local_student."""
 
+    network: Literal["patch"]
     widths: tuple[int, int, int, int, int]
     pooling: bool
     stride: Literal[4, 8]
     batch_norm: bool
+
+
+class StemStudentParams(Params):
+    """See stages.core.networks.stem_student."""
+
+    network: Literal["stem"]
+    width: int
 
 
 class GlobalStudentParams(Params):
@@ -56,7 +67,7 @@ class StudentTeacherParams(Params):
     """Section `aecsad.student_teacher`."""
 
     teacher: TeacherParams
-    local_student: LocalStudentParams
+    local_student: Annotated[PatchStudentParams | StemStudentParams, Field(discriminator="network")]
     global_student: GlobalStudentParams
     training: TrainingParams
     maps: MapParams

@@ -20,6 +20,7 @@ def train_students(
     encoder: FrozenEncoder,
     images: UInt8[Tensor, "N 3 S S"],
     targets: Float16[Tensor, "N D M M"],
+    stems: Float16[Tensor, "N C h w"] | None,
     *,
     iterations: int,
     batch_size: int,
@@ -36,6 +37,7 @@ def train_students(
 
     Args:
         targets: normalised teacher outputs of `images`.
+        stems: encoder features of `images` at stride 4, for a local student that reads them.
     """
     device = encoder.mean.device
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
@@ -46,7 +48,7 @@ def train_students(
         inputs = (to_float(images[batch].to(device)) - encoder.mean) / encoder.std
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with mixed_precision(device):
-            shared = module.local_student(inputs)
+            shared = module.local_student(inputs if stems is None else stems[batch].to(device).float())
             student = module.local_student.teacher_head(shared).float()
             student_of_global = module.local_student.global_head(shared).float()
             predicted = module.global_student(inputs).float()

@@ -1,6 +1,7 @@
 """The local student: sees 33 pixels, so it cannot know what belongs where."""
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,6 +15,8 @@ class LocalStudent(nn.Module):
     rest is ours, for the embedded profile. Without pooling a 5x5 convolution of stride 2 stands for each 4x4
     convolution and its 2x2 average: the same receptive field for a third of the work.
     """
+
+    reads: ClassVar[Literal["image", "stem"]] = "image"
 
     def __init__(
         self, widths: Sequence[int], *, pooling: bool, stride: int, dim: int, map_size: int, batch_norm: bool

@@ -85,6 +85,16 @@ def make_orthonormal(head: TeacherHead, mean: Sequence[Tensor], std: Sequence[Te
     head.bias.zero_()
 
 
+def weigh_stages(head: TeacherHead, weights: Sequence[float]) -> None:
+    """Multiply what each stage adds to the projection by its weight, in place; 1 each in the publications.
+
+    Small defects show in the finer stage, which has fewer channels and would else have the smaller say.
+    """
+    for projection, weight in zip(head.projections, weights, strict=True):
+        for parameter in projection.parameters():
+            parameter.mul_(weight)
+
+
 def fit_normalisation(head: TeacherHead, batches: Iterable[Float[Tensor, "B D M M"]]) -> None:
     """Set the head's mean and std from un-normalised outputs over the training images, in place.
 

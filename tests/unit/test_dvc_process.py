@@ -1,0 +1,89 @@
+"""A stage's life ends with the DVC that started it, whatever stands between them."""
+
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.core.dvc_process import die_with_dvc, find_dvc
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from stages.core.dvc_process import die_with_dvc
+die_with_dvc()
+Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+DVC = """
+import os, subprocess, sys
+shell = [sys.executable, "-c", "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"]
+subprocess.call([*shell, sys.executable, *sys.argv[1:]], env={**os.environ, "DVC_STAGE": "train"})
+"""
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bond needs Linux's process handles")
+
+
+def test_without_dvc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    die_with_dvc()
+
+
+def test_a_stage_whose_dvc_is_gone_ends_at_once(tmp_path: Path) -> None:
+    orphan = subprocess.run(
+        [sys.executable, "-c", STAGE, str(tmp_path / "started")],
+        env={"DVC_STAGE": "train", "PYTHONPATH": str(Path(__file__).parents[2])}, check=False, timeout=30,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert orphan.returncode == 1
+    assert orphan.stderr == "the `dvc` command that started this stage has ended: stopping\n"
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.fixture
+def dvc(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process named dvc that has started a stage through another process, as it does through some shells."""
+    (tmp_path / "dvc").write_text(textwrap.dedent(DVC), encoding="utf-8")
+    (tmp_path / "stage.py").write_text(STAGE, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "dvc", str(tmp_path / "stage.py"), str(tmp_path / "started")],
+        cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    yield process
+    process.kill()
+
+
+def test_a_stage_dies_with_dvc_though_a_shell_is_between(dvc: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    wait_until((tmp_path / "started").exists)
+    stages = processes_with(str(tmp_path / "started"))
+    assert len(stages) == 3  # dvc, what stands between, the stage
+    dvc.kill()
+    dvc.wait()
+    wait_until(lambda: not processes_with(str(tmp_path / "started")))
+
+
+def test_dvc_is_not_found_where_there_is_none() -> None:
+    assert find_dvc() is None  # the tests' own parents are not DVC
+
+
+def wait_until(condition: object, seconds: float = 20) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def processes_with(argument: str) -> list[int]:
+    """Ids of living processes with that command line argument."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if argument.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
