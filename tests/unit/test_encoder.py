@@ -89,6 +89,11 @@ def test_features_equal_the_classifiers_own_intermediate_outputs(encoder: Frozen
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_no_normalisation_layer_is_left_to_run(encoder: FrozenEncoder, classifier: nn.Module) -> None:
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in classifier.modules())
+
+
 def test_shapes_and_strides(encoder: FrozenEncoder) -> None:
     features = encoder(torch.rand(2, 3, 64, 96))
     assert encoder.channels == (24, 40, 112)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stages.core.errors import UserError
+from stages.core.networks.folding import fold_batch_norms
 from stages.core.networks.lite0_weights import build_lite0, copy_matching
 
 STRIDES = (4, 8, 16)
@@ -81,6 +82,7 @@ def pretrained_features(name: str) -> PretrainedFeatures:
     if name == LITE0:
         body = timm.create_model(name, features_only=True, out_indices=STAGES)
         copy_matching(body, build_lite0().state_dict())
+        fold_batch_norms(body.eval())
         mean, std = LITE0_MEAN_STD
     else:
         source = published_weights(name)

@@ -63,7 +63,7 @@ class Segmentor(nn.Module):
         """The most probable class of every pixel of images in [0, 1]."""
         low, _, high = encoder(images)
         logits: Tensor = self(low, high, size=images.shape[-1])
-        return logits.argmax(dim=1).to(torch.uint8)
+        return logits.max(dim=1).indices.to(torch.uint8)  # argmax is eight times slower on a CPU
 
 
 def conv_bn_relu(before: int, after: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
