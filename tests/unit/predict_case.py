@@ -35,7 +35,7 @@ profiles:
     aecsad:
       segmentation:
         {width: 8, iterations: 30, supervised_share: 0.5, batch_size: 4, learning_rate: 0.02, weight_decay: 0.0,
-         loss_size: 64, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
+         loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
         {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,

@@ -51,6 +51,18 @@ def test_a_paste_adds_one_component_of_the_same_class_and_colour(seed: int) -> N
     assert image[30, 30, 0] == 128  # the inputs are not touched
 
 
+def test_exact_pastes_have_a_rim_of_other_classes() -> None:
+    image, labels = square_scene()
+    labels[labels == 1] = 7
+    pasted, exact = (
+        paste_components(image, labels, random=np.random.default_rng(1), csad_exact=value, **PASTE)[1]
+        for value in (False, True)
+    )
+    assert set(np.unique(pasted)) == {0, 7}
+    assert set(np.unique(exact)) - {0, 7}  # interpolated between 0 and 7
+    np.testing.assert_array_equal(exact[labels == 7], 7)  # the original stays
+
+
 def test_without_components_or_places_nothing_changes() -> None:
     image, labels = square_scene()
     nothing = np.zeros_like(labels)
@@ -79,8 +91,8 @@ def test_shrunk_labels_hold_only_classes_that_were_there() -> None:
 
 def test_unlabelled_terms_join_only_with_unlabelled_images() -> None:
     logits, labels = torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.int64)
-    assert set(loss_terms(logits, labels, None, labels)) == {"cross_entropy", "focal", "dice"}
-    terms = loss_terms(logits, labels, logits, labels)
+    assert set(loss_terms(logits, labels, None, labels, csad_exact=False)) == {"cross_entropy", "focal", "dice"}
+    terms = loss_terms(logits, labels, logits, labels, csad_exact=False)
     assert float(terms["entropy"]) == pytest.approx(2 * np.log(3) / 3, rel=1e-3)
     assert float(terms["histogram"]) == pytest.approx(2 / 3)  # two classes predicted at a third each, none there
 
@@ -98,11 +110,12 @@ def training_set(unlabelled: bool) -> TrainingSet:
 @pytest.mark.parametrize("unlabelled", [True, False])
 def test_training_learns_a_visible_class(unlabelled: bool, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
-    segmentor, data = Segmentor((4, 4), num_classes=2, width=8), training_set(unlabelled)
+    segmentor, data = Segmentor((4, 4), num_classes=2, width=8, momentum=0.1), training_set(unlabelled)
     with caplog.at_level(logging.WARNING):
         train_segmentor(
             segmentor, data, iterations=40, supervised_share=0.5, batch_size=2, learning_rate=0.02, weight_decay=0.0,
-            loss_size=32, loss_weights=WEIGHTS, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0),
+            loss_size=32, loss_weights=WEIGHTS, csad_exact=False,
+            device=torch.device("cpu"), generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
     assert ("every training image is labelled" in caplog.text) is not unlabelled
     with torch.no_grad():

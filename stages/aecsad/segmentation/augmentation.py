@@ -32,13 +32,14 @@ def paste_components(
     min_pastes: int,
     max_pastes: int,
     random: np.random.Generator,
+    csad_exact: bool = False,
 ) -> tuple[Image, LabelMap]:
     """Duplicate between `min_pastes` and `max_pastes` random components at other places, rotated at random.
 
     CSAD's `labeled_lsa` with three repairs: labels are warped by nearest neighbour (bilinear ones get a rim of wrong
-    classes), every search is bounded, and a component without a free place is left out. There is no background mask:
-    a place is refused when half of the paste would fall on other components. Copies stay on their own image and
-    nothing is removed, as in the code.
+    classes; `csad_exact` keeps that), every search is bounded, and a component without a free place is left out, where
+    the published code crashes or pastes anyway. There is no background mask: a place is refused when half of the paste
+    would fall on other components. Copies stay on their own image and nothing is removed, as in the code.
 
     Args:
         min_distance: of the pasted centre from the original's, as a share of the image's width and height.
@@ -53,7 +54,7 @@ def paste_components(
     for component in candidates[:wanted]:
         warp = find_place(component, labels > 0, min_distance=min_distance, random=random)
         if warp is not None:
-            paste(image, labels, component, warp)
+            paste(image, labels, component, warp, csad_exact=csad_exact)
     return image, labels
 
 
@@ -96,12 +97,21 @@ def find_place(
     return None
 
 
-def paste(image: Image, labels: LabelMap, component: Component, warp: Float[np.ndarray, "2 3"]) -> None:
-    """Copy the component's pixels and class through `warp`, in place."""
+def paste(
+    image: Image, labels: LabelMap, component: Component, warp: Float[np.ndarray, "2 3"], *, csad_exact: bool
+) -> None:
+    """Copy the component's pixels and class through `warp`, in place.
+
+    Args:
+        csad_exact: interpolate class numbers between neighbours, which invents classes along the rim.
+    """
     size = (image.shape[1], image.shape[0])
     covered = warp_mask(component.mask, warp)
     image[covered] = cv2.warpAffine(image, warp, size, flags=cv2.INTER_LINEAR)[covered]
-    labels[covered] = component.label
+    if csad_exact:
+        labels[covered] = cv2.warpAffine(labels, warp, size, flags=cv2.INTER_LINEAR)[covered]
+    else:
+        labels[covered] = component.label
 
 
 def warp_mask(mask: Bool[np.ndarray, "H W"], warp: Float[np.ndarray, "2 3"]) -> Bool[np.ndarray, "H W"]:

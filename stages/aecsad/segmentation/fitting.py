@@ -18,7 +18,7 @@ from stages.core.device import pick_device
 from stages.core.errors import UserError
 from stages.core.image_tensors import load_stack, to_float
 from stages.core.networks.encoder import FrozenEncoder
-from stages.core.networks.segmentor import Segmentor
+from stages.core.networks.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.core.params import EncoderParams
 from stages.core.seeding import seed_everything
 
@@ -70,9 +70,12 @@ def fit_segmentation(
     if sorted(train.index) != sorted(pseudo_labels.image_ids) or not pseudo_labels.labelled.any():
         raise UserError("the pseudo-labels do not belong to these training images: run `dvc repro cluster`")
     stack = load_stack(folder, train.loc[list(pseudo_labels.image_ids), "file"], size=encoder_params.image_size)
-    data = build_training_set(encoder, stack, pseudo_labels, seed=seed, **params.augmentation.model_dump())
+    data = build_training_set(
+        encoder, stack, pseudo_labels, seed=seed, csad_exact=params.csad_exact, **params.augmentation.model_dump()
+    )
     low, _, high = encoder.channels
-    segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width)
+    momentum = CSAD_MOMENTUM if params.csad_exact else DEFAULT_MOMENTUM
+    segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width, momentum=momentum)
     segmentor.to(encoder.mean.device)
     training = params.model_dump(exclude={"width", "augmentation"})
     train_segmentor(segmentor, data, device=encoder.mean.device, generator=generator, **training)

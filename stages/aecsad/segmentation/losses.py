@@ -1,7 +1,7 @@
 """The five losses of the component segmentation.
 
 p = softmax of the logits, y = one-hot labels, c = class with 0 the background. CSAD's code is followed where it is
-sound; each docstring says where it is not.
+sound; each docstring says where it is not, and `csad_exact` gives the published form there.
 """
 
 import torch
@@ -16,9 +16,12 @@ Logits = Float[Tensor, "B K H W"]
 Labels = Int64[Tensor, "B H W"]
 
 
-def cross_entropy_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
-    """Mean cross entropy over all pixels; CSAD's code applies softmax twice, the thesis (4.1) once, and so do we."""
-    return F.cross_entropy(logits, labels)
+def cross_entropy_loss(logits: Logits, labels: Labels, *, csad_exact: bool = False) -> Float[Tensor, ""]:
+    """Mean cross entropy over all pixels, with one softmax as in thesis 4.1.
+
+    CSAD's code applies softmax twice (`csad_exact`): its minimum is not 0, and its gradient fades where it should not.
+    """
+    return F.cross_entropy(logits.softmax(dim=1) if csad_exact else logits, labels)
 
 
 def focal_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
@@ -34,15 +37,18 @@ def focal_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
     return (-((1 - right) ** FOCAL_GAMMA) * right.log()).mean()
 
 
-def balanced_dice_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
+def balanced_dice_loss(logits: Logits, labels: Labels, *, csad_exact: bool = False) -> Float[Tensor, ""]:
     """Mean over images and classes of w_c (1 - dice_bc), w_c = the class's share of the inverse pixel counts.
 
-    Classes without a pixel in the batch weigh nothing; in CSAD's code such a class takes practically all the weight.
+    Classes without a pixel in the batch weigh nothing; in CSAD's code (`csad_exact`) such a class takes practically
+    all the weight.
     """
     probability = logits.softmax(dim=1)
     target = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(probability.dtype)
     count = target.sum(dim=(0, 2, 3))
-    weight = torch.where(count > 0, 1 / (count + EPSILON), torch.zeros_like(count))
+    weight = 1 / (count + EPSILON)
+    if not csad_exact:
+        weight = torch.where(count > 0, weight, torch.zeros_like(count))
     weight = weight / weight.sum()
     overlap = (probability * target).sum(dim=(2, 3))
     total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))

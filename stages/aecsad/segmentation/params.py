@@ -30,7 +30,9 @@ class SegmentationParams(Params):
     """Section `aecsad.segmentation`.
 
     supervised_share: part of the iterations before unlabelled images join in; batch_size: labelled images, and as many
-    unlabelled ones; loss_size: pixels of the square on which the losses are computed.
+    unlabelled ones; loss_size: pixels of the square on which the losses are computed; csad_exact: the published code
+    where we hold it for faulty: two softmaxes in the cross entropy, all the weight of the dice loss on absent classes,
+    BatchNorm that only knows the last batch, and interpolated class numbers in pasted labels.
     """
 
     width: int
@@ -40,5 +42,6 @@ class SegmentationParams(Params):
     learning_rate: float
     weight_decay: float
     loss_size: int
+    csad_exact: bool
     augmentation: AugmentationParams
     loss_weights: LossWeights

@@ -34,6 +34,7 @@ def train_segmentor(
     weight_decay: float,
     loss_size: int,
     loss_weights: Mapping[str, float],
+    csad_exact: bool,
     device: torch.device,
     generator: torch.Generator,
 ) -> None:
@@ -42,6 +43,9 @@ def train_segmentor(
     Supervised terms are cross entropy, focal and dice; after `supervised_share` of the iterations the histogram loss
     of unlabelled images against random labelled maps and the entropy of both join (CSAD's schedule: 50 of 120 epochs).
     Without unlabelled images the supervised terms go on alone, and the log says so.
+
+    Args:
+        csad_exact: the losses of the published code, faults included (stages.aecsad.segmentation.losses).
     """
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
@@ -56,7 +60,8 @@ def train_segmentor(
             if data.unlabelled is not None and step > supervised_share * iterations:
                 unlabelled = segmentor(*data.unlabelled.batch(next(others), device), size=loss_size).float()
         random_labels = labels[torch.randint(len(labels), (len(batch),), generator=generator)]
-        return loss_terms(logits, labels[batch].to(device).long(), unlabelled, random_labels.to(device).long())
+        truth, random_truth = (maps.to(device).long() for maps in (labels[batch], random_labels))
+        return loss_terms(logits, truth, unlabelled, random_truth, csad_exact=csad_exact)
 
     segmentor.train().to(memory_format=torch.channels_last)
     optimise(
@@ -71,12 +76,14 @@ def loss_terms(
     labels: Int64[Tensor, "B S S"],
     unlabelled: Float[Tensor, "U K S S"] | None,
     random_labels: Int64[Tensor, "U S S"],
+    *,
+    csad_exact: bool,
 ) -> Terms:
     """The loss terms by name, unweighted; the last two only with unlabelled logits."""
     terms = {
-        "cross_entropy": cross_entropy_loss(logits, labels),
+        "cross_entropy": cross_entropy_loss(logits, labels, csad_exact=csad_exact),
         "focal": focal_loss(logits, labels),
-        "dice": balanced_dice_loss(logits, labels),
+        "dice": balanced_dice_loss(logits, labels, csad_exact=csad_exact),
     }
     if unlabelled is not None:
         terms["histogram"] = histogram_loss(unlabelled, random_labels[: len(unlabelled)])

@@ -36,6 +36,7 @@ def build_training_set(
     min_distance: float,
     min_pastes: int,
     max_pastes: int,
+    csad_exact: bool,
     seed: int,
 ) -> TrainingSet:
     """Encode the labelled images, `copies` pasted variants of each, and the unlabelled images.
@@ -44,13 +45,21 @@ def build_training_set(
 
     Args:
         images: the training images in the order of `pseudo_labels`; at least one is labelled.
+        csad_exact: warp labels as the published code does, see `paste_components`.
     """
     random = np.random.default_rng(seed)
     chosen = np.flatnonzero(pseudo_labels.labelled)
     pictures = [images[row].permute(1, 2, 0).numpy() for row in chosen]
     pairs = [(picture, pseudo_labels.values[row]) for picture, row in zip(pictures, chosen, strict=True)]
     pasted = [
-        paste_components(*pair, min_distance=min_distance, min_pastes=min_pastes, max_pastes=max_pastes, random=random)
+        paste_components(
+            *pair,
+            min_distance=min_distance,
+            min_pastes=min_pastes,
+            max_pastes=max_pastes,
+            csad_exact=csad_exact,
+            random=random,
+        )  # fmt: skip
         for _ in range(copies)
         for pair in pairs
     ]

@@ -12,29 +12,34 @@ from stages.core.networks.encoder import FrozenEncoder
 
 DILATIONS = (6, 12, 18)
 LOW_LEVEL_CHANNELS = 48
+DEFAULT_MOMENTUM = 0.1  # of BatchNorm's running statistics: PyTorch's
+CSAD_MOMENTUM = 0.999
 
 
 class Segmentor(nn.Module):
     """Atrous spatial pyramid pooling on the stride-16 stage, refined with the stride-4 stage.
 
     Chen et al., "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018, in the form of CSAD's `Segmentor`
-    (width 256, plain instead of separable convolutions). BatchNorm keeps PyTorch's momentum of 0.1; CSAD's 0.999 makes
+    (width 256, plain instead of separable convolutions). BatchNorm has PyTorch's momentum of 0.1; CSAD's 0.999 makes
     the running statistics those of the last batch.
 
     Attributes:
         arguments: rebuild the module; plain JSON values.
     """
 
-    def __init__(self, channels: Sequence[int], *, num_classes: int, width: int) -> None:
+    def __init__(self, channels: Sequence[int], *, num_classes: int, width: int, momentum: float) -> None:
         """Build the untrained decoder.
 
         Args:
             channels: of the encoder's stages at stride 4 and 16.
             num_classes: component classes plus one for background, which is class 0.
             width: channels of every hidden layer.
+            momentum: share of the newest batch in BatchNorm's running statistics.
         """
         super().__init__()
-        self.arguments: dict[str, Any] = {"channels": list(channels), "num_classes": num_classes, "width": width}
+        self.arguments: dict[str, Any] = {
+            "channels": list(channels), "num_classes": num_classes, "width": width, "momentum": momentum,
+        }  # fmt: skip
         low, high = channels
         self.pyramid = nn.ModuleList(
             [conv_bn_relu(high, width, 1), *(conv_bn_relu(high, width, 3, dilation=rate) for rate in DILATIONS)]
@@ -47,6 +52,9 @@ class Segmentor(nn.Module):
             conv_bn_relu(width, width, 3),
             nn.Conv2d(width, num_classes, 1),
         )
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = momentum
 
     def forward(
         self, low: Float[Tensor, "B c h w"], high: Float[Tensor, "B C k l"], *, size: int
