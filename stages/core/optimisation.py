@@ -1,45 +1,67 @@
-"""The training loop that all networks of the embedded profile share."""
+"""The training loop that all networks share; a run that was broken off goes on from its last checkpoint."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from stages.core.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
 from stages.core.console import progress
 
 LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 Terms = dict[str, Float[Tensor, ""]]
+Draw = TypeVar("Draw")
 
 
 def optimise(
-    parameters: Iterable[torch.nn.Parameter],
-    terms_of_step: Callable[[int], Terms],
+    network: nn.Module,
+    draws: Iterator[Draw],
+    terms_of: Callable[[Draw], Terms],
     *,
     weights: Mapping[str, float],
     iterations: int,
     learning_rate: float,
     weight_decay: float,
     label: str,
+    checkpoint: Path,
 ) -> None:
-    """Minimise the weighted sum of the loss terms with AdamW and a one-cycle learning rate.
+    """Minimise the weighted sum of the loss terms with AdamW and a one-cycle learning rate, in place.
 
     The last iteration's weights stay; none is chosen by any score. The publications use Adam with a step or constant
-    rate; one cycle reaches as low a loss in a fraction of the iterations.
+    rate; one cycle reaches as low a loss in a fraction of the iterations. A training that was killed goes on from its
+    last checkpoint and ends with the weights of an uninterrupted one, on a CPU to the last bit.
 
     Args:
-        terms_of_step: the loss terms by name, with graph, of iteration 1, 2, ...
+        network: all that is trained, buffers included.
+        draws: what iteration 1, 2, ... works on; the only source of randomness besides torch's global generators.
+        terms_of: the loss terms of a draw by name, with graph.
         weights: of the terms.
         learning_rate: the peak.
         label: of the progress bar and the log lines.
+        checkpoint: from `stages.core.checkpoints.checkpoint_file`.
     """
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
-    for step in progress(range(1, iterations + 1), total=iterations, label=label):
-        terms = terms_of_step(step)
+    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    remove_old_checkpoints()
+    state = load_checkpoint(checkpoint)
+    done = 0 if state is None else int(state["done"])
+    for _ in range(done):
+        next(draws)
+    if state is not None:
+        restore(parts, state)
+        LOG.info("%s: going on after iteration %d of a run that was broken off", label, done)
+    saved_at = time.monotonic()
+    for step in progress(range(done + 1, iterations + 1), total=iterations - done, label=label):
+        terms = terms_of(next(draws))
         optimizer.zero_grad(set_to_none=True)
         torch.stack([weights[name] * term for name, term in terms.items()]).sum().backward()
         optimizer.step()
@@ -47,3 +69,22 @@ def optimise(
         if step % max(1, iterations // REPORTS) == 0:
             values = ", ".join(f"{name} {float(term.detach()):.4f}" for name, term in terms.items())
             LOG.info("%s, iteration %d: %s", label, step, values)
+        if time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+            save_checkpoint(checkpoint, snapshot(parts, step))
+            saved_at = time.monotonic()
+    checkpoint.unlink(missing_ok=True)
+
+
+def snapshot(parts: Mapping[str, object], done: int) -> State:
+    """All that the iterations after `done` depend on, but the draws."""
+    states = {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
+    random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    return {**states, "random": random, "done": done}
+
+
+def restore(parts: Mapping[str, object], state: State) -> None:
+    """The inverse of `snapshot`, in place."""
+    for name, part in parts.items():
+        part.load_state_dict(state[name])  # type: ignore[attr-defined]
+    torch.set_rng_state(state["random"]["cpu"])
+    torch.cuda.set_rng_state_all(state["random"]["cuda"])

@@ -10,6 +10,7 @@ import torch
 from stages.aecsad.segmentation.augmentation import find_components, paste_components
 from stages.aecsad.segmentation.features import StageFeatures
 from stages.aecsad.segmentation.fitting import Fitted, fit_segmentation, segment_images
+from stages.aecsad.segmentation.params import AugmentationParams, LossWeights, SegmentationParams
 from stages.aecsad.segmentation.training import draw_rows, loss_terms, shrink_labels, train_segmentor
 from stages.aecsad.segmentation.training_set import TrainingSet
 from stages.core.artifacts.label_maps import LabelMaps
@@ -17,7 +18,11 @@ from stages.core.networks.segmentor import Segmentor
 from stages.core.params import EncoderParams
 
 PASTE = {"min_distance": 0.2, "min_pastes": 1, "max_pastes": 1}
-WEIGHTS = {"cross_entropy": 0.5, "focal": 10.0, "dice": 1.0, "histogram": 10.0, "entropy": 1.0}
+PARAMS = SegmentationParams(
+    width=8, iterations=40, supervised_share=0.5, batch_size=2, learning_rate=0.02, weight_decay=0.0, loss_size=32,
+    csad_exact=False, augmentation=AugmentationParams(copies=0, **PASTE),
+    loss_weights=LossWeights(cross_entropy=0.5, focal=10.0, dice=1.0, histogram=10.0, entropy=1.0),
+)  # fmt: skip
 
 
 def square_scene() -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +118,7 @@ def test_training_learns_a_visible_class(unlabelled: bool, caplog: pytest.LogCap
     segmentor, data = Segmentor((4, 4), num_classes=2, width=8, momentum=0.1), training_set(unlabelled)
     with caplog.at_level(logging.WARNING):
         train_segmentor(
-            segmentor, data, iterations=40, supervised_share=0.5, batch_size=2, learning_rate=0.02, weight_decay=0.0,
-            loss_size=32, loss_weights=WEIGHTS, csad_exact=False,
-            device=torch.device("cpu"), generator=torch.Generator().manual_seed(0),
+            segmentor, data, PARAMS, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0)
         )  # fmt: skip
     assert ("every training image is labelled" in caplog.text) is not unlabelled
     with torch.no_grad():

@@ -77,8 +77,7 @@ def fit_segmentation(
     momentum = CSAD_MOMENTUM if params.csad_exact else DEFAULT_MOMENTUM
     segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width, momentum=momentum)
     segmentor.to(encoder.mean.device)
-    training = params.model_dump(exclude={"width", "augmentation"})
-    train_segmentor(segmentor, data, device=encoder.mean.device, generator=generator, **training)
+    train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
     return Fitted(segmentor.requires_grad_(False), encoder, encoder_params.image_size, pseudo_labels.num_classes)
 
 

@@ -1,7 +1,10 @@
 """Train the decoder on labelled images first, then on all."""
 
+import itertools
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +18,9 @@ from stages.aecsad.segmentation.losses import (
     focal_loss,
     histogram_loss,
 )
+from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training_set import TrainingSet
+from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
 from stages.core.networks.segmentor import Segmentor
 from stages.core.optimisation import Terms, optimise
@@ -26,15 +31,8 @@ LOG = logging.getLogger(__name__)
 def train_segmentor(
     segmentor: Segmentor,
     data: TrainingSet,
+    params: SegmentationParams,
     *,
-    iterations: int,
-    supervised_share: float,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    loss_size: int,
-    loss_weights: Mapping[str, float],
-    csad_exact: bool,
     device: torch.device,
     generator: torch.Generator,
 ) -> None:
@@ -43,30 +41,32 @@ def train_segmentor(
     Supervised terms are cross entropy, focal and dice; after `supervised_share` of the iterations the histogram loss
     of unlabelled images against random labelled maps and the entropy of both join (CSAD's schedule: 50 of 120 epochs).
     Without unlabelled images the supervised terms go on alone, and the log says so.
-
-    Args:
-        csad_exact: the losses of the published code, faults included (stages.aecsad.segmentation.losses).
     """
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
-    labels = shrink_labels(data.labels, loss_size)
-    rows = draw_rows(len(data.labelled), batch_size, generator)
-    others = draw_rows(len(data.unlabelled or data.labelled), batch_size, generator)
+    labels = shrink_labels(data.labels, params.loss_size)
+    draws = draw_batches(
+        len(data.labelled), 0 if data.unlabelled is None else len(data.unlabelled), params.batch_size,
+        supervised_steps=math.floor(params.supervised_share * params.iterations), generator=generator,
+    )  # fmt: skip
 
-    def terms_of_step(step: int) -> Terms:
-        batch, unlabelled = next(rows), None
+    def terms_of(draw: Draw) -> Terms:
+        unlabelled = None
         with mixed_precision(device):
-            logits = segmentor(*data.labelled.batch(batch, device), size=loss_size).float()
-            if data.unlabelled is not None and step > supervised_share * iterations:
-                unlabelled = segmentor(*data.unlabelled.batch(next(others), device), size=loss_size).float()
-        random_labels = labels[torch.randint(len(labels), (len(batch),), generator=generator)]
-        truth, random_truth = (maps.to(device).long() for maps in (labels[batch], random_labels))
-        return loss_terms(logits, truth, unlabelled, random_truth, csad_exact=csad_exact)
+            logits = segmentor(*data.labelled.batch(draw.labelled, device), size=params.loss_size).float()
+            if data.unlabelled is not None and draw.unlabelled is not None:
+                unlabelled = segmentor(*data.unlabelled.batch(draw.unlabelled, device), size=params.loss_size).float()
+        truth, random_truth = (labels[rows].to(device).long() for rows in (draw.labelled, draw.random))
+        return loss_terms(logits, truth, unlabelled, random_truth, csad_exact=params.csad_exact)
 
     segmentor.train().to(memory_format=torch.channels_last)
+    settings = {**params.model_dump(), "seed": generator.initial_seed()}
+    rest = [] if data.unlabelled is None else [data.unlabelled.low, data.unlabelled.high]
+    tensors = [*segmentor.state_dict().values(), data.labelled.low, data.labelled.high, labels, *rest]
     optimise(
-        segmentor.parameters(), terms_of_step, weights=loss_weights,
-        iterations=iterations, learning_rate=learning_rate, weight_decay=weight_decay, label="segmentation",
+        segmentor, draws, terms_of, weights=params.loss_weights.model_dump(), iterations=params.iterations,
+        learning_rate=params.learning_rate, weight_decay=params.weight_decay, label="segmentation",
+        checkpoint=checkpoint_file("segmentation", tensors=tensors, settings=settings),
     )  # fmt: skip
     segmentor.eval()
 
@@ -94,6 +94,27 @@ def loss_terms(
 def shrink_labels(labels: UInt8[Tensor, "N S S"], size: int) -> UInt8[Tensor, "N s s"]:
     """Nearest-neighbour label maps of `size` pixels."""
     return F.interpolate(labels[:, None].float(), (size, size), mode="nearest-exact")[:, 0].to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Row numbers of one iteration: labelled images, unlabelled ones or None, and labelled maps for the histogram."""
+
+    labelled: Int64[Tensor, " B"]
+    unlabelled: Int64[Tensor, " U"] | None
+    random: Int64[Tensor, " B"]
+
+
+def draw_batches(
+    labelled: int, unlabelled: int, batch_size: int, *, supervised_steps: int, generator: torch.Generator
+) -> Iterator[Draw]:
+    """What each iteration works on; unlabelled images join after `supervised_steps`, if there are any."""
+    rows = draw_rows(labelled, batch_size, generator)
+    others = draw_rows(unlabelled or labelled, batch_size, generator)
+    for step in itertools.count(1):
+        batch = next(rows)
+        rest = next(others) if unlabelled and step > supervised_steps else None
+        yield Draw(batch, rest, torch.randint(labelled, (len(batch),), generator=generator))
 
 
 def draw_rows(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " B"]]:

@@ -60,5 +60,5 @@ def fit_student_teacher(
         projection=params.teacher.projection, stage_weights=params.teacher.stage_weights,
         keep_stems=module.local_student.reads == "stem",
     )  # fmt: skip
-    train_students(module, encoder, stack, targets, stems, generator=generator, **params.training.model_dump())
+    train_students(module, encoder, stack, targets, stems, params.training, generator=generator)
     return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size)

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float16, UInt8
+from jaxtyping import Float, Float16, Int64, UInt8
 from torch import Tensor
 
 from stages.aecsad.student_teacher.losses import hard_feature_loss
+from stages.aecsad.student_teacher.params import TrainingParams
+from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
 from stages.core.image_tensors import to_float
 from stages.core.networks.encoder import FrozenEncoder
@@ -21,12 +23,8 @@ def train_students(
     images: UInt8[Tensor, "N 3 S S"],
     targets: Float16[Tensor, "N D M M"],
     stems: Float16[Tensor, "N C h w"] | None,
+    params: TrainingParams,
     *,
-    iterations: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    hard_quantile: float,
     generator: torch.Generator,
 ) -> None:
     """Train the students in place; the last iteration's weights stay, none is chosen by any score.
@@ -41,10 +39,12 @@ def train_students(
     """
     device = encoder.mean.device
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
-    rows = draw_batches(len(images), batch_size, generator)
+    settings = {**params.model_dump(), "seed": generator.initial_seed()}
+    checkpoint = checkpoint_file(
+        "students", tensors=[*students.state_dict().values(), images, targets, stems], settings=settings
+    )
 
-    def terms_of_step(_: int) -> Terms:
-        batch = next(rows)
+    def terms_of(batch: Int64[Tensor, " B"]) -> Terms:
         inputs = (to_float(images[batch].to(device)) - encoder.mean) / encoder.std
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with mixed_precision(device):
@@ -53,12 +53,13 @@ def train_students(
             student_of_global = module.local_student.global_head(shared).float()
             predicted = module.global_student(inputs).float()
         teacher = targets[batch].to(device).float()
-        return loss_terms(teacher, student, predicted, student_of_global, hard_quantile=hard_quantile)
+        return loss_terms(teacher, student, predicted, student_of_global, hard_quantile=params.hard_quantile)
 
     students.train()
     optimise(
-        students.parameters(), terms_of_step, weights=dict.fromkeys(("hard", "global", "global_local"), 1.0),
-        iterations=iterations, learning_rate=learning_rate, weight_decay=weight_decay, label="students",
+        students, draw_batches(len(images), params.batch_size, generator), terms_of,
+        weights=dict.fromkeys(("hard", "global", "global_local"), 1.0), iterations=params.iterations,
+        learning_rate=params.learning_rate, weight_decay=params.weight_decay, label="students", checkpoint=checkpoint,
     )  # fmt: skip
     students.eval()
 
