@@ -1,0 +1,124 @@
+"""Judge settings of the student-teacher branch without test images, by defects planted into validation normals.
+
+    python -m benchmarks.planted_defects pin_tray                                   # params.yaml as it is
+    python -m benchmarks.planted_defects pin_tray training.hard_quantile=0.999   # below student_teacher
+
+Prints the AUROC of each map and of their sum between normal validation images and the same images with one scratch,
+one patch pasted from elsewhere, or one stain, and the students' mean error on the normal ones. Needs the split stage.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from rich.table import Table
+from sklearn.metrics import roc_auc_score
+
+from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
+from stages.aecsad.student_teacher.params import StudentTeacherParams
+from stages.aecsad.student_teacher.scoring import calibrate
+from stages.core.artifacts.images import read_images
+from stages.core.console import CONSOLE
+from stages.core.image_tensors import load_stack, to_float
+from stages.core.params import EncoderParams, load_params, load_value, validate
+from stages.core.stage import command_entry
+from stages.core.student_teacher import Maps
+
+KINDS = ("scratch", "pasted patch", "stain")
+SECTION = "aecsad.student_teacher"
+
+
+@command_entry
+def main(argv: Sequence[str]) -> str:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("category")
+    parser.add_argument("settings", nargs="*", metavar="key=value")
+    arguments = parser.parse_args(argv)
+    params = changed_params(arguments.settings)
+    encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
+    folder = Path("artifacts/split") / arguments.category
+    images = read_images(folder / "images.parquet")
+    started = time.perf_counter()
+    fitted = fit_student_teacher(images, folder / "images", params, encoder, seed=seed)
+    seconds = time.perf_counter() - started
+    normal = load_stack(folder / "images", images.loc[images["split"] == "validation", "file"], size=encoder.image_size)
+    random = np.random.default_rng(seed)
+    planted = [[plant(picture, kind, random) for kind in KINDS] for picture in normal.permute(0, 2, 3, 1).numpy()]
+    maps = [raw_maps(fitted, picture) for picture in normal.permute(0, 2, 3, 1).numpy()]
+    calibrate(fitted.module, maps, quantiles=params.maps.quantiles)
+    planted_maps = [[raw_maps(fitted, picture) for picture in pictures] for pictures in planted]
+    CONSOLE.print(table_of(fitted, maps, planted_maps))
+    changes = " ".join(arguments.settings) or "as in params.yaml"
+    return f"{arguments.category}, {changes}: {len(normal)} validation normals, fitted in {seconds:.0f} s"
+
+
+def changed_params(settings: Sequence[str]) -> StudentTeacherParams:
+    """The active profile's section with some values replaced."""
+    where = f"profiles.{load_value('profile')}.{SECTION}"
+    section: dict[str, Any] = load_value(where)
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        *parents, last = key.split(".")
+        node = section
+        for parent in parents:
+            node = node[parent]
+        node[last] = yaml.safe_load(value)
+    return validate(StudentTeacherParams, section, where=where)
+
+
+def plant(picture: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:
+    """A copy (H, W, 3, uint8) with one defect of 1 to 13 % of the image's side, anywhere."""
+    side, picture = min(picture.shape[:2]), picture.copy()
+    colour = random.integers(0, 255, 3)
+    x, y = (int(value) for value in random.integers(round(0.08 * side), round(0.92 * side), 2))
+    if kind == "scratch":
+        angle, length = random.uniform(0, 2 * np.pi), random.uniform(0.04, 0.13) * side
+        end = (round(x + length * np.cos(angle)), round(y + length * np.sin(angle)))
+        drawn = picture.copy()
+        cv2.line(drawn, (x, y), end, colour.tolist(), int(random.integers(1, 3)), cv2.LINE_AA)
+        return cv2.addWeighted(picture, 0.4, drawn, 0.6, 0)
+    if kind == "pasted patch":
+        height, width = (int(value) for value in random.integers(round(0.03 * side), round(0.09 * side), 2))
+        row, column = (int(value) for value in random.integers(0, side - round(0.1 * side), 2))
+        x, y = min(x, picture.shape[1] - width), min(y, picture.shape[0] - height)
+        picture[y : y + height, x : x + width] = picture[row : row + height, column : column + width].copy()
+        return picture
+    spot = np.zeros(picture.shape[:2], dtype=np.float32)
+    axes = (int(value) for value in random.integers(round(0.016 * side), round(0.047 * side), 2))
+    cv2.ellipse(spot, (x, y), tuple(axes), float(random.uniform(0, 180)), 0, 360, 1.0, -1)
+    share = 0.5 * cv2.GaussianBlur(spot, (0, 0), 1.5)[..., None]
+    return np.asarray((1 - share) * picture + share * colour, dtype=np.uint8)
+
+
+def raw_maps(fitted: Fitted, picture: np.ndarray) -> Maps:
+    """The maps of one picture before calibration."""
+    image = to_float(torch.from_numpy(picture).permute(2, 0, 1)[None]).to(fitted.encoder.mean.device)
+    return fitted.module.raw_maps(image, fitted.encoder)
+
+
+def table_of(fitted: Fitted, normal: Sequence[Maps], planted: Sequence[Sequence[Maps]]) -> Table:
+    """One row a map and one for their sum."""
+    table = Table(*["map", *KINDS, "mean", "error on normals"], title="AUROC of planted defects, in %")
+    for name in ("sum", *fitted.module.maps):
+        scores = [score(fitted, maps, name) for maps in normal]
+        defects = [[score(fitted, maps, name) for maps in kind] for kind in zip(*planted, strict=True)]
+        truth = [0] * len(scores) + [1] * len(scores)
+        auroc = [100 * float(roc_auc_score(truth, scores + kind)) for kind in defects]
+        error = "" if name == "sum" else f"{float(torch.cat([maps[name] for maps in normal]).mean()):.3f}"
+        table.add_row(name, *(f"{value:.1f}" for value in [*auroc, float(np.mean(auroc))]), error)
+    return table
+
+
+def score(fitted: Fitted, maps: Maps, name: str) -> float:
+    """The image score of one map or of the sum."""
+    return float(fitted.module.pool(fitted.module.combine(maps) if name == "sum" else maps[name]))
+
+
+if __name__ == "__main__":
+    main()
