@@ -12,7 +12,7 @@ from rich.table import Table
 from stages.core.console import CONSOLE
 from stages.core.errors import UserError
 from stages.core.params import load_value, validate
-from stages.core.stage import stage_entry
+from stages.core.stage import command_entry
 from stages.report.params import ReportParams
 
 COLUMNS = {
@@ -24,7 +24,7 @@ COLUMNS = {
 }
 
 
-@stage_entry
+@command_entry
 def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("revisions", nargs="+", help="commits, branches, tags or DVC experiments")

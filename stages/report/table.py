@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stages.core.params import load_value, validate
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.stage import command_entry, parse_paths
 from stages.report.params import ReportParams
 from stages.report.rows import COLUMNS, Row, read_rows
 
@@ -37,7 +37,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", f"{NOTE}.", ""])
 
 
-@stage_entry
+@command_entry
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["metrics"], about=__doc__)
     params = validate(ReportParams, load_value("report"), where="report")
