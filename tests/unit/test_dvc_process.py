@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bond needs 
 
 def test_without_dvc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
+    threads = threading.active_count()
     die_with_dvc()
+    assert threading.active_count() == threads
 
 
 def test_a_stage_whose_dvc_is_gone_ends_at_once(tmp_path: Path) -> None:
