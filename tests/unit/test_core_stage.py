@@ -1,4 +1,4 @@
-"""What stages have in common: options, errors, closing line, cost, and no life after the parent's death."""
+"""What stages have in common: options, errors, closing line, cost, and no life after DVC's death."""
 
 import json
 import logging
@@ -15,10 +15,10 @@ import pytest
 from stages.core.errors import UserError
 from stages.core.stage import command_entry, parse_paths, stage_entry, write_cost
 
-# Starts a stage as its child, tells its process id, and waits to be killed.
-PARENT = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+# In a file named dvc: starts a stage as DVC does, tells its process id, and waits to be killed.
+DVC = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]], env={**os.environ, "DVC_STAGE": "train"})
 print(child.pid, flush=True)
 time.sleep(60)
 """
@@ -55,9 +55,10 @@ def is_alive(pid: int) -> bool:
 
 
 def orphan(entry: str, tmp_path: Path) -> int:
-    """Start parent and child, SIGKILL the parent when the child's main runs; the child's process id."""
-    ready = tmp_path / "ready"
-    command = [sys.executable, "-c", PARENT, CHILD.format(entry=entry), str(ready)]
+    """Start DVC and its child, SIGKILL DVC when the child's main runs; the child's process id."""
+    ready, dvc = tmp_path / "ready", tmp_path / "dvc"
+    dvc.write_text(DVC, encoding="utf-8")
+    command = [sys.executable, str(dvc), CHILD.format(entry=entry), str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -67,15 +68,15 @@ def orphan(entry: str, tmp_path: Path) -> int:
     return child
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux only")
-def test_a_stage_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="process handles are Linux only")
+def test_a_stage_dies_when_dvc_is_killed(tmp_path: Path) -> None:
     child = orphan("stage_entry", tmp_path)
-    assert wait_until(lambda: not is_alive(child)), "the stage outlived its parent"
+    assert wait_until(lambda: not is_alive(child)), "the stage outlived DVC"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux only")
 def test_a_command_outlives_its_parent(tmp_path: Path) -> None:
-    """The counter-check: without prctl a child goes on."""
+    """The counter-check: without the bond a child goes on."""
     child = orphan("command_entry", tmp_path)
     time.sleep(0.3)
     alive = is_alive(child)
