@@ -1,12 +1,14 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
+# make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 UNFINISHED := $(VENV)/.installing
+comma := ,
 
 # `python` in dvc.yaml is .venv's, whatever environment make was called from.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -16,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test bench setup clean
+.PHONY: repro test bench ablation setup clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -31,6 +33,20 @@ test: setup
 bench: setup
 	for seed in 1 2; do $(VENV)/bin/dvc exp run --force --temp --name seed-$$seed --set-param seed=$$seed || exit; done
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
+
+# Name, attention and bottleneck of each global student; the runs end before evaluation.
+GLOBAL_STUDENT := profiles.embedded.aecsad.student_teacher.global_student
+ablation: setup
+	for seed in 0 1 2; do \
+	  for student in "aecsad true false" "bottleneck_attention true true" "latent_only false false" "csad false true"; do \
+	    set -- $$student; \
+	    $(VENV)/bin/dvc exp run --force --temp --name $$1-$$seed --set-param seed=$$seed \
+	      --set-param $(GLOBAL_STUDENT).attention=$$2 --set-param $(GLOBAL_STUDENT).bottleneck=$$3 \
+	      normalization@pin_tray normalization@juice_bottle || exit; \
+	  done; \
+	done
+	$(VENV)/bin/python -m benchmarks.ablation $(foreach name,aecsad bottleneck_attention latent_only csad,\
+	  $(name)=$(name)-0$(comma)$(name)-1$(comma)$(name)-2)
 
 setup: $(STAMP)
 
