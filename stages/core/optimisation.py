@@ -1,6 +1,7 @@
 """The training loop that all networks share; a run that was broken off goes on from its last checkpoint."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from stages.core.console import progress
 
 LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
+CHECKPOINT_SECONDS = "ODDPART_CHECKPOINT_SECONDS"  # a matter of the machine, not of the result: no parameter
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 Terms = dict[str, Float[Tensor, ""]]
@@ -59,6 +61,7 @@ def optimise(
     if state is not None:
         restore(parts, state)
         LOG.info("%s: going on after iteration %d of a run that was broken off", label, done)
+    between = float(os.environ.get(CHECKPOINT_SECONDS, SECONDS_BETWEEN_CHECKPOINTS))
     saved_at = time.monotonic()
     for step in progress(range(done + 1, iterations + 1), total=iterations - done, label=label):
         terms = terms_of(next(draws))
@@ -69,7 +72,7 @@ def optimise(
         if step % max(1, iterations // REPORTS) == 0:
             values = ", ".join(f"{name} {float(term.detach()):.4f}" for name, term in terms.items())
             LOG.info("%s, iteration %d: %s", label, step, values)
-        if time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+        if time.monotonic() - saved_at >= between:
             save_checkpoint(checkpoint, snapshot(parts, step))
             saved_at = time.monotonic()
     checkpoint.unlink(missing_ok=True)

@@ -3,13 +3,17 @@
 import csv
 import json
 import os
+import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from tests.end_to_end.workspace import Workspace
 
@@ -74,28 +78,28 @@ def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path
         assert float(row["score"]) == scores.loc[image_id, "score"]
 
 
-@pytest.mark.parametrize("delay", [0, 30], ids=["during the imports", "during the training"])
-def test_a_killed_run_leaves_no_orphan_and_a_rerun_succeeds(workspace: Workspace, delay: int) -> None:
-    workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 100_000})
-    with_dash = {**workspace.environment, "SHELL": "/bin/sh"}  # where it is dash, it stays between DVC and the stage
-    process = subprocess.Popen(
-        workspace.command("repro", "--single-item", "student_teacher@tiny"),
-        cwd=workspace.root, env=with_dash,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        child = wait_for_stage(workspace.root)
-        time.sleep(delay)
-        process.kill()
-        process.wait(timeout=10)
-        deadline = time.monotonic() + (60 if delay == 0 else 5)  # until its imports are done, or at once
-        while is_alive(child) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not is_alive(child)
-    finally:
-        process.kill()
-        workspace.set_params({"profiles.smoke.aecsad.student_teacher.training.iterations": 31 + delay})
-    assert "student_teacher@tiny" in workspace.stages_run()
+def test_a_stage_that_is_still_importing_dies_with_dvc(workspace: Workspace) -> None:
+    with changed_iterations(workspace, 100_000), started_training(workspace) as (dvc, stage):
+        dvc.kill()
+        wait_for_end(stage, seconds=60)  # its imports come first
+    assert not list((workspace.root / "artifacts").rglob("*.tmp"))
+
+
+def test_a_training_killed_at_three_steps_ends_with_the_same_weights(workspace: Workspace) -> None:
+    weights = workspace.root / "artifacts/aecsad/student_teacher/tiny/model.safetensors"
+    steps = sorted(random.sample(range(2, 38), 3))
+    with changed_iterations(workspace, 40):
+        workspace.dvc("repro", "--single-item", "student_teacher@tiny")
+        expected = weights.read_bytes()
+        for step in steps:
+            with started_training(workspace) as (dvc, stage):
+                wait_for_checkpoint(workspace.root, step, seconds=120)
+                dvc.kill()
+                wait_for_end(stage, seconds=5)
+            assert not weights.exists()
+        output = workspace.dvc("repro", "--single-item", "student_teacher@tiny")
+        assert "going on after iteration" in output
+        assert weights.read_bytes() == expected, f"killed after steps {steps}"
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 
 
@@ -112,6 +116,53 @@ def test_a_truncated_image_stops_the_run_before_training(workspace: Workspace) -
         victim.write_bytes(before)
     workspace.dvc("repro")
     assert workspace.stages_run() == set()
+
+
+@contextmanager
+def changed_iterations(workspace: Workspace, iterations: int) -> Iterator[None]:
+    """Another length of the students' training; all is reproduced as it was at the end."""
+    key = "profiles.smoke.aecsad.student_teacher.training.iterations"
+    before = workspace.params()["profiles"]["smoke"]["aecsad"]["student_teacher"]["training"]["iterations"]
+    workspace.set_params({key: iterations})
+    try:
+        yield
+    finally:
+        workspace.set_params({key: before})
+        workspace.dvc("repro")
+
+
+@contextmanager
+def started_training(workspace: Workspace) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A `dvc repro` that trains the students and saves every step, and the process id of its stage."""
+    environment = {**workspace.environment, "ODDPART_CHECKPOINT_SECONDS": "0", "SHELL": "/bin/sh"}
+    process = subprocess.Popen(  # where /bin/sh is dash, it stays between DVC and the stage
+        workspace.command("repro", "--single-item", "--force", "--no-run-cache", "student_teacher@tiny"),
+        cwd=workspace.root, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process, wait_for_stage(workspace.root)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def wait_for_checkpoint(root: Path, step: int, *, seconds: float) -> None:
+    """Return once the students' newest checkpoint is of that step or a later one."""
+    deadline = time.monotonic() + seconds
+    saved = 0
+    while saved < step:
+        assert time.monotonic() < deadline, f"no checkpoint of step {step} after {seconds} s, the last is of {saved}"
+        states = [torch.load(path, weights_only=True) for path in root.glob("work/checkpoints/students-*.pt")]
+        saved = max((int(state["done"]) for state in states), default=0)
+
+
+def wait_for_end(process: int, *, seconds: float) -> None:
+    """Return once the process runs no longer."""
+    deadline = time.monotonic() + seconds
+    while is_alive(process):
+        assert time.monotonic() < deadline, f"process {process} still runs after {seconds} s"
+        time.sleep(0.1)
 
 
 def wait_for_stage(root: Path, seconds: float = 60) -> int:

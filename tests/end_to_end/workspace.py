@@ -44,6 +44,10 @@ class Workspace:
         """The stages that `dvc repro` executed."""
         return set(re.findall(r"Running stage '([^']+)'", self.dvc("repro", *arguments)))
 
+    def params(self) -> dict[str, Any]:
+        """What params.yaml holds."""
+        return dict(yaml.safe_load((self.root / "params.yaml").read_text(encoding="utf-8")))
+
     def set_params(self, changes: dict[str, Any]) -> None:
         """Set dotted keys of params.yaml."""
         path = self.root / "params.yaml"
