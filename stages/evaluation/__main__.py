@@ -6,36 +6,42 @@ from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.truth import read_truth
 from stages.core.params import load_value, validate
 from stages.core.stage import parse_paths, stage_entry
-from stages.evaluation.calibration import calibrate
+from stages.evaluation.calibration import fit
 from stages.evaluation.curves import write_curves
 from stages.evaluation.joined import join_truth
 from stages.evaluation.maps import open_maps
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.pictures import Drawer
-from stages.evaluation.pixel_metrics import pixel_metrics
+from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
+from stages.evaluation.resampling import Resampling
 from stages.evaluation.results import publish_overview, write_results
-from stages.evaluation.summary import summarise, write_metrics
+from stages.evaluation.summary import summarise, write_summary
+from stages.evaluation.tracked_scores import write_tracked_scores
 
 READS = ("scores", "truth", "image_files", "mask_files")
 PLOTS = ("roc", "precision_recall", "score_histogram", "confusion")
+WRITES = ("metrics", "intervals", "test_scores", *PLOTS, "overview", "results")
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    names = {"reads": READS, "writes": ("metrics", *PLOTS, "overview", "results"), "values": ("method", "category")}
-    paths = parse_paths(argv, **names, about=__doc__)
+    paths = parse_paths(argv, reads=READS, writes=WRITES, values=("method", "category"), about=__doc__)
     params = validate(EvaluationParams, load_value("evaluation"), where="evaluation")
+    resampling = Resampling(params.bootstrap_resamples, params.confidence, load_value("seed"))
+    limits = PixelLimits(params.aupro_max_false_positive_rate, params.spro_max_false_positive_rates)
     scores = read_scores(paths.scores / "scores.parquet")
-    joined = join_truth(scores, read_truth(paths.truth))
+    joined, branches = join_truth(scores, read_truth(paths.truth)), branch_names(scores)
     maps = open_maps(paths.scores / "maps", joined)
-    calibration = calibrate(joined, maps, budget=params.false_alarm_budget)
-    test, branches, threshold = joined[joined["split"] == "test"], branch_names(scores), calibration.threshold
-    pixel = pixel_metrics(test, maps, paths.mask_files, limit=params.aupro_max_false_positive_rate)
+    fitted = fit(joined, maps, branches, budget=params.false_alarm_budget, unsure_confidence=params.unsure_confidence)
+    test, calibration = joined[joined["split"] == "test"], fitted.calibration
+    pixel = pixel_metrics(test, maps, paths.mask_files, limits=limits, resampling=resampling)
     drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high)
-    write_curves(test, threshold=threshold.value, **{name: getattr(paths, name) for name in PLOTS})
-    write_results(paths.results, test, branches=branches, calibration=calibration, drawer=drawer)
+    write_curves(test, threshold=calibration.threshold.value, **{name: getattr(paths, name) for name in PLOTS})
+    write_results(paths.results, test, branches=branches, fitted=fitted, drawer=drawer)
     publish_overview(paths.results, paths.overview)
-    write_metrics(paths.metrics, summarise(test, branches=branches, threshold=threshold, pixel=pixel))
+    write_tracked_scores(paths.test_scores, test)
+    summary = summarise(test, branches=branches, fitted=fitted, pixel=pixel, explained={}, resampling=resampling)
+    write_summary(summary, metrics=paths.metrics, intervals=paths.intervals)
     return f"{len(test)} test images of {paths.category} judged for {paths.method}"
 
 

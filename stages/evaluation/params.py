@@ -1,8 +1,12 @@
 """What the evaluation is told."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
 
 from stages.core.params import Params
+
+Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class EvaluationParams(Params):
@@ -11,7 +15,15 @@ class EvaluationParams(Params):
     Attributes:
         false_alarm_budget: share of normal images that may be called anomalous.
         aupro_max_false_positive_rate: share of normal pixels up to which the PRO curve is integrated.
+        spro_max_false_positive_rates: the same for the saturated PRO curve, once for each.
+        confidence: of the intervals of metrics.
+        bootstrap_resamples: how often test images are drawn anew for an interval.
+        unsure_confidence: of the band around the threshold in which a verdict is called unsure.
     """
 
     false_alarm_budget: float = Field(gt=0, lt=1)
-    aupro_max_false_positive_rate: float = Field(gt=0, le=1)
+    aupro_max_false_positive_rate: Rate
+    spro_max_false_positive_rates: tuple[Rate, ...]
+    confidence: float = Field(gt=0, lt=1)
+    bootstrap_resamples: PositiveInt
+    unsure_confidence: float = Field(gt=0, lt=1)

@@ -1,102 +1,134 @@
 """How well anomaly maps show where the defect is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float16
+from jaxtyping import Float16
 
 from stages.core.overlays import upsample_map
-from stages.evaluation.masks import read_mask
+from stages.evaluation.masks import read_masks, union
+from stages.evaluation.naming import Name
+from stages.evaluation.pixel_areas import au_spro, aupro, pixel_auroc, pixel_average_precision
 from stages.evaluation.pixel_counts import PixelCounts
+from stages.evaluation.pixel_intervals import ImageCurves, Judged, image_curves, pixel_interval, thresholds_of
 from stages.evaluation.ranking import GROUPS
+from stages.evaluation.resampling import Interval, Resampling
+from stages.evaluation.saturation import Defect, annotated_regions, read_defects
 from stages.evaluation.undefined import Measured, Undefined
+
+PARTS = ("normal", "logical", "structural", "unspecified")
+Maps = Mapping[str, Float16[np.ndarray, "h w"]]
+
+
+@dataclass(frozen=True)
+class PixelLimits:
+    """False-positive rates up to which curves are integrated: one for AUPRO, several for AU-sPRO."""
+
+    aupro: float
+    spro: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PixelMetrics:
+    """Values and intervals by name, as ("au_spro", "at_0.05", "logical"); what is undefined has no interval."""
+
+    values: Mapping[Name, Measured]
+    intervals: Mapping[Name, Interval]
 
 
 def pixel_metrics(
-    test: pd.DataFrame, maps: Mapping[str, Float16[np.ndarray, "h w"]], mask_files: Path, *, limit: float
-) -> dict[str, dict[str, Measured]]:
-    """Pixel AUROC and AUPRO for each group of anomalies, with the normal images' pixels.
+    test: pd.DataFrame, maps: Maps, mask_files: Path, *, limits: PixelLimits, resampling: Resampling
+) -> PixelMetrics:
+    """Pixel metrics for each group of anomalies, with the normal images' pixels.
 
     Maps are interpolated to the size of the image. Normal images have no defect pixel; anomalous images without a
-    mask are left out, because nobody knows which of their pixels are defects.
+    mask are left out, because nobody knows which of their pixels are defects. Images are read one after the other,
+    twice; what is kept of each is a few kilobytes.
 
     Args:
         maps: by image_id; empty when the method makes none.
-        limit: AUPRO is integrated up to this false-positive rate.
 
     Raises:
         UserError: a mask cannot be read or has another size than its image.
     """
     if not maps:
         nothing = Undefined("the method makes no anomaly maps")
-        return {name: dict.fromkeys(GROUPS, nothing) for name in ("auroc", "aupro")}
-    normal = count_rows(test[~test["is_anomalous"]], maps, mask_files)
-    masked = test[test["is_anomalous"] & (test["mask_files"].map(len) > 0)]
-    by_kind = {str(kind): count_rows(rows, maps, mask_files) for kind, rows in masked.groupby("kind")}
-    counts = {group: normal + by_kind.get(group, PixelCounts()) for group in GROUPS if group != "all"}
-    counts["all"] = sum(by_kind.values(), start=normal)
-    return {
-        "auroc": {group: pixel_auroc(counts[group]) for group in GROUPS},
-        "aupro": {group: aupro(counts[group], limit=limit) for group in GROUPS},
-    }
+        names = measure(PixelCounts.empty(), limits)
+        return PixelMetrics({(*name, group): nothing for name in names for group in GROUPS}, {})
+    defects = read_defects(mask_files)
+    parts = {part: rows_of(test, part) for part in PARTS}
+    counts = {part: count_images(judged(rows, maps, mask_files, defects)) for part, rows in parts.items()}
+    totals = {group: sum((counts[part] for part in parts_of(group)), start=PixelCounts.empty()) for group in GROUPS}
+    values = {(*name, group): value for group in GROUPS for name, value in measure(totals[group], limits).items()}
+    levels = thresholds_of(totals["all"])
+    curves = {part: image_curves(judged(rows, maps, mask_files, defects), levels) for part, rows in parts.items()}
+    return PixelMetrics(values, intervals_of(values, curves, limits, resampling))
 
 
-def count_rows(rows: pd.DataFrame, maps: Mapping[str, Float16[np.ndarray, "h w"]], mask_files: Path) -> PixelCounts:
-    """The counts of some images, read one after the other."""
-    counts = PixelCounts()
+def rows_of(test: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The images of a part whose pixels are known."""
+    own = test[test["kind"] == part]
+    return own if part == "normal" else own[own["mask_files"].map(len) > 0]
+
+
+def parts_of(group: str) -> tuple[str, ...]:
+    """The parts that a group's pixels come from."""
+    return PARTS if group == "all" else ("normal", group)
+
+
+def judged(rows: pd.DataFrame, maps: Maps, mask_files: Path, defects: Mapping[int, Defect]) -> Iterator[Judged]:
+    """Map, mask and annotated regions of each image, one after the other."""
     columns = zip(rows["image_id"], rows["mask_files"], rows["height"], rows["width"], strict=True)
     for image_id, files, height, width in columns:
-        mask = read_mask(mask_files, list(files), height=height, width=width)
-        counts.count(upsample_map(maps[image_id], height=height, width=width), mask)
+        masks = read_masks(mask_files, list(files), height=height, width=width)
+        regions = annotated_regions(masks, defects, where=image_id) if defects else []
+        yield (
+            upsample_map(maps[image_id], height=height, width=width),
+            union(masks, height=height, width=width),
+            regions,
+        )
+
+
+def count_images(images: Iterator[Judged]) -> PixelCounts:
+    """The counts of some images, read one after the other."""
+    counts = PixelCounts.empty()
+    for anomaly_map, mask, annotated in images:
+        counts.count(anomaly_map, mask, annotated)
     return counts
 
 
-def pixel_auroc(counts: PixelCounts) -> Measured:
-    """Area under the ROC curve over pixels; pixels on one level count one half, as ties do."""
-    if missing := missing_pixels(counts):
-        return missing
-    below = np.cumsum(counts.normal) - counts.normal
-    pairs = float(counts.normal.sum()) * float(counts.defect.sum())
-    return float((counts.defect * (below + counts.normal / 2)).sum() / pairs)
+def measure(counts: PixelCounts, limits: PixelLimits) -> dict[Name, Measured]:
+    """All metrics of one group."""
+    return {
+        ("pixel_auroc",): pixel_auroc(counts),
+        ("pixel_average_precision",): pixel_average_precision(counts),
+        ("aupro",): aupro(counts, limit=limits.aupro),
+        **{("au_spro", f"at_{limit:g}"): au_spro(counts, limit=limit) for limit in limits.spro},
+    }
 
 
-def aupro(counts: PixelCounts, *, limit: float) -> Measured:
-    """Area under the per-region overlap curve up to a false-positive rate, divided by that rate.
-
-        AUPRO = 1/L  int_0^L PRO(f) df,    PRO(t) = mean over regions of |{p in region : s_p >= t}| / |region|
-
-    f is the share of normal pixels with s_p >= t. Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021,
-    section 5; straight lines between neighbouring thresholds, as their evaluation does.
-
-    Args:
-        limit: L in (0, 1]; the field uses 0.3.
-    """
-    if missing := missing_pixels(counts):
-        return missing
-    used = np.flatnonzero((counts.normal > 0) | (counts.defect > 0))[::-1]
-    rate = np.concatenate([[0.0], np.cumsum(counts.normal[used]) / counts.normal.sum()])
-    overlap = np.concatenate([[0.0], np.cumsum(counts.region_share[used]) / counts.regions])
-    return area_up_to(rate, overlap, limit) / limit
-
-
-def area_up_to(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], limit: float) -> float:
-    """Integral of the polyline through (x, y) from x[0] to `limit`; x never falls and reaches `limit`."""
-    inside = int(np.searchsorted(x, limit, side="right"))
-    area = float(np.trapezoid(y[:inside], x[:inside]))
-    if inside < len(x):
-        width = limit - x[inside - 1]
-        slope = (y[inside] - y[inside - 1]) / (x[inside] - x[inside - 1])
-        area += float(width * (y[inside - 1] + slope * width / 2))
-    return area
-
-
-def missing_pixels(counts: PixelCounts) -> Undefined | None:
-    """Why the pixels cannot be ranked, if so."""
-    if not counts.regions:
-        return Undefined("no anomalous test image of this group has a mask")
-    return None if counts.normal.any() else Undefined("no normal pixel in the test images")
+def intervals_of(
+    values: Mapping[Name, Measured], curves: Mapping[str, ImageCurves], limits: PixelLimits, resampling: Resampling
+) -> dict[Name, Interval]:
+    """Intervals of what is defined and is an area over the false-positive rate, which average precision is not."""
+    kinds: dict[Name, tuple[str, str | None, float]] = {
+        ("pixel_auroc",): ("defect", None, 1.0),
+        ("aupro",): ("overlap", "regions", limits.aupro),
+        **{("au_spro", f"at_{limit:g}"): ("saturated", "annotated", limit) for limit in limits.spro},
+    }
+    found = {}
+    for name, (table, number, limit) in kinds.items():
+        for group in GROUPS:
+            value = values[(*name, group)]
+            if not isinstance(value, Undefined):
+                strata = [curves[part] for part in parts_of(group)]
+                found[(*name, group)] = pixel_interval(
+                    strata, value, table=table, number=number, limit=limit, resampling=resampling
+                )
+    return found
 
 
 def images_without_mask(test: pd.DataFrame) -> int:

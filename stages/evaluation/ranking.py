@@ -1,13 +1,20 @@
 """How well scores rank anomalous images above normal ones."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from stages.evaluation.naming import Name
+from stages.evaluation.resampling import Interval, Resampling, auroc_interval
 from stages.evaluation.undefined import Measured, Undefined
 
 GROUPS = ("all", "logical", "structural")  # "all" holds the anomalies of unspecified kind too
+RECALL = 0.95  # at which the false-positive rate is stated
+
+Pair = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]  # scores of normal and of anomalous images
 
 
 def anomalies(test: pd.DataFrame, group: str) -> pd.DataFrame:
@@ -16,19 +23,53 @@ def anomalies(test: pd.DataFrame, group: str) -> pd.DataFrame:
     return anomalous if group == "all" else anomalous[anomalous["kind"] == group]
 
 
-def by_group(test: pd.DataFrame, column: str) -> dict[str, Measured]:
-    """AUROC of a score column, each group of anomalies against all normal test images."""
+def by_group(test: pd.DataFrame, column: str) -> dict[str, Pair]:
+    """Each group's scores beside those of all normal test images."""
     normal = test[~test["is_anomalous"]][column].to_numpy(dtype=np.float64)
-    return {
-        group: auroc(normal, anomalies(test, group)[column].to_numpy(dtype=np.float64), name=group) for group in GROUPS
-    }
+    return {group: (normal, anomalies(test, group)[column].to_numpy(dtype=np.float64)) for group in GROUPS}
 
 
-def by_defect_type(test: pd.DataFrame) -> dict[str, Measured]:
-    """AUROC of the score for each defect type, sorted by name, against all normal test images."""
+def by_defect_type(test: pd.DataFrame) -> dict[str, Pair]:
+    """Each defect type's scores, sorted by name, beside those of all normal test images."""
     normal = test[~test["is_anomalous"]]["score"].to_numpy(dtype=np.float64)
     groups = test[test["is_anomalous"]].groupby("defect_type", sort=True)
-    return {str(name): auroc(normal, rows["score"].to_numpy(dtype=np.float64)) for name, rows in groups}
+    return {str(name): (normal, rows["score"].to_numpy(dtype=np.float64)) for name, rows in groups}
+
+
+def ranking_metrics(test: pd.DataFrame, branches: Sequence[str]) -> dict[Name, Measured]:
+    """AUROC, average precision, false-positive rate at 95 % recall and highest F1, by group and by defect type.
+
+    What is chosen with test labels is called `oracle`.
+    """
+    groups, types = by_group(test, "score"), by_defect_type(test)
+    return {
+        **{("image_auroc", group): auroc(*pair, name=group) for group, pair in groups.items()},
+        **{("average_precision", group): average_precision(*pair, name=group) for group, pair in groups.items()},
+        **{("fpr_at_95_tpr", group): false_positive_rate(*pair, name=group) for group, pair in groups.items()},
+        **{("defect_type_auroc", name): auroc(*pair) for name, pair in types.items()},
+        **{("defect_type_average_precision", name): average_precision(*pair) for name, pair in types.items()},
+        **{("branches", name, group): auroc(*pair, name=group) for name in branches
+           for group, pair in by_group(test, name).items()},
+        ("oracle_f1_max",): oracle_f1_max(*groups["all"]),
+        **{("oracle_f1_max_by_kind", group): oracle_f1_max(*pair, name=group) for group, pair in groups.items()},
+        **{("oracle_f1_max_by_defect_type", name): oracle_f1_max(*pair) for name, pair in types.items()},
+    }  # fmt: skip
+
+
+def ranking_intervals(
+    test: pd.DataFrame, branches: Sequence[str], values: Mapping[Name, Measured], resampling: Resampling
+) -> dict[Name, Interval]:
+    """Bootstrap intervals of every AUROC in `values` that is defined."""
+    pairs: dict[Name, Pair] = {
+        **{("image_auroc", group): pair for group, pair in by_group(test, "score").items()},
+        **{("defect_type_auroc", name): pair for name, pair in by_defect_type(test).items()},
+        **{("branches", name, group): pair for name in branches for group, pair in by_group(test, name).items()},
+    }
+    return {
+        name: auroc_interval(*pair, resampling)
+        for name, pair in pairs.items()
+        if not isinstance(values[name], Undefined)
+    }
 
 
 def auroc(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all") -> Measured:
@@ -38,16 +79,30 @@ def auroc(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *
     return float(roc_auc_score(*stacked(normal, anomalous)))
 
 
-def average_precision(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str) -> Measured:
+def average_precision(
+    normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
+) -> Measured:
     """Sum over the thresholds of precision times the step in recall; depends on the share of anomalies."""
     if missing := missing_class(normal, anomalous, name=name):
         return missing
     return float(average_precision_score(*stacked(normal, anomalous)))
 
 
-def oracle_f1_max(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> Measured:
+def false_positive_rate(
+    normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
+) -> Measured:
+    """Share of normal images that lie at or above the highest threshold that finds RECALL of the anomalies."""
+    if missing := missing_class(normal, anomalous, name=name):
+        return missing
+    false_positive, true_positive, _ = roc_curve(*stacked(normal, anomalous), drop_intermediate=False)
+    return float(false_positive[np.argmax(true_positive >= RECALL - 1e-12)])
+
+
+def oracle_f1_max(
+    normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
+) -> Measured:
     """The highest F1 of any threshold, chosen with the test labels: a bound, never a result."""
-    if missing := missing_class(normal, anomalous, name="all"):
+    if missing := missing_class(normal, anomalous, name=name):
         return missing
     precision, recall, _ = precision_recall_curve(*stacked(normal, anomalous))
     return float(np.max(2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)))

@@ -12,15 +12,14 @@ import pandas as pd
 from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.calibration import Calibration, write_calibration
 from stages.core.console import progress
+from stages.evaluation.calibration import Fitted
 from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
 from stages.evaluation.pictures import Drawer, write_jpeg
 
 SIZE = 256  # pixels of a picture's longer side
 
 
-def write_results(
-    path: Path, test: pd.DataFrame, *, branches: Sequence[str], calibration: Calibration, drawer: Drawer
-) -> None:
+def write_results(path: Path, test: pd.DataFrame, *, branches: Sequence[str], fitted: Fitted, drawer: Drawer) -> None:
     """Write calibration.json, overview.jpg, and for the n-th test image by image_id:
 
         results/<n>.json     filename, ground truth, prediction, correct, branch scores
@@ -31,6 +30,7 @@ def write_results(
         UserError: an image or a mask cannot be read.
     """
     table = test.sort_values("image_id")
+    calibration = fitted.calibration
     rows: list[Mapping[Any, Any]] = [*table.to_dict("records")]
     with replacing_folder(path) as folder:
         write_calibration(folder / "calibration.json", calibration)
@@ -46,7 +46,7 @@ def write_results(
                 if drawn.heatmap is not None:
                     write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
                 heatmap = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
-                result = image_result(row, branches=branches, calibration=calibration)
+                result = image_result(row, branches=branches, fitted=fitted)
                 result["prediction"]["heatmap_path"] = heatmap
                 result["picture_path"] = f"pictures/{name}.jpg"
                 text = json.dumps(result, indent=2, ensure_ascii=False)
@@ -61,8 +61,13 @@ def publish_overview(results: Path, overview: Path) -> None:
         shutil.copyfile(results / "overview.jpg", temporary)
 
 
-def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], calibration: Calibration) -> dict[str, Any]:
-    """What is known and what was decided about one image; a branch that the method dropped is null."""
+def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], fitted: Fitted) -> dict[str, Any]:
+    """What is known and what was decided about one image; a branch that the method dropped is null.
+
+    `p_value` is the share of normal images with at least this score, `unsure` whether other validation images might
+    have turned the verdict, `decided_by` the branch that is farthest above its own threshold (or nearest to it).
+    """
+    calibration, uncertainty = fitted.calibration, fitted.uncertainty
     called, truth = calibration.calls(row["score"]), bool(row["is_anomalous"])
     values = {branch: float(row[branch]) for branch in branches}
     return {
@@ -75,9 +80,16 @@ def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], calibration
             "is_anomalous": called,
             "anomaly_score": float(row["score"]),
             "anomaly_score_display": round(calibration.display(row["score"]), 6),
+            "p_value": round(uncertainty.score.p_value(row["score"]), 6),
+            "unsure": uncertainty.unsure(row["score"]),
+            "branches_disagree": uncertainty.disagree(values),
+            "decided_by": uncertainty.decided_by(values),
         },
         "correct": called == truth,
         "branches": {branch: None if math.isnan(value) else value for branch, value in values.items()},
+        "branch_p_values": {
+            name: round(reference.p_value(values[name]), 6) for name, reference in uncertainty.branches.items()
+        },
     }
 
 

@@ -42,5 +42,10 @@ def _tidy(value: Any, name: str, reasons: dict[str, str]) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"the metric {name} is {value}")
-        return float(f"{value:.{DIGITS}g}")
+        return rounded(value)
     return value
+
+
+def rounded(value: float) -> float:
+    """The value with DIGITS significant digits."""
+    return float(f"{value:.{DIGITS}g}")

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stages.core.artifacts.calibration import Calibration
+from stages.evaluation.calibration import fit
 from stages.evaluation.joined import join_truth
+from stages.evaluation.pixel_areas import aupro, pixel_auroc
 from stages.evaluation.pixel_counts import PixelCounts, levels
-from stages.evaluation.pixel_metrics import aupro, pixel_auroc
+from stages.evaluation.pixel_metrics import PixelMetrics
 from stages.evaluation.ranking import auroc
-from stages.evaluation.summary import summarise
+from stages.evaluation.resampling import Resampling
+from stages.evaluation.summary import Summary, summarise
 from stages.evaluation.thresholds import conformal_threshold
 from stages.evaluation.undefined import Undefined
 
@@ -71,12 +74,13 @@ def test_the_order_of_images_does_not_matter(random, scores: list[float]) -> Non
     truth = truth.assign(split=["validation"] * 4 + ["test"] * 8, is_anomalous=truth["kind"] != "normal",
                          defect_type=truth["kind"], mask_files=[[]] * 12)  # fmt: skip
     table = truth[["image_id", "split"]].assign(score=scores, branch=scores)
-    threshold = conformal_threshold(np.array(scores[:4]), budget=0.2)
 
-    def measured(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, object]:
+    def measured(one: pd.DataFrame, other: pd.DataFrame) -> Summary:
         joined = join_truth(one, other)
-        test = joined[joined["split"] == "test"]
-        return summarise(test, branches=["branch"], threshold=threshold, pixel={"auroc": {}, "aupro": {}})
+        fitted = fit(joined, {}, ["branch"], budget=0.2, unsure_confidence=0.9)
+        test, resampling = joined[joined["split"] == "test"], Resampling(10, 0.95, seed=0)
+        pixel = PixelMetrics({}, {})
+        return summarise(test, branches=["branch"], fitted=fitted, pixel=pixel, explained={}, resampling=resampling)
 
     orders = [random.sample(range(12), 12) for _ in range(2)]
     assert measured(table, truth) == measured(table.iloc[orders[0]], truth.iloc[orders[1]])
@@ -87,7 +91,7 @@ def test_the_order_of_images_does_not_matter(random, scores: list[float]) -> Non
 def test_pixel_metrics_are_shares_and_ignore_the_order(
     images: list[tuple[np.ndarray, np.ndarray]], limit: float
 ) -> None:
-    counts, backwards = PixelCounts(), PixelCounts()
+    counts, backwards = PixelCounts.empty(), PixelCounts.empty()
     for (values, mask), (last_values, last_mask) in zip(images, reversed(images), strict=True):
         counts.count(values, mask)
         backwards.count(last_values, last_mask)

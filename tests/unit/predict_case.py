@@ -28,7 +28,8 @@ PARAMS = """
 profile: tiny
 seed: 0
 categories: {part: {}, bar: {}}
-evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3}
+evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
+             confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
 profiles:
   tiny:
     encoder: {name: tf_efficientnet_lite0, image_size: 256}
@@ -95,6 +96,7 @@ def fuse_and_judge() -> None:
                    "--fusion", "norm/part.json"])  # fmt: skip
     evaluation(["--scores", "scores", "--truth", "split/truth.parquet", "--image-files", "split/images",
                 "--mask-files", "split/masks", "--method", "aecsad", "--category", "part", "--metrics", "m/part.json",
+                "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv",
                 "--results", "evaluation/part", "--overview", "m/overview.jpg",
                 *(word for name in ("roc", "precision-recall", "score-histogram", "confusion")
                   for word in (f"--{name}", f"m/{name}.csv"))])  # fmt: skip

@@ -9,8 +9,10 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from stages.core.artifacts.calibration import Calibration, Threshold
 from stages.evaluation.curves import decisions, precision_recall_points, roc_points, score_bins
-from stages.evaluation.ranking import auroc, average_precision, by_defect_type, by_group, oracle_f1_max
-from stages.evaluation.thresholds import conformal_threshold, decision_metrics
+from stages.evaluation.decisions import decision_metrics
+from stages.evaluation.naming import nested
+from stages.evaluation.ranking import auroc, average_precision, false_positive_rate, oracle_f1_max, ranking_metrics
+from stages.evaluation.thresholds import conformal_threshold
 from stages.evaluation.undefined import Undefined, tidy
 
 
@@ -27,8 +29,9 @@ CASE = make_test(
 
 def test_auroc_of_each_kind_is_against_all_normals() -> None:
     # logical: 2 beats 1 and ties 2 (1.5 of 3), 4 beats all (3 of 3); structural: 0 of 3 and 3 of 3.
-    assert by_group(CASE, "score") == pytest.approx({"all": 7.5 / 12, "logical": 4.5 / 6, "structural": 0.5})
-    assert by_defect_type(CASE) == pytest.approx({"log": 0.75, "str": 0.5})
+    measured = nested(ranking_metrics(CASE, []))
+    assert measured["image_auroc"] == pytest.approx({"all": 7.5 / 12, "logical": 4.5 / 6, "structural": 0.5})
+    assert measured["defect_type_auroc"] == pytest.approx({"log": 0.75, "str": 0.5})
 
 
 def test_equal_to_scikit_learn() -> None:
@@ -42,6 +45,13 @@ def test_equal_to_scikit_learn() -> None:
     assert oracle_f1_max(normal, anomalous) == pytest.approx(best, abs=1e-12)
 
 
+def test_false_positives_at_95_percent_recall() -> None:
+    anomalous = np.arange(1.0, 21.0)  # 19 of 20 lie at or above 2
+    assert false_positive_rate(np.array([0.0, 1.5, 2.0, 3.0]), anomalous) == 0.5
+    assert false_positive_rate(np.array([0.0, 1.0]), anomalous) == 0.0
+    assert false_positive_rate(np.zeros(0), anomalous) == Undefined("no normal test image")
+
+
 def test_one_class_gives_a_reason_and_not_a_number() -> None:
     some, none = np.array([1.0, 2.0]), np.array([])
     assert auroc(some, none, name="logical") == Undefined("no logical anomaly among the test images")
@@ -52,7 +62,9 @@ def test_one_class_gives_a_reason_and_not_a_number() -> None:
 
 def test_a_dropped_branch_has_a_reason() -> None:
     table = CASE.assign(branch=np.nan)
-    assert by_group(table, "branch")["all"] == Undefined("the method dropped this branch")
+    assert ranking_metrics(table, ["branch"])[("branches", "branch", "all")] == Undefined(
+        "the method dropped this branch"
+    )
 
 
 def test_equal_scores_rank_as_chance() -> None:
@@ -73,7 +85,7 @@ def test_too_few_normals_widen_the_budget_and_warn(caplog: pytest.LogCaptureFixt
 
 
 def test_decisions_by_hand() -> None:
-    measured = decision_metrics(CASE, 2.0)  # above: 3 | 4 | 5
+    measured = nested(decision_metrics(CASE, 2.0))  # above: 3 | 4 | 5
     assert measured == {
         "f1": pytest.approx(2 * 2 / (2 * 2 + 1 + 2)),
         "precision": pytest.approx(2 / 3),
@@ -86,15 +98,15 @@ def test_decisions_by_hand() -> None:
 def test_equal_scores_raise_no_alarm() -> None:
     table = make_test((1, "normal"), (1, "logical"))
     threshold = conformal_threshold(np.ones(30), budget=0.05)
-    measured = decision_metrics(table, threshold.value)
+    measured = nested(decision_metrics(table, threshold.value))
     assert (measured["f1"], measured["recall"], measured["false_alarm_rate"]) == (0.0, 0.0, 0.0)
     assert measured["precision"] == Undefined("no test image lies above the threshold")
 
 
 def test_decisions_on_one_class() -> None:
-    normal = decision_metrics(make_test((1, "normal")), 0.0)
+    normal = nested(decision_metrics(make_test((1, "normal")), 0.0))
     assert (normal["f1"], normal["false_alarm_rate"]) == (Undefined("no anomalous test image"), 1.0)
-    anomalous = decision_metrics(make_test((1, "unspecified")), 0.0)
+    anomalous = nested(decision_metrics(make_test((1, "unspecified")), 0.0))
     assert (anomalous["f1"], anomalous["false_alarm_rate"]) == (1.0, Undefined("no normal test image"))
 
 

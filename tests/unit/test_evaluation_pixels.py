@@ -11,8 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from stages.core.errors import UserError
 from stages.evaluation.masks import read_mask
+from stages.evaluation.pixel_areas import area_up_to, aupro, pixel_auroc
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts, levels
-from stages.evaluation.pixel_metrics import area_up_to, aupro, pixel_auroc, pixel_metrics
+from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
+from stages.evaluation.resampling import Resampling
 from stages.evaluation.undefined import Undefined
 
 # Regions {0.9, 0.3} and {0.5}; normal pixels 0.6, 0.2, 0.1, 0.05.
@@ -21,7 +23,7 @@ ROW_MASK = np.array([[1, 1, 0, 1, 0, 0, 0]], dtype=bool)
 
 
 def counted(*images: tuple[np.ndarray, np.ndarray]) -> PixelCounts:
-    counts = PixelCounts()
+    counts = PixelCounts.empty()
     for values, mask in images:
         counts.count(np.asarray(values, dtype=np.float32), mask)
     return counts
@@ -111,7 +113,13 @@ def test_no_pixels_give_a_reason() -> None:
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="shape"):
-        PixelCounts().count(np.zeros((2, 2), dtype=np.float32), np.zeros((1, 4), dtype=bool))
+        PixelCounts.empty().count(np.zeros((2, 2), dtype=np.float32), np.zeros((1, 4), dtype=bool))
+
+
+def measure(table: pd.DataFrame, maps: dict[str, np.ndarray], folder: Path, limit: float = 0.3) -> dict[str, object]:
+    limits, resampling = PixelLimits(limit, (0.05,)), Resampling(20, 0.95, seed=0)
+    values = pixel_metrics(table, maps, folder, limits=limits, resampling=resampling).values
+    return {".".join(name): value for name, value in values.items()}
 
 
 def save(path: Path, values: np.ndarray) -> None:
@@ -144,10 +152,10 @@ def test_anomalies_without_a_mask_are_left_out(tmp_path: Path) -> None:
     save(tmp_path / "l.png", np.array([[1, 0], [0, 0]]))
     maps = {name: np.array(values, dtype=np.float16) for name, values in
             {"n": [[3, 0], [0, 0]], "l": [[2, 1], [1, 1]], "s": [[9, 9], [9, 9]]}.items()}  # fmt: skip
-    measured = pixel_metrics(make_table(), maps, tmp_path, limit=0.3)
+    measured = measure(make_table(), maps, tmp_path)
     # The defect's 2 lies above six of the seven normal pixels; image s would lower that.
-    assert measured["auroc"]["all"] == measured["auroc"]["logical"] == pytest.approx(6 / 7)
-    assert measured["auroc"]["structural"] == Undefined("no anomalous test image of this group has a mask")
+    assert measured["pixel_auroc.all"] == measured["pixel_auroc.logical"] == pytest.approx(6 / 7)
+    assert measured["pixel_auroc.structural"] == Undefined("no anomalous test image of this group has a mask")
 
 
 def test_the_limit_reaches_the_overlap_curve(tmp_path: Path) -> None:
@@ -155,10 +163,10 @@ def test_the_limit_reaches_the_overlap_curve(tmp_path: Path) -> None:
     maps = {name: np.array(values, dtype=np.float16) for name, values in
             {"n": [[3, 3], [0, 0]], "l": [[2, 1], [1, 1]], "s": [[9, 9], [9, 9]]}.items()}  # fmt: skip
     # The only region is found at a false-positive rate of 2 / 7: nothing before, everything after.
-    assert pixel_metrics(make_table(), maps, tmp_path, limit=2 / 7)["aupro"]["all"] == pytest.approx(0.0)
-    assert pixel_metrics(make_table(), maps, tmp_path, limit=4 / 7)["aupro"]["all"] == pytest.approx(0.5)
+    assert measure(make_table(), maps, tmp_path, limit=2 / 7)["aupro.all"] == pytest.approx(0.0)
+    assert measure(make_table(), maps, tmp_path, limit=4 / 7)["aupro.all"] == pytest.approx(0.5)
 
 
 def test_a_method_without_maps_has_no_pixel_metrics(tmp_path: Path) -> None:
-    measured = pixel_metrics(make_table(), {}, tmp_path, limit=0.3)
-    assert measured["aupro"]["all"] == Undefined("the method makes no anomaly maps")
+    measured = measure(make_table(), {}, tmp_path)
+    assert measured["au_spro.at_0.05.all"] == measured["aupro.all"] == Undefined("the method makes no anomaly maps")

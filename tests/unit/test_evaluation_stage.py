@@ -21,7 +21,9 @@ from stages.report.__main__ import main as report
 from stages.report.table import main as print_table
 
 PARAMS = """
-evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3}
+seed: 0
+evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
+             confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
 categories: {tray: {}}
 report: {rooms_of_method: {ours: [first, second]}}
 """
@@ -57,7 +59,8 @@ def make_case(root: Path, *, scores: Sequence[float] | None = None, maps: bool =
     if maps:
         write_anomaly_maps(root / "scores" / "maps", truth["image_id"].tolist(), np.array(spots, dtype=np.float16))
     plots = "metrics/plots/ours/tray"
-    outputs = {"metrics": "metrics/ours/tray.json", "score-histogram": f"{plots}/scores.csv",
+    outputs = {"metrics": "metrics/ours/tray.json", "intervals": "metrics/intervals/ours/tray.json",
+               "test-scores": "metrics/scores/ours/tray.csv", "score-histogram": f"{plots}/scores.csv",
                "overview": f"{plots}/overview.jpg", "results": "evaluations/ours/tray",
                **{name: f"{plots}/{name.replace('-', '_')}.csv" for name in ("roc", "precision-recall", "confusion")},
                }  # fmt: skip
@@ -92,7 +95,9 @@ def test_metrics_by_hand(tmp_path: Path) -> None:
     assert metrics["at_threshold"]["detection_rate"] == {"all": 0.666667, "logical": 0.333333, "structural": 1.0}
     assert metrics["pixel_auroc"]["all"] > 0.95
     assert metrics["aupro"]["structural"] > 0.8
-    assert "reasons" not in metrics
+    assert metrics["reasons"]["au_spro.at_0.05.all"] == "the source states no saturation of its defects"
+    assert metrics["reasons"]["f1_threshold"] == "no labelled anomaly in validation"
+    assert not [name for name in metrics["reasons"] if name.startswith(("image_", "pixel_", "at_", "aupro"))]
 
 
 def test_results_of_an_image(tmp_path: Path) -> None:
@@ -140,7 +145,8 @@ def test_equal_scores(tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "metrics/ours/tray.json").read_text())
     assert metrics["image_auroc"]["all"] == 0.5
     assert metrics["at_threshold"]["false_alarm_rate"] == 0.0
-    assert metrics["reasons"] == {"at_threshold.precision": "no test image lies above the threshold"}
+    assert metrics["reasons"]["at_threshold.precision"] == "no test image lies above the threshold"
+    assert metrics["reasons"]["uncertainty.accuracy_when_unsure"] == "no test image lies in the unsure band"
 
 
 def test_a_bad_score_ends_with_one_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,102 @@
+"""Intervals of pixel metrics: whole images are drawn anew, because the pixels of one image are not independent.
+
+Each image is kept as its counts at a few hundred thresholds (10 kB), so that a resample is a weighted sum of rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from stages.evaluation.pixel_areas import area_up_to
+from stages.evaluation.pixel_counts import LEVELS, PixelCounts
+from stages.evaluation.pixel_counts import levels as levels_of
+from stages.evaluation.resampling import Interval, Resampling
+from stages.evaluation.saturation import Region
+
+RATES = np.geomspace(1e-5, 1.0, 160)  # false-positive rates at which curves are kept; even steps of the logarithm
+RECALLS = np.linspace(0.0, 1.0, 65)[1:]
+
+Judged = tuple[Float32[np.ndarray, "H W"], Bool[np.ndarray, "H W"], Sequence[Region]]
+Table = Float64[np.ndarray, "images thresholds"]
+
+
+@dataclass(frozen=True)
+class ImageCurves:
+    """What lies at or above each threshold (highest first), one row an image.
+
+    Attributes:
+        normal, defect: pixels.
+        overlap, saturated: sums of the regions' shares, and of the annotated regions' saturating shares.
+        regions, annotated: numbers of regions.
+    """
+
+    normal: Table
+    defect: Table
+    overlap: Table
+    saturated: Table
+    regions: Float64[np.ndarray, " images"]
+    annotated: Float64[np.ndarray, " images"]
+
+
+def thresholds_of(counts: PixelCounts) -> Int64[np.ndarray, " thresholds"]:
+    """Levels, highest first and the lowest among them, at which all images together reach RATES and RECALLS."""
+    chosen = [np.array([LEVELS - 1])]
+    for values, shares in ((counts.normal, RATES), (counts.defect, RECALLS)):
+        if values.any():
+            reached = np.cumsum(values[::-1]) / values.sum()
+            chosen.append(np.searchsorted(reached, np.minimum(shares, reached[-1])))
+    return LEVELS - 1 - np.unique(np.concatenate(chosen[1:] or chosen))
+
+
+def image_curves(images: Iterable[Judged], levels: Int64[np.ndarray, " thresholds"]) -> ImageCurves:
+    """Count each image at the thresholds.
+
+    Args:
+        levels: highest first.
+    """
+    above = np.searchsorted(-levels, -np.arange(LEVELS), side="left")  # the first threshold that each level reaches
+    counted = []
+    for anomaly_map, mask, defects in images:
+        counts = PixelCounts.empty(len(levels))
+        counts.count_ranks(above[levels_of(anomaly_map)], mask, defects)
+        counted.append(counts)
+    normal, defect, overlap, saturated = (
+        np.array([np.cumsum(getattr(one, name)) for one in counted], dtype=np.float64).reshape(-1, len(levels))
+        for name in ("normal", "defect", "region_share", "saturated_share")
+    )
+    regions, annotated = (
+        np.array([getattr(one, name) for one in counted], dtype=np.float64) for name in ("regions", "annotated")
+    )
+    return ImageCurves(normal, defect, overlap, saturated, regions, annotated)
+
+
+def pixel_interval(
+    strata: Sequence[ImageCurves], value: float, *, table: str, number: str | None, limit: float, resampling: Resampling
+) -> Interval:
+    """Percentile bootstrap over images of the area under a curve over the false-positive rate, divided by `limit`.
+
+    The resampled areas are shifted by what the few thresholds cost on the images themselves.
+
+    Args:
+        strata: images drawn apart from each other: the normal ones, and each kind of anomaly.
+        value: of the metric on all pixels.
+        table: the curve, "defect", "overlap" or "saturated".
+        number: what divides it, "regions" or "annotated"; None for its own highest value.
+    """
+    sizes = [len(stratum.normal) for stratum in strata]
+    normal, curve = (np.concatenate([getattr(one, name) for one in strata]) for name in ("normal", table))
+    whole = curve[:, -1] if number is None else np.concatenate([getattr(one, number) for one in strata])
+
+    def areas(weights: Float64[np.ndarray, "draws images"]) -> list[float]:
+        rates, curves, wholes = weights @ normal, weights @ curve, weights @ whole
+        return [
+            area_up_to(np.append(0.0, x / x[-1]), np.append(0.0, y / total), limit) / limit
+            for x, y, total in zip(rates, curves, wholes, strict=True)
+            if total > 0 and x[-1] > 0
+        ]
+
+    drawn = [area for draw in resampling.draws(*sizes) for area in areas(np.concatenate(draw, axis=1).astype(float))]
+    (coarse,) = areas(np.ones((1, sum(sizes))))
+    return resampling.interval(np.clip(np.array(drawn) + (value - coarse), 0.0, 1.0))
