@@ -61,6 +61,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(UNFINISHED)
 	@echo "installing the pinned packages into $(VENV) (some minutes, 7 GB)"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# its metadata ask for opencv-python, which would overwrite opencv-python-headless and needs libGL
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps groundingdino-py
 	@rm -f $(UNFINISHED)
 	@touch $(STAMP)
 

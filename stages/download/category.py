@@ -1,6 +1,6 @@
 """The params of one category: which source, where it lies, and what a source of that kind allows."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
@@ -16,11 +16,13 @@ class Category(Params):
         path: an archive, a folder, or a JSON manifest that names a download or an installed package.
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
+        prompts: of the pseudo_label room, which checks them.
     """
 
     path: str
     subfolder: str | None = None
     ratios: Ratios | None = None
+    prompts: dict[str, Any] | None = None
 
     @property
     def elpv_kind(self) -> str | None:

@@ -26,6 +26,23 @@ SECTIONS = {
             "dimensions": 8,
             "colour_share": 0.25,
         },
+        "foundation": {
+            "sam": "tiny",
+            "tagged_images": 2,
+            "near": 0.1,
+            "min_tag_share": 0.3,
+            "unreviewed": {"box_threshold": 0.3, "text_threshold": 0.25, "masks": "automatic"},
+            "segmenter": {
+                "points_per_side": 4,
+                "points_at_once": 8,
+                "min_predicted_iou": -10.0,
+                "min_stability": 0.0,
+                "max_box_iou": 0.7,
+                "crop_layers": 0,
+                "min_region": 4,
+            },
+            "filter": {"min_inside": 0.9, "max_ground": 0.95, "max_covered": 0.9},
+        },
     },
     "cluster": {
         "crop_size": 32,
@@ -69,5 +86,11 @@ def write_case(folder: Path, images: list[np.ndarray], **changes: dict[str, obje
     write_images(folder / "images.parquet", table)
     sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
     encoder = {"name": "tf_efficientnet_lite0", "image_size": images[0].shape[0]}
-    params = {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"encoder": encoder, "aecsad": sections}}}
+    categories = {"parts": {"source": "folder", "path": "images"}}
+    params = {
+        "profile": "tiny",
+        "seed": 0,
+        "categories": categories,
+        "profiles": {"tiny": {"encoder": encoder, "aecsad": sections}},
+    }
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

@@ -138,7 +138,7 @@ def test_summary() -> None:
 
 
 def test_background_difference_is_taken_where_counts_agree() -> None:
-    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, min_count_agreement=0.6, max_part=0.02)
+    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, never, min_count_agreement=0.6, max_part=0.02)
     assert choice.proposer == "background_difference"
     assert choice.reason == "4 parts in 67% of the images"
     assert proposal.values.max() == 4
@@ -153,7 +153,9 @@ def test_background_difference_is_taken_where_counts_agree() -> None:
     ],
 )
 def test_dense_clusters_are_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
-    proposal, choice = propose("auto", lambda: found, lambda: counts(7), min_count_agreement=0.6, max_part=max_part)
+    proposal, choice = propose(
+        "auto", lambda: found, lambda: counts(7), never, min_count_agreement=0.6, max_part=max_part
+    )
     assert choice.proposer == "dense_clusters"
     assert reason in choice.reason
     assert proposal.values.max() == 7
@@ -162,8 +164,9 @@ def test_dense_clusters_are_taken_where_it_fails(found: Proposal, max_part: floa
 
 def test_a_proposer_named_in_params_is_not_questioned() -> None:
     limits = {"min_count_agreement": 1.0, "max_part": 0.0}
-    assert propose("dense_clusters", never, lambda: counts(1, 2), **limits)[1].proposer == "dense_clusters"
-    assert propose("background_difference", lambda: counts(1, 2), never, **limits)[1].count_median == 1.5
+    assert propose("dense_clusters", never, lambda: counts(1, 2), never, **limits)[1].proposer == "dense_clusters"
+    assert propose("background_difference", lambda: counts(1, 2), never, never, **limits)[1].count_median == 1.5
+    assert propose("foundation", never, never, lambda: counts(3), **limits)[1].as_json()["proposer"] == "foundation"
 
 
 def test_the_drawing_uses_the_colours_it_names() -> None:

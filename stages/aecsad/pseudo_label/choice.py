@@ -65,20 +65,28 @@ def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
 
 
 def propose(
-    wanted: str, background: Proposer, clusters: Proposer, *, min_count_agreement: float, max_part: float
+    wanted: str,
+    background: Proposer,
+    clusters: Proposer,
+    foundation: Proposer,
+    *,
+    min_count_agreement: float,
+    max_part: float,
 ) -> tuple[Proposal, Choice]:
     """Run the wanted proposer, or with "auto" the background difference, and dense clusters where that fails.
+
+    The foundation models run only when they are asked for by name: they need weights of several gigabytes.
 
     Background difference gives whole parts, which are the better components where it works. It works when the same
     number of parts is found in image after image, and none is as large as the background window hides (window²/2).
 
     Args:
-        wanted: "auto", "background_difference" or "dense_clusters".
+        wanted: "auto", "background_difference", "dense_clusters" or "foundation".
         min_count_agreement: smallest `Summary.count_agreement` to be trusted.
         max_part: largest part that background difference can see, as a fraction of the image.
     """
-    if wanted == "dense_clusters":
-        return decided(wanted, "set in params.yaml", {wanted: clusters()})
+    if wanted in (named := {"dense_clusters": clusters, "foundation": foundation}):
+        return decided(wanted, "set in params.yaml", {wanted: named[wanted]()})
     found = {"background_difference": background()}
     if wanted == "background_difference":
         return decided(wanted, "set in params.yaml", found)

@@ -6,13 +6,21 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
+from stages.aecsad.pseudo_label.tag_report import TagReport
+
 
 @dataclass(frozen=True)
 class Proposal:
-    """Instances found in N images; the fields are those of `stages.core.artifacts.component_maps.ComponentMaps`."""
+    """Instances found in N images.
+
+    Attributes:
+        values, kinds: as in `stages.core.artifacts.component_maps.ComponentMaps`.
+        tags: the words the proposer went by; None for one that reads no words.
+    """
 
     values: UInt16[np.ndarray, "N H W"]
     kinds: UInt8[np.ndarray, "N instances+1"]
+    tags: TagReport | None = None
 
 
 def instances_of_regions(labels: UInt8[np.ndarray, "N H W"], *, min_area: float, kinds_known: bool) -> Proposal:

@@ -1,0 +1,43 @@
+"""The proposer `foundation`, imported only where it is used: its packages are an extra."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.aecsad.pseudo_label.params import FoundationParams
+from stages.aecsad.pseudo_label.prompts import Prompts
+from stages.aecsad.pseudo_label.proposal import Proposal
+from stages.core.errors import UserError
+
+INSTALL = (
+    "run `pip install -c constraints.txt -e '.[foundation]'` and "
+    "`pip install --no-deps -c constraints.txt groundingdino-py`"
+)
+
+
+def propose_by_foundation(
+    folder: Path,
+    files: Sequence[str],
+    manifest: Path,
+    prompts: Prompts | None,
+    params: FoundationParams,
+    *,
+    size: int,
+    min_area: float,
+) -> Proposal:
+    """Parts by RAM++ (tags), GroundingDINO (boxes) and SAM (masks) at the images' own resolution.
+
+    Args:
+        folder, files: the training images.
+        manifest: JSON list of the weight files.
+        prompts: a person's words, or None to go by tags that nobody reviewed.
+        size: side of the instance maps in pixels.
+        min_area: smallest instance, as a fraction of the image.
+
+    Raises:
+        UserError: a package or a weight file is missing, and see `propose_masks`.
+    """
+    try:
+        from stages.aecsad.pseudo_label.foundation.proposing import propose_masks
+    except ModuleNotFoundError as error:
+        raise UserError(f"the proposer `foundation` needs the package {error.name}: {INSTALL}") from None
+    return propose_masks([folder / name for name in files], manifest, prompts, params, size=size, min_area=min_area)

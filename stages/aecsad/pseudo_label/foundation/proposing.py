@@ -1,0 +1,163 @@
+"""From photographs and words to instance maps: tags, boxes, masks, filter; one image in memory at a time."""
+
+import gc
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8, UInt16
+
+from stages.aecsad.pseudo_label.foundation.detection import Detector
+from stages.aecsad.pseudo_label.foundation.filtering import filter_masks, split_regions
+from stages.aecsad.pseudo_label.foundation.grounding_dino import load_grounding_dino
+from stages.aecsad.pseudo_label.foundation.masks import joined, paint
+from stages.aecsad.pseudo_label.foundation.ram_plus_checkpoint import load_ram_plus
+from stages.aecsad.pseudo_label.foundation.sam_checkpoint import load_sam
+from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter
+from stages.aecsad.pseudo_label.foundation.tag_proposals import suggest, summarise_tags
+from stages.aecsad.pseudo_label.foundation.tagging import Tagger, read_tag_list
+from stages.aecsad.pseudo_label.foundation.weight_files import WeightFiles, read_weight_files, require
+from stages.aecsad.pseudo_label.params import FilterParams, FoundationParams
+from stages.aecsad.pseudo_label.prompts import Prompts
+from stages.aecsad.pseudo_label.proposal import Proposal
+from stages.aecsad.pseudo_label.tag_report import TagReport
+from stages.core.console import progress
+from stages.core.device import pick_device
+from stages.core.errors import UserError
+from stages.core.images import read_image
+
+LOG = logging.getLogger(__name__)
+TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
+DETECTOR_PARTS = ("grounding_dino", "text_config", "text_tokenizer", "text_tokenizer_config")
+REVIEWED = "prompts of params.yaml, written by a person"
+UNREVIEWED = "none: suggestions from RAM++'s tags, which nobody has reviewed"
+
+
+def propose_masks(
+    files: Sequence[Path],
+    manifest: Path,
+    prompts: Prompts | None,
+    params: FoundationParams,
+    *,
+    size: int,
+    min_area: float,
+) -> Proposal:
+    """Instances in photographs of any size.
+
+    Args:
+        files: the training images.
+        manifest: which weight files there are; all that are needed are verified before anything is computed.
+        prompts: a person's words, or None to go by RAM++'s tags.
+        size: side of the instance maps in pixels.
+        min_area: smallest instance, as a share of the map.
+
+    Raises:
+        UserError: weights are missing or damaged, an image is unreadable, or there are no words to go by.
+    """
+    weights = read_weight_files(manifest)
+    tagger_parts = TAGGER_PARTS if params.tagged_images else ()
+    require(weights, [*tagger_parts, *DETECTOR_PARTS, f"sam_{params.sam}"])
+    device = pick_device()
+    report = propose_words(files, weights, prompts, params, device=device)
+    finder = build_finder(weights, Prompts.model_validate(report.used), params, device=device)
+    maps = [
+        finder.instances(read_image(file), size=size, min_area=min_area)
+        for file in progress(files, total=len(files), label="component masks")
+    ]
+    values = np.stack(maps) if maps else np.zeros((0, size, size), dtype=np.uint16)
+    if not values.any():
+        LOG.warning("no part was found in any image: look at `used` in tags.yaml and write other prompts")
+    return Proposal(values, np.zeros((len(values), int(values.max(initial=0)) + 1), dtype=np.uint8), report)
+
+
+def propose_words(
+    files: Sequence[Path],
+    weights: WeightFiles,
+    prompts: Prompts | None,
+    params: FoundationParams,
+    *,
+    device: torch.device,
+) -> TagReport:
+    """Tag some images, suggest words, and settle which words are used.
+
+    Raises:
+        UserError: no person has written prompts, and there are no tags to suggest any.
+    """
+    rows: list[dict[str, Any]] = []
+    tagged = evenly(files, params.tagged_images)
+    if tagged:
+        names = read_tag_list(weights.path("tag_list"), weights.path("tag_thresholds"))
+        tagger = Tagger(load_ram_plus(weights.path("ram_plus"), tags=len(names.names)), names, device=device)
+        tags = [
+            tagger(read_image(file), near=params.near) for file in progress(tagged, total=len(tagged), label="tags")
+        ]
+        rows = summarise_tags(tags)
+        del tagger
+        gc.collect()  # 1.3 GB before the next networks come
+    suggested = suggest(rows, min_share=params.min_tag_share)
+    if prompts is None and not suggested["objects"]:
+        raise UserError(
+            "no words to look for: write `prompts` for this category into params.yaml"
+            + ("" if rows else " or set foundation.tagged_images above 0")
+        )
+    used = prompts.model_dump() if prompts else {**suggested, **params.unreviewed.model_dump()}
+    source = REVIEWED if prompts else UNREVIEWED
+    (LOG.info if prompts else LOG.warning)("human input: %s", source)
+    return TagReport(len(tagged), tuple(rows), suggested, used, source)
+
+
+def evenly(files: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` files, spread over all."""
+    rows = np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)
+    return [files[row] for row in dict.fromkeys(rows.tolist())]
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Detector and segmenter of one product."""
+
+    detector: Detector
+    segmenter: Segmenter
+    prompts: Prompts
+    filtering: FilterParams
+
+    def instances(
+        self, image: UInt8[np.ndarray, "H W 3"], *, size: int, min_area: float
+    ) -> UInt16[np.ndarray, "size size"]:
+        """Instances in one photograph, numbered 1.. ."""
+        self.segmenter.look_at(image)
+        found = self.detector(image)
+        first_ground = len(self.prompts.objects)
+        named = self.segmenter.in_boxes(found.boxes[found.classes < first_ground])
+        if self.prompts.masks == "grounded":
+            return paint(named, size=size, min_area=min_area)
+        grounds = self.segmenter.in_boxes(found.boxes[found.classes >= first_ground])
+        parts = filter_masks(
+            split_regions(self.segmenter.everywhere()),
+            named=named,
+            only_inside_named=self.prompts.masks == "automatic_inside_grounded",
+            grounds=joined([self.segmenter.ground(), grounds.union()]),
+            min_area=min_area,
+            **self.filtering.model_dump(),
+        )
+        return paint(parts, size=size, min_area=min_area)
+
+
+def build_finder(weights: WeightFiles, prompts: Prompts, params: FoundationParams, *, device: torch.device) -> Finder:
+    """Load GroundingDINO and SAM."""
+    network = load_grounding_dino(weights.path("grounding_dino"), weights.path("text_config").parent)
+    classes = [*prompts.objects, *(word for word in prompts.background if word not in prompts.objects)]
+    detector = Detector(
+        network,
+        classes,
+        box_threshold=prompts.box_threshold,
+        text_threshold=prompts.text_threshold,
+        device=device,
+    )
+    settings = params.segmenter.model_dump()
+    segmenter = Segmenter(load_sam(weights.path(f"sam_{params.sam}")), **settings, device=device)
+    return Finder(detector, segmenter, prompts, params.filter)

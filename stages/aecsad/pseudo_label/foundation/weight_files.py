@@ -1,0 +1,120 @@
+"""The files of published weights: which, whence, whither, and whether they are what they should be."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from stages.core.artifacts.atomic import replacing_file
+from stages.core.errors import UserError
+from stages.core.fetch import fetch_file, sha256_of
+from stages.core.params import Params
+
+LOG = logging.getLogger(__name__)
+COMMAND = "python -m stages.aecsad.pseudo_label.weights"
+
+
+class WeightFile(Params):
+    """One file.
+
+    Attributes:
+        file: its path below the folder of weights.
+        size: for people.
+        sha256: null where nobody has published it; the first fetch records what came.
+    """
+
+    file: str = Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$")
+    url: str = Field(pattern="^https?://")
+    size: str
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
+    licence: str
+
+
+class WeightFiles(Params):
+    """The manifest: files by the part they play, below one folder."""
+
+    folder: str
+    files: dict[str, WeightFile]
+
+    def path(self, part: str) -> Path:
+        """Where a part's file lies or is to lie."""
+        return Path(self.folder) / self.files[part].file
+
+
+def read_weight_files(path: Path) -> WeightFiles:
+    """Read and validate the manifest.
+
+    Raises:
+        UserError: it is missing, not JSON, or a key is missing, unknown or of the wrong kind.
+    """
+    try:
+        return WeightFiles.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: take it from the repository") from None
+    except ValidationError as error:
+        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise UserError(f"{path}: " + "; ".join(findings)) from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file: {error}") from None
+
+
+def problem_of(manifest: WeightFiles, part: str) -> str | None:
+    """What is wrong with a part's file; None where it is there with the sha256 of the manifest."""
+    entry, path = manifest.files[part], manifest.path(part)
+    if not path.is_file():
+        return f"{path} is missing ({entry.size}, sha256 {entry.sha256 or 'not yet recorded'}, from {entry.url})"
+    if entry.sha256 is None:
+        return f"{path} is there, but the manifest has no sha256 to hold it against"
+    found = sha256_of(path)
+    return None if found == entry.sha256 else f"{path} has the sha256 {found}, the manifest names {entry.sha256}"
+
+
+def require(manifest: WeightFiles, parts: Iterable[str]) -> None:
+    """Make sure of all files before anything is computed.
+
+    Raises:
+        UserError: one or more are missing, damaged or unknown; all are listed.
+    """
+    problems = [problem for part in parts if (problem := problem_of(manifest, part))]
+    if problems:
+        listed = "".join(f"\n- {problem}" for problem in problems)
+        raise UserError(f"{len(problems)} weight files are not ready: run `{COMMAND} --fetch`{listed}")
+
+
+def obtain(manifest: WeightFiles, part: str, *, mirror: Path | None) -> str:
+    """Fetch a part's file from its address, or copy it from a folder of the same layout or of the bare names.
+
+    Returns:
+        The sha256 of the file, now in place.
+
+    Raises:
+        UserError: it cannot be had, or is not what the manifest names.
+    """
+    entry, target = manifest.files[part], manifest.path(part)
+    LOG.info("%s: licence %s", entry.file, entry.licence)
+    if mirror is None:
+        return fetch_file(entry.url, target, sha256=entry.sha256, about=f"{entry.file} ({entry.size})")
+    candidates = [mirror / entry.file, mirror / Path(entry.file).name]
+    source = next((path for path in candidates if path.is_file()), None)
+    if source is None:
+        raise UserError(f"{candidates[0]} does not exist: put the file into the mirror, or leave out --mirror")
+    with replacing_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+        found = sha256_of(temporary)
+        if entry.sha256 not in (None, found):
+            raise UserError(f"{source} has the sha256 {found}, the manifest names {entry.sha256}: replace it")
+    return found
+
+
+def record(path: Path, manifest: WeightFiles, found: dict[str, str]) -> None:
+    """Write sha256 values into the manifest where it had none; others are never changed."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for part, sha256 in found.items():
+        if manifest.files[part].sha256 is None:
+            content["files"][part]["sha256"] = sha256
+            LOG.warning("%s: recorded the sha256 of %s as it came: %s", path, manifest.files[part].file, sha256)
+    with replacing_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
