@@ -52,6 +52,30 @@ def optimise(
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
+    minimise(
+        network, draws, terms_of, optimizer=optimizer, schedule=schedule, weights=weights, iterations=iterations,
+        label=label, checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def minimise(
+    network: nn.Module,
+    draws: Iterator[Draw],
+    terms_of: Callable[[Draw], Terms],
+    *,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    weights: Mapping[str, float],
+    iterations: int,
+    label: str,
+    checkpoint: Path,
+) -> None:
+    """As `optimise`, with an optimiser and a schedule of the learning rate of one's own.
+
+    Args:
+        optimizer: of the network's parameters.
+        schedule: of that optimiser; ConstantLR with factor 1 where there is none.
+    """
     parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
     remove_old_checkpoints()
     state = load_checkpoint(checkpoint)
