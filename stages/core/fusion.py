@@ -56,31 +56,33 @@ class Column:
 
 @dataclass(frozen=True)
 class Branch:
-    """A weighted sum of scaled columns, scaled again."""
+    """A weighted sum of scaled columns, scaled again; its own weight counts in the fusion only."""
 
     name: str
     columns: tuple[Column, ...]
     scale: TrimmedZ
+    weight: float = 1.0
 
     def __call__(self, columns: Mapping[str, Scores]) -> Scores:
         return self.scale(weighted_sum(self.columns, columns))
 
     @property
     def used(self) -> bool:
-        """Whether any column has weight."""
-        return any(column.weight > 0 for column in self.columns)
+        """Whether it and any of its columns have weight."""
+        return self.weight > 0 and any(column.weight > 0 for column in self.columns)
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """The final score: the sum of all branches in use."""
+    """The final score: the weighted sum of all branches in use."""
 
     branches: tuple[Branch, ...]
 
     def __call__(self, columns: Mapping[str, Scores]) -> tuple[Scores, dict[str, Scores]]:
         """The fused score, and the score of every branch in use by name."""
         scores = {branch.name: branch(columns) for branch in self.branches if branch.used}
-        return np.sum(list(scores.values()), axis=0), scores
+        weights = {branch.name: branch.weight for branch in self.branches}
+        return np.sum([weights[name] * score for name, score in scores.items()], axis=0), scores
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -88,16 +90,21 @@ class Fusion:
 
 
 def fit_fusion(
-    branches: Mapping[str, Sequence[str]], weights: Mapping[str, float], validation: Mapping[str, Scores]
+    branches: Mapping[str, Sequence[str]],
+    weights: Mapping[str, float],
+    validation: Mapping[str, Scores],
+    *,
+    branch_weights: Mapping[str, float] | None = None,
 ) -> Fusion:
     """Fit both levels of scaling on normal validation scores.
 
-        S_branch = z( sum_i w_i z(s_i) ),    S = sum S_branch        (CSAD's code; thesis 4.18)
+        S_branch = z( sum_i w_i z(s_i) ),    S = sum v_branch S_branch        (CSAD's code; thesis 4.18; there v = 1)
 
     Args:
         branches: the columns of each branch.
         weights: of each column; a branch whose columns all have weight 0 stays out.
         validation: scores of normal validation images by column.
+        branch_weights: v; 1 for each branch where None.
 
     Raises:
         ValueError: no column has weight.
@@ -105,7 +112,8 @@ def fit_fusion(
     fitted = []
     for name, names in branches.items():
         columns = tuple(Column(column, fit_trimmed_z(validation[column]), weights[column]) for column in names)
-        fitted.append(Branch(name, columns, fit_trimmed_z(weighted_sum(columns, validation))))
+        scale = fit_trimmed_z(weighted_sum(columns, validation))
+        fitted.append(Branch(name, columns, scale, 1.0 if branch_weights is None else branch_weights[name]))
     fusion = Fusion(tuple(fitted))
     if not any(branch.used for branch in fusion.branches):
         raise ValueError("every branch has weight 0: nothing is left to score with")
@@ -134,6 +142,7 @@ def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
                     for column in branch["columns"]
                 ),
                 TrimmedZ(**branch["scale"]),
+                branch["weight"],
             )
             for branch in value["branches"]
         )

@@ -3,9 +3,9 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,11 @@ LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
 CHECKPOINT_SECONDS = "ODDPART_CHECKPOINT_SECONDS"  # a matter of the machine, not of the result: no parameter
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
+STEP_AT, STEP_FACTOR = 0.95, 0.1  # CSAD's only step of the learning rate
+COSINE_FLOOR = 0.01  # of the peak: 1e-4 down to 1e-6 in the AeCSAD thesis, section 5.3
 
+OptimizerName = Literal["adamw", "adam"]
+ScheduleName = Literal["one_cycle", "constant", "step", "cosine"]
 Terms = dict[str, Float[Tensor, ""]]
 Draw = TypeVar("Draw")
 
@@ -30,15 +34,16 @@ def optimise(
     *,
     weights: Mapping[str, float],
     iterations: int,
+    optimizer: OptimizerName,
+    schedule: ScheduleName,
     learning_rate: float,
     weight_decay: float,
     label: str,
     checkpoint: Path,
 ) -> None:
-    """Minimise the weighted sum of the loss terms with AdamW and a one-cycle learning rate, in place.
+    """Minimise the weighted sum of the loss terms, in place.
 
-    The last iteration's weights stay; none is chosen by any score. The publications use Adam with a step or constant
-    rate; one cycle reaches as low a loss in a fraction of the iterations. A training that was killed goes on from its
+    The last iteration's weights stay; none is chosen by any score. A training that was killed goes on from its
     last checkpoint and ends with the weights of an uninterrupted one, on a CPU to the last bit.
 
     Args:
@@ -46,14 +51,15 @@ def optimise(
         draws: what iteration 1, 2, ... works on; the only source of randomness besides torch's global generators.
         terms_of: the loss terms of a draw by name, with graph.
         weights: of the terms.
+        optimizer, schedule: see `build_optimizer` and `build_schedule`.
         learning_rate: the peak.
         label: of the progress bar and the log lines.
         checkpoint: from `stages.core.checkpoints.checkpoint_file`.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
+    steps = build_optimizer(optimizer, network.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
+    rate = build_schedule(schedule, steps, learning_rate=learning_rate, iterations=iterations)
     minimise(
-        network, draws, terms_of, optimizer=optimizer, schedule=schedule, weights=weights, iterations=iterations,
+        network, draws, terms_of, optimizer=steps, schedule=rate, weights=weights, iterations=iterations,
         label=label, checkpoint=checkpoint,
     )  # fmt: skip
 
@@ -100,6 +106,31 @@ def minimise(
             save_checkpoint(checkpoint, snapshot(parts, step))
             saved_at = time.monotonic()
     checkpoint.unlink(missing_ok=True)
+
+
+def build_optimizer(
+    name: OptimizerName, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamW, or the publications' Adam, in which the weight decay is part of the gradient."""
+    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=learning_rate, weight_decay=weight_decay)
+
+
+def build_schedule(
+    name: ScheduleName, optimizer: torch.optim.Optimizer, *, learning_rate: float, iterations: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """How the learning rate runs from the first to the last iteration.
+
+    "one_cycle" reaches as low a loss as the publications' schedules in a fraction of the iterations. "constant" is
+    CSAD's for the segmentation; "step" is CSAD's for the students, a tenth of the rate in the last twentieth;
+    "cosine" falls to a hundredth (AeCSAD thesis, 5.3).
+    """
+    if name == "one_cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
+    if name == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, eta_min=COSINE_FLOOR * learning_rate)
+    step = max(1, int(STEP_AT * iterations)) if name == "step" else iterations + 1
+    return torch.optim.lr_scheduler.StepLR(optimizer, step, gamma=STEP_FACTOR)
 
 
 def snapshot(parts: Mapping[str, object], done: int) -> State:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -36,6 +37,8 @@ class StudentTeacher(nn.Module):
         global_student: Mapping[str, Any],
         maps: Sequence[str],
         pooled_cells: int,
+        distance: str = "mean_square",
+        score_size: int | None = None,
     ) -> None:
         """Build the untrained networks.
 
@@ -45,6 +48,8 @@ class StudentTeacher(nn.Module):
             global_student: further arguments of that network.
             maps: names out of local, global, global_local.
             pooled_cells: the image score is the mean of that many highest cells of the summed map; 1 is the maximum.
+            distance: "mean_square" over the channels, or "norm", the root of their sum of squares.
+            score_size: height and width that the summed map is upsampled to for the image score; None: its own.
         """
         super().__init__()
         self.arguments = {
@@ -55,9 +60,13 @@ class StudentTeacher(nn.Module):
             "global_student": dict(global_student),
             "maps": list(maps),
             "pooled_cells": pooled_cells,
+            "distance": distance,
+            "score_size": score_size,
         }
         self.maps = tuple(maps)
         self.pooled_cells = pooled_cells
+        self.distance = distance
+        self.score_size = score_size
         self.teacher = TeacherHead(channels[1:], dim=dim, map_size=map_size)
         self.local_student = build_local_student(local_student, stem_channels=channels[0], dim=dim, map_size=map_size)
         self.global_student = GlobalStudent(dim=dim, map_size=map_size, **global_student)
@@ -70,7 +79,7 @@ class StudentTeacher(nn.Module):
             local = mean_c (T - S_T)²,  global = mean_c (T - G)²,  global_local = mean_c (G - S_G)²
 
         T teacher, G global student, S_T and S_G the local student's two heads. The first and the last are
-        CSAD's code, all three AeCSAD's (thesis 4.8-4.10, there as norms).
+        CSAD's code, all three AeCSAD's (thesis 4.8-4.10), there as norms: (sum_c (T - S_T)²)^(1/2) and so on.
         """
         stem, *stages = encoder(images)
         teacher = self.teacher(stages)
@@ -82,7 +91,10 @@ class StudentTeacher(nn.Module):
             "global": (teacher, predicted),
             "global_local": (predicted, self.local_student.global_head(shared)),
         }
-        return {name: ((pairs[name][0] - pairs[name][1]) ** 2).mean(dim=1) for name in self.maps}
+        squares = {name: (pairs[name][0] - pairs[name][1]) ** 2 for name in self.maps}
+        if self.distance == "norm":
+            return {name: values.sum(dim=1).sqrt() for name, values in squares.items()}
+        return {name: values.mean(dim=1) for name, values in squares.items()}
 
     def combine(self, raw: Maps) -> Float[Tensor, "B M M"]:
         """The sum of the normalised maps: 0 at the lower quantile of validation cells, 0.1 at the upper one."""
@@ -90,7 +102,10 @@ class StudentTeacher(nn.Module):
         return torch.stack([0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges]).sum(dim=0)
 
     def pool(self, anomaly_map: Float[Tensor, "B M M"]) -> Float[Tensor, " B"]:
-        """The image score: mean of the `pooled_cells` highest cells."""
+        """The image score: mean of the `pooled_cells` highest cells, after upsampling to `score_size`."""
+        if self.score_size is not None:
+            size = (self.score_size, self.score_size)
+            anomaly_map = F.interpolate(anomaly_map[:, None], size, mode="bilinear")[:, 0]
         return anomaly_map.flatten(1).topk(self.pooled_cells, dim=1).values.mean(dim=1)
 
 

@@ -58,7 +58,8 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     with blamed_on(files["student_teacher"]):
         name, image_size = arguments["encoder"], arguments["image_size"]
         student_teacher = rebuild(state, arguments["module"])
-    columns = {column.name for branch in fusion.branches for column in branch.columns if column.weight > 0}
+    used = [branch for branch in fusion.branches if branch.used]
+    columns = {column.name for branch in used for column in branch.columns if column.weight > 0}
     histogram = None
     if columns - {STUDENT_TEACHER}:
         wanted = {"encoder": name, "image_size": image_size}

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.aecsad.student_teacher.losses import hard_feature_loss
+from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
+from stages.aecsad.student_teacher.scoring import calibrate
 from stages.aecsad.student_teacher.training import loss_terms
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
 from stages.core.networks.teacher import TeacherHead, fit_normalisation
+from stages.core.student_teacher import StudentTeacher
 from tests.golden.hashed import conv_kinds, conv_tensors, fill, hash_u, hval
 
 FOLDER = Path(__file__).parent
@@ -103,6 +105,49 @@ def test_global_terms_equal_csad() -> None:
     golden = load("csad_losses.npz")
     teacher, student = hval((2, 16, 16, 16), 7101, 1.7), hval((2, 16, 16, 16), 7102, 1.5)
     student_of_global, predicted = hval((2, 16, 16, 16), 7103, 1.5), hval((2, 16, 16, 16), 7104, 1.5)
-    terms = loss_terms(teacher, student, predicted, student_of_global, hard_quantile=0.999)
+    terms = loss_terms(teacher, student, teacher, predicted, student_of_global, hard_quantile=0.999)
     np.testing.assert_allclose(float(terms["global"]), golden["lgst.loss_ae"], rtol=1e-5)
     np.testing.assert_allclose(float(terms["global_local"]), golden["lgst.loss_stae"], rtol=1e-5)
+
+
+def golden_map(start: int, count: int) -> list[dict[str, torch.Tensor]]:
+    """Maps of images whose features come from the hash: teacher, student, global student, student of the global one."""
+    maps = []
+    for image in range(count):
+        first = start + 10 * image
+        teacher, student, predicted, of_global = (
+            hval((1, 16, 16, 16), first + number, scale) for number, scale in enumerate((1.0, 0.8, 0.9, 0.7))
+        )
+        squares = {"local": (teacher - student) ** 2, "global_local": (predicted - of_global) ** 2}
+        maps.append({name: values.mean(dim=1) for name, values in squares.items()})
+    return maps
+
+
+@pytest.mark.parametrize(
+    ("score_size", "key"), [(64, "map.scores_val6_test4_interpolated"), (None, "map.scores_export_no_interp")]
+)
+def test_map_scores_equal_csad(score_size: int | None, key: str) -> None:
+    module = StudentTeacher(
+        channels=[2, 3, 5], dim=4, map_size=16, local_student={"network": "stem", "width": 4},
+        global_student={"width": 4, "decoder_steps": [8], "attended_steps": [], "attention": False,
+                        "bottleneck": False, "batch_norm": False, "dropout": 0.0},
+        maps=["local", "global_local"], pooled_cells=1, score_size=score_size,
+    )  # fmt: skip
+    validation, test = golden_map(7200, 6), golden_map(7500, 4)
+    calibrate(module, validation, quantiles=(0.9, 0.995))
+    golden = load("csad_losses.npz")
+    np.testing.assert_allclose(
+        module.map_range.ravel(), golden["map.quantiles_st_start_st_end_ae_start_ae_end"], rtol=1e-4
+    )
+    scores = [float(module.pool(module.combine(maps))) for maps in [*validation, *test]]
+    np.testing.assert_allclose(scores[-len(golden[key]) :], golden[key], rtol=1e-4)
+
+
+def test_penalty_and_total_equal_csad() -> None:
+    golden = load("csad_losses.npz")
+    features = [hval((2, 16, 16, 16), 7101 + number, scale) for number, scale in enumerate((1.7, 1.5, 1.5, 1.5))]
+    teacher, student, student_of_global, predicted = features
+    terms = loss_terms(teacher, student, teacher, predicted, student_of_global, hard_quantile=0.999)
+    terms["penalty"] = penalty_loss(hval((1, 16, 16, 16), 7105, 0.4))
+    np.testing.assert_allclose(float(terms["penalty"]), golden["lgst.loss_penalty"], rtol=1e-5)
+    np.testing.assert_allclose(float(sum(terms.values())), golden["lgst.total"], rtol=1e-5)

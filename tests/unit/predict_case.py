@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 
 from stages.aecsad.histogram.__main__ import main as histogram
+from stages.aecsad.lsa.__main__ import main as lsa
 from stages.aecsad.normalization.__main__ import main as normalization
 from stages.aecsad.segmentation.__main__ import main as segmentation
 from stages.aecsad.student_teacher.__main__ import main as student_teacher
@@ -35,7 +36,8 @@ profiles:
     encoder: {name: tf_efficientnet_lite0, image_size: 256}
     aecsad:
       segmentation:
-        {width: 8, iterations: 30, supervised_share: 0.5, batch_size: 4, learning_rate: 0.02, weight_decay: 0.0,
+        {width: 8, iterations: 30, supervised_share: 0.5, batch_size: 4, optimizer: adamw, schedule: one_cycle,
+         learning_rate: 0.02, weight_decay: 0.0,
          loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
@@ -46,8 +48,13 @@ profiles:
         local_student: {network: patch, widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
         global_student: {width: 8, decoder_steps: [8, 15], attended_steps: [15], attention: true,
                          bottleneck: false, batch_norm: true, dropout: 0.2}
-        training: {iterations: 6, batch_size: 4, learning_rate: 0.003, weight_decay: 0.0, hard_quantile: 0.9}
-        maps: {names: [local, global, global_local], quantiles: [0.9, 0.995], pooled_cells: 8}
+        training: {iterations: 6, batch_size: 4, optimizer: adamw, schedule: one_cycle, learning_rate: 0.003,
+                   weight_decay: 0.0, hard_quantile: 0.9, global_images: {kind: plain, colour_strength: 0.2},
+                   penalty_images: null}
+        maps: {names: [local, global, global_local], distance: mean_square, quantiles: [0.9, 0.995], score_size: null,
+               pooled_cells: 8}
+      lsa: {copies: 1, min_distance: 0.2, min_pastes: 1, max_pastes: 1}
+      normalization: {histogram_columns: reliability, branch_weights: {histogram: 1.0, student_teacher: 1.0}}
 """
 
 
@@ -112,6 +119,7 @@ def train_parts(root: Path) -> None:
                   "--model", "seg/part.safetensors"])  # fmt: skip
     histogram([*images, "--label-maps", "seg/maps.npz", "--scores", "hist/scores.parquet",
                "--model", "hist/part.npz", "--choice", "hist/choice.json"])  # fmt: skip
-    student_teacher([*files, "--scores", "st/scores.parquet", "--maps", "st/maps",
+    lsa([*files, "--labels", "split/labels.npz", "--pasted", "lsa/pasted.npz"])
+    student_teacher([*files, "--pasted", "lsa/pasted.npz", "--scores", "st/scores.parquet", "--maps", "st/maps",
                      "--model", "st/part.safetensors"])  # fmt: skip
     fuse_and_judge()

@@ -45,7 +45,8 @@ def terms_of(rows):
 
 checkpoint = checkpoint_file("toy", tensors=[*network.state_dict().values(), data], settings={"iterations": 12})
 optimisation.optimise(
-    network, draws(), terms_of, weights={"error": 1.0}, iterations=12, learning_rate=0.1, weight_decay=0.01,
+    network, draws(), terms_of, weights={"error": 1.0}, iterations=12, optimizer="adamw", schedule="one_cycle",
+    learning_rate=0.1, weight_decay=0.01,
     label="toy", checkpoint=checkpoint,
 )
 torch.save({"state": network.state_dict(), "calls": calls}, result)

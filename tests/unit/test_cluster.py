@@ -91,7 +91,7 @@ def test_mean_shift_finds_the_clusters_also_outside_its_sample() -> None:
     random = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [60, 50, 40])
     points = np.array([[0, 0], [5, 0], [0, 5]])[truth] + random.normal(0, 0.2, (150, 2))
-    found = find_classes(points, quantile=0.2, sample=75, seed=0)
+    found = find_classes(points, bandwidth=None, quantile=0.2, sample=75, seed=0)
     assert len(set(zip(truth.tolist(), found.tolist(), strict=True))) == 3
     assert by_frequency(found, min_count=45).tolist() == [1] * 60 + [2] * 50 + [0] * 40
 
@@ -107,7 +107,8 @@ def test_modes_are_those_of_scikit_learn() -> None:
 def test_identical_instances_are_one_class() -> None:
     points = np.repeat([[0.0, 1.0], [2.0, 0.0]], [30, 2], axis=0)
     assert (
-        by_frequency(find_classes(points, quantile=0.2, sample=20, seed=0), min_count=3).tolist() == [1] * 30 + [0] * 2
+        by_frequency(find_classes(points, bandwidth=None, quantile=0.2, sample=20, seed=0), min_count=3).tolist()
+        == [1] * 30 + [0] * 2
     )
 
 
@@ -137,7 +138,7 @@ def test_variants_are_groups_and_odd_images_are_not_labelled() -> None:
     random = np.random.default_rng(0)
     centres = np.array([[0.3, 0.0], [0.0, 0.3], [0.2, 0.2]])
     areas = np.concatenate([centres.repeat(20, axis=0), [[0.9, 0.9]]]) + random.normal(0, 0.003, (61, 2))
-    found = group_compositions(areas, min_group_share=0.1, labelled_share=0.5)
+    found = group_compositions(areas, groups="every", min_group_share=0.1, labelled_share=0.5)
     assert found.group.max() == 2
     assert len({tuple(set(found.group[start : start + 20].tolist()) - {-1}) for start in (0, 20, 40)}) == 3
     assert found.group[60] == -1
@@ -148,7 +149,7 @@ def test_variants_are_groups_and_odd_images_are_not_labelled() -> None:
 def test_one_composition_is_one_group_and_its_odd_images_are_not_labelled() -> None:
     areas = np.random.default_rng(0).normal(0.2, 0.01, (40, 3))
     areas[::10, 0] = 0.5
-    found = group_compositions(areas, min_group_share=0.2, labelled_share=0.5)
+    found = group_compositions(areas, groups="every", min_group_share=0.2, labelled_share=0.5)
     assert found.found == 0
     assert found.group.tolist() == [0] * 40
     assert found.labelled.sum() == 20
@@ -157,7 +158,7 @@ def test_one_composition_is_one_group_and_its_odd_images_are_not_labelled() -> N
 
 @pytest.mark.parametrize(("count", "labelled"), [(1, 1), (3, 2), (24, 12)])
 def test_equal_images_and_very_few_are_one_group(count: int, labelled: int) -> None:
-    found = group_compositions(np.full((count, 2), 0.1), min_group_share=0.1, labelled_share=0.5)
+    found = group_compositions(np.full((count, 2), 0.1), groups="every", min_group_share=0.1, labelled_share=0.5)
     assert found.group.tolist() == [0] * count
     assert found.labelled.sum() == labelled
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.aecsad.segmentation.augmentation import find_components, paste_components
 from stages.aecsad.segmentation.features import StageFeatures
 from stages.aecsad.segmentation.fitting import Fitted, fit_segmentation, segment_images
 from stages.aecsad.segmentation.params import AugmentationParams, LossWeights, SegmentationParams
@@ -16,10 +15,12 @@ from stages.aecsad.segmentation.training_set import TrainingSet
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.networks.segmentor import Segmentor
 from stages.core.params import EncoderParams
+from stages.core.pasting import find_components, paste_components
 
 PASTE = {"min_distance": 0.2, "min_pastes": 1, "max_pastes": 1}
 PARAMS = SegmentationParams(
-    width=8, iterations=40, supervised_share=0.5, batch_size=2, learning_rate=0.02, weight_decay=0.0, loss_size=32,
+    width=8, iterations=40, supervised_share=0.5, batch_size=2, optimizer="adamw", schedule="one_cycle",
+    learning_rate=0.02, weight_decay=0.0, loss_size=32,
     csad_exact=False, augmentation=AugmentationParams(copies=0, **PASTE),
     loss_weights=LossWeights(cross_entropy=0.5, focal=10.0, dice=1.0, histogram=10.0, entropy=1.0),
 )  # fmt: skip

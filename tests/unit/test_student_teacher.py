@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
+from stages.aecsad.student_teacher.draws import draw_batches
 from stages.aecsad.student_teacher.losses import hard_feature_loss
 from stages.aecsad.student_teacher.scoring import calibrate, tabulate
 from stages.aecsad.student_teacher.targets import channel_statistics
-from stages.aecsad.student_teacher.training import draw_batches
 from stages.core.errors import UserError
 from stages.core.networks.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8, UInt16
 from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
 
 from stages.aecsad.cluster.instance_table import InstanceTable
 from stages.core.console import progress
@@ -12,7 +13,9 @@ from stages.core.image_tensors import to_float
 from stages.core.networks.encoder import FrozenEncoder
 
 BATCH = 16  # instances; eight views each. Larger batches leave the cache: 64 take nearly three times as long
-STRIDE_8 = 1  # index among the encoder's strides
+STRIDE_8 = 2  # timm's number of that stage
+STRIDE_32 = 4
+TURNS = 20
 
 
 def crop_instances(
@@ -40,14 +43,27 @@ def eight_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "8*B 3 S S"]:
     return torch.cat([turned, turned.flip(3)])
 
 
+def twenty_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "20*B 3 S S"]:
+    """Rotations by 20 angles from 0 to 360 degrees, both ends included as in CSAD's code, on black."""
+    angles = np.linspace(0, 360, TURNS)
+    return torch.cat([TF.rotate(crops, float(angle)) for angle in angles])
+
+
+VIEWS = {"eight": eight_views, "twenty": twenty_views}
+
+
 def appearance_features(
-    crops: UInt8[np.ndarray, "M S S 3"], encoder: FrozenEncoder, *, device: torch.device
+    crops: UInt8[np.ndarray, "M S S 3"], encoder: FrozenEncoder, *, views: str, device: torch.device
 ) -> Float32[np.ndarray, "M C"]:
-    """Features of stride 8, averaged over place and the eight views."""
+    """Features of the encoder's last stage, averaged over place and the views.
+
+    Args:
+        views: "eight" or "twenty".
+    """
     encoder = encoder.to(device)
     tensors = torch.from_numpy(crops).permute(0, 3, 1, 2).split(BATCH)
     means = []
     for batch in progress(tensors, total=len(tensors), label="component features"):
-        features = encoder(to_float(eight_views(batch).to(device)))[STRIDE_8]
-        means.append(features.mean(dim=(2, 3)).view(8, len(batch), -1).mean(dim=0).cpu())
+        features = encoder(to_float(VIEWS[views](batch).to(device)))[-1]
+        means.append(features.mean(dim=(2, 3)).view(-1, len(batch), features.shape[1]).mean(dim=0).cpu())
     return torch.cat(means).numpy()

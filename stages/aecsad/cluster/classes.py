@@ -1,16 +1,15 @@
 """From instances to label maps: find classes, drop the rare and the tiny."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from stages.aecsad.cluster.appearance import appearance_features, crop_instances
-from stages.aecsad.cluster.descriptors import describe_instances
+from stages.aecsad.cluster.description import describe
 from stages.aecsad.cluster.instance_table import InstanceTable, measure_instances
 from stages.aecsad.cluster.mean_shift import by_frequency, find_classes
 from stages.core.artifacts.component_maps import ComponentMaps
-from stages.core.device import pick_device
-from stages.core.networks.encoder import FrozenEncoder
 
 
 def classify_instances(
@@ -18,22 +17,21 @@ def classify_instances(
     images: UInt8[Tensor, "N 3 H W"],
     encoder_name: str,
     *,
-    crop_size: int,
-    appearance_dimensions: int,
-    bandwidth_quantile: float,
+    bandwidth: float | None,
+    bandwidth_quantile: float | None,
     bandwidth_sample: int,
     min_class_share: float,
     seed: int,
+    **description: Any,
 ) -> tuple[InstanceTable, Int64[np.ndarray, " M"]]:
     """Class of every instance, 1.. by falling frequency, 0 for instances of rare classes.
 
     Kinds that the proposer knows are the classes; otherwise instances are described and clustered.
 
     Args:
-        crop_size: side of the square that an instance is scaled to, in pixels.
-        appearance_dimensions: see `describe_instances`.
-        bandwidth_quantile, bandwidth_sample: see `find_classes`.
+        bandwidth, bandwidth_quantile, bandwidth_sample: see `find_classes`.
         min_class_share: smallest number of instances of a class, as a fraction of the number of images.
+        description: further arguments of `describe`.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     table = measure_instances(components.values, pixels)
@@ -41,10 +39,10 @@ def classify_instances(
     kinds = components.kinds[table.image, table.number].astype(np.int64)
     if len(kinds) < 2 or kinds.all():
         return table, by_frequency(kinds, min_count=min_count)
-    crops = crop_instances(components.values, pixels, table, size=crop_size)
-    appearance = appearance_features(crops, FrozenEncoder(encoder_name), device=pick_device())
-    descriptors = describe_instances(table, appearance, dimensions=appearance_dimensions)
-    found = find_classes(descriptors, quantile=bandwidth_quantile, sample=bandwidth_sample, seed=seed)
+    descriptors = describe(components, pixels, table, encoder_name, seed=seed, **description)
+    found = find_classes(
+        descriptors, bandwidth=bandwidth, quantile=bandwidth_quantile, sample=bandwidth_sample, seed=seed
+    )
     return table, by_frequency(found, min_count=min_count)
 
 

@@ -15,7 +15,8 @@ class Compositions:
 
     Attributes:
         group: -1 = like no other; else the group's number.
-        found: number of groups that HDBSCAN found; with 0, all images are taken as one group.
+        found: number of groups that HDBSCAN found; with 0, all images are taken as one group, or, the published way,
+            none is labelled.
         labelled: the most typical images of each group.
     """
 
@@ -25,9 +26,48 @@ class Compositions:
 
 
 def group_compositions(
-    areas: Float64[np.ndarray, "N K"], *, min_group_share: float, labelled_share: float
+    areas: Float64[np.ndarray, "N K"], *, groups: str, min_group_share: float, labelled_share: float
 ) -> Compositions:
     """HDBSCAN on the areas of the component classes, then the images nearest to each group's mean.
+
+    Args:
+        areas: without the background.
+        groups: "every", see `every_group`; "largest" or "union", see `published_groups`.
+        min_group_share: smallest group to begin with, as a share of the images.
+        labelled_share: as many images become labelled as this share of a group's members, by L-infinity distance to the
+            group's mean.
+    """
+    largest = int(min_group_share * len(areas))
+    if groups == "every":
+        return every_group(areas, largest, labelled_share=labelled_share)
+    return published_groups(areas, largest, labelled_share=labelled_share, only_largest=groups == "largest")
+
+
+def published_groups(
+    areas: Float64[np.ndarray, "N K"], largest: int, *, labelled_share: float, only_largest: bool
+) -> Compositions:
+    """CSAD's code: the smallest group shrinks from `largest` until HDBSCAN finds any.
+
+    The labelled images are searched among all images, not only among the group's members; without a group, there are
+    none. With `only_largest` off (CSAD's `filter_hist: False`), every group gives labelled images.
+    """
+    for size in range(min(largest, len(areas)), 1, -1):
+        group = np.asarray(hdbscan.HDBSCAN(min_cluster_size=size).fit_predict(areas), dtype=np.int64)
+        if group.max() >= 0:
+            break
+    else:
+        nobody = np.zeros(len(areas), dtype=bool)
+        return Compositions(np.full(len(areas), -1, dtype=np.int64), 0, nobody)
+    sizes = np.bincount(group[group >= 0])
+    labelled = np.zeros(len(areas), dtype=bool)
+    for number in [int(sizes.argmax())] if only_largest else range(len(sizes)):
+        distance = np.abs(areas - areas[group == number].mean(axis=0)).max(axis=1)
+        labelled[np.argsort(distance, kind="stable")[: int(labelled_share * sizes[number])]] = True
+    return Compositions(group, len(sizes), labelled)
+
+
+def every_group(areas: Float64[np.ndarray, "N K"], largest: int, *, labelled_share: float) -> Compositions:
+    """Every group gives labelled images, and where there is none, all images are one group.
 
     Where we leave CSAD: its smallest group shrinks from a tenth of the images until a group exists, and the largest
     one gives the labelled images. Most products have one composition only, which is no cluster to HDBSCAN but noise,
@@ -35,13 +75,7 @@ def group_compositions(
     in it are accidents. So the size shrinks to half at most, groups count when they hold most images, and otherwise
     all images are one group. Every group gives labelled images, because a product with variants (three kinds of
     juice) has one group each and a decoder must see them all; and only members can be a group's labelled images.
-
-    Args:
-        areas: without the background.
-        min_group_share: smallest group to begin with, as a share of the images.
-        labelled_share: share of a group's members that become labelled, by L-infinity distance to the group's mean.
     """
-    largest = int(min_group_share * len(areas))
     for size in range(largest, max((largest + 1) // 2, SMALLEST_GROUP) - 1, -1):
         group = np.asarray(hdbscan.HDBSCAN(min_cluster_size=size).fit_predict(areas), dtype=np.int64)
         if (group >= 0).mean() > 0.5:

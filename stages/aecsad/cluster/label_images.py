@@ -23,6 +23,7 @@ def label_images(
     encoder_name: str,
     *,
     min_class_area: float,
+    groups: str,
     min_group_share: float,
     labelled_share: float,
     max_spread: float,
@@ -39,7 +40,9 @@ def label_images(
     values, classes = paint_classes(components, table, classes, min_area=min_class_area)
     num_classes = int(classes.max(initial=0)) + 1
     areas = patch_histograms(values, grid=1, num_classes=num_classes)[:, 1:]
-    compositions = group_compositions(areas, min_group_share=min_group_share, labelled_share=labelled_share)
+    compositions = group_compositions(
+        areas, groups=groups, min_group_share=min_group_share, labelled_share=labelled_share
+    )
     counts = np.bincount(table.image[classes > 0], minlength=len(images))
     verdict = judge(
         areas,

@@ -10,18 +10,24 @@ STOP = 1e-3  # of the bandwidth
 
 
 def find_classes(
-    descriptors: Float64[np.ndarray, "M D"], *, quantile: float, sample: int, seed: int
+    descriptors: Float64[np.ndarray, "M D"],
+    *,
+    bandwidth: float | None,
+    quantile: float | None,
+    sample: int,
+    seed: int,
 ) -> Int64[np.ndarray, " M"]:
     """Mode that each instance belongs to, 1.. in no particular order.
 
-    MeanShift with a flat kernel; its bandwidth is the mean distance of a point to the farthest of its nearest
-    `quantile` of all points, since a fixed one (CSAD: 3.5) is only meaningful for the features it was chosen on.
+    MeanShift with a flat kernel. Where `bandwidth` is None, it is the mean distance of a point to the farthest of its
+    nearest `quantile` of all points; a fixed one (CSAD: 3.5) is only meaningful for the features it was chosen on.
 
     Args:
         sample: at most this many random instances give the bandwidth and the modes; the others join the nearest mode.
     """
     chosen = descriptors[np.random.default_rng(seed).permutation(len(descriptors))[:sample]]
-    bandwidth = estimate_bandwidth(chosen, quantile=quantile)
+    if bandwidth is None:
+        bandwidth = estimate_bandwidth(chosen, quantile=quantile)
     if bandwidth < EQUAL:
         _, found = np.unique(descriptors.round(9), axis=0, return_inverse=True)
     else:

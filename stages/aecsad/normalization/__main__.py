@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 
 from stages.aecsad.normalization.fusing import fuse, histogram_weights, join_branches
+from stages.aecsad.normalization.params import NormalizationParams
 from stages.aecsad.normalization.writing import write_fusion, write_method_scores
 from stages.core.artifacts.tables import read_table
+from stages.core.params import load_params
 from stages.core.stage import parse_paths, stage_entry
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    """Paths, read, fuse, write."""
+    """Paths, params, read, fuse, write."""
     reads = ["histogram", "histogram_choice", "student_teacher", "maps"]
     paths = parse_paths(argv, reads=reads, writes=["scores", "fusion"], about=__doc__)
+    params = load_params(NormalizationParams, section="aecsad.normalization")
     tables = [read_table(path, columns=["image_id", "split"]) for path in (paths.histogram, paths.student_teacher)]
-    scores, fusion = fuse(join_branches(*tables), histogram_weights(paths.histogram_choice))
+    weights = histogram_weights(paths.histogram_choice, equal=params.histogram_columns == "equal")
+    scores, fusion = fuse(join_branches(*tables), weights, branch_weights=params.branch_weights.model_dump())
     write_method_scores(paths.scores, scores, paths.maps)
     write_fusion(paths.fusion, fusion)
     return f"{len(scores)} images scored by {sum(branch.used for branch in fusion.branches)} branches"

@@ -1,6 +1,7 @@
 """Fuse the branch scores of one product."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,22 @@ KEYS = ["image_id", "split"]
 STUDENT_TEACHER = "student_teacher"
 
 
-def histogram_weights(path: Path) -> dict[str, float]:
+def histogram_weights(path: Path, *, equal: bool) -> dict[str, float]:
     """The weight of each histogram column, as the histogram room decided from normal images.
+
+    Args:
+        equal: give every column weight 1 whatever was decided; but where there are no component classes, all
+            distances are 0 and every column stays out.
 
     Raises:
         UserError: the choice has no weights.
     """
-    weights = read_choice(path).get("weights")
+    choice = read_choice(path)
+    weights = choice.get("weights")
     if not isinstance(weights, dict) or not weights:
         raise UserError(f"{path}: no weights of histogram columns: delete it and run `dvc repro`")
+    if equal and choice["num_classes"] > 1:
+        return {str(name): 1.0 for name in weights}
     return {str(name): float(weight) for name, weight in weights.items()}
 
 
@@ -41,26 +49,36 @@ def join_branches(histogram: pd.DataFrame, student_teacher: pd.DataFrame) -> pd.
     return joined.drop(columns="_merge")
 
 
-def fuse(scores: pd.DataFrame, weights: dict[str, float]) -> tuple[pd.DataFrame, Fusion]:
+def fuse(
+    scores: pd.DataFrame, weights: dict[str, float], *, branch_weights: Mapping[str, float]
+) -> tuple[pd.DataFrame, Fusion]:
     """Fit the fusion on split "validation", which holds normal images only, and score every row.
 
     Args:
         scores: of `join_branches`.
-        weights: of each histogram column, from normal images only; the student-teacher branch has weight 1.
+        weights: of each histogram column, from normal images only.
+        branch_weights: of "histogram" and "student_teacher".
 
     Returns:
         A score table (stages.core.artifacts.scores) with one column a branch in use, and the fitted fusion.
 
     Raises:
-        UserError: there is no validation image.
+        UserError: there is no validation image, or no branch with weight is in use.
     """
     validation = scores[scores["split"] == "validation"]
     if validation.empty:
         raise UserError("there is no normal validation image to normalise the scores on: check the split's ratios")
     branches = {"histogram": sorted(weights), STUDENT_TEACHER: [STUDENT_TEACHER]}
-    fusion = fit_fusion(branches, {**weights, STUDENT_TEACHER: 1.0}, columns_of(validation))
+    if not branch_weights[STUDENT_TEACHER] and not (branch_weights["histogram"] and any(weights.values())):
+        raise UserError(
+            "no branch is left to score with: give student_teacher a weight in normalization.branch_weights"
+        )
+    column_weights = {**weights, STUDENT_TEACHER: 1.0}
+    fusion = fit_fusion(branches, column_weights, columns_of(validation), branch_weights=branch_weights)
     for branch in fusion.branches:
-        LOG.info("branch %s: %s", branch.name, "in use" if branch.used else "left out, all its columns have weight 0")
+        LOG.info(
+            "branch %s: %s", branch.name, "in use" if branch.used else "left out, it or all its columns have weight 0"
+        )
     fused, parts = fusion(columns_of(scores))
     return scores[KEYS].assign(score=fused, **parts).reset_index(drop=True), fusion
 

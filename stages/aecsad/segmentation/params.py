@@ -1,16 +1,28 @@
 """Parameters of the component segmentation."""
 
+from typing import Literal
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from stages.core.optimisation import OptimizerName, ScheduleName
 from stages.core.params import Params
+
+
+class Epochs(Params):
+    """A number of passes over the labelled images, short rests left out."""
+
+    epochs: PositiveInt
 
 
 class AugmentationParams(Params):
     """Logical synthetic anomalies: components pasted a second time.
 
-    copies: augmented versions of each labelled image, drawn once; min_distance: from the component's own place, as a
-    share of the image; min_pastes, max_pastes: per image.
+    copies: augmented versions of each labelled image beside the image itself, drawn once; or "fresh": as in CSAD, each
+    image anew and only augmented whenever it is drawn, with small shifts, turns and changes of brightness, too.
+    min_distance: from the component's own place, as a share of the image; min_pastes, max_pastes: per image.
     """
 
-    copies: int
+    copies: NonNegativeInt | Literal["fresh"]
     min_distance: float
     min_pastes: int
     max_pastes: int
@@ -29,16 +41,19 @@ class LossWeights(Params):
 class SegmentationParams(Params):
     """Section `aecsad.segmentation`.
 
-    supervised_share: part of the iterations before unlabelled images join in; batch_size: labelled images, and as many
-    unlabelled ones; loss_size: pixels of the square on which the losses are computed; csad_exact: the published code
-    where we hold it for faulty: two softmaxes in the cross entropy, all the weight of the dice loss on absent classes,
-    BatchNorm that only knows the last batch, and interpolated class numbers in pasted labels.
+    iterations: a number, or {epochs: number}; supervised_share: part of the iterations before unlabelled images join
+    in; batch_size: labelled images, and as many unlabelled ones; loss_size: pixels of the square on which the losses
+    are computed; csad_exact: the published code where we hold it for faulty: two softmaxes in the cross entropy, all
+    the weight of the dice loss on absent classes, BatchNorm that only knows the last batch, and interpolated class
+    numbers in pasted labels.
     """
 
     width: int
-    iterations: int
+    iterations: PositiveInt | Epochs
     supervised_share: float
     batch_size: int
+    optimizer: OptimizerName
+    schedule: ScheduleName
     learning_rate: float
     weight_decay: float
     loss_size: int

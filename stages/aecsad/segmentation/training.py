@@ -18,7 +18,7 @@ from stages.aecsad.segmentation.losses import (
     focal_loss,
     histogram_loss,
 )
-from stages.aecsad.segmentation.params import SegmentationParams
+from stages.aecsad.segmentation.params import Epochs, SegmentationParams
 from stages.aecsad.segmentation.training_set import TrainingSet
 from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
@@ -45,18 +45,20 @@ def train_segmentor(
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
     labels = shrink_labels(data.labels, params.loss_size)
+    iterations = count_iterations(params.iterations, labelled=len(data.labelled), batch_size=params.batch_size)
     draws = draw_batches(
         len(data.labelled), 0 if data.unlabelled is None else len(data.unlabelled), params.batch_size,
-        supervised_steps=math.floor(params.supervised_share * params.iterations), generator=generator,
+        supervised_steps=math.floor(params.supervised_share * iterations), generator=generator,
     )  # fmt: skip
 
     def terms_of(draw: Draw) -> Terms:
         unlabelled = None
+        features, truth = labelled_batch(data, labels, draw, device=device)
         with mixed_precision(device):
-            logits = segmentor(*data.labelled.batch(draw.labelled, device), size=params.loss_size).float()
+            logits = segmentor(*features, size=params.loss_size).float()
             if data.unlabelled is not None and draw.unlabelled is not None:
                 unlabelled = segmentor(*data.unlabelled.batch(draw.unlabelled, device), size=params.loss_size).float()
-        truth, random_truth = (labels[rows].to(device).long() for rows in (draw.labelled, draw.random))
+        truth, random_truth = (maps.to(device).long() for maps in (truth, labels[draw.random]))
         return loss_terms(logits, truth, unlabelled, random_truth, csad_exact=params.csad_exact)
 
     segmentor.train().to(memory_format=torch.channels_last)
@@ -64,11 +66,22 @@ def train_segmentor(
     rest = [] if data.unlabelled is None else [data.unlabelled.low, data.unlabelled.high]
     tensors = [*segmentor.state_dict().values(), data.labelled.low, data.labelled.high, labels, *rest]
     optimise(
-        segmentor, draws, terms_of, weights=params.loss_weights.model_dump(), iterations=params.iterations,
-        learning_rate=params.learning_rate, weight_decay=params.weight_decay, label="segmentation",
+        segmentor, draws, terms_of, weights=params.loss_weights.model_dump(), iterations=iterations,
+        optimizer=params.optimizer, schedule=params.schedule, learning_rate=params.learning_rate,
+        weight_decay=params.weight_decay, label="segmentation",
         checkpoint=checkpoint_file("segmentation", tensors=tensors, settings=settings),
     )  # fmt: skip
     segmentor.eval()
+
+
+def labelled_batch(
+    data: TrainingSet, labels: UInt8[Tensor, "N s s"], draw: "Draw", *, device: torch.device
+) -> tuple[tuple[Tensor, Tensor], UInt8[Tensor, "B s s"]]:
+    """Features and labels of a draw, from the cache or freshly augmented."""
+    if data.fresh is None:
+        return data.labelled.batch(draw.labelled, device), labels[draw.labelled]
+    features, fresh_labels = data.fresh.batch(draw.labelled, step=draw.step)
+    return features, shrink_labels(fresh_labels, labels.shape[-1])
 
 
 def loss_terms(
@@ -98,8 +111,9 @@ def shrink_labels(labels: UInt8[Tensor, "N S S"], size: int) -> UInt8[Tensor, "N
 
 @dataclass(frozen=True)
 class Draw:
-    """Row numbers of one iteration: labelled images, unlabelled ones or None, and labelled maps for the histogram."""
+    """Row numbers of iteration `step`: labelled images, unlabelled ones or None, labelled maps for the histogram."""
 
+    step: int
     labelled: Int64[Tensor, " B"]
     unlabelled: Int64[Tensor, " U"] | None
     random: Int64[Tensor, " B"]
@@ -114,12 +128,24 @@ def draw_batches(
     for step in itertools.count(1):
         batch = next(rows)
         rest = next(others) if unlabelled and step > supervised_steps else None
-        yield Draw(batch, rest, torch.randint(labelled, (len(batch),), generator=generator))
+        yield Draw(step, batch, rest, torch.randint(labelled, (len(batch),), generator=generator))
+
+
+def count_iterations(wanted: int | Epochs, *, labelled: int, batch_size: int) -> int:
+    """A number of iterations as it is, or that of so many passes over the labelled images."""
+    if isinstance(wanted, Epochs):
+        return wanted.epochs * max(1, labelled // rows_of_batch(labelled, batch_size))
+    return wanted
+
+
+def rows_of_batch(count: int, batch_size: int) -> int:
+    """All rows where there are fewer than `batch_size`; but the pooled branch's BatchNorm needs two."""
+    return max(2, min(count, batch_size))
 
 
 def draw_rows(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " B"]]:
-    """Row numbers of endless batches; at least two rows each, because the pooled branch's BatchNorm needs them."""
-    size = max(2, min(count, batch_size))
+    """Row numbers of endless batches of `rows_of_batch` rows: every epoch a new order, its short rest left out."""
+    size = rows_of_batch(count, batch_size)
     while True:
         order = torch.randperm(count, generator=generator)
         order = order.repeat(2) if count < size else order

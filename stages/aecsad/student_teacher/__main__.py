@@ -7,6 +7,7 @@ from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import score_images
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
 from stages.core.artifacts.images import read_images
+from stages.core.artifacts.pasted_images import read_pasted_images
 from stages.core.artifacts.tables import write_table
 from stages.core.artifacts.weights import write_weights
 from stages.core.params import EncoderParams, load_params, load_value
@@ -16,11 +17,12 @@ from stages.core.stage import parse_paths, stage_entry
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Paths, params, read, fit, score, write."""
-    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "maps", "model"], about=__doc__)
+    reads, writes = ["images", "image_files", "pasted"], ["scores", "maps", "model"]
+    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params = load_params(StudentTeacherParams, section="aecsad.student_teacher")
     encoder = load_params(EncoderParams, section="encoder")
-    images = read_images(paths.images)
-    fitted = fit_student_teacher(images, paths.image_files, params, encoder, seed=load_value("seed"))
+    images, pasted = read_images(paths.images), read_pasted_images(paths.pasted)
+    fitted = fit_student_teacher(images, paths.image_files, params, encoder, seed=load_value("seed"), pasted=pasted)
     table, maps = score_images(fitted, images, paths.image_files, quantiles=params.maps.quantiles)
     write_weights(paths.model, fitted.module.state_dict(), fitted.arguments)
     write_anomaly_maps(paths.maps, list(table["image_id"]), maps)

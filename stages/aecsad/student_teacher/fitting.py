@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from stages.aecsad.student_teacher.params import StudentTeacherParams
+from stages.aecsad.student_teacher.penalty import find_penalty_images
 from stages.aecsad.student_teacher.targets import fit_teacher
 from stages.aecsad.student_teacher.training import train_students
+from stages.aecsad.student_teacher.views import Views
 from stages.core.device import pick_device
+from stages.core.errors import UserError
 from stages.core.image_tensors import load_stack
 from stages.core.networks.encoder import FrozenEncoder
 from stages.core.params import EncoderParams
@@ -35,13 +42,25 @@ class Fitted:
 
 
 def fit_student_teacher(
-    images: pd.DataFrame, folder: Path, params: StudentTeacherParams, encoder_params: EncoderParams, *, seed: int
+    images: pd.DataFrame,
+    folder: Path,
+    params: StudentTeacherParams,
+    encoder_params: EncoderParams,
+    *,
+    seed: int,
+    pasted: UInt8[np.ndarray, "P S S 3"] | None = None,
 ) -> Fitted:
     """Train on the images of split "train"; the rest is not opened.
 
+    Args:
+        pasted: the room `lsa`'s images, for `training.global_images.kind: pasted`.
+
     Raises:
-        UserError: the encoder's weights are missing, or a teacher channel is constant.
+        UserError: the encoder's weights are missing, a teacher channel is constant, or there are no pasted or natural
+            images though params.yaml asks for them.
     """
+    penalty_files = find_penalty_images(params.training.penalty_images)
+    copies = wanted_pasted(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
     device = pick_device()
     encoder = FrozenEncoder(encoder_params.name).to(device)
@@ -52,6 +71,8 @@ def fit_student_teacher(
         local_student=params.local_student.model_dump(),
         global_student=params.global_student.model_dump(),
         maps=params.maps.names,
+        distance=params.maps.distance,
+        score_size=params.maps.score_size,
         pooled_cells=params.maps.pooled_cells,
     ).to(device)
     stack = load_stack(folder, images.loc[images["split"] == "train", "file"], size=encoder_params.image_size)
@@ -60,5 +81,26 @@ def fit_student_teacher(
         projection=params.teacher.projection, stage_weights=params.teacher.stage_weights,
         keep_stems=module.local_student.reads == "stem",
     )  # fmt: skip
-    train_students(module, encoder, stack, targets, stems, params.training, generator=generator)
+    views = Views(module, encoder, stack, targets, stems)
+    train_students(module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator)
     return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size)
+
+
+def wanted_pasted(
+    pasted: UInt8[np.ndarray, "P s s 3"] | None, kind: str, *, size: int
+) -> UInt8[Tensor, "P 3 s s"] | None:
+    """The pasted images where the global student trains on them, else None.
+
+    Raises:
+        UserError: there are none, or they are of another size.
+    """
+    if kind != "pasted":
+        return None
+    if pasted is None or not len(pasted):
+        raise UserError(
+            "student_teacher.training.global_images.kind is pasted, but the room lsa made no image: set lsa.copies to "
+            "1 or more, or the kind to plain (where there are no component classes, nothing can be pasted)"
+        )
+    if pasted.shape[1] != size:
+        raise UserError(f"the pasted images are of {pasted.shape[1]} px, encoder.image_size is {size}: run `dvc repro`")
+    return torch.from_numpy(pasted).permute(0, 3, 1, 2).contiguous()

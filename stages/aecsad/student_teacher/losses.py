@@ -29,6 +29,8 @@ def hard_feature_loss(
     if not 0 <= quantile < 1:
         raise ValueError(f"quantile must be in [0, 1), got {quantile}")
     distances = ((teacher - student) ** 2).flatten()
+    if quantile == 0:
+        return distances.mean()
     position = quantile * (distances.numel() - 1)
     lower = math.floor(position)
     largest = distances.topk(distances.numel() - lower, sorted=True).values
@@ -36,3 +38,8 @@ def hard_feature_loss(
     at_upper = largest[-2] if len(largest) > 1 else at_lower
     threshold = torch.lerp(at_lower, at_upper, position - lower)
     return largest[largest >= threshold].mean()
+
+
+def penalty_loss(student: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
+    """mean S_T(p)²: the head that imitates the teacher shall give nothing on natural images p (CSAD's code)."""
+    return (student**2).mean()

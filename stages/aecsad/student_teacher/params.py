@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from stages.core.optimisation import OptimizerName, ScheduleName
 from stages.core.params import Params
 
 
@@ -45,22 +46,48 @@ class GlobalStudentParams(Params):
     dropout: float
 
 
+class GlobalImagesParams(Params):
+    """What the global student trains on.
+
+    kind: "plain" the training images; "colour" each with another brightness, contrast or saturation, as in CSAD's
+    code; "pasted" the images of the room `lsa`, as in the AeCSAD thesis, 5.4. colour_strength: factors are drawn from
+    1 - strength to 1 + strength.
+    """
+
+    kind: Literal["plain", "colour", "pasted"]
+    colour_strength: NonNegativeFloat
+
+
 class TrainingParams(Params):
-    """Optimisation of both students at once."""
+    """Optimisation of both students at once.
+
+    penalty_images: a folder of natural images on which the local student's first head shall give nothing (CSAD); its
+    path is tracked, not its content. null: no penalty.
+    """
 
     iterations: int
     batch_size: int
+    optimizer: OptimizerName
+    schedule: ScheduleName
     learning_rate: float
     weight_decay: float
     hard_quantile: float
+    global_images: GlobalImagesParams
+    penalty_images: str | None
 
 
 class MapParams(Params):
-    """From squared feature distances to a map and a score."""
+    """From feature distances to a map and a score.
+
+    distance: "mean_square" over the channels (CSAD's code) or "norm" (AeCSAD thesis, 4.8-4.10). score_size: pixels that
+    the summed map is upsampled to before its highest cells are averaged (CSAD's code: 256); null: not at all.
+    """
 
     names: tuple[Literal["local", "global", "global_local"], ...]
+    distance: Literal["mean_square", "norm"]
     quantiles: tuple[float, float]
-    pooled_cells: int
+    score_size: PositiveInt | None
+    pooled_cells: PositiveInt
 
 
 class StudentTeacherParams(Params):

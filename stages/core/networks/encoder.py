@@ -1,5 +1,6 @@
 """The frozen, pretrained encoder that several rooms share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,28 +20,29 @@ LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet st
 
 
 class FrozenEncoder(nn.Module):
-    """Feature maps of three stages of a pretrained network that is never trained.
+    """Feature maps of some stages of a pretrained network that is never trained.
 
     Attributes:
-        channels: number of channels at each of STRIDES.
+        channels: number of channels of each stage, at each of STRIDES by default.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, stages: Sequence[int] = STAGES) -> None:
         """Build the network and load its weights.
 
         Args:
             name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model with weights on the
                 hub and stages of stride 4, 8 and 16, e.g. "wide_resnet50_2.tv2_in1k".
+            stages: timm's numbers; stage n has stride 2^(n + 1).
 
         Raises:
             UserError: the name is unknown or its weights cannot be had; never random weights.
         """
         super().__init__()
         self.name = name
-        features = pretrained_features(name)
+        features = pretrained_features(name, stages)
         self.body = features.body.to(memory_format=torch.channels_last)
         self.channels = features.channels
         self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1))
@@ -54,7 +56,7 @@ class FrozenEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Features at strides 4, 8 and 16 of RGB images in [0, 1]."""
+        """Features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1]."""
         normalised = (images - self.mean) / self.std
         features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
         return features
@@ -62,7 +64,7 @@ class FrozenEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class PretrainedFeatures:
-    """A network that returns its feature maps at STRIDES, and the RGB statistics it was trained with."""
+    """A network that returns the feature maps of some stages, and the RGB statistics it was trained with."""
 
     body: nn.Module
     channels: tuple[int, ...]
@@ -70,27 +72,27 @@ class PretrainedFeatures:
     std: tuple[float, ...]
 
 
-def pretrained_features(name: str) -> PretrainedFeatures:
+def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> PretrainedFeatures:
     """Build timm's feature extractor of a network and load its pretrained weights.
 
     Raises:
-        UserError: the name is unknown, the network has no stages at STRIDES, or its weights cannot be had.
+        UserError: the name is unknown, the network has no stages of these strides, or its weights cannot be had.
     """
     body: Any
     mean: tuple[float, ...]
     std: tuple[float, ...]
     if name == LITE0:
-        body = timm.create_model(name, features_only=True, out_indices=STAGES)
+        body = timm.create_model(name, features_only=True, out_indices=tuple(stages))
         copy_matching(body, build_lite0().state_dict())
         fold_batch_norms(body.eval())
         mean, std = LITE0_MEAN_STD
     else:
         source = published_weights(name)
-        body = hub_body(name, repository=source.hf_hub_id)
+        body = hub_body(name, stages, repository=source.hf_hub_id)
         mean, std = source.mean, source.std
-    strides = tuple(body.feature_info.reduction())
-    if strides != STRIDES:
-        raise UserError(f"params.yaml: encoder.name: {name} has stages at strides {strides}, needed are {STRIDES}")
+    strides, needed = tuple(body.feature_info.reduction()), tuple(2 ** (stage + 1) for stage in stages)
+    if strides != needed:
+        raise UserError(f"params.yaml: encoder.name: {name} has stages at strides {strides}, needed are {needed}")
     return PretrainedFeatures(body, tuple(body.feature_info.channels()), mean, std)
 
 
@@ -109,14 +111,14 @@ def published_weights(name: str) -> timm.models.PretrainedCfg:
     return source
 
 
-def hub_body(name: str, *, repository: str | None) -> nn.Module:
+def hub_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.Module:
     """A feature extractor whose weights come from the hub or its cache, never random ones.
 
     Raises:
         UserError: they cannot be had.
     """
     try:
-        body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=STAGES)
+        body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=tuple(stages))
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"the weights of {name} could not be loaded ({type(error).__name__}: {error}): fetch them once with "

@@ -1,0 +1,18 @@
+"""Parameters of the room."""
+
+from pydantic import NonNegativeInt
+
+from stages.core.params import Params
+
+
+class LsaParams(Params):
+    """Section `aecsad.lsa`.
+
+    copies: pasted versions of each training image, drawn once; 0 makes none. min_distance: of a pasted component from
+    its own place, as a share of the image; min_pastes, max_pastes: per image.
+    """
+
+    copies: NonNegativeInt
+    min_distance: float
+    min_pastes: NonNegativeInt
+    max_pastes: NonNegativeInt
