@@ -1,11 +1,14 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
+# make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
+# make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+FLOWS_STAMP := $(VENV)/.installed-flows
 UNFINISHED := $(VENV)/.installing
 
 # `python` in dvc.yaml is .venv's, whatever environment make was called from.
@@ -16,23 +19,31 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test bench setup clean
+.PHONY: repro test test-faults serve bench setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
 	$(VENV)/bin/python -m stages.report.table --metrics metrics
 
-test: setup
+serve: setup-flows
+	$(VENV)/bin/python -m flows.serve
+
+test: setup-flows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest
+
+test-faults: setup-flows
+	$(VENV)/bin/python -m pytest -m faults
 
 bench: setup
 	for seed in 1 2; do $(VENV)/bin/dvc exp run --force --temp --name seed-$$seed --set-param seed=$$seed || exit; done
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
 
 setup: $(STAMP)
+
+setup-flows: $(FLOWS_STAMP)
 
 # The stamp is written last, so an installation is made again when its inputs changed, and from scratch when it was
 # broken off: half a package cannot always be repaired.
@@ -47,6 +58,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@rm -f $(UNFINISHED)
 	@touch $(STAMP)
+
+# Prefect and what its tests need: not part of what `make repro` waits for.
+$(FLOWS_STAMP): $(STAMP)
+	@rm -f $(FLOWS_STAMP)
+	@touch $(UNFINISHED)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flows,flows-test]'
+	@rm -f $(UNFINISHED)
+	@touch $(FLOWS_STAMP)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build oddpart.egg-info dvc_plots
