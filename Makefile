@@ -1,5 +1,7 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
+# make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
+# make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
@@ -7,6 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+FLOWS_STAMP := $(VENV)/.installed-flows
 UNFINISHED := $(VENV)/.installing
 comma := ,
 
@@ -18,17 +21,23 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test bench ablation setup clean
+.PHONY: repro test test-faults serve bench ablation setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
 	$(VENV)/bin/python -m stages.report.table --metrics metrics
 
-test: setup
+serve: setup-flows
+	$(VENV)/bin/python -m flows.serve
+
+test: setup-flows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest
+
+test-faults: setup-flows
+	$(VENV)/bin/python -m pytest -m faults
 
 bench: setup
 	for seed in 1 2; do $(VENV)/bin/dvc exp run --force --temp --name seed-$$seed --set-param seed=$$seed || exit; done
@@ -50,6 +59,8 @@ ablation: setup
 
 setup: $(STAMP)
 
+setup-flows: $(FLOWS_STAMP)
+
 # The stamp is written last, so an installation is made again when its inputs changed, and from scratch when it was
 # broken off: half a package cannot always be repaired.
 $(STAMP): pyproject.toml constraints.txt
@@ -65,6 +76,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps groundingdino-py
 	@rm -f $(UNFINISHED)
 	@touch $(STAMP)
+
+# Prefect and what its tests need: not part of what `make repro` waits for.
+$(FLOWS_STAMP): $(STAMP)
+	@rm -f $(FLOWS_STAMP)
+	@touch $(UNFINISHED)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flows,flows-test]'
+	@rm -f $(UNFINISHED)
+	@touch $(FLOWS_STAMP)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build oddpart.egg-info dvc_plots

@@ -85,3 +85,25 @@ def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path, line: str) -> Non
     (tmp_path / "stages/split").mkdir(parents=True)
     (tmp_path / "stages/split/a.py").write_text(line)
     assert violations(tmp_path, Path("stages/split/a.py")) == []
+
+
+FLOWS = [path.relative_to(ROOT) for path in python_files(ROOT / "flows")]
+LENT_TO_FLOWS = ("stages.core.errors", "stages.core.artifacts.atomic", "stages.core.stage")  # of core; no model code
+DVC_INTERNALS = Path("flows/pipeline.py")
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=str)
+def test_flows_hold_no_model_code_and_one_module_knows_dvc_from_inside(path: Path) -> None:
+    for item in imports(parse(ROOT / path)):
+        package = item.module.split(".")[0]
+        assert package != "stages" or item.module in LENT_TO_FLOWS, f"{path}:{item.line} imports {item.module}"
+        assert package != "dvc" or path == DVC_INTERNALS, f"{path}:{item.line}: only {DVC_INTERNALS} imports DVC"
+        assert package not in ("torch", "numpy", "tests", "benchmarks"), f"{path}:{item.line} imports {item.module}"
+
+
+@pytest.mark.parametrize(
+    "name", ["plan", "progress", "grouping", "schedule", "slots", "faults", "judge", "batch", "clone_lock"]
+)
+def test_the_logic_of_flows_needs_no_prefect(name: str) -> None:
+    found = {item.module.split(".")[0] for item in imports(parse(ROOT / "flows" / f"{name}.py"))}
+    assert not found & {"prefect", "dvc"}

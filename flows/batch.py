@@ -1,0 +1,93 @@
+"""Run a batch of stages with one call of DVC, and tell from its lines what became of each."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.commands import Finished, dvc, run
+from flows.faults import Fault, fault_of
+
+BEGINS = re.compile(r"Running stage '([^']+)'")
+UNCHANGED = re.compile(r"(?:Stage )?'([^']+)' didn't change, skipping")
+CACHED = re.compile(r"Stage '([^']+)' is cached - skipping run")
+FAILED = re.compile(r"failed to reproduce '([^']+)'")
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What became of one stage: "ran", "cached" (its result was known), "unchanged" or "failed"."""
+
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The stages of a batch that were reached, and the fault that ended it, if any."""
+
+    results: Mapping[str, StageResult]
+    fault: Fault | None
+
+    def names(self, *, failed: bool) -> set[str]:
+        return {name for name, result in self.results.items() if (result.state == "failed") == failed}
+
+
+@dataclass
+class BatchLog:
+    """Follows the lines of `dvc repro --single-item A B ...`."""
+
+    limits: Mapping[str, float]  # stage -> seconds
+    now: Callable[[], float] = time.monotonic
+    states: dict[str, tuple[str, float]] = field(default_factory=dict)  # in order; with the time it was told
+    failed: str | None = None
+
+    def read(self, line: str) -> float | None:
+        """Take one line; gives the time limit in seconds of a stage that begins with it."""
+        for state, pattern in (("unchanged", UNCHANGED), ("cached", CACHED), ("ran", BEGINS)):
+            match = pattern.search(line)
+            if match and match[1] in self.limits:
+                self.states[match[1]] = (state, self.now())
+                return self.limits[match[1]]
+        match = FAILED.search(line)
+        if match and match[1] in self.limits:
+            self.failed = match[1]
+        return None
+
+    def outcome(self, batch: Sequence[str], finished: Finished) -> Outcome:
+        """What became of each stage. Of a broken off batch the stage that ran last counts as failed."""
+        fault = None
+        if finished.code != 0 or finished.timed_out:
+            reached = list(self.states)
+            self.failed = self.failed or (reached[-1] if reached else batch[0])
+            self.states.setdefault(self.failed, ("failed", self.now()))
+            fault = fault_of(finished, doing=f"stage {self.failed}")
+        results, times = {}, [moment for _, moment in self.states.values()] + [self.now()]
+        for number, (name, (state, _)) in enumerate(self.states.items()):
+            state = "failed" if name == self.failed and fault else state
+            results[name] = StageResult(state, times[number + 1] - times[number])
+        return Outcome(results, fault)
+
+
+def run_batch(
+    batch: Sequence[str],
+    *,
+    clone: Path,
+    limits: Mapping[str, float],
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+) -> Outcome:
+    """Reproduce the stages one after the other, each only if it is not up to date.
+
+    Args:
+        batch: names, each after those it needs.
+        limits: seconds that each stage may take.
+        environment: variables for the stages, such as the GPU they may see.
+    """
+    log = BatchLog(limits)
+    finished = run(
+        dvc("repro", "--single-item", *batch),
+        folder=clone, on_line=on_line, timeout=limits[batch[0]] + 600, clock=log.read, environment=environment,
+    )  # fmt: skip
+    return log.outcome(batch, finished)

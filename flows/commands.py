@@ -1,0 +1,137 @@
+"""Commands of DVC and git: their lines go to a log as they come, and they end with this process or at a deadline."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.errors import UserError
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+KEPT_LINES = 60  # of the output, for error messages
+ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+
+Clock = Callable[[str], float | None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended: its exit code, its last lines, and whether a deadline ended it."""
+
+    code: int
+    tail: tuple[str, ...]
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.tail)
+
+
+def dvc(*arguments: str) -> list[str]:
+    """DVC of this environment; `--wait-for-lock`, else it gives up after 3 s while another process hashes."""
+    return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+
+
+def run(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    on_line: Callable[[str], None],
+    timeout: float | None = None,
+    clock: Clock = lambda line: None,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run a command under the supervisor and wait for it.
+
+    Args:
+        on_line: called with each line of its output, standard error included, as it comes.
+        timeout: seconds until it is killed with all it started; None waits for ever.
+        clock: called with each line; a number of seconds starts the time anew (the next stage of several began).
+        environment: variables beside those of this process.
+
+    Raises:
+        UserError: the program is not there.
+    """
+    supervised = [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), *command]
+    tail: deque[str] = deque(maxlen=KEPT_LINES)
+    deadline = _Deadline(timeout)
+    whole = False
+    with subprocess.Popen(
+        supervised, cwd=folder, env={**os.environ, **ENVIRONMENT, **_python_first(), **(environment or {})},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
+    ) as process:  # fmt: skip
+        try:
+            for line in _lines(process, deadline):
+                if line is None:
+                    break
+                tail.append(line)
+                on_line(line)
+                seconds = clock(line)
+                if seconds is not None:
+                    deadline.set(seconds)
+            else:
+                whole = True
+        finally:
+            if not whole:
+                os.killpg(process.pid, signal.SIGKILL)
+    return Finished(process.wait(), tuple(tail), timed_out=not whole)
+
+
+def checked(command: Sequence[str], *, folder: Path, doing: str) -> str:
+    """Run a short command without a log and return what it printed.
+
+    Raises:
+        UserError: it failed; the message says what was being done and shows its error.
+    """
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise UserError(
+            f"{doing} failed: `{' '.join(command)}` in {folder} says: {(done.stderr or done.stdout).strip()}"
+        )
+    return done.stdout
+
+
+def _python_first() -> dict[str, str]:
+    """`python` in dvc.yaml is the one that runs the flow, whatever started the worker."""
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+class _Deadline:
+    """A moment that can be put off."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._moment = None if seconds is None else time.monotonic() + seconds
+
+    def set(self, seconds: float) -> None:
+        self._moment = time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Seconds, at least 0; None for no deadline."""
+        return None if self._moment is None else max(0.0, self._moment - time.monotonic())
+
+
+def _lines(process: subprocess.Popen[bytes], deadline: _Deadline) -> Iterator[str | None]:
+    """Lines until the end of the output; None once the deadline has passed."""
+    assert process.stdout is not None
+    handle, rest = process.stdout.fileno(), b""
+    while True:
+        ready, _, _ = select.select([handle], [], [], deadline.left())
+        if not ready:
+            yield None
+            return
+        chunk = os.read(handle, 65536)
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in [*lines, rest] if not chunk else lines:
+            if line.strip():
+                yield line.decode(errors="replace").rstrip()
+        if not chunk:
+            return

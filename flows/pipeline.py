@@ -1,0 +1,91 @@
+"""The pipeline as DVC sees it. Only this module uses DVC's internal Python interface: pin DVC."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+
+from flows.plan import Stage
+from stages.core.errors import UserError
+
+COST_FOLDER = Path("metrics/cost")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All stages by name, and which of them are not up to date."""
+
+    stages: Mapping[str, Stage]
+    changed: frozenset[str]
+
+
+def read_pipeline(clone: Path) -> Pipeline:
+    """Read dvc.yaml, and compare the clone with dvc.lock; takes seconds, and hashes what is new.
+
+    Raises:
+        UserError: DVC cannot read the pipeline.
+    """
+    try:
+        with Repo(str(clone), _wait_for_lock=True) as repo:
+            graph = repo.index.graph  # an edge leads from a stage to one that it needs
+            names = {node: _name(node, clone) for node in graph}
+            stages = {
+                name: _stage(node, name, {names[s] for s in graph.successors(node)}, clone)
+                for node, name in names.items()
+            }
+            status = repo.status()
+            changed = frozenset(name for node, name in names.items() if node.addressing in status)
+    except UserError:
+        raise
+    except Exception as error:  # DVC raises many kinds; each says what is wrong
+        raise UserError(f"DVC cannot read the pipeline in {clone} ({type(error).__name__}): {error}") from error
+    return Pipeline(stages, changed)
+
+
+def _name(node: Any, clone: Path) -> str:
+    """The stage's name as `dvc repro` takes it in the clone's root; DVC's own depends on the current folder."""
+    file = Path(node.path).relative_to(clone).as_posix()
+    if not getattr(node, "name", None):
+        return file  # a data source, data/x.dvc
+    return str(node.name) if file == "dvc.yaml" else f"{file}:{node.name}"
+
+
+def _stage(node: Any, name: str, needs: Set[str], clone: Path) -> Stage:
+    meta = node.meta or {}
+    recorded = tuple(sorted(str(Path(out.fs_path).relative_to(clone)) for out in node.outs if not out.use_cache))
+    resource = meta.get("resource", "cpu")
+    if resource not in ("cpu", "gpu"):
+        raise UserError(f"stage {name}: meta.resource is {resource!r}, expected cpu or gpu (dvc.yaml)")
+    return Stage(
+        name=name,
+        resource=resource,
+        needs=frozenset(needs),
+        seconds=_last_seconds(clone, recorded),
+        recorded=recorded,
+        params=frozenset(key for dep in node.deps for key in getattr(dep, "params", ()) or ()),
+        batch_size=meta.get("batch_size"),
+        timeout_minutes=meta.get("timeout_minutes"),
+    )
+
+
+def _last_seconds(clone: Path, recorded: tuple[str, ...]) -> float | None:
+    """The seconds that the stage's last run wrote to its cost file; None where there is no such file."""
+    for path in recorded:
+        if Path(path).is_relative_to(COST_FOLDER):
+            try:
+                return float(json.loads(_text(clone, path))["seconds"])
+            except (ValueError, KeyError, TypeError):
+                return None
+    return None
+
+
+def _text(clone: Path, path: str) -> str:
+    """The file, or what git has of it: DVC deletes the outputs of a stage before it runs it."""
+    if (clone / path).is_file():
+        return (clone / path).read_text(encoding="utf-8")
+    shown = subprocess.run(["git", "show", f"HEAD:./{path}"], cwd=clone, capture_output=True, text=True, check=False)
+    return shown.stdout

@@ -1,0 +1,115 @@
+"""Run a plan with Prefect: one task per batch of stages, in threads of the flow's process."""
+
+import logging
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+
+from flows.batch import Outcome, run_batch
+from flows.batch_size import halve
+from flows.pipeline import read_pipeline
+from flows.plan import Plan, make_plan
+from flows.schedule import Batch, Machine, Report, drive
+from flows.slots import Slots, occupied_device, slots_folder
+
+Logger = logging.Logger | logging.LoggerAdapter[Any]
+
+
+def label_of(batch: Batch) -> str:
+    """How Prefect's page calls a batch: "split@pin_tray", or "split@pin_tray and 3 more"."""
+    others = len(batch.stages) - 1
+    return batch.stages[0] if not others else f"{batch.stages[0]} and {others} more"
+
+
+class StageFailed(Exception):
+    """A stage of a batch failed. Carries what became of all its stages."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        assert outcome.fault is not None
+        super().__init__(outcome.fault.message)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How stages run: `retries` holds for transient faults only; the timeout is per stage."""
+
+    clone: Path
+    slots: Slots
+    timeout_minutes: float
+    retries: int
+    retry_delay_seconds: float
+
+
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:
+    """Prefect's question whether a failed task is worth a retry."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageFailed) and error.outcome.fault is not None and error.outcome.fault.transient
+
+
+@task(task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=is_transient)
+def run_stages(label: str, batch: Batch, limits: dict[str, float], settings: Settings) -> Outcome:
+    """One batch in its slot. Prefect's result cache is off: DVC is the cache.
+
+    Raises:
+        StageFailed: a stage of the batch failed.
+    """
+    logger = get_run_logger()
+    arguments: dict[str, Any] = {"clone": settings.clone, "limits": limits, "on_line": logger.info}
+    if batch.resource == "gpu":
+        with occupied_device(slots_folder(), settings.slots.devices) as device:
+            logger.info("slot %s", device.name)
+            outcome = run_batch(batch.stages, environment=device.environment, **arguments)
+    else:
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if settings.slots.devices[0].gpu is not None else {}
+        outcome = run_batch(batch.stages, environment=hidden, **arguments)
+    if outcome.fault is not None:
+        raise StageFailed(outcome)
+    return outcome
+
+
+def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
+    """Run a plan within a flow whose task runner has a thread per slot."""
+    finished: queue.SimpleQueue[tuple[Batch, PrefectFuture[Outcome]]] = queue.SimpleQueue()
+
+    def start(batch: Batch) -> None:
+        limits = {name: 60 * (plan.stages[name].timeout_minutes or settings.timeout_minutes) for name in batch.stages}
+        retrying = run_stages.with_options(retries=settings.retries, retry_delay_seconds=settings.retry_delay_seconds)
+        future = retrying.submit(label_of(batch), batch, limits, settings)
+        future.add_done_callback(lambda done: finished.put((batch, done)))
+
+    def wait() -> tuple[Batch, Outcome]:
+        batch, future = finished.get()
+        future.wait()  # the callback can come before the state is final
+        result = future.result(raise_on_failure=False)
+        if isinstance(result, StageFailed):
+            return batch, result.outcome
+        if isinstance(result, BaseException):
+            raise result
+        return batch, result
+
+    def halve_and_tell(param: str) -> str | None:
+        remark = halve(settings.clone / "params.yaml", param)
+        logger.warning("out of GPU memory: %s", remark or f"{param} is 1 already")
+        return remark
+
+    return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
+
+
+def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger) -> Report:
+    """Bring the clone up to date; once more if a batch size was halved, which other stages read, too."""
+    whole = Report()
+    while True:
+        pipeline = read_pipeline(settings.clone)
+        plan = make_plan(pipeline.stages, pipeline.changed, targets)
+        logger.info("%d of %d stages to run", len(plan.stages), len(pipeline.stages))
+        report = run_plan(plan, settings, logger)
+        whole = whole.followed_by(report)
+        if not report.remarks or report.faults:
+            return whole

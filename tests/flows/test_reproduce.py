@@ -1,0 +1,106 @@
+"""Flow `reproduce` on the toy pipeline, with a real DVC and a real Prefect server."""
+
+import time
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.clone_lock import hold_clone
+from flows.pipeline import read_pipeline
+from flows.reproduce import reproduce
+from flows.summary import StagesFailed
+from stages.core.errors import UserError
+from tests.flows.toy import Toy
+
+pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]
+QUICK = {"cpu_slots": 2, "gpu_slots": 2, "retry_delay_seconds": 0}
+
+
+def test_the_pipeline_is_read_as_dvc_sees_it(toy: Toy) -> None:
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    pipeline = read_pipeline(toy.root)
+    assert pipeline.changed == {"prepare@a", "train@a", "score@a"}
+    train = pipeline.stages["train@a"]
+    assert (train.resource, train.needs, train.seconds) == ("gpu", {"prepare@a"}, 0.1)
+    assert train.recorded == ("metrics/cost/toy/train@a.json",)
+    assert train.params == {"categories.a", "net"}
+    assert (train.batch_size, train.timeout_minutes) == ("net.batch_size", None)
+    assert pipeline.stages["report"].needs == {"score@a", "score@b"}
+
+
+def test_only_what_changed_runs_and_a_second_run_runs_nothing(toy: Toy) -> None:
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    assert reproduce(**QUICK) == "4 stages ran"
+    assert toy.started() == {"prepare@a", "train@a", "score@a", "report"}
+    assert toy.value("report") == 71
+    assert toy.dvc("status").strip().endswith("Data and pipelines are up to date.")
+    assert reproduce(**QUICK) == "0 stages ran"
+    assert toy.started() == set()
+
+
+def test_a_failed_stage_keeps_the_rest_going_and_a_rerun_runs_only_what_is_left(toy: Toy) -> None:
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 50}})
+    fault = toy.control("train@a.print", "images/3.png is truncated")
+    with pytest.raises(StagesFailed, match=r"(?s)1 failed \(train@a\), 2 skipped.*images/3.png is truncated.*score@a"):
+        reproduce(**QUICK)
+    assert toy.started() == {"prepare@a", "train@a", "prepare@b", "train@b", "score@b"}
+    fault.unlink()
+    assert reproduce(**QUICK) == "3 stages ran"
+    assert toy.started() == {"train@a", "score@a", "report"}
+    assert toy.value("report") == 90
+
+
+def test_out_of_gpu_memory_halves_the_batch_for_all_and_says_so(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    toy.set_params(net={"batch_size": 6})
+    toy.control("train@b.memory")
+    reproduce(**QUICK)
+    assert "net.batch_size 6 -> 3" in caplog.text
+    assert "batch_size: 3" in (toy.root / "params.yaml").read_text()
+    assert {"train@a", "train@b"} <= toy.started()
+    assert toy.dvc("status").strip().endswith("Data and pipelines are up to date.")  # a, too, has run with 3
+
+
+def test_a_transient_fault_is_tried_again_and_another_is_not(toy: Toy) -> None:
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    toy.control("train@a.print", "ConnectionError: the registry is away")
+    with pytest.raises(StagesFailed, match="the network or the remote did not answer"):
+        reproduce(["train"], retries=1, **QUICK)
+    assert runs_of("train@a") == 2
+    toy.control("train@a.print", "ValueError: a bug")
+    with pytest.raises(StagesFailed, match="ValueError: a bug"):
+        reproduce(["train@a"], retries=1, **QUICK)
+    assert runs_of("train@a") == 1
+
+
+def runs_of(task: str) -> int:
+    """How often the newest task run of that name was run, once the server has been told."""
+    deadline = time.monotonic() + 60
+    while True:
+        with get_client(sync_client=True) as client:
+            found = [run for run in client.read_task_runs(limit=200) if run.name == task]
+        newest = max(found, key=lambda run: run.created, default=None)
+        if newest is not None and newest.state is not None and newest.state.is_final():
+            return newest.run_count
+        assert time.monotonic() < deadline, f"{task}: {newest}"
+        time.sleep(0.2)
+
+
+def test_a_stage_over_its_time_is_stopped(toy: Toy) -> None:
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    toy.control("prepare@a.sleep", "600")
+    started = time.monotonic()
+    with pytest.raises(StagesFailed, match=r"stage prepare@a: stopped, it took longer than its limit"):
+        reproduce(["prepare"], stage_timeout_minutes=0.03, **QUICK)
+    assert time.monotonic() - started < 120
+
+
+def test_a_clone_is_held_by_one_run(toy: Toy) -> None:
+    with hold_clone(toy.root, flow_run_id=None), pytest.raises(UserError, match="another run holds"):
+        reproduce(**QUICK)
+
+
+def test_a_folder_without_pipeline_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ODDPART_CLONE", str(tmp_path))
+    with pytest.raises(UserError, match=r"has no dvc.yaml: start in a clone"):
+        reproduce(**QUICK)

@@ -1,0 +1,171 @@
+"""A small repository with a pipeline that does nothing but can fail on demand: what flows are tried on.
+
+For each category prepare -> train (gpu) -> score, and a report over all scores. A file in `control/`, which nobody
+tracks, makes a stage misbehave: `train@a.print` is printed before it fails, `train@a.sleep` holds seconds to wait.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.end_to_end.workspace import REPOSITORY
+
+STAGE = """
+import json, pathlib, sys, time
+import yaml
+name, *inputs = sys.argv[1:]
+control = pathlib.Path("control") / name
+category = name.partition("@")[2]
+with open("params.yaml") as file:
+    params = yaml.safe_load(file)
+(pathlib.Path("control") / f"{name}.started").touch()
+if control.with_name(name + ".sleep").exists():
+    time.sleep(float(control.with_name(name + ".sleep").read_text()))
+if control.with_name(name + ".print").exists():
+    sys.exit(control.with_name(name + ".print").read_text())
+if control.with_name(name + ".memory").exists() and params["net"]["batch_size"] > 4:
+    sys.exit("torch.OutOfMemoryError: CUDA out of memory.")
+value = sum(int(pathlib.Path(file).read_text()) for file in inputs) or params["categories"][category]["value"]
+for folder in ("artifacts", "metrics/method", "metrics/cost/toy"):
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+pathlib.Path(f"artifacts/{name}.txt").write_text(str(value))
+pathlib.Path(f"metrics/cost/toy/{name}.json").write_text(json.dumps({"seconds": 0.1}))
+if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exists():
+    pathlib.Path(f"metrics/method/{category}.json").write_text(json.dumps({"auroc": value / 100}))
+    pathlib.Path(f"metrics/method/{category}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+"""
+# As `python -m stages.evaluation.compare OLD NEW --format F --output FILE`, with one metric a file.
+COMPARE = """
+import argparse, json, subprocess
+from pathlib import Path
+parser = argparse.ArgumentParser()
+for name in ("old", "new"):
+    parser.add_argument(name)
+for name in ("--format", "--output", "--tolerance"):
+    parser.add_argument(name)
+given = parser.parse_args()
+def metrics(revision):
+    names = subprocess.check_output(["git", "ls-tree", "-r", "--name-only", revision, "metrics/method"], text=True)
+    files = [name for name in names.split() if name.endswith(".json")]
+    read = lambda name: subprocess.check_output(["git", "show", f"{revision}:{name}"], text=True)
+    return {Path(name).stem: json.loads(read(name))["auroc"] for name in files}
+limit = max(0.01, float(given.tolerance or 0) / 100)
+old, new = metrics(given.old), metrics(given.new)
+rows = []
+for category in sorted(old | new):
+    before, after = old.get(category), new.get(category)
+    difference = None if None in (before, after) else after - before
+    verdict = "missing" if after is None else "added"
+    if difference is not None:
+        verdict = "drop" if difference <= -limit else "gain" if difference >= limit else "noise"
+    rows.append({"category": category, "method": "method", "kind": "all", "metric": "image_auroc", "old": before,
+                 "new": after, "difference": difference, "low": difference, "high": difference, "verdict": verdict})
+report = {"old": given.old, "new": given.new, "rows": rows}
+text = json.dumps(report) if given.format == "json" else "| category | " + given.format + " |\\n|---|---|\\n"
+Path(given.output).write_text(text) if given.output else print(text)
+"""
+COPIED = ("flows", "stages/core", "prefect.yaml", "pyproject.toml")  # a worker runs the flows of its clone
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A clone of the toy repository."""
+
+    root: Path
+
+    def git(self, *arguments: str) -> str:
+        return call(["git", *arguments], self.root)
+
+    def dvc(self, *arguments: str) -> str:
+        return call([sys.executable, "-m", "dvc", *arguments], self.root)
+
+    def set_params(self, **changes: Any) -> None:
+        """Set top-level keys of params.yaml and commit."""
+        params = yaml.safe_load((self.root / "params.yaml").read_text())
+        (self.root / "params.yaml").write_text(yaml.safe_dump({**params, **changes}, sort_keys=False))
+        self.git("commit", "-qam", "params")
+
+    def control(self, name: str, text: str = "") -> Path:
+        """Make a stage misbehave; delete the file to make it behave."""
+        path = self.root / "control" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def started(self) -> set[str]:
+        """Stages that were really run since the last call."""
+        files = list((self.root / "control").glob("*.started"))
+        for file in files:
+            file.unlink()
+        return {file.stem for file in files}
+
+    def value(self, name: str) -> int:
+        return int((self.root / f"artifacts/{name}.txt").read_text())
+
+
+def call(command: list[str], folder: Path) -> str:
+    """Run a command and return what it printed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def stages() -> dict[str, Any]:
+    """dvc.yaml of the toy."""
+    cost = {"metrics/cost/toy/NAME@${key}.json": {"cache": False}}
+
+    def body(name: str, inputs: list[str], **more: Any) -> dict[str, Any]:
+        outs = [f"artifacts/{name}@${{key}}.txt", {next(iter(cost)).replace("NAME", name): {"cache": False}}]
+        command = " ".join([f"python stage.py {name}@${{key}}", *inputs])
+        do = {"cmd": command, "deps": ["stage.py", *inputs], "params": ["categories.${key}"], "outs": outs, **more}
+        return {"foreach": "${categories}", "do": do}
+
+    train = body("train", ["artifacts/prepare@${key}.txt"], meta={"resource": "gpu", "batch_size": "net.batch_size"})
+    train["do"]["params"].append("net")
+    score = body("score", ["artifacts/train@${key}.txt"], metrics=[{"metrics/method/${key}.json": {"cache": False}}])
+    score["do"]["outs"].append({"metrics/method/${key}.svg": {"cache": False}})
+    inputs = ["artifacts/score@a.txt", "artifacts/score@b.txt"]
+    report = {"cmd": f"python stage.py report {' '.join(inputs)}", "deps": ["stage.py", *inputs]}
+    report["outs"] = ["artifacts/report.txt", {"metrics/cost/toy/report.json": {"cache": False}}]
+    return {"prepare": body("prepare", []), "train": train, "score": score, "report": report}
+
+
+def write_toy(root: Path) -> Toy:
+    """Make the repository, and reproduce and commit it once; every value of a category runs through to its score."""
+    root.mkdir(parents=True)
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy2(source, root / name)
+    (root / "stages/__init__.py").touch()
+    (root / "stages/evaluation").mkdir()
+    (root / "stages/evaluation/__init__.py").touch()
+    (root / "stages/evaluation/compare.py").write_text(COMPARE)
+    (root / "stage.py").write_text(STAGE)
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages()}, sort_keys=False))
+    params = {"categories": {"a": {"value": 30}, "b": {"value": 31}}, "net": {"batch_size": 8}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (root / ".gitignore").write_text("/artifacts/\n/control/\n/work/\n__pycache__/\n")
+    (root / "control").mkdir()
+    toy = Toy(root)
+    toy.git("init", "-q", "-b", "main")
+    for key, value in (("user.name", "toy"), ("user.email", "toy@localhost"), ("commit.gpgsign", "false")):
+        toy.git("config", key, value)
+    toy.dvc("init", "-q")
+    toy.dvc("config", "core.analytics", "false")
+    toy.dvc("config", "core.check_update", "false")
+    toy.dvc("repro", "-q")
+    toy.started()
+    toy.git("add", "-A")
+    toy.git("commit", "-qm", "toy")
+    return toy

@@ -1,0 +1,114 @@
+"""What DVC's lines say about each stage, and why a call failed."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from flows.batch import BatchLog, StageResult
+from flows.batch_size import halve
+from flows.commands import Finished
+from flows.faults import fault_of
+from stages.core.errors import UserError
+
+LINES = """
+Stage 'a' didn't change, skipping
+Running stage 'b@x':
+> python -m stages.b
+Stage 'c' is cached - skipping run, checking out outputs
+Running stage 'd':
+"""
+
+
+def log_of(lines: str) -> BatchLog:
+    ticks = itertools.count(10)
+    log = BatchLog({"a": 1, "b@x": 2, "c": 3, "d": 4}, now=lambda: float(next(ticks)))
+    for line in lines.strip().splitlines():
+        log.read(line)
+    return log
+
+
+def test_every_stage_gets_its_state() -> None:
+    outcome = log_of(LINES).outcome(["a", "b@x", "c", "d"], Finished(0, ()))
+    states = {name: result.state for name, result in outcome.results.items()}
+    assert states == {"a": "unchanged", "b@x": "ran", "c": "cached", "d": "ran"}
+    assert outcome.results["b@x"] == StageResult("ran", 1.0)
+    assert outcome.fault is None
+
+
+def test_the_stage_that_dvc_names_failed() -> None:
+    log = log_of(LINES + "ERROR: failed to reproduce 'd': failed to run: python -m stages.d, exited with 1")
+    outcome = log.outcome(["a", "b@x", "c", "d"], Finished(255, ("ERROR: failed to reproduce 'd'",)))
+    assert outcome.names(failed=True) == {"d"}
+    assert outcome.names(failed=False) == {"a", "b@x", "c"}
+    assert outcome.fault is not None
+    assert outcome.fault.message.startswith("stage d failed with code 255")
+
+
+def test_without_a_name_the_last_one_begun_failed_and_later_ones_were_not_reached() -> None:
+    outcome = log_of("Running stage 'a':\nRunning stage 'b@x':").outcome(["a", "b@x", "c"], Finished(137, ()))
+    assert outcome.names(failed=True) == {"b@x"}
+    assert outcome.names(failed=False) == {"a"}
+    assert "c" not in outcome.results
+
+
+def test_a_call_that_reached_no_stage_fails_its_first() -> None:
+    outcome = log_of("").outcome(["a", "c"], Finished(255, ("ERROR: dvc.yaml is broken",)))
+    assert outcome.names(failed=True) == {"a"}
+
+
+def test_each_stage_starts_its_own_clock() -> None:
+    log = log_of("")
+    assert log.read("Running stage 'b@x':") == 2
+    assert log.read("> python -m stages.b") is None
+    assert log.read("Running stage 'unknown':") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "transient"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "gpu_memory", False),
+        ("OSError: [Errno 28] No space left on device: 'x'", "disk_full", False),
+        ("ERROR: Unable to acquire lock. Most likely another DVC process is running", "locked", True),
+        ("ERROR: '/a/b' is busy, it is being blocked by:", "locked", True),
+        ('ERROR: unexpected error - Could not connect to the endpoint URL: "http://x"', "network", True),
+        ("urllib3.exceptions.NewConnectionError: Connection refused", "network", True),
+        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "network", True),
+        ("ERROR: failed to reproduce 'a': failed to run: x, exited with -9", "killed", False),
+        ("ERROR: images/3.png is truncated: replace it", "failed", False),
+        ("ValueError: loss is 502.0", "failed", False),
+    ],
+)
+def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
+    fault = fault_of(Finished(1, ("Running stage 'a':", line)), doing="stage a")
+    assert (fault.kind, fault.transient) == (kind, transient)
+    assert line in fault.message
+    assert "Running stage" not in fault.message
+
+
+def test_a_time_limit_is_told_as_such() -> None:
+    fault = fault_of(Finished(-9, ("CUDA out of memory",), timed_out=True), doing="stage a")
+    assert fault.kind == "timeout"
+    assert "stage_timeout_minutes" in fault.message
+
+
+PARAMS = 'a:\n  net: {width: 3, batch_size: 9}  # wide\n\n  other: {batch_size: 9}\nb: "x"\n'
+
+
+def test_halving_changes_one_number_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    assert halve(tmp_path / "params.yaml", "a.net.batch_size") == "params.yaml: a.net.batch_size 9 -> 4"
+    expected = PARAMS.replace("{width: 3, batch_size: 9}", "{width: 3, batch_size: 4}")
+    assert (tmp_path / "params.yaml").read_text() == expected
+
+
+def test_one_cannot_be_halved(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("n: 1\n")
+    assert halve(tmp_path / "params.yaml", "n") is None
+
+
+@pytest.mark.parametrize(("key", "message"), [("a.net.size", "has no 'size'"), ("b", "must be a whole number")])
+def test_what_is_no_batch_size_is_an_error(tmp_path: Path, key: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    with pytest.raises(UserError, match=message):
+        halve(tmp_path / "params.yaml", key)
