@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import yaml
@@ -29,8 +28,8 @@ from stages.core.image_tensors import load_stack, to_float
 from stages.core.params import EncoderParams, load_params, load_value, validate
 from stages.core.stage import command_entry
 from stages.core.student_teacher import Maps
+from stages.split.planting import KINDS, plant
 
-KINDS = ("scratch", "pasted patch", "stain")
 SECTION = "aecsad.student_teacher"
 
 
@@ -70,30 +69,6 @@ def changed_params(settings: Sequence[str]) -> StudentTeacherParams:
             node = node[parent]
         node[last] = yaml.safe_load(value)
     return validate(StudentTeacherParams, section, where=where)
-
-
-def plant(picture: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:
-    """A copy (H, W, 3, uint8) with one defect of 1 to 13 % of the image's side, anywhere."""
-    side, picture = min(picture.shape[:2]), picture.copy()
-    colour = random.integers(0, 255, 3)
-    x, y = (int(value) for value in random.integers(round(0.08 * side), round(0.92 * side), 2))
-    if kind == "scratch":
-        angle, length = random.uniform(0, 2 * np.pi), random.uniform(0.04, 0.13) * side
-        end = (round(x + length * np.cos(angle)), round(y + length * np.sin(angle)))
-        drawn = picture.copy()
-        cv2.line(drawn, (x, y), end, colour.tolist(), int(random.integers(1, 3)), cv2.LINE_AA)
-        return cv2.addWeighted(picture, 0.4, drawn, 0.6, 0)
-    if kind == "pasted patch":
-        height, width = (int(value) for value in random.integers(round(0.03 * side), round(0.09 * side), 2))
-        row, column = (int(value) for value in random.integers(0, side - round(0.1 * side), 2))
-        x, y = min(x, picture.shape[1] - width), min(y, picture.shape[0] - height)
-        picture[y : y + height, x : x + width] = picture[row : row + height, column : column + width].copy()
-        return picture
-    spot = np.zeros(picture.shape[:2], dtype=np.float32)
-    axes = (int(value) for value in random.integers(round(0.016 * side), round(0.047 * side), 2))
-    cv2.ellipse(spot, (x, y), tuple(axes), float(random.uniform(0, 180)), 0, 360, 1.0, -1)
-    share = 0.5 * cv2.GaussianBlur(spot, (0, 0), 1.5)[..., None]
-    return np.asarray((1 - share) * picture + share * colour, dtype=np.uint8)
 
 
 def raw_maps(fitted: Fitted, picture: np.ndarray) -> Maps:

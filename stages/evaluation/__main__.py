@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stages.core.artifacts.images import PLANTED
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.truth import read_truth
 from stages.core.params import load_value, validate
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> str:
     limits = PixelLimits(params.aupro_max_false_positive_rate, params.spro_max_false_positive_rates)
     scores = read_scores(paths.scores / "scores.parquet")
     joined, branches = join_truth(scores, read_truth(paths.truth)), branch_names(scores)
-    maps = open_maps(paths.scores / "maps", joined)
+    planted = set(scores["image_id"][scores["split"] == PLANTED])
+    maps = open_maps(paths.scores / "maps", joined, unjudged=planted)
     fitted = fit(joined, maps, branches, budget=params.false_alarm_budget, unsure_confidence=params.unsure_confidence)
     test, calibration = joined[joined["split"] == "test"], fitted.calibration
     pixel = pixel_metrics(test, maps, paths.mask_files, limits=limits, resampling=resampling)

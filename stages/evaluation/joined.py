@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from stages.core.artifacts.images import PLANTED
 from stages.core.artifacts.scores import branch_names
 from stages.core.errors import UserError
 
@@ -14,14 +15,15 @@ SHOWN = 5  # ids named in a message
 def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """One row for each validation and test image: the truth's columns, then score and branches.
 
-    The split is the truth's; labelled anomalies of its validation part are called `validation_anomalous`, as in
-    the scores. Rows are sorted by image_id.
+    Scores of planted defects, of which the truth knows nothing, are left out. The split is the truth's; labelled
+    anomalies of its validation part are called `validation_anomalous`, as in the scores. Rows are sorted by image_id.
 
     Raises:
         UserError: an image_id occurs twice, is missing on one side, has another split there, or has a score that is
             not finite; or there is no test image, or no normal validation image to take a threshold from.
         ValueError: a branch is called like a column of the truth.
     """
+    scores = scores[scores["split"] != PLANTED]
     for name, table in (("scores", scores), ("truth", truth)):
         refuse(table["image_id"][table["image_id"].duplicated()], f"images named twice in the {name}")
     refuse(set(scores["image_id"]) - set(truth["image_id"]), "scores for images that the truth does not know")

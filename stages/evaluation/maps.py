@@ -1,7 +1,7 @@
 """A method's anomaly maps by image, and the values that the colours of its heatmaps stand for."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,13 @@ from stages.evaluation.joined import refuse
 LOG = logging.getLogger(__name__)
 
 
-def open_maps(path: Path, joined: pd.DataFrame) -> dict[str, Float16[np.ndarray, "h w"]]:
+def open_maps(
+    path: Path, joined: pd.DataFrame, *, unjudged: Collection[str] = ()
+) -> dict[str, Float16[np.ndarray, "h w"]]:
     """Maps by image_id, not yet loaded; empty when the folder is not there, as the method then makes none.
+
+    Args:
+        unjudged: images whose maps are left out.
 
     Raises:
         UserError: the folder is damaged, has an image twice, lacks a test image, has an unknown one, or a map is not
@@ -30,11 +35,11 @@ def open_maps(path: Path, joined: pd.DataFrame) -> dict[str, Float16[np.ndarray,
             f"{path}: {len(maps.image_ids)} image_ids for an array of shape {maps.values.shape}: delete it and run "
             "`dvc repro`"
         )
-    ids = pd.Series(maps.image_ids, dtype=object)
+    by_id = {key: one for key, one in zip(maps.image_ids, maps.values, strict=True) if key not in unjudged}
+    ids = pd.Series([key for key in maps.image_ids if key not in unjudged], dtype=object)
     refuse(ids[ids.duplicated()], f"{path}: maps that are there twice")
     refuse(set(ids) - set(joined["image_id"]), f"{path}: maps of images that are not to be evaluated")
     refuse(set(joined["image_id"][joined["split"] == "test"]) - set(ids), f"{path}: test images without a map")
-    by_id = dict(zip(maps.image_ids, maps.values, strict=True))
     refuse((name for name, one in by_id.items() if not np.isfinite(one).all()), f"{path}: maps that are not finite")
     return by_id
 

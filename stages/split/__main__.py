@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> str:
     log_remarks(reading, records, files)
     truth = build_truth(records, files, reading.defect_names)
     write_image_table(paths.images, truth)
-    write_image_files(paths.image_files, paths.dataset, truth)
+    write_image_files(paths.image_files, paths.dataset, truth, seed=params.seed)
     write_truth(paths.truth, truth)
     write_mask_files(paths.mask_files, paths.dataset, records, files)
     write_counts(paths.counts, truth, left_out=reading.left_out)

@@ -13,6 +13,7 @@ from stages.core.artifacts.images import IMAGE_COLUMNS, write_images
 from stages.core.artifacts.truth import TRUTH_COLUMNS
 from stages.split.inspect_files import Inspection
 from stages.split.masks import read_mask
+from stages.split.planting import planted_rows, save_planted
 from stages.split.records import Record
 
 HASH_LENGTH = 16  # hexadecimal digits of the sha256 that name a file
@@ -60,17 +61,26 @@ def mask_file(path: str, files: Inspection) -> str:
 
 
 def write_image_table(path: Path, truth: pd.DataFrame) -> None:
-    """What methods may know. Anomalies set aside in validation are labelled as such, those in test are not."""
+    """What methods may know: anomalies set aside in validation are labelled as such, those in test are not.
+
+    Behind the source's images come the copies of validation images with planted defects, which no truth table knows.
+    """
     images = truth[list(IMAGE_COLUMNS)].copy()
     set_aside = truth["is_anomalous"] & (truth["split"] == "validation")
-    write_images(path, images.assign(split=images["split"].mask(set_aside, "validation_anomalous")))
+    images["split"] = images["split"].mask(set_aside, "validation_anomalous")
+    write_images(path, pd.concat([images, planted_rows(truth)]))
 
 
-def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
-    """Copy the image files byte by byte; images of the same content share one file."""
+def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
+    """Copy the image files byte by byte, images of the same content share one file; and save the planted defects.
+
+    Args:
+        seed: of the planted defects.
+    """
     with replacing_folder(path) as folder:
         for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
             shutil.copyfile(dataset / source, folder / name)
+        save_planted(folder, truth, dataset, seed=seed)
 
 
 def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files: Inspection) -> None:

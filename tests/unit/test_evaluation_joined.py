@@ -27,6 +27,12 @@ def test_rows_are_matched_by_id_and_not_by_position() -> None:
     assert joined["split"].tolist() == ["validation", "validation_anomalous", "test", "test"]
 
 
+def test_planted_defects_are_not_judged() -> None:
+    planted = pd.DataFrame([("b#planted", "planted", 9.0, 0.9)], columns=["image_id", "split", "score", "branch"])
+    joined = join_truth(pd.concat([make_scores(), planted]), make_truth())
+    assert joined["image_id"].tolist() == ["b", "c", "d", "e"]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("column", ["score", "branch"])
 def test_a_score_that_is_not_finite_is_refused(column: str, value: float) -> None:

@@ -79,7 +79,7 @@ def test_sample_category(run: Run) -> None:
         "with_mask": 120,
         "left_out": 0,
     }
-    assert by_split(result.images) == {"train": 160, "validation": 40, "test": 180}
+    assert by_split(result.images) == {"train": 160, "validation": 40, "test": 180, "planted": 40}
     assert (result.mask_files / "defects_config.json").is_file()
     defects = set(result.truth.loc[result.truth["kind"] == "logical", "defect_type"])
     assert defects == {"missing_pin", "two_pins", "pin_on_wall", "wrong_colour"}
@@ -91,7 +91,7 @@ def test_tables_and_files(run: Run) -> None:
     result = run(source="folder")
     assert tuple(result.images.columns) == IMAGE_COLUMNS
     assert tuple(result.truth.columns) == TRUTH_COLUMNS
-    assert by_split(result.images) == {"train": 23, "validation": 5, "validation_anomalous": 4, "test": 8}
+    assert by_split(result.images) == {"train": 23, "validation": 5, "validation_anomalous": 4, "test": 8, "planted": 5}
     assert by_split(result.truth) == {"train": 23, "validation": 9, "test": 8}
     assert not result.truth.loc[result.truth["split"] == "train", "is_anomalous"].any()
     assert result.counts["test"] == {"normal": 5, "unspecified": 3}
@@ -102,7 +102,7 @@ def test_tables_and_files(run: Run) -> None:
     assert row["file"] == row["sha256"][:16] + ".png"
     assert (result.image_files / row["file"]).read_bytes() == content
     assert (row["width"], row["height"], row["kind"], row["defect_type"]) == (8, 6, "unspecified", "defect")
-    assert len(list(result.image_files.iterdir())) == 40
+    assert len(list(result.image_files.iterdir())) == 40 + 5
 
 
 def test_the_seed_decides_and_a_rerun_is_identical(run: Run) -> None:
@@ -214,5 +214,5 @@ def test_images_of_the_same_content_share_a_file(run: Run) -> None:
             noise(first + i).save(root / folder / f"{i}.png")
     noise(7).save(root / "train/good/again.png")
     result = run(source="mvtec_loco")
-    assert len(result.images) == 11
-    assert len(list(result.image_files.iterdir())) == 10
+    assert len(result.images) == 11 + 1  # one with a planted defect
+    assert len(list(result.image_files.iterdir())) == 10 + 1

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from stages.aecsad.normalization.fusing import fuse, histogram_weights, join_branches
 from stages.aecsad.normalization.params import NormalizationParams
-from stages.aecsad.normalization.writing import write_fusion, write_method_scores
+from stages.aecsad.normalization.writing import write_method_scores
+from stages.core.artifacts.fusions import write_fusion
 from stages.core.artifacts.tables import read_table
 from stages.core.params import load_params
 from stages.core.stage import parse_paths, stage_entry

@@ -9,9 +9,11 @@ from stages.core.artifacts.tables import read_table, write_table
 # image_id  POSIX path below the data set's root, without suffix; unique
 # file      name of the image file in the split room's `images/` folder; says nothing of the label
 # split     train: normal images to learn from; validation: normal images to calibrate on;
-#           validation_anomalous: labelled anomalies set aside for a second threshold; test
+#           validation_anomalous: labelled anomalies set aside for a second threshold; test;
+#           planted: copies of normal validation images with a defect of our making, to judge branches without labels
 IMAGE_COLUMNS = ("image_id", "file", "split")
-SPLITS = ("train", "validation", "validation_anomalous", "test")
+PLANTED = "planted"
+SPLITS = ("train", "validation", "validation_anomalous", "test", PLANTED)
 
 
 def write_images(path: Path, images: pd.DataFrame) -> None:

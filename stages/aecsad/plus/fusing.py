@@ -1,0 +1,44 @@
+"""The final score: the weighted sum of the scaled branches."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from stages.aecsad.plus.branches import KEYS, NEIGHBOURS
+from stages.core.errors import UserError
+from stages.core.fusion import Fusion, Scores, fit_fusion
+
+
+def fuse(
+    scores: pd.DataFrame, histogram: Mapping[str, float], branch_weights: Mapping[str, float]
+) -> tuple[pd.DataFrame, Fusion]:
+    """Fit the fusion on split "validation", which holds normal images only, and score every row.
+
+    Args:
+        scores: one row an image with the columns of all branches.
+        histogram: weight of each histogram column.
+        branch_weights: of each branch.
+
+    Returns:
+        A score table (stages.core.artifacts.scores) with one column a branch in use, and the fitted fusion.
+
+    Raises:
+        UserError: every branch is constant.
+    """
+    if not any(branch_weights.values()):
+        raise UserError(
+            "every branch gives all images the same score: there is nothing to score with; look whether the images "
+            "differ at all"
+        )
+    columns = {"histogram": sorted(histogram), "student_teacher": ["student_teacher"], NEIGHBOURS: [NEIGHBOURS]}
+    weights = {**histogram, "student_teacher": 1.0, NEIGHBOURS: 1.0}
+    validation = columns_of(scores[scores["split"] == "validation"])
+    fusion = fit_fusion(columns, weights, validation, branch_weights=branch_weights)
+    fused, parts = fusion(columns_of(scores))
+    return scores[KEYS].assign(score=fused, **parts).reset_index(drop=True), fusion
+
+
+def columns_of(scores: pd.DataFrame) -> dict[str, Scores]:
+    """The float columns as arrays by name."""
+    return {name: scores[name].to_numpy(dtype=np.float64) for name in scores.columns if name not in KEYS}

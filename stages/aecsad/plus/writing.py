@@ -1,0 +1,18 @@
+"""Write the method's scores and maps in the layout every method ends in."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float16
+
+from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.scores import write_scores
+
+
+def write_method(folder: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"]) -> None:
+    """Write `folder`/scores.parquet and `folder`/maps, both or neither."""
+    with replacing_folder(folder) as temporary:
+        write_scores(temporary / "scores.parquet", scores)
+        write_anomaly_maps(temporary / "maps", list(scores["image_id"]), maps)

@@ -1,0 +1,152 @@
+"""AeCSAD+ trusts a branch as far as it sees anomalies made from normal images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from stages.aecsad.plus.__main__ import main
+from stages.aecsad.plus.branches import join_branches
+from stages.aecsad.plus.maps import fuse_maps
+from stages.aecsad.plus.trust import Trust, judge_branch, trust_branches
+from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
+from stages.core.artifacts.scores import read_scores, write_scores
+from stages.core.artifacts.tables import write_table
+from stages.core.errors import UserError
+
+HISTOGRAM: dict[str, Any] = {
+    "weights": {"histogram_1x1": 0.9, "histogram_2x2": 0.0},
+    "columns": {"histogram_1x1": {"edit_auroc": 0.95}, "histogram_2x2": {"edit_auroc": 0.55}},
+}
+NO_HISTOGRAM: dict[str, Any] = {
+    "weights": {"histogram_1x1": 0.0, "histogram_2x2": 0.0},
+    "columns": {"histogram_1x1": {"edit_auroc": 0.5}, "histogram_2x2": {"edit_auroc": 0.5}},
+}
+
+
+def test_a_weight_is_twice_the_auroc_less_one() -> None:
+    normal, planted = np.arange(20.0), np.arange(20.0) + 15.5  # of 400 pairs, 4 + 3 + 2 + 1 are the wrong way round
+    trust = judge_branch(normal, planted, [], chance=0.01)
+    assert trust.planted_auroc == pytest.approx(390 / 400)
+    assert trust.weight == pytest.approx(2 * 390 / 400 - 1)
+
+
+def test_a_branch_that_may_be_right_by_chance_stays_out() -> None:
+    normal, planted = np.arange(8.0), np.arange(8.0) + 0.5
+    trust = judge_branch(normal, planted, [], chance=0.01)
+    assert trust.planted_auroc == pytest.approx(36 / 64)
+    assert trust.weight == 0
+    assert "chance" in trust.reason
+
+
+def test_edits_that_a_branch_sees_count_when_they_are_more() -> None:
+    normal, planted = np.arange(8.0), np.arange(8.0)
+    assert judge_branch(normal, planted, [0.8, 0.9], chance=0.01).weight == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_a_constant_branch_stays_out(count: int) -> None:
+    assert judge_branch(np.ones(count), np.ones(count), [], chance=0.01).weight == 0
+
+
+def test_random_scores_rarely_count() -> None:
+    random = np.random.default_rng(0)
+    draws = [judge_branch(random.normal(size=40), random.normal(size=40), [], chance=0.01) for _ in range(300)]
+    assert sum(draw.weight > 0 for draw in draws) <= 9  # expected 3
+
+
+def make_scores(images: int = 60, *, seen: float = 3.0) -> pd.DataFrame:
+    """Validation images, their planted copies and test images, of which every second is anomalous."""
+    random = np.random.default_rng(0)
+    split = ["validation"] * images + ["planted"] * images + ["test"] * images
+    anomalous = np.array([0] * images + [1] * images + [0, 1] * (images // 2))
+    table = pd.DataFrame({"image_id": [f"{number:03}" for number in range(len(split))], "split": split})
+    for name, strength in (("student_teacher", seen), ("neighbours", 1.5), ("noise", 0.0)):
+        table[name] = random.normal(size=len(split)) + strength * anomalous
+    return table.assign(histogram_1x1=random.normal(size=len(split)), histogram_2x2=0.0)
+
+
+def test_every_branch_is_judged_by_its_own_evidence() -> None:
+    trusts = trust_branches(make_scores(), HISTOGRAM, chance=0.01)
+    assert trusts["histogram"].weight == pytest.approx(0.9)  # its edits, not the defects that it cannot see
+    assert trusts["student_teacher"].weight > trusts["neighbours"].weight > 0.3
+    assert trust_branches(make_scores(), NO_HISTOGRAM, chance=0.01)["histogram"].weight == 0
+
+
+def test_tables_of_different_images_are_refused() -> None:
+    scores = make_scores()
+    with pytest.raises(UserError, match="180 images have a score of the branch b, 179 one of every branch"):
+        join_branches({"a": scores[["image_id", "split"]].iloc[1:], "b": scores})
+
+
+def test_maps_are_scaled_by_normal_cells_and_resized_before_they_are_added() -> None:
+    scores = pd.DataFrame({"image_id": ["a", "b"], "split": ["validation", "test"]})
+    fine = np.array([[[0.0, 2.0], [0.0, 2.0]], [[4.0, 0.0], [0.0, 0.0]]], dtype=np.float16)  # mean 1, spread 1
+    coarse = np.array([[[5.0]], [[8.0]]], dtype=np.float16)  # spread 0 on normal cells: taken as 1e-6
+    trusts = {"fine": Trust(0.75, 1, None, ""), "coarse": Trust(0.0, 0.5, None, "")}
+    maps = {"fine": AnomalyMaps(("a", "b"), fine), "coarse": AnomalyMaps(("b", "a"), coarse[::-1])}
+    np.testing.assert_array_equal(fuse_maps(scores, maps, trusts), fine - 1)
+    both = {"fine": Trust(0.75, 1, None, ""), "coarse": Trust(0.25, 1, None, "")}
+    np.testing.assert_allclose(
+        fuse_maps(scores.assign(split="validation"), maps, both)[1],
+        0.75 * (fine[1] - fine.mean()) / fine.std() + 0.25,
+        atol=2e-3,
+    )
+
+
+def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) -> list[str]:
+    """The files of the other rooms, and the command line."""
+    keys, ids = ["image_id", "split"], list(scores["image_id"])
+    write_table(root / "histogram.parquet", scores[[*keys, "histogram_1x1", "histogram_2x2"]], columns=keys)
+    write_table(root / "students.parquet", scores[[*keys, "student_teacher"]], columns=keys)
+    neighbours = root / "neighbours"
+    neighbours.mkdir()
+    write_scores(neighbours / "scores.parquet", scores[keys].assign(score=scores["neighbours"]))
+    for folder in (root / "maps", neighbours / "maps"):
+        write_anomaly_maps(folder, ids, np.random.default_rng(0).random((len(ids), 4, 4)).astype(np.float16))
+    (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
+    params = {"profile": "smoke", "profiles": {"smoke": {"aecsad": {"plus": {"chance": 0.01}}}}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    files = {
+        "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
+        "student-teacher-maps": "maps", "neighbours": "neighbours", "scores": "out", "fusion": "fusion.json",
+        "choice": "plus.json",
+    }  # fmt: skip
+    return [word for name, file in files.items() for word in (f"--{name}", file)]
+
+
+def test_the_stage_writes_scores_maps_and_its_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(write_inputs(tmp_path, make_scores(), NO_HISTOGRAM))
+    scores = read_scores(tmp_path / "out" / "scores.parquet")
+    choice = json.loads((tmp_path / "plus.json").read_text(encoding="utf-8"))
+    assert [name for name in scores.columns if name not in ("image_id", "split", "score")] == [
+        "student_teacher", "neighbours",
+    ]  # fmt: skip
+    expected = sum(choice[name]["weight"] * scores[name] for name in ("student_teacher", "neighbours"))
+    np.testing.assert_allclose(scores["score"], expected, atol=1e-3)
+    assert choice["histogram"]["weight"] == 0
+    assert read_anomaly_maps(tmp_path / "out" / "maps").image_ids == tuple(scores["image_id"])
+
+
+def test_with_too_few_images_to_judge_all_branches_count() -> None:
+    trusts = trust_branches(make_scores(4, seen=0.0), NO_HISTOGRAM, chance=0.01)
+    assert {name: trust.weight for name, trust in trusts.items()} == {
+        "histogram": 0, "student_teacher": 1, "neighbours": 1,
+    }  # fmt: skip
+    assert "none is better than chance" in trusts["neighbours"].reason
+
+
+def test_where_every_branch_is_constant_the_stage_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores = make_scores().assign(student_teacher=0.0, neighbours=1.0)
+    with pytest.raises(SystemExit):
+        main(write_inputs(tmp_path, scores, NO_HISTOGRAM))
+    assert "every branch gives all images the same score" in caplog.text
+    assert not (tmp_path / "out").exists()
