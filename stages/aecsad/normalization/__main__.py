@@ -11,11 +11,11 @@ from stages.core.stage import parse_paths, stage_entry
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Paths, read, fuse, write."""
-    reads = ["histogram", "histogram_choice", "student_teacher", "maps"]
+    reads = ["histogram", "histogram_choice", "student_teacher", "maps", "explanations"]
     paths = parse_paths(argv, reads=reads, writes=["scores", "fusion"], about=__doc__)
     tables = [read_table(path, columns=["image_id", "split"]) for path in (paths.histogram, paths.student_teacher)]
     scores, fusion = fuse(join_branches(*tables), histogram_weights(paths.histogram_choice))
-    write_method_scores(paths.scores, scores, paths.maps)
+    write_method_scores(paths.scores, scores, paths.maps, paths.explanations)
     write_fusion(paths.fusion, fusion)
     return f"{len(scores)} images scored by {sum(branch.used for branch in fusion.branches)} branches"
 

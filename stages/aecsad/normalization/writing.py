@@ -11,11 +11,12 @@ from stages.core.artifacts.scores import write_scores
 from stages.core.fusion import Fusion
 
 
-def write_method_scores(folder: Path, scores: pd.DataFrame, maps: Path) -> None:
-    """Write `folder`/scores.parquet and copy the anomaly maps to `folder`/maps."""
+def write_method_scores(folder: Path, scores: pd.DataFrame, maps: Path, explanations: Path) -> None:
+    """Write `folder`/scores.parquet and copy the anomaly maps to `folder`/maps, explanations likewise."""
     with replacing_folder(folder) as temporary:
         write_scores(temporary / "scores.parquet", scores)
         shutil.copytree(maps, temporary / "maps")
+        shutil.copytree(explanations, temporary / "explanations")
 
 
 def write_fusion(path: Path, fusion: Fusion) -> None:
