@@ -17,7 +17,7 @@ from stages.core.console import progress
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
 from stages.evaluation.explained import in_order
-from stages.evaluation.pictures import Drawer, write_jpeg
+from stages.evaluation.pictures import Drawer, write_jpeg, write_png
 
 SIZE = 256  # pixels of a picture's longer side
 
@@ -38,6 +38,7 @@ def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
         results/<n>.json     filename, ground truth, prediction, correct, branch scores, explanations
         pictures/<n>.jpg     the image with the outline of its true mask
         heatmaps/<n>.jpg     the image under its anomaly map; the folder is empty when the method makes no maps
+        masks/<n>.png        the true mask as a red veil; only where there is one
         components/<k>.jpg   examples of component class k; the folder is empty when the method knows none
 
     Raises:
@@ -57,11 +58,12 @@ def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
 
 
 def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evidence) -> None:
-    """Write the folders results, pictures and heatmaps."""
+    """Write the folders results, pictures, heatmaps and masks."""
     with (
         replacing_folder(folder / "results") as results,
         replacing_folder(folder / "pictures") as pictures,
         replacing_folder(folder / "heatmaps") as heatmaps,
+        replacing_folder(folder / "masks") as masks,
     ):
         for position, row in enumerate(progress(rows, total=len(rows), label="results")):
             name = f"{position:04d}"
@@ -69,9 +71,12 @@ def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evid
             write_jpeg(pictures / f"{name}.jpg", drawn.picture)
             if drawn.heatmap is not None:
                 write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
+            if drawn.mask is not None:
+                write_png(masks / f"{name}.png", drawn.mask)
             result = image_result(row, branches=evidence.branches, fitted=evidence.fitted)
             result["prediction"]["heatmap_path"] = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
             result["picture_path"] = f"pictures/{name}.jpg"
+            result["mask_path"] = f"masks/{name}.png" if drawn.mask is not None else None
             findings = in_order(evidence.explanations.images.get(row["image_id"], ()), row, evidence.fitted.uncertainty)
             result["explanations"] = [asdict(finding) for finding in findings]
             text = json.dumps(result, indent=2, ensure_ascii=False)
