@@ -9,13 +9,14 @@ from stages.core.params import load_value, validate
 from stages.core.stage import parse_paths, stage_entry
 from stages.evaluation.calibration import fit
 from stages.evaluation.curves import write_curves
+from stages.evaluation.explained import explanation_metrics, open_explanations
 from stages.evaluation.joined import join_truth
 from stages.evaluation.maps import open_maps
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.pictures import Drawer
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
 from stages.evaluation.resampling import Resampling
-from stages.evaluation.results import publish_overview, write_results
+from stages.evaluation.results import Evidence, publish_overview, write_results
 from stages.evaluation.summary import summarise, write_summary
 from stages.evaluation.tracked_scores import write_tracked_scores
 
@@ -37,12 +38,14 @@ def main(argv: Sequence[str]) -> str:
     fitted = fit(joined, maps, branches, budget=params.false_alarm_budget, unsure_confidence=params.unsure_confidence)
     test, calibration = joined[joined["split"] == "test"], fitted.calibration
     pixel = pixel_metrics(test, maps, paths.mask_files, limits=limits, resampling=resampling)
+    explanations = open_explanations(paths.scores / "explanations", joined)
+    explained = explanation_metrics(test, explanations, fitted, paths.mask_files)
     drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high)
     write_curves(test, threshold=calibration.threshold.value, **{name: getattr(paths, name) for name in PLOTS})
-    write_results(paths.results, test, branches=branches, fitted=fitted, drawer=drawer)
+    write_results(paths.results, test, Evidence(branches, fitted, drawer, explanations))
     publish_overview(paths.results, paths.overview)
     write_tracked_scores(paths.test_scores, test)
-    summary = summarise(test, branches=branches, fitted=fitted, pixel=pixel, explained={}, resampling=resampling)
+    summary = summarise(test, branches=branches, fitted=fitted, pixel=pixel, explained=explained, resampling=resampling)
     write_summary(summary, metrics=paths.metrics, intervals=paths.intervals)
     return f"{len(test)} test images of {paths.category} judged for {paths.method}"
 

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from jaxtyping import Float16, UInt8
+from jaxtyping import Bool, Float16, UInt8
 from PIL import Image
 
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.images import read_image
 from stages.core.overlays import fit_within, heatmap_overlay, mask_contour
 from stages.evaluation.masks import read_mask
+
+VEIL = (220, 20, 40, 150)  # red, green, blue, opacity
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,13 @@ class Drawn:
         picture: the image with the outline of its true mask, if it has one.
         heatmap: the image under its anomaly map, without the outline, which is no part of the prediction.
         outlined_heatmap: both.
+        mask: the true mask as a red veil, transparent where nothing is wrong; None without a mask.
     """
 
     picture: UInt8[np.ndarray, "h w 3"]
     heatmap: UInt8[np.ndarray, "h w 3"] | None
     outlined_heatmap: UInt8[np.ndarray, "h w 3"] | None
+    mask: UInt8[np.ndarray, "h w 4"] | None
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,35 @@ class Drawer:
             UserError: the image or a mask cannot be read.
         """
         image = fit_within(read_image(self.image_files / row["file"]), size)
-        picture = self._outlined(image, row)
+        mask = self._mask(row)
+        picture = image if mask is None else mask_contour(image, mask)
+        veil = None if mask is None else red_veil(mask, height=image.shape[0], width=image.shape[1])
         if not self.maps:
-            return Drawn(picture, None, None)
+            return Drawn(picture, None, None, veil)
         heatmap = heatmap_overlay(image, self.maps[row["image_id"]], low=self.low, high=self.high)
-        return Drawn(picture, heatmap, self._outlined(heatmap, row))
+        return Drawn(picture, heatmap, heatmap if mask is None else mask_contour(heatmap, mask), veil)
 
-    def _outlined(self, image: UInt8[np.ndarray, "h w 3"], row: Mapping[Any, Any]) -> UInt8[np.ndarray, "h w 3"]:
+    def _mask(self, row: Mapping[Any, Any]) -> Bool[np.ndarray, "H W"] | None:
         if not len(row["mask_files"]):
-            return image
-        mask = read_mask(self.mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
-        return mask_contour(image, mask)
+            return None
+        return read_mask(self.mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
+
+
+def red_veil(mask: Bool[np.ndarray, "H W"], *, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
+    """The mask in the size of a picture, red and half transparent; small defects stay visible."""
+    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    veil = np.zeros((height, width, 4), dtype=np.uint8)
+    veil[share > 0] = VEIL
+    return veil
 
 
 def write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write an RGB image."""
     with replacing_file(path) as temporary:
         Image.fromarray(image).save(temporary, format="JPEG", quality=88)
+
+
+def write_png(path: Path, image: UInt8[np.ndarray, "h w 4"]) -> None:
+    """Write an image with transparency."""
+    with replacing_file(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", optimize=True)

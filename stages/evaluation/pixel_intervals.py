@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from stages.evaluation.pixel_areas import area_up_to
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts
 from stages.evaluation.pixel_counts import levels as levels_of
 from stages.evaluation.resampling import Interval, Resampling
@@ -89,14 +88,23 @@ def pixel_interval(
     normal, curve = (np.concatenate([getattr(one, name) for one in strata]) for name in ("normal", table))
     whole = curve[:, -1] if number is None else np.concatenate([getattr(one, number) for one in strata])
 
-    def areas(weights: Float64[np.ndarray, "draws images"]) -> list[float]:
-        rates, curves, wholes = weights @ normal, weights @ curve, weights @ whole
-        return [
-            area_up_to(np.append(0.0, x / x[-1]), np.append(0.0, y / total), limit) / limit
-            for x, y, total in zip(rates, curves, wholes, strict=True)
-            if total > 0 and x[-1] > 0
-        ]
+    def areas(weights: Float64[np.ndarray, "draws images"]) -> Float64[np.ndarray, " kept"]:
+        rates, curves, totals = weights @ normal, weights @ curve, weights @ whole
+        kept = (totals > 0) & (rates[:, -1] > 0)
+        return areas_up_to(rates[kept] / rates[kept, -1:], curves[kept] / totals[kept, None], limit) / limit
 
-    drawn = [area for draw in resampling.draws(*sizes) for area in areas(np.concatenate(draw, axis=1).astype(float))]
+    drawn = np.concatenate([areas(np.concatenate(draw, axis=1).astype(float)) for draw in resampling.draws(*sizes)])
     (coarse,) = areas(np.ones((1, sum(sizes))))
-    return resampling.interval(np.clip(np.array(drawn) + (value - coarse), 0.0, 1.0))
+    return resampling.interval(np.clip(drawn + (value - coarse), 0.0, 1.0))
+
+
+def areas_up_to(
+    x: Float64[np.ndarray, "curves points"], y: Float64[np.ndarray, "curves points"], limit: float
+) -> Float64[np.ndarray, " curves"]:
+    """As `area_up_to`, of many curves that begin at (0, 0)."""
+    x, y = (np.pad(values, ((0, 0), (1, 0))) for values in (x, y))
+    step = np.diff(x, axis=1)
+    width = np.clip(limit - x[:, :-1], 0.0, step)
+    share = np.divide(width, step, out=np.zeros_like(step), where=step > 0)
+    areas: Float64[np.ndarray, " curves"] = (width * (y[:, :-1] + np.diff(y, axis=1) * share / 2)).sum(axis=1)
+    return areas

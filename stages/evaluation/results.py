@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +12,75 @@ import pandas as pd
 
 from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.calibration import Calibration, write_calibration
+from stages.core.artifacts.explanations import Explanations
 from stages.core.console import progress
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
-from stages.evaluation.pictures import Drawer, write_jpeg
+from stages.evaluation.explained import in_order
+from stages.evaluation.pictures import Drawer, write_jpeg, write_png
 
 SIZE = 256  # pixels of a picture's longer side
 
 
-def write_results(path: Path, test: pd.DataFrame, *, branches: Sequence[str], fitted: Fitted, drawer: Drawer) -> None:
+@dataclass(frozen=True)
+class Evidence:
+    """What results are made from, besides the table of test images."""
+
+    branches: Sequence[str]
+    fitted: Fitted
+    drawer: Drawer
+    explanations: Explanations
+
+
+def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
     """Write calibration.json, overview.jpg, and for the n-th test image by image_id:
 
-        results/<n>.json     filename, ground truth, prediction, correct, branch scores
+        results/<n>.json     filename, ground truth, prediction, correct, branch scores, explanations
         pictures/<n>.jpg     the image with the outline of its true mask
         heatmaps/<n>.jpg     the image under its anomaly map; the folder is empty when the method makes no maps
+        masks/<n>.png        the true mask as a red veil; only where there is one
+        components/<k>.jpg   examples of component class k; the folder is empty when the method knows none
 
     Raises:
         UserError: an image or a mask cannot be read.
     """
     table = test.sort_values("image_id")
-    calibration = fitted.calibration
     rows: list[Mapping[Any, Any]] = [*table.to_dict("records")]
+    calibration, drawer = evidence.fitted.calibration, evidence.drawer
     with replacing_folder(path) as folder:
         write_calibration(folder / "calibration.json", calibration)
-        with (
-            replacing_folder(folder / "results") as results,
-            replacing_folder(folder / "pictures") as pictures,
-            replacing_folder(folder / "heatmaps") as heatmaps,
-        ):
-            for position, row in enumerate(progress(rows, total=len(rows), label="results")):
-                name = f"{position:04d}"
-                drawn = drawer.draw(row, size=SIZE)
-                write_jpeg(pictures / f"{name}.jpg", drawn.picture)
-                if drawn.heatmap is not None:
-                    write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
-                heatmap = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
-                result = image_result(row, branches=branches, fitted=fitted)
-                result["prediction"]["heatmap_path"] = heatmap
-                result["picture_path"] = f"pictures/{name}.jpg"
-                text = json.dumps(result, indent=2, ensure_ascii=False)
-                (results / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        write_images(folder, rows, evidence)
+        with replacing_folder(folder / "components") as components:
+            for component, picture in evidence.explanations.pictures.items():
+                shutil.copyfile(picture, components / f"{component}.jpg")
         chosen = [rows[position] for position in choose_rows(table)]
         write_contact_sheet(folder / "overview.jpg", [sheet_cell(row, calibration, drawer) for row in chosen])
+
+
+def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evidence) -> None:
+    """Write the folders results, pictures, heatmaps and masks."""
+    with (
+        replacing_folder(folder / "results") as results,
+        replacing_folder(folder / "pictures") as pictures,
+        replacing_folder(folder / "heatmaps") as heatmaps,
+        replacing_folder(folder / "masks") as masks,
+    ):
+        for position, row in enumerate(progress(rows, total=len(rows), label="results")):
+            name = f"{position:04d}"
+            drawn = evidence.drawer.draw(row, size=SIZE)
+            write_jpeg(pictures / f"{name}.jpg", drawn.picture)
+            if drawn.heatmap is not None:
+                write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
+            if drawn.mask is not None:
+                write_png(masks / f"{name}.png", drawn.mask)
+            result = image_result(row, branches=evidence.branches, fitted=evidence.fitted)
+            result["prediction"]["heatmap_path"] = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
+            result["picture_path"] = f"pictures/{name}.jpg"
+            result["mask_path"] = f"masks/{name}.png" if drawn.mask is not None else None
+            findings = in_order(evidence.explanations.images.get(row["image_id"], ()), row, evidence.fitted.uncertainty)
+            result["explanations"] = [asdict(finding) for finding in findings]
+            text = json.dumps(result, indent=2, ensure_ascii=False)
+            (results / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def publish_overview(results: Path, overview: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.params import load_value, validate
 from stages.core.stage import parse_paths, stage_entry
-from stages.report.page import build_sections, write_page
+from stages.report.page import build_content, write_page
 from stages.report.params import ReportParams
 from stages.report.rows import missing_pairs, read_rows
 from stages.report.table import markdown_table
@@ -17,12 +17,12 @@ def main(argv: Sequence[str]) -> str:
     rooms = validate(ReportParams, load_value("report"), where="report").rooms_of_method
     categories = list(load_value("categories"))
     rows = read_rows(paths.metrics, categories=categories, rooms_of_method=rooms)
-    sections, left_out = build_sections(rows, metrics=paths.metrics, evaluations=paths.evaluations)
+    content = build_content(rows, metrics=paths.metrics, evaluations=paths.evaluations)
     missing = missing_pairs(rows, categories=categories, methods=list(rooms))
-    write_page(paths.page, rows, sections, left_out=left_out, missing=missing)
+    write_page(paths.page, rows, content, health={}, missing=missing)
     with replacing_file(paths.table) as temporary:
         temporary.write_text(markdown_table(rows), encoding="utf-8")
-    return f"{len(rows)} evaluations of {len(sections)} categories reported"
+    return f"{len(rows)} evaluations of {len(content.sections)} categories reported"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The images a reader should see first: what went wrong, and what was clearest."""
+"""The images of the page: everything that is known of each, and which a reader should see first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import UserError
-from stages.report.pictures import PictureBudget
+from stages.report.pictures import PictureStore
 from stages.report.rows import read_json
 
 SHOWN = 8  # images of a strip
@@ -15,20 +15,11 @@ Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Card:
-    """An image of a strip; a picture is None when the page has no room for it or the method makes none."""
-
-    result: Result
-    picture: str | None
-    heatmap: str | None
-
-
-@dataclass(frozen=True)
 class Strip:
-    """Images under one heading, `total` of them in all."""
+    """Images under one heading: positions in the page's list of images, `total` of them in all."""
 
     heading: str
-    cards: tuple[Card, ...]
+    positions: tuple[int, ...]
     total: int
 
 
@@ -81,21 +72,40 @@ def read_results(evaluation: Path) -> list[Result]:
     return results
 
 
-def strips(evaluation: Path, results: Sequence[Result], budget: PictureBudget) -> tuple[Strip, ...]:
-    """The strips that are not empty; pictures count against the budget."""
+def strips(results: Sequence[Result], *, first: int) -> tuple[Strip, ...]:
+    """The strips that are not empty.
+
+    Args:
+        first: position of the first result in the page's list of images.
+    """
+    position = {id(result): first + number for number, result in enumerate(results)}
     chosen = {choice.heading: choice.of(results) for choice in CHOICES}
     return tuple(
-        Strip(heading, tuple(card(evaluation, result, budget) for result in found[:SHOWN]), len(found))
+        Strip(heading, tuple(position[id(result)] for result in found[:SHOWN]), len(found))
         for heading, found in chosen.items()
         if found
     )
 
 
-def card(evaluation: Path, result: Result, budget: PictureBudget) -> Card:
-    """One image with its pictures."""
-    heatmap = result["prediction"]["heatmap_path"]
-    return Card(
-        result,
-        budget.take(evaluation / result["picture_path"]),
-        budget.take(evaluation / heatmap) if heatmap else None,
-    )
+def page_image(evaluation: Path, result: Result, store: PictureStore, *, category: str, method: str) -> dict[str, Any]:
+    """What the page holds of one image; a picture is None when there is no room for it or the method makes none."""
+    paths = {
+        "picture": result["picture_path"],
+        "heatmap": result["prediction"]["heatmap_path"],
+        "mask": result["mask_path"],
+    }
+    return {
+        "category": category,
+        "method": method,
+        **{name: result[name] for name in ("filename", "kind", "defect_type", "correct", "branches", "explanations")},
+        "anomalous": result["ground_truth"]["is_anomalous"],
+        **result["prediction"],
+        **{name: store.take(evaluation / path) if path else None for name, path in paths.items()},
+    }
+
+
+def component_pictures(evaluation: Path, store: PictureStore) -> dict[str, str]:
+    """Keys of the pictures of component classes, by class."""
+    files = sorted((evaluation / "components").glob("*.jpg"))
+    keys = {file.stem: store.take(file, shrink=False) for file in files}
+    return {name: key for name, key in keys.items() if key is not None}

@@ -11,21 +11,30 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
 from stages.report.charts import Chart, histogram_chart, unit_chart
-from stages.report.gallery import Result, Strip, read_results, strips
-from stages.report.pictures import LIMIT, PictureBudget
-from stages.report.rows import COLUMNS, Row
+from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
+from stages.report.pictures import PictureStore, fitting_side
+from stages.report.references import NOTE as REFERENCE_NOTE
+from stages.report.references import REFERENCES
+from stages.report.rows import COLUMNS, Row, read_json
 from stages.report.table import NOTE
+
+PICTURES = 3  # of an image: itself, its heatmap, its mask
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A method on a category; `overview` is a data URI or None."""
+    """A method on a category.
+
+    Attributes:
+        intervals: of image AUROCs, [low, high] by group and by branch and group; empty where none were written.
+        overview: key of a picture, or None.
+    """
 
     row: Row
+    intervals: Mapping[str, Any]
     histogram: Chart
     overview: str | None
     strips: tuple[Strip, ...]
-    results: Sequence[Result]
     branches: tuple[str, ...]
 
 
@@ -38,33 +47,63 @@ class Section:
     instances: tuple[Instance, ...]
 
 
-def build_sections(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> tuple[tuple[Section, ...], int]:
-    """(sections in the order of the rows, number of pictures that did not fit).
+@dataclass(frozen=True)
+class Content:
+    """What the page shows.
 
-    Every instance gets the same share of the room for pictures.
+    Attributes:
+        images: of all instances, one after the other; see `page_image`.
+        components: keys of pictures, by "method/category" and class of component.
+    """
+
+    sections: tuple[Section, ...]
+    images: Sequence[Mapping[str, Any]]
+    components: Mapping[str, Mapping[str, str]]
+    store: PictureStore
+
+
+def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> Content:
+    """Read all evaluations, in the order of the rows; wrong verdicts get their pictures first.
 
     Raises:
-        UserError: a file of the evaluation is missing or damaged.
+        UserError: a file of an evaluation is missing or damaged.
     """
-    budgets = [PictureBudget(LIMIT // len(rows)) for _ in rows]
-    instances = [build_instance(row, metrics, evaluations, own) for row, own in zip(rows, budgets, strict=True)]
+    folders = [evaluations / row.method / row.category for row in rows]
+    results = [read_results(folder) for folder in folders]
+    store = PictureStore(side=fitting_side(PICTURES * sum(map(len, results))))
+    overviews = [store.take(folder / "overview.jpg", shrink=False) for folder in folders]
+    images = build_images(rows, folders, results, store)
+    components = {
+        f"{row.method}/{row.category}": component_pictures(folder, store)
+        for row, folder in zip(rows, folders, strict=True)
+    }
+    instances, first = [], 0
+    for row, own, overview in zip(rows, results, overviews, strict=True):
+        bins = read_csv(metrics / "plots" / row.method / row.category / "scores.csv")
+        chart = histogram_chart("Scores of test images", bins, threshold=row.metrics["threshold"]["value"])
+        branches = tuple(row.metrics.get("branches", {}))
+        file = metrics / "intervals" / row.method / f"{row.category}.json"
+        intervals = read_json(file) if file.exists() else {}
+        instances.append(Instance(row, intervals, chart, overview, strips(own, first=first), branches))
+        first += len(own)
     sections = []
     for category in dict.fromkeys(row.category for row in rows):
-        own_instances = tuple(instance for instance in instances if instance.row.category == category)
-        sections.append(Section(category, build_charts(own_instances, metrics), own_instances))
-    return tuple(sections), sum(budget.left_out for budget in budgets)
+        chosen = tuple(instance for instance in instances if instance.row.category == category)
+        sections.append(Section(category, build_charts(chosen, metrics), chosen))
+    return Content(tuple(sections), images, components, store)
 
 
-def build_instance(row: Row, metrics: Path, evaluations: Path, budget: PictureBudget) -> Instance:
-    """Read one method's results on a category."""
-    folder = evaluations / row.method / row.category
-    results = read_results(folder)
-    bins = read_csv(metrics / "plots" / row.method / row.category / "scores.csv")
-    chart = histogram_chart("Scores of test images", bins, threshold=row.metrics["threshold"]["value"])
-    overview = budget.take(folder / "overview.jpg")
-    return Instance(
-        row, chart, overview, strips(folder, results, budget), results, tuple(row.metrics.get("branches", {}))
-    )
+def build_images(
+    rows: Sequence[Row], folders: Sequence[Path], results: Sequence[Sequence[Result]], store: PictureStore
+) -> list[dict[str, Any]]:
+    """All images in the order of the rows; the store is asked for the wrong ones first."""
+    places = [(number, result) for number, own in enumerate(results) for result in own]
+    images: dict[int, dict[str, Any]] = {}
+    for position in sorted(range(len(places)), key=lambda index: bool(places[index][1]["correct"])):
+        number, result = places[position]
+        row = rows[number]
+        images[position] = page_image(folders[number], result, store, category=row.category, method=row.method)
+    return [images[position] for position in range(len(places))]
 
 
 def build_charts(instances: Sequence[Instance], metrics: Path) -> tuple[Chart, ...]:
@@ -91,16 +130,24 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def write_page(
-    path: Path, rows: Sequence[Row], sections: Sequence[Section], *, left_out: int, missing: Sequence[str]
+    path: Path, rows: Sequence[Row], content: Content, *, health: Mapping[str, Any], missing: Sequence[str]
 ) -> None:
-    """Fill the template that lies beside this module."""
+    """Fill the template that lies beside this module.
+
+    Args:
+        health: findings about the data by category; empty where none were made.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["percent"] = percent
+    data = {"images": content.images, "pictures": content.store.uris, "components": content.components}
     values: Mapping[str, Any] = {
-        "columns": COLUMNS, "rows": rows, "sections": sections, "note": NOTE, "left_out": left_out, "missing": missing,
+        "columns": COLUMNS, "rows": rows, "sections": content.sections, "note": NOTE, "missing": missing,
+        "left_out": content.store.left_out, "references": REFERENCES, "reference_note": REFERENCE_NOTE, "data": data,
+        "categories": list(dict.fromkeys(row.category for row in rows)), "health": health,
+        "methods": list(dict.fromkeys(row.method for row in rows)),
     }  # fmt: skip
     with replacing_file(path) as temporary:
         temporary.write_text(environment.get_template("page.html.j2").render(values), encoding="utf-8")

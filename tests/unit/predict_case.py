@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
+from stages.aecsad.explanation.__main__ import main as explanation
 from stages.aecsad.histogram.__main__ import main as histogram
 from stages.aecsad.lsa.__main__ import main as lsa
 from stages.aecsad.normalization.__main__ import main as normalization
@@ -43,6 +44,7 @@ profiles:
       histogram:
         {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
          max_inflation: 1000.0}
+      explanation: {min_area: 0.0006, stable_share: 0.9, area_floor: 0.01, grid: 2, kept: 3, examples: 3}
       student_teacher:
         teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
         local_student: {network: patch, widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
@@ -99,7 +101,8 @@ def make_data_set(split: Path) -> None:
 def fuse_and_judge() -> None:
     """The rooms normalization and evaluation."""
     normalization(["--histogram", "hist/scores.parquet", "--histogram-choice", "hist/choice.json",
-                   "--student-teacher", "st/scores.parquet", "--maps", "st/maps", "--scores", "scores",
+                   "--student-teacher", "st/scores.parquet", "--maps", "st/maps",
+                   "--explanations", "expl", "--scores", "scores",
                    "--fusion", "norm/part.json"])  # fmt: skip
     evaluation(["--scores", "scores", "--truth", "split/truth.parquet", "--image-files", "split/images",
                 "--mask-files", "split/masks", "--method", "aecsad", "--category", "part", "--metrics", "m/part.json",
@@ -122,4 +125,5 @@ def train_parts(root: Path) -> None:
     lsa([*files, "--labels", "split/labels.npz", "--pasted", "lsa/pasted.npz"])
     student_teacher([*files, "--pasted", "lsa/pasted.npz", "--scores", "st/scores.parquet", "--maps", "st/maps",
                      "--model", "st/part.safetensors"])  # fmt: skip
+    explanation([*files, "--label-maps", "seg/maps.npz", "--maps", "st/maps", "--explanations", "expl"])
     fuse_and_judge()

@@ -8,9 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from stages.evaluation.decisions import clopper_pearson, decision_intervals
 from stages.evaluation.delong import delong_covariance, delong_difference, delong_variance, placements
-from stages.evaluation.pixel_areas import aupro, pixel_auroc
+from stages.evaluation.pixel_areas import area_up_to, aupro, pixel_auroc
 from stages.evaluation.pixel_counts import PixelCounts
-from stages.evaluation.pixel_intervals import image_curves, pixel_interval, thresholds_of
+from stages.evaluation.pixel_intervals import areas_up_to, image_curves, pixel_interval, thresholds_of
 from stages.evaluation.resampling import Interval, Resampling, auroc_interval
 
 RESAMPLING = Resampling(400, 0.95, seed=3)
@@ -144,3 +144,12 @@ def test_the_thresholds_reach_from_the_highest_pixel_to_the_lowest() -> None:
     assert curves.overlap[:, -1].tolist() == pytest.approx([1.0] * 3)
     assert (np.diff(curves.defect, axis=1) >= 0).all()
     assert len(thresholds_of(PixelCounts.empty())) == 1
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.5, 1.0])
+def test_areas_of_many_curves_are_those_of_each(limit: float) -> None:
+    generator = np.random.default_rng(0)
+    x, y = (np.sort(generator.random((5, 9)).round(1), axis=1) for _ in range(2))
+    x[:, -1] = 1.0
+    expected = [area_up_to(np.append(0.0, a), np.append(0.0, b), limit) for a, b in zip(x, y, strict=True)]
+    assert areas_up_to(x, y, limit).tolist() == pytest.approx(expected)

@@ -9,6 +9,7 @@ import pytest
 
 from stages.aecsad.normalization.__main__ import main
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps, write_anomaly_maps
+from stages.core.artifacts.explanations import read_explanations, write_explanations
 from stages.core.artifacts.scores import branch_names, read_scores
 
 VALIDATION = [f"v{n}" for n in range(9)]
@@ -29,11 +30,13 @@ def write_inputs(root: Path, weights: dict[str, float], *, student_ids: list[str
     student.to_parquet(root / "student_teacher.parquet")
     (root / "choice.json").write_text(json.dumps({"weights": weights}), encoding="utf-8")
     write_anomaly_maps(root / "maps", ids, np.zeros((11, 2, 2), dtype=np.float16))
+    write_explanations(root / "explanations", {image_id: [] for image_id in ids}, {1: b"jpeg"})
     names = {
         "histogram": "histogram.parquet",
         "histogram-choice": "choice.json",
         "student-teacher": "student_teacher.parquet",
         "maps": "maps",
+        "explanations": "explanations",
         "scores": "out/scores",
         "fusion": "out/fusion.json",
     }
@@ -51,6 +54,7 @@ def test_scores_are_the_sum_of_both_branches(tmp_path: Path) -> None:
     assert scores.loc["t0", "score"] == pytest.approx(scores.loc["t1", "score"])
     assert "n0" not in scores.index
     assert read_anomaly_maps(tmp_path / "out/scores/maps").values.shape == (11, 2, 2)
+    assert len(read_explanations(tmp_path / "out/scores/explanations").images) == 11
 
 
 def test_a_branch_without_weight_stays_out_and_the_log_says_so(

@@ -108,12 +108,14 @@ def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) ->
     write_scores(neighbours / "scores.parquet", scores[keys].assign(score=scores["neighbours"]))
     for folder in (root / "maps", neighbours / "maps"):
         write_anomaly_maps(folder, ids, np.random.default_rng(0).random((len(ids), 4, 4)).astype(np.float16))
+    (root / "explanations").mkdir()
+    (root / "explanations" / "reasons.json").write_text("{}", encoding="utf-8")
     (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
     params = {"profile": "smoke", "profiles": {"smoke": {"aecsad": {"plus": {"chance": 0.01}}}}}
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     files = {
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
-        "student-teacher-maps": "maps", "neighbours": "neighbours", "scores": "out", "fusion": "fusion.json",
+        "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations", "scores": "out", "fusion": "fusion.json",
         "choice": "plus.json",
     }  # fmt: skip
     return [word for name, file in files.items() for word in (f"--{name}", file)]
@@ -130,6 +132,7 @@ def test_the_stage_writes_scores_maps_and_its_reasons(tmp_path: Path, monkeypatc
     expected = sum(choice[name]["weight"] * scores[name] for name in ("student_teacher", "neighbours"))
     np.testing.assert_allclose(scores["score"], expected, atol=1e-3)
     assert choice["histogram"]["weight"] == 0
+    assert (tmp_path / "out" / "explanations" / "reasons.json").is_file()
     assert read_anomaly_maps(tmp_path / "out" / "maps").image_ids == tuple(scores["image_id"])
 
 

@@ -1,74 +1,35 @@
 """The report from files made by hand: numbers, escaping, self-containment, and what is missing."""
 
 import base64
+import io
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from stages.core.errors import UserError
 from stages.report.__main__ import main
 from stages.report.charts import histogram_chart, unit_chart
 from stages.report.gallery import CHOICES
-from stages.report.pictures import PictureBudget
+from stages.report.pictures import PictureStore, fitting_side
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
 from stages.report.table import main as print_table
 from stages.report.table import markdown_table
+from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_evaluation, make_result, save
 
-ROOMS = {"ours": ["first", "second"], "theirs": ["third"]}
-PARAMS = {"categories": {"tray": {}, "<b>&cell": {}}, "report": {"rooms_of_method": ROOMS}}
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
-def make_metrics() -> dict[str, Any]:
-    groups = {"all": 0.9, "logical": 0.875, "structural": None}
-    return {
-        "images": {"normal": 2}, "image_auroc": groups, "defect_type_auroc": {"bent <pin>": 0.5}, "pixel_auroc": groups,
-        "aupro": groups, "branches": {"map": groups}, "oracle_f1_max": 0.95,
-        "threshold": {"value": 1.5, "false_alarm_budget": 0.05, "attainable_false_alarm_rate": 0.2, "normals": 4,
-                      "normals_needed": 19},
-        "at_threshold": {"f1": 0.5, "precision": None, "recall": 0.5, "false_alarm_rate": 0.1,
-                         "detection_rate": groups},
-        "reasons": {"image_auroc.structural": "no structural anomaly among the test images"},
-    }  # fmt: skip
-
-
-def make_result(number: int, *, anomalous: bool, score: float) -> dict[str, Any]:
-    return {
-        "image_id": f"test/{number}", "filename": f"test/<img> {number}.png",
-        "kind": "logical" if anomalous else "normal",
-        "defect_type": "bent <pin>" if anomalous else "good",
-        "ground_truth": {"type": "anomaly", "is_anomalous": anomalous},
-        "prediction": {"is_anomalous": score > 1.5, "anomaly_score": score, "anomaly_score_display": 0.25,
-                       "heatmap_path": f"heatmaps/{number:04d}.jpg" if number else None},
-        "correct": (score > 1.5) == anomalous, "branches": {"map": None}, "picture_path": f"pictures/{number:04d}.jpg",
-    }  # fmt: skip
-
-
-def make_evaluation(root: Path, method: str, category: str) -> None:
-    folder, plots = root / "evaluations" / method / category, root / "metrics" / "plots" / method / category
-    for place in (folder / "results", folder / "pictures", folder / "heatmaps", plots, root / "metrics" / method):
-        place.mkdir(parents=True, exist_ok=True)
-    for number, (anomalous, score) in enumerate([(False, 1.0), (False, 2.0), (True, 1.0), (True, 2.0)]):
-        result = make_result(number, anomalous=anomalous, score=score)
-        (folder / "results" / f"{number:04d}.json").write_text(json.dumps(result))
-        for kind in ("pictures", "heatmaps"):
-            (folder / kind / f"{number:04d}.jpg").write_bytes(b"jpeg")
-    (folder / "overview.jpg").write_bytes(b"sheet")
-    (root / "metrics" / method / f"{category}.json").write_text(json.dumps(make_metrics()))
-    (plots / "roc.csv").write_text("false_positive_rate,true_positive_rate\n0,0\n0,1\n1,1\n")
-    (plots / "precision_recall.csv").write_text("recall,precision\n")
-    (plots / "scores.csv").write_text("score,normal,logical\n1.0,1,1\n2.0,1,1\n")
-
-
-def make_costs(root: Path) -> None:
-    for category, room, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
-        path = root / "metrics" / "cost" / category / f"{room}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"seconds": seconds, "peak_mb": 10}))
+def page_data(text: str) -> dict[str, Any]:
+    """The images and pictures that the page holds."""
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    content: dict[str, Any] = json.loads(found)
+    return content
 
 
 class Page(HTMLParser):
@@ -122,14 +83,34 @@ def run_report(root: Path) -> str:
 
 def test_the_page_is_whole_and_asks_for_nothing(root: Path) -> None:
     text = run_report(root)
-    page = Page(text)
+    page, data = Page(text), page_data(text)
     assert page.open == []
-    assert page.loads
-    assert all(source.startswith("data:image/jpeg;base64,") for source in page.loads)
-    for forbidden in ("http:", "https:", "url(", "@import", "<script", "<link"):
+    assert page.loads == []  # pictures come from the page's own data
+    assert data["pictures"]
+    assert all(
+        uri.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")) for uri in data["pictures"].values()
+    )
+    for forbidden in ("http:", "https:", "url(", "@import", "<script src", "<link", "fetch(", "XMLHttpRequest"):
         assert forbidden not in text
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    assert base64.b64decode(page.loads[0].partition(",")[2]) == b"sheet"
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_page_holds_every_image_of_every_method(root: Path) -> None:
+    data = page_data(run_report(root))
+    assert [(one["category"], one["method"]) for one in data["images"]] == [
+        pair for pair in (("tray", "ours"), ("tray", "theirs"), ("<b>&cell", "ours")) for _ in range(4)
+    ]
+    first, second, third, last = data["images"][:4]
+    assert (first["heatmap"], first["mask"], second["mask"]) == (None, None, None)
+    assert last["explanations"][0]["box"] == [0.0, 0.25, 0.5, 0.75]
+    assert (last["unsure"], last["anomalous"], third["correct"]) == (True, True, False)
+    keys = {one[name] for one in data["images"] for name in ("picture", "heatmap", "mask") if one[name]}
+    assert keys < set(data["pictures"])
+    assert data["components"]["ours/tray"].keys() == {"1"}
+    content = base64.b64decode(data["pictures"][last["mask"]].partition(",")[2])
+    with Image.open(io.BytesIO(content)) as mask:
+        assert mask.mode == "RGBA"
 
 
 def test_names_are_escaped(root: Path) -> None:
@@ -145,15 +126,43 @@ def test_the_page_says_what_is_missing_or_undefined(root: Path) -> None:
     assert "image_auroc.structural: no structural anomaly among the test images" in text
     assert "Too few normal images for this budget: 19 are needed." in text
     assert "False alarms, highest score first (1 of 1)" in text
+    assert "with too few normal images to bound it from above" in text
+    assert "logical 87.5 %, structural –" in text
     assert "Undefined: the test images are all of one class." in text  # the empty precision-recall curve
 
 
+def test_strips_point_at_their_images(root: Path) -> None:
+    text = run_report(root)
+    data = page_data(text)
+    positions = [[int(word) for word in found.split()] for found in re.findall(r'data-positions="([^"]*)"', text)]
+    assert [data["images"][one]["filename"] for one in positions[0]] == ["test/<img> 2.png"]  # missed, of the first
+    assert len(positions) == 4 * 3
+    assert sorted(one for strip in positions for one in strip) == list(range(12))
+
+
 def test_pictures_over_the_budget_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"x" * 30)
-    budget = PictureBudget(limit=100)  # 23 characters of prefix and 40 of base64 each
-    assert budget.take(tmp_path / "a.jpg") is not None
-    assert budget.take(tmp_path / "a.jpg") is None
-    assert (budget.left, budget.left_out) == (37, 1)
+    for name, value in (("a", 0), ("b", 90)):
+        save(tmp_path / f"{name}.jpg", (value, 0, 0))
+    store = PictureStore(limit=1500)
+    first = store.take(tmp_path / "a.jpg")
+    assert first is not None
+    assert store.take(tmp_path / "a.jpg") == first  # again: takes no more room
+    assert (store.take(tmp_path / "b.jpg"), store.left_out) == (None, 1)
+    assert store.left == 1500 - len(store.uris[first])
+
+
+def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
+    Image.new("RGB", (256, 128)).save(tmp_path / "a.jpg")
+    store = PictureStore(side=64)
+    key = store.take(tmp_path / "a.jpg")
+    assert key is not None
+    with Image.open(io.BytesIO(base64.b64decode(store.uris[key].partition(",")[2]))) as picture:
+        assert picture.size == (64, 32)
+
+
+@pytest.mark.parametrize(("count", "side"), [(1, 256), (1900, 194), (10**6, 64)])
+def test_the_more_pictures_the_smaller(count: int, side: int) -> None:
+    assert fitting_side(count, 24 * 2**20) == side
 
 
 def test_the_table(root: Path) -> None:

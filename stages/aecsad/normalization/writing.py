@@ -9,8 +9,9 @@ from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
 
 
-def write_method_scores(folder: Path, scores: pd.DataFrame, maps: Path) -> None:
-    """Write `folder`/scores.parquet and copy the anomaly maps to `folder`/maps."""
+def write_method_scores(folder: Path, scores: pd.DataFrame, maps: Path, explanations: Path) -> None:
+    """Write `folder`/scores.parquet and copy the anomaly maps to `folder`/maps, explanations likewise."""
     with replacing_folder(folder) as temporary:
         write_scores(temporary / "scores.parquet", scores)
         shutil.copytree(maps, temporary / "maps")
+        shutil.copytree(explanations, temporary / "explanations")

@@ -14,7 +14,7 @@ from stages.core.artifacts.fusions import write_fusion
 from stages.core.params import load_params
 from stages.core.stage import parse_paths, stage_entry
 
-READS = ("histogram", "histogram_choice", "student_teacher", "student_teacher_maps", "neighbours")
+READS = ("histogram", "histogram_choice", "student_teacher", "student_teacher_maps", "neighbours", "explanations")
 
 
 @stage_entry
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> str:
     scores, fusion = fuse(joined, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})
     sources = {"student_teacher": paths.student_teacher_maps, "neighbours": paths.neighbours / "maps"}
     maps = {name: read_anomaly_maps(path) for name, path in sources.items()}
-    write_method(paths.scores, scores, fuse_maps(scores, maps, trusts))
+    write_method(paths.scores, scores, fuse_maps(scores, maps, trusts), paths.explanations)
     write_fusion(paths.fusion, fusion)
     write_choice(paths.choice, {name: trust.as_json() for name, trust in trusts.items()})
     return f"{len(scores)} images scored by {sum(trust.weight > 0 for trust in trusts.values())} branches"

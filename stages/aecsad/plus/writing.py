@@ -1,5 +1,6 @@
 """Write the method's scores and maps in the layout every method ends in."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
 
 
-def write_method(folder: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"]) -> None:
-    """Write `folder`/scores.parquet and `folder`/maps, both or neither."""
+def write_method(folder: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"], explanations: Path) -> None:
+    """Write `folder`/scores.parquet and `folder`/maps and copy the explanations, all or nothing."""
     with replacing_folder(folder) as temporary:
         write_scores(temporary / "scores.parquet", scores)
         write_anomaly_maps(temporary / "maps", list(scores["image_id"]), maps)
+        shutil.copytree(explanations, temporary / "explanations")

@@ -1,0 +1,100 @@
+"""A method's explanations: put in the order of what decided, and held against the true defects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from stages.core.artifacts.explanations import Box, Explanation, Explanations, read_explanations
+from stages.evaluation.calibration import Fitted
+from stages.evaluation.joined import refuse
+from stages.evaluation.masks import read_mask
+from stages.evaluation.naming import Name
+from stages.evaluation.ranking import GROUPS, anomalies
+from stages.evaluation.uncertainty import Uncertainty
+from stages.evaluation.undefined import Measured, Undefined
+
+NOTHING = Explanations({}, {})
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Whether a box overlaps the true defect, and how often the same box would at a random place of the image."""
+
+    hit: bool
+    chance: float
+
+
+def open_explanations(path: Path, joined: pd.DataFrame) -> Explanations:
+    """The method's explanations; none when the folder is not there, as the method then makes none.
+
+    Raises:
+        UserError: the folder is damaged, or lacks a test image.
+    """
+    if not path.exists():
+        return NOTHING
+    found = read_explanations(path)
+    tested = joined["image_id"][joined["split"] == "test"]
+    refuse(set(tested) - set(found.images), f"{path}: test images without an explanation")
+    return found
+
+
+def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertainty: Uncertainty) -> list[Explanation]:
+    """The findings of the branch that decided first, then the others'; those of branches not in use are left out."""
+    used = [finding for finding in findings if finding.branch in uncertainty.branches]
+    decided = uncertainty.decided_by({name: float(row[name]) for name in uncertainty.branches})
+    return sorted(used, key=lambda finding: finding.branch != decided)
+
+
+def explanation_metrics(
+    test: pd.DataFrame, explanations: Explanations, fitted: Fitted, mask_files: Path
+) -> dict[Name, Measured | int]:
+    """How often the first finding of a detected anomaly names a component and overlaps the defect's mask, by group.
+
+    `chance` is how often boxes of the same sizes at random places would overlap it.
+
+    Raises:
+        UserError: a mask cannot be read.
+    """
+    if not explanations.images:
+        return {("hit_rate", group): Undefined("the method gives no explanations") for group in GROUPS}
+    found: dict[Name, Measured | int] = {}
+    for group in GROUPS:
+        rows = anomalies(test, group)
+        detected = rows[
+            (rows["score"] > fitted.calibration.threshold.value) & (rows["mask_files"].map(len) > 0)
+        ].to_dict("records")
+        hits = [judge(row, explanations, fitted.uncertainty, mask_files) for row in detected]
+        missing = Undefined("no detected anomaly of this group has a mask")
+        found[("detected_with_mask", group)] = len(hits)
+        found[("hit_rate", group)] = float(np.mean([one.hit for one in hits])) if hits else missing
+        found[("chance", group)] = float(np.mean([one.chance for one in hits])) if hits else missing
+    order = ("detected_with_mask", "hit_rate", "chance")
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0][0])))
+
+
+def judge(row: Mapping[Any, Any], explanations: Explanations, uncertainty: Uncertainty, mask_files: Path) -> Hit:
+    """The first finding of one image; no finding is no hit."""
+    findings = in_order(explanations.images[row["image_id"]], row, uncertainty)
+    if not findings:
+        return Hit(False, 0.0)
+    mask = read_mask(mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
+    found = overlap(findings[0].box, mask)
+    return found if findings[0].component is not None else Hit(False, found.chance)
+
+
+def overlap(box: Box, mask: Bool[np.ndarray, "H W"]) -> Hit:
+    """Whether a pixel of the mask lies in the box, and for which share of the places where the box fits one does."""
+    height, width = mask.shape
+    top, left = int(box[0] * height), int(box[1] * width)
+    bottom = min(max(round(box[2] * height), top + 1), height)
+    right = min(max(round(box[3] * width), left + 1), width)
+    sums = cv2.integral(mask.astype(np.uint8))
+    down, across = bottom - top, right - left
+    inside = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
+    return Hit(bool(mask[top:bottom, left:right].any()), float((inside > 0).mean()))
