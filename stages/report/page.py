@@ -12,6 +12,7 @@ from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
 from stages.report.charts import Chart, histogram_chart, unit_chart
 from stages.report.gallery import Result, Strip, read_results, strips
+from stages.report.labels import LabelReview, read_label_review
 from stages.report.pictures import LIMIT, PictureBudget
 from stages.report.rows import COLUMNS, Row
 from stages.report.table import NOTE
@@ -31,27 +32,32 @@ class Instance:
 
 @dataclass(frozen=True)
 class Section:
-    """A category: charts that compare the methods, then each method."""
+    """A category: charts that compare the methods, the component labels, then each method."""
 
     category: str
+    labels: LabelReview | None
     charts: tuple[Chart, ...]
     instances: tuple[Instance, ...]
 
 
-def build_sections(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> tuple[tuple[Section, ...], int]:
+def build_sections(
+    rows: Sequence[Row], *, metrics: Path, evaluations: Path, labels: Path
+) -> tuple[tuple[Section, ...], int]:
     """(sections in the order of the rows, number of pictures that did not fit).
 
-    Every instance gets the same share of the room for pictures.
+    Every instance and every category's labels get the same share of the room for pictures.
 
     Raises:
         UserError: a file of the evaluation is missing or damaged.
     """
-    budgets = [PictureBudget(LIMIT // len(rows)) for _ in rows]
-    instances = [build_instance(row, metrics, evaluations, own) for row, own in zip(rows, budgets, strict=True)]
+    categories = list(dict.fromkeys(row.category for row in rows))
+    budgets = [PictureBudget(LIMIT // (len(rows) + len(categories))) for _ in (*rows, *categories)]
+    instances = [build_instance(row, metrics, evaluations, own) for row, own in zip(rows, budgets, strict=False)]
     sections = []
-    for category in dict.fromkeys(row.category for row in rows):
+    for category, budget in zip(categories, budgets[len(rows) :], strict=True):
         own_instances = tuple(instance for instance in instances if instance.row.category == category)
-        sections.append(Section(category, build_charts(own_instances, metrics), own_instances))
+        review = read_label_review(category, sheets=labels, metrics=metrics, budget=budget)
+        sections.append(Section(category, review, build_charts(own_instances, metrics), own_instances))
     return tuple(sections), sum(budget.left_out for budget in budgets)
 
 
