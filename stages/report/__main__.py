@@ -13,11 +13,11 @@ from stages.report.table import markdown_table
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["evaluations", "metrics"], writes=["page", "table"], about=__doc__)
+    paths = parse_paths(argv, reads=["evaluations", "labels", "metrics"], writes=["page", "table"], about=__doc__)
     rooms = validate(ReportParams, load_value("report"), where="report").rooms_of_method
     categories = list(load_value("categories"))
     rows = read_rows(paths.metrics, categories=categories, rooms_of_method=rooms)
-    content = build_content(rows, metrics=paths.metrics, evaluations=paths.evaluations)
+    content = build_content(rows, metrics=paths.metrics, evaluations=paths.evaluations, labels=paths.labels)
     missing = missing_pairs(rows, categories=categories, methods=list(rooms))
     write_page(paths.page, rows, content, health={}, missing=missing)
     with replacing_file(paths.table) as temporary:

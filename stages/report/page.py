@@ -12,6 +12,7 @@ from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
 from stages.report.charts import Chart, histogram_chart, unit_chart
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
+from stages.report.labels import LabelReview, read_label_review
 from stages.report.pictures import PictureStore, fitting_side
 from stages.report.references import NOTE as REFERENCE_NOTE
 from stages.report.references import REFERENCES
@@ -40,9 +41,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Section:
-    """A category: charts that compare the methods, then each method."""
+    """A category: charts that compare the methods, the component labels, then each method."""
 
     category: str
+    labels: LabelReview | None
     charts: tuple[Chart, ...]
     instances: tuple[Instance, ...]
 
@@ -62,7 +64,7 @@ class Content:
     store: PictureStore
 
 
-def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> Content:
+def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, labels: Path) -> Content:
     """Read all evaluations, in the order of the rows; wrong verdicts get their pictures first.
 
     Raises:
@@ -89,7 +91,8 @@ def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> C
     sections = []
     for category in dict.fromkeys(row.category for row in rows):
         chosen = tuple(instance for instance in instances if instance.row.category == category)
-        sections.append(Section(category, build_charts(chosen, metrics), chosen))
+        review = read_label_review(category, sheets=labels, metrics=metrics, store=store)
+        sections.append(Section(category, review, build_charts(chosen, metrics), chosen))
     return Content(tuple(sections), images, components, store)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
-from tiny_sam import build_tiny_sam, noise, write_tiny_sam
 
 from stages.aecsad.pseudo_label.foundation.checkpoint_files import read_state
 from stages.aecsad.pseudo_label.foundation.masks import encode
 from stages.aecsad.pseudo_label.foundation.sam_checkpoint import encoder_sizes, load_sam
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter, without_doubles
 from stages.core.errors import UserError
+from tests.golden.tiny_sam import build_tiny_sam, noise, write_tiny_sam
 
 LOOSE = {"points_per_side": 4, "points_at_once": 8, "min_predicted_iou": -10.0, "min_stability": 0.0}
 BOXES = np.array([[10, 10, 60, 70], [40, 20, 150, 110], [0, 0, 159, 119]], dtype=np.float32)

@@ -7,7 +7,6 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny_sam import noise
 
 from stages.aecsad.pseudo_label.foundation.detection import Detector, corners, detection_input
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
@@ -18,6 +17,8 @@ from stages.aecsad.pseudo_label.foundation.tagging import Tag, Tagger, TagList, 
 from stages.aecsad.pseudo_label.prompts import Prompts, load_prompts
 from stages.aecsad.pseudo_label.tag_report import TagReport, write_tags
 from stages.core.errors import UserError
+from stages.download.category import AnyCategory
+from tests.golden.tiny_sam import noise
 
 with quietly():
     from transformers import AutoTokenizer
@@ -192,6 +193,26 @@ def test_tags_yaml_is_for_people(tmp_path: Path) -> None:
     assert content["tags"] == list(rows)
     write_tags(tmp_path / "tags.yaml", None, proposer="dense_clusters")
     assert "reads no words" in (tmp_path / "tags.yaml").read_text(encoding="utf-8")
+
+
+def test_the_five_loco_products_can_be_uncommented() -> None:
+    """Their words and thresholds are CSAD's; `masks` stands for its switches `no_sam` and `use_grounding_filter`."""
+    lines = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8").splitlines()
+    start = lines.index("  # breakfast_box:")
+    block = [line.replace("  # ", "", 1) for line in lines[start : lines.index("", start)]]
+    products = yaml.safe_load("\n".join(block))
+    prompts = {name: Prompts.model_validate(entry["prompts"]) for name, entry in products.items()}
+    assert {name: (p.box_threshold, p.text_threshold, p.masks) for name, p in prompts.items()} == {
+        "breakfast_box": (0.25, 0.2, "grounded"),
+        "juice_bottle": (0.3, 0.3, "automatic"),
+        "pushpins": (0.15, 0.2, "grounded"),
+        "screw_bag": (0.3, 0.3, "automatic_inside_grounded"),
+        "splicing_connectors": (0.3, 0.2, "grounded"),
+    }
+    assert prompts["pushpins"].objects == ("pin", "pushpin", "drawing pin")
+    assert prompts["screw_bag"].background == ("zip-lock bag",)
+    for entry in products.values():
+        AnyCategory.model_validate(entry)
 
 
 PROMPTS = {"objects": ["a"], "background": [], "box_threshold": 0.3, "text_threshold": 0.2, "masks": "grounded"}

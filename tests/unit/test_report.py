@@ -71,13 +71,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_evaluation(tmp_path, "theirs", "tray")
     make_evaluation(tmp_path, "ours", "<b>&cell")
     make_costs(tmp_path)
+    (tmp_path / "labels").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run_report(root: Path) -> str:
-    main(["--evaluations", str(root / "evaluations"), "--metrics", str(root / "metrics"),
-          "--page", str(root / "out" / "index.html"), "--table", str(root / "metrics" / "table.md")])  # fmt: skip
+    main(["--evaluations", str(root / "evaluations"), "--labels", str(root / "labels"),
+          "--metrics", str(root / "metrics"), "--page", str(root / "out" / "index.html"),
+          "--table", str(root / "metrics" / "table.md")])  # fmt: skip
     return (root / "out" / "index.html").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """The text side of GroundingDINO: BERT from local files, and captions whose tokens are known to belong to a class."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def build_bert(folder: str) -> Any:
     """
     from transformers import BertConfig, BertModel
 
+    logging.getLogger("transformers").setLevel(logging.ERROR)  # of groundingdino-py's old calls, which are tested
     config = BertConfig.from_pretrained(folder, local_files_only=True)
     config.return_dict = True
     bert = BertModel(config)

@@ -1,0 +1,76 @@
+"""Pictures, numbers and warnings about one category's components."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from stages.aecsad.label_review.findings import component_counts, warnings_of
+from stages.aecsad.label_review.matching import agreement
+from stages.aecsad.label_review.sheets import class_sheet, overlay_sheet
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.component_maps import ComponentMaps
+from stages.core.artifacts.label_maps import LabelMaps
+from stages.core.images import read_image, resize_image
+
+LOG = logging.getLogger(__name__)
+QUALITY = 85  # JPEG
+
+
+def review(
+    components: ComponentMaps, labels: LabelMaps, proposal: dict[str, Any], verdict: dict[str, Any], dataset: Path
+) -> dict[str, Any]:
+    """Numbers for `metrics/`; `warnings` go to the log as well, `truth` is null where the data set brings none.
+
+    Args:
+        proposal, verdict: the choices of the pseudo_label and cluster rooms.
+        dataset: the category's files, which may bring true components.
+
+    Raises:
+        ValueError: the maps are not of the same images.
+    """
+    if components.image_ids != labels.image_ids:
+        raise ValueError("component maps and label maps are not of the same images")
+    warnings, counts = warnings_of(components.values, verdict), component_counts(components.values)
+    for warning in warnings:
+        LOG.warning("%s", warning)
+    truth = agreement(dataset, components.image_ids, components.values)
+    rounded = None if truth is None else {key: round(value, 4) for key, value in asdict(truth).items()}
+    return {
+        "proposer": proposal["proposer"],
+        "images": len(counts),
+        "labelled": int(labels.labelled.sum()),
+        "classes": labels.num_classes - 1,
+        "components_mean": round(float(counts.mean()), 4),
+        "components_std": round(float(counts.std()), 4),
+        "coverage": round(float((components.values > 0).mean()), 4),
+        "truth": rounded,
+        "warnings": warnings,
+    }
+
+
+def read_pictures(folder: Path, files: Iterable[str], *, size: int) -> UInt8[np.ndarray, "N size size 3"]:
+    """Photographs at the size of the maps, without torch, whose import takes longer than the rest.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    return np.stack([resize_image(read_image(folder / name), size) for name in files])
+
+
+def write_sheets(
+    folder: Path, images: UInt8[np.ndarray, "N H W 3"], components: ComponentMaps, labels: LabelMaps
+) -> None:
+    """Write overlays.jpg and classes.jpg."""
+    sheets = {
+        "overlays.jpg": overlay_sheet(images, components.values, labels),
+        "classes.jpg": class_sheet(images, components.values, labels),
+    }
+    with replacing_folder(folder) as temporary:
+        for name, sheet in sheets.items():
+            Image.fromarray(sheet).save(temporary / name, quality=QUALITY)
