@@ -99,8 +99,9 @@ def madclip_step(encoder: ClipEncoder, batch: int) -> Step:
     masks = torch.zeros(batch, 240, 240, device=encoder.device)
 
     def step(features: list[ImageFeatures]) -> None:
+        tokens = stack_features(features, encoder.device).tokens
         with mixed_precision(encoder.device):
-            found = network(stack_features(features, encoder.device).tokens, encoder)
+            found = network(tokens, encoder)
         terms = madclip_terms(found, labels, masks, torch.ones(batch, dtype=torch.bool, device=encoder.device))
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()

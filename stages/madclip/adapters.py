@@ -83,4 +83,4 @@ class DualAdapters(nn.Module):
 def compare(features: Float[Tensor, "B T E"], direction: Float[Tensor, " E"]) -> Float[Tensor, "B P"]:
     """Projection of each patch's unit feature on a direction, in float32; the class token is left out."""
     patches = features[:, 1:].float()
-    return torch.sum(patches * direction, dim=-1) / patches.norm(dim=-1)
+    return torch.div((patches * direction).sum(dim=-1), torch.linalg.vector_norm(patches, dim=-1))
