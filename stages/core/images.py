@@ -11,26 +11,70 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.core.errors import UserError
+from stages.core.windows import Window, apply_window
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm")
+DICOM = "DICOM"
+DICOM_PREAMBLE = 128  # bytes before the letters DICM
 SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 WITHOUT_AGREED_RANGE = ("I", "F")
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H W 3"]:
     """Read a file as RGB of 8 bits, upright; of an animation or a page stack, the first image.
 
-    Converted are grey, 16-bit, CMYK, palette, transparent (laid on white) and EXIF-rotated images: see `to_rgb`.
+    Converted are grey, 16-bit, CMYK, palette, transparent (laid on white) and EXIF-rotated images (see `to_rgb`), and
+    DICOM slices (see `read_dicom`).
+
+    Args:
+        window: values of a DICOM or 16-bit grey file that become black and white, in place of the file's own window
+            or the whole range. For any other kind it is an error.
 
     Raises:
         UserError: the file is missing, empty, truncated, damaged, not an image, of 32 bits a channel, or larger than
             MAX_PIXELS, which is read from the header before anything is decoded.
     """
-    with open_image(path) as image:
-        return to_rgb(image)
+    with open_image(path, window) as image:
+        return to_rgb(image if window is None else windowed(image, window))
+
+
+def windowed(image: Image.Image, window: Window) -> Image.Image:
+    """A window of a 16-bit grey image as 8-bit grey; a DICOM slice was windowed when it was opened.
+
+    Raises:
+        ValueError: the image has 8 bits or colours.
+    """
+    if image.format == DICOM:
+        return image
+    if image.mode not in SIXTEEN_BIT_GREY:
+        raise ValueError(f"a window is for 16-bit grey and DICOM images, this one is {image.mode}: remove `window`")
+    return Image.fromarray(apply_window(np.asarray(ImageOps.exif_transpose(image)), window))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins like a DICOM file, whatever its name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(DICOM_PREAMBLE + 4)[DICOM_PREAMBLE:] == b"DICM"
+
+
+def dicom_picture(path: Path, window: Window | None) -> Image.Image:
+    """A DICOM slice as an 8-bit grey image of format DICOM.
+
+    Raises:
+        ValueError: see `read_dicom`.
+    """
+    from stages.core.dicom import read_dicom  # half a second that most data sets need not wait for
+
+    picture = Image.fromarray(read_dicom(path, window, max_pixels=MAX_PIXELS))
+    picture.format = DICOM
+    return picture
 
 
 def resize_image(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
@@ -45,10 +89,11 @@ def resize_image(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarr
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
+def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image]:
     """Open a file, check its size from the header, and name the file in whatever goes wrong until the block ends.
 
-    Pillow's own size limit, which warns at 89 megapixels, gives way to MAX_PIXELS.
+    A DICOM slice comes as 8-bit grey through `window`. Pillow's own size limit, which warns at 89 megapixels, gives
+    way to MAX_PIXELS.
 
     Raises:
         UserError: as for `read_image`.
@@ -57,6 +102,9 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
+        if is_dicom(path):
+            yield dicom_picture(path, window)
+            return
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:

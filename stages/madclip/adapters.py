@@ -81,6 +81,6 @@ class DualAdapters(nn.Module):
 
 
 def compare(features: Float[Tensor, "B T E"], direction: Float[Tensor, " E"]) -> Float[Tensor, "B P"]:
-    """Projection of each patch's unit feature on a direction; the class token is left out."""
-    patches = features[:, 1:]
-    return torch.matmul(patches / patches.norm(dim=-1, keepdim=True), direction)
+    """Projection of each patch's unit feature on a direction, in float32; the class token is left out."""
+    patches = features[:, 1:].float()
+    return torch.div((patches * direction).sum(dim=-1), torch.linalg.vector_norm(patches, dim=-1))

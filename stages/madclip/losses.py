@@ -50,7 +50,12 @@ def dice_loss(abnormal: Float[Tensor, "B S S"], masks: Float[Tensor, "B S S"]) -
 
 
 def loss_terms(
-    found: Similarities, labels: Float[Tensor, " B"], masks: Float[Tensor, "B S S"], has_mask: Bool[Tensor, " B"]
+    found: Similarities,
+    labels: Float[Tensor, " B"],
+    masks: Float[Tensor, "B S S"],
+    has_mask: Bool[Tensor, " B"],
+    *,
+    decision: Decision = "mean",
 ) -> dict[str, Float[Tensor, ""]]:
     """The terms by name, each added over the blocks.
 
@@ -59,8 +64,9 @@ def loss_terms(
         masks: 0 or 1; of normal images empty.
         has_mask: images whose mask is known. Others take no part in the segmentation terms, which are left out where
             no mask is known.
+        decision: see `siglip_loss`.
     """
-    terms = {"siglip": torch.stack([siglip_loss(block, labels) for block in found.detection]).sum()}
+    terms = {"siglip": torch.stack([siglip_loss(block, labels, decision=decision) for block in found.detection]).sum()}
     if has_mask.any():
         known = masks[has_mask]
         maps = abnormal_maps(found.segmentation[:, has_mask], size=masks.shape[-1])

@@ -101,7 +101,9 @@ class LearnedTexts(nn.Module):
         """Unit text features, normal and abnormal: the unit mean of the prompts' features, which are not unit."""
         fixed = iter(self.fixed)
         columns = [
-            F.normalize(self.features(encoder, state).mean(dim=0), dim=-1) if state in self.learned else next(fixed)
+            F.normalize(self.features(encoder, state).float().mean(dim=0), dim=-1)
+            if state in self.learned
+            else next(fixed)
             for state in STATES
         ]
         return torch.stack(columns, dim=1)

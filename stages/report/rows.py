@@ -68,11 +68,12 @@ def read_rows(metrics: Path, *, categories: Sequence[str], rooms_of_method: Mapp
 
 
 def missing_pairs(rows: Sequence[Row], *, categories: Sequence[str], methods: Sequence[str]) -> list[str]:
-    """What the overview lacks, as "category / method"."""
+    """What the overview lacks, as "category / method"; a method that is on for no category is named once."""
     there = {(row.category, row.method) for row in rows}
-    return [
-        f"{category} / {method}" for category in categories for method in methods if (category, method) not in there
-    ]
+    used = {row.method for row in rows}
+    pairs = [(category, method) for category in categories for method in methods if method in used]
+    lacking = [f"{category} / {method}" for category, method in pairs if (category, method) not in there]
+    return lacking + [f"{method} (off)" for method in methods if method not in used]
 
 
 def _rows(metrics: Path, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> Iterator[Row]:

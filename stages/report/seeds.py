@@ -4,6 +4,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dvc.api
@@ -35,7 +36,10 @@ def main(argv: Sequence[str]) -> str:
         table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
     for category in load_value("categories"):
         for method in methods:
-            runs = [read_metrics(f"metrics/{method}/{category}.json", revision) for revision in revisions]
+            path = f"metrics/{method}/{category}.json"
+            if not Path(path).exists():  # a method that is off there
+                continue
+            runs = [read_metrics(path, revision) for revision in revisions]
             table.add_row(category, method, *(mean_and_spread(runs, path) for path in COLUMNS.values()))
     CONSOLE.print(table)
     return f"{len(revisions)} runs compared"

@@ -68,6 +68,8 @@ def corrected(text: str, root: Path) -> str:
     stages = dict(mapping(dict(mapping(yaml.compose(text)))["stages"]))
     for name in reversed(stages):
         body = dict(mapping(stages[name]))
+        if "<<" in body:
+            continue  # shares another stage's lists
         body = dict(mapping(body["do"])) if "do" in body else body
         deps = body.get("deps")
         if not isinstance(deps, yaml.SequenceNode) or deps.flow_style:

@@ -204,7 +204,7 @@ def test_a_damaged_file_is_named(root: Path) -> None:
 def test_old_results_of_a_removed_category_do_not_appear(root: Path) -> None:
     rows = read_rows(root / "metrics", categories=["tray"], rooms_of_method=ROOMS)
     assert [(row.category, row.method) for row in rows] == [("tray", "ours"), ("tray", "theirs")]
-    assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["tray / third"]
+    assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["third (off)"]
 
 
 def test_a_unit_chart_maps_corners_to_corners() -> None:

@@ -1,4 +1,7 @@
-"""The truth table: labels and masks. Only rooms that judge scores may read it, never one that makes them."""
+"""The truth table: labels and masks. Only rooms that judge scores may read it, never one that makes them.
+
+The room `labelled_pool` reads it too: it hands out the labels of images outside test, and nothing else.
+"""
 
 from pathlib import Path
 

@@ -34,7 +34,9 @@ def load_encoder(params: ClipParams) -> ClipEncoder:
     try:
         load_state(clip, read_state(path))
     except RuntimeError as error:
-        raise UserError(f"{path}: are not the weights of {params.architecture} ({error})") from None
+        raise UserError(
+            f"{path}: are not the weights of {params.architecture}: {' '.join(str(error).split())}"
+        ) from None
     return ClipEncoder(clip)
 
 

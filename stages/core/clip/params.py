@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
 
 from stages.core.params import Params
+from stages.core.windows import Window
 
 
 class VisionTower(Params):
@@ -75,3 +76,15 @@ class ClipParams(Params):
     quick_gelu: bool
     weights: PublishedWeights | FileWeights | RandomWeights
     cache_gigabytes: PositiveFloat
+
+
+class ObjectParams(Params):
+    """What a method on CLIP has to know of a category.
+
+    Attributes:
+        object: its name in words, for the texts, e.g. "solar cell".
+        window: grey values of 16-bit and DICOM images that become black and white; None takes the file's own.
+    """
+
+    object: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    window: Window | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from stages.core.errors import UserError
 
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that its archives hold beside weights
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+READING_ERRORS = (
+    OSError, EOFError, RuntimeError, ValueError, AttributeError, StopIteration, SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 RELEASE_CACHE = Path("~/.cache/clip")  # where open_clip keeps what it downloads from URLs
 
 
@@ -97,19 +101,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     try:
         if is_torchscript(path):
-            state = torch.jit.load(path, map_location="cpu").state_dict()
+            with warnings.catch_warnings():  # deprecated, but OpenAI's files come in no other form
+                warnings.simplefilter("ignore", FutureWarning)
+                state = torch.jit.load(path, map_location="cpu").state_dict()
         else:
             state = load_state_dict(str(path), weights_only=True)
         tensors = {name: value.float() for name, value in state.items() if name not in OPENAI_EXTRAS}
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        AttributeError,
-        StopIteration,
-        SafetensorError,
-        pickle.UnpicklingError,
-    ) as error:
+    except READING_ERRORS as error:
         first = str(error).partition("\n")[0]
         raise UserError(f"{path}: no readable CLIP weights ({first}): fetch the file again") from None
     return tensors

@@ -1,0 +1,106 @@
+"""For each draw of shots: train, then score the target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float16
+
+from stages.core.clip.file_features import FileFeatures
+from stages.core.clip.preprocessing import squash
+from stages.core.seeding import seed_everything
+from stages.madclip.network import MadClip
+from stages.madclip.params import MadclipParams, TargetParams
+from stages.madclip.scoring import Scored, score_images
+from stages.madclip.shots import draw_shots, load_shots
+from stages.madclip.training import train_network
+from stages.madclip.training_set import build_training_set
+from stages.madclip.variants import VARIANTS, ImageScore
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all draws gave.
+
+    Attributes:
+        network: of the first draw.
+        draws: the shots' rows of the pool.
+        reported: which of the two image scores is `score`.
+        maps: of the first draw; None where a draw has no shot with a mask: then nothing teaches the network to segment.
+    """
+
+    network: MadClip
+    draws: list[pd.DataFrame]
+    reported: ImageScore
+    scores: pd.DataFrame
+    maps: Float16[np.ndarray, "N S S"] | None
+
+
+def train_and_score(
+    images: pd.DataFrame,
+    folder: Path,
+    pool: pd.DataFrame,
+    pool_folder: Path,
+    target: TargetParams,
+    params: MadclipParams,
+    *,
+    seed: int,
+) -> Run:
+    """Train on shots of the pool and score every image of the target that is not for training.
+
+    Args:
+        images, folder: the target's image table and files.
+        pool, pool_folder: the labelled pool to learn from.
+
+    Raises:
+        UserError: weights are missing, there are too few images, or a text does not fit.
+    """
+    generator = seed_everything(seed)
+    draws = draw_shots(pool, shots=params.shots, draws=params.draws, generator=torch.Generator().manual_seed(seed))
+    files = FileFeatures(params.clip, blocks=params.blocks, prepare=squash)
+    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    networks, scored = [], []
+    for number, draw in enumerate(draws):
+        shots = load_shots(draw, pool_folder, size=files.encoder.image_size, window=target.window)
+        jitter = VARIANTS[params.variant].zoom_and_jitter
+        data = build_training_set(shots, files.cached, zoom_and_jitter=jitter, generator=generator)
+        networks.append(train_network(data, params, name=target.object, draw=number, generator=generator))
+        scored.append(score_images(networks[-1], files, rows, folder, window=target.window))
+    masked = all((draw["mask_files"].str.len() > 0).any() for draw in draws)
+    reported = VARIANTS[params.variant].image_score if masked else "detection"
+    table = tabulate(rows.drop(columns="file").reset_index(drop=True), scored, reported=reported)
+    return Run(networks[0], draws, reported, table, scored[0].maps if masked else None)
+
+
+def tabulate(rows: pd.DataFrame, scored: Sequence[Scored], *, reported: ImageScore) -> pd.DataFrame:
+    """(image_id, split, score, one column a draw, then both image scores of the first draw).
+
+    The first draw decides: an average over draws would be no K-shot result any more.
+    """
+    table = rows.assign(score=scored[0].scores[reported])
+    for number, one in enumerate(scored):
+        table[f"draw_{number}"] = one.scores[reported]
+    return table.assign(**scored[0].scores)
+
+
+def describe_run(run: Run, params: MadclipParams, target: TargetParams) -> dict[str, Any]:
+    """What was drawn, for `metrics/choices/`."""
+    return {
+        "object": target.object,
+        "trained_on": target.trained_on,
+        "variant": params.variant,
+        "image_score": run.reported,
+        "shots": params.shots,
+        "drawn": {
+            f"draw_{number}": {
+                "normal": draw.loc[~draw["is_anomalous"], "image_id"].to_list(),
+                "anomalous": draw.loc[draw["is_anomalous"], "image_id"].to_list(),
+                "anomalous_without_mask": int((draw["is_anomalous"] & (draw["mask_files"].str.len() == 0)).sum()),
+            }
+            for number, draw in enumerate(run.draws)
+        },
+    }

@@ -1,0 +1,134 @@
+"""InCTRL's stage on drawn images: its outputs, the cache, independence of the images, bad input."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.core.artifacts.anomaly_maps import read_anomaly_maps
+from stages.core.artifacts.scores import branch_names, read_scores
+from stages.core.artifacts.weights import read_weights
+from stages.inctrl.__main__ import main
+from stages.inctrl.heads import InContextHeads
+from tests.unit.clip_case import write_image, write_params, write_pool, write_target
+
+OPTIONS = [
+    "--images", "target/images.parquet", "--image-files", "target/images", "--pools", "pools", "--category", "part",
+    "--model", "model.safetensors", "--choice", "choice.json",
+]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A target `part` and one auxiliary pool, `other`."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path / "params.yaml")
+    write_target(tmp_path / "target")
+    write_pool(tmp_path / "pools" / "other")
+    return tmp_path
+
+
+def run(name: str) -> pd.DataFrame:
+    main([*OPTIONS, "--scores", name])
+    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+
+
+def test_the_stage_writes_scores_maps_model_and_draws(place: Path) -> None:
+    scores = run("out")
+    expected = ["draw_0", "draw_1", "text", "image_residual", "patch_residual", "holistic"]
+    assert branch_names(scores.reset_index()) == expected
+    assert len(scores) == 9
+    assert scores["score"].equals(scores["draw_0"].rename("score"))
+    bad = scores.index.str.startswith("test/bad")
+    assert scores["patch_residual"][bad].min() > scores["patch_residual"][~bad].max()
+    maps = read_anomaly_maps(place / "out" / "maps")
+    assert maps.values.shape == (9, 3, 3)
+    assert maps.values.dtype == np.float16
+    row, column = np.unravel_index(maps.values[0].argmax(), (3, 3))  # of test/bad0, whose square ends in cell 1, 1
+    assert max(row, column) <= 1
+    choice = json.loads((place / "choice.json").read_text())
+    assert choice["auxiliary"] == {"other": {"anomalous": 4, "normal": 6}}
+    assert all(name.startswith("train/") for draw in choice["prompts"].values() for name in draw)
+    state, arguments = read_weights(place / "model.safetensors")
+    assert len(arguments["images"]) == 10
+    InContextHeads(embed_dim=arguments["embed_dim"], patches=arguments["patches"]).load_state_dict(state, strict=True)
+
+
+def test_a_second_run_reads_the_cache_and_gives_the_same(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        first = run("a")
+        caplog.clear()
+        second = run("b")
+    assert "0 of the images' features were computed" in caplog.text
+    assert first.equals(second)
+
+
+def test_no_score_depends_on_the_other_images(place: Path) -> None:
+    together = run("a")
+    images = pd.read_parquet("target/images.parquet")
+    images[(images["split"] == "train") | (images["image_id"] == "test/bad1")].to_parquet("target/images.parquet")
+    assert run("b")["score"].to_list() == [together["score"]["test/bad1"]]
+
+
+def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The pool's first image has the content, and so the name, of one of the target's test images."""
+    pool = pd.read_parquet("pools/other/pool.parquet")
+    images = pd.read_parquet("target/images.parquet")
+    twin = images.loc[images["image_id"] == "test/good0", "file"].iloc[0]
+    (place / "pools/other/images" / pool["file"][0]).rename(place / "pools/other/images" / twin)
+    pool.loc[0, "file"] = twin
+    pool.to_parquet("pools/other/pool.parquet")
+    run("out")
+    assert "1 images of other are left out, because they are judged in part" in caplog.text
+    assert f"other/{twin}" not in read_weights(place / "model.safetensors")[1]["images"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"profiles__smoke__inctrl__shots": 7}, "7 prompts need 8 normal training images .*, other has 6: lower it"),
+        ({"inctrl__auxiliary": {}}, "no labelled anomaly to train on"),
+        ({"inctrl__auxiliary": {"part": {"object": "x"}}}, "no labelled anomaly to train on: name another category"),
+        ({"inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
+        ({"inctrl__categories": {"part": {"object": " "}}}, r"inctrl\.categories\.part\.object: String should have at"),
+        ({"inctrl__categories": {}}, r"the key 'inctrl\.categories\.part' is missing"),
+        ({"inctrl__categories": {"part": {"object": "very " * 75 + "long"}}}, "give the object a shorter name"),
+        (
+            {"inctrl__categories": {"part": {"object": "x", "window": {"level": 1, "width": 9}}}},
+            "a window is for 16-bit grey and DICOM images",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_message(
+    place: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
+) -> None:
+    write_params(place / "params.yaml", **changes)
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert any(record.levelname == "ERROR" for record in caplog.records)
+    assert pd.Series([caplog.text.replace("\n", " ")]).str.contains(message).all(), caplog.text
+    assert not (place / "out").exists()
+
+
+def test_fewer_training_images_than_prompts_at_the_target(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = pd.read_parquet("target/images.parquet")
+    keep = (images["split"] != "train") | (images["image_id"] == "train/0")
+    images[keep].to_parquet("target/images.parquet")
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert "2 normal prompts are wanted, the category has 1 training images" in caplog.text
+
+
+def test_an_image_that_is_not_square_keeps_its_map_in_place(place: Path) -> None:
+    images = pd.read_parquet("target/images.parquet")
+    file = images.loc[images["image_id"] == "test/bad0", "file"].iloc[0]
+    write_image(place / "target/images" / file, seed=3, defective=False, width=96)
+    run("out")
+    maps = read_anomaly_maps(place / "out" / "maps")
+    own = maps.values[maps.image_ids.index("test/bad0")]
+    assert (own[:, 1] > 0).all()
+    assert float(own[:, [0, 2]].astype(np.float32).max()) < float(own[:, 1].astype(np.float32).max())

@@ -1,0 +1,245 @@
+"""MadCLIP: losses and scores by hand, invariants, shots, bad input, and a run of the stage on drawn images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from stages.core.artifacts.anomaly_maps import read_anomaly_maps
+from stages.core.artifacts.labelled_pool import read_labelled_pool
+from stages.core.artifacts.scores import branch_names, read_scores
+from stages.core.artifacts.weights import read_weights
+from stages.core.clip.build import load_encoder
+from stages.core.clip.feature_cache import CachedFeatures
+from stages.madclip.__main__ import main
+from stages.madclip.adapters import Adapter, DualAdapters, Similarities
+from stages.madclip.augmentation import Shots, augment
+from stages.madclip.losses import dice_loss, focal_loss, loss_terms, siglip_loss
+from stages.madclip.network import MadClip
+from stages.madclip.scores import abnormal_maps
+from stages.madclip.shots import draw_shots, load_shots
+from stages.madclip.training_set import build_training_set
+from stages.madclip.variants import VARIANTS, VariantName
+from tests.unit.clip_case import SIZE, tiny_params, write_params, write_pool, write_target
+
+OPTIONS = [
+    "--images", "target/images.parquet", "--image-files", "target/images", "--pool", "pool", "--category", "part",
+    "--model", "model.safetensors", "--choice", "choice.json",
+]  # fmt: skip
+
+
+def test_losses_by_hand() -> None:
+    """One patch, S = (0.5, -1), a normal image: log sigmoid(0.5) + log sigmoid(1)."""
+    detection = torch.tensor([[[0.5, -1.0]]])
+    expected = np.log1p(np.exp(-0.5)) + np.log1p(np.exp(-1.0))
+    assert float(siglip_loss(detection, torch.tensor([0.0]))) == pytest.approx(expected, rel=1e-5)
+    probabilities = torch.tensor([[[[0.8, 0.3]], [[0.2, 0.7]]]])  # normal, abnormal of two pixels
+    masks = torch.tensor([[[0.0, 1.0]]])
+    focal = (-(0.2**2) * np.log(0.8) - 0.3**2 * np.log(0.7)) / 2
+    assert float(focal_loss(probabilities, masks)) == pytest.approx(focal, rel=1e-3)
+    dice = 1 - (2 * 0.7 + 1) / (0.9 + 1 + 1)
+    assert float(dice_loss(probabilities[:, 1], masks)) == pytest.approx(dice, rel=1e-5)
+
+
+def similarities(batch: int) -> Similarities:
+    generator = torch.Generator().manual_seed(0)
+    return Similarities(*(torch.randn(4, batch, 9, 2, generator=generator) for _ in range(2)))
+
+
+def test_an_anomaly_without_a_mask_takes_no_part_in_the_segmentation() -> None:
+    found, labels, masks = similarities(3), torch.tensor([0.0, 1.0, 1.0]), torch.zeros(3, 12, 12)
+    masks[1, 3:6, 3:6] = 1.0
+    some = loss_terms(found, labels, masks, torch.tensor([True, True, False]))
+    fewer = Similarities(found.detection[:, :2], found.segmentation[:, :2])
+    without = loss_terms(fewer, labels[:2], masks[:2], torch.ones(2, dtype=torch.bool))
+    assert float(some["focal"]) == pytest.approx(float(without["focal"]))
+    assert float(some["dice"]) == pytest.approx(float(without["dice"]))
+    assert float(some["siglip"]) != pytest.approx(float(without["siglip"]))
+    assert set(loss_terms(found, labels, masks, torch.zeros(3, dtype=torch.bool))) == {"siglip"}
+
+
+def test_probabilities_add_up_and_the_map_is_the_abnormal_one() -> None:
+    maps = abnormal_maps(similarities(2).segmentation, size=20)
+    assert maps.shape == (4, 2, 2, 20, 20)
+    torch.testing.assert_close(maps.sum(dim=2), torch.ones(4, 2, 20, 20))
+    torch.testing.assert_close(0.5 * (1 - maps[:, :, 0]) + 0.5 * maps[:, :, 1], maps[:, :, 1])
+
+
+def test_swapping_the_texts_negates_the_similarities() -> None:
+    torch.manual_seed(0)
+    adapters = DualAdapters(width=8, embed_dim=6, leak=0.01, normalise_hidden=True)
+    tokens, texts = torch.randn(2, 4, 10, 8), torch.nn.functional.normalize(torch.randn(6, 2), dim=0)
+    found, swapped = adapters(tokens, texts), adapters(tokens, texts.flip(1))
+    assert found.detection.shape == (4, 2, 9, 2)
+    torch.testing.assert_close(found.segmentation, -swapped.segmentation)
+    assert float(found.detection.detach().abs().max()) <= 2.0
+
+
+def test_variants_of_the_adapter_by_hand() -> None:
+    """W1 = identity; the paper: ReLU. The code: LeakyReLU, then the channels have mean 0 and deviation 1."""
+    tokens = torch.tensor([[[3.0, -100.0]]])
+    for leak, normalise, expected in ((0.0, False, [3.0, 0.0]), (0.01, False, [3.0, -1.0]), (0.01, True, [1.0, -0.01])):
+        adapter = Adapter(2, 2, leak=leak, normalise_hidden=normalise)
+        for layer in (adapter.fc1, adapter.fc2, adapter.fc3):
+            torch.nn.init.eye_(layer[0].weight)
+        if leak and not normalise:
+            expected = [3.0, -0.01]
+        for found in adapter(tokens):
+            torch.testing.assert_close(found[0, 0].detach(), torch.tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_what_is_trained(name: VariantName) -> None:
+    encoder = load_encoder(tiny_params())
+    network = MadClip(encoder, name="brain", variant=name, learned="both")
+    contexts = sorted(network.texts.ctx)
+    assert contexts == sorted(f"{s}_{p}" for s in ("normal", "abnormal") for p in VARIANTS[name].positions)
+    assert network.texts(encoder).shape == (32, 2)
+    assert sorted(MadClip(encoder, name="brain", variant=name, learned="abnormal").texts.ctx) == [
+        context for context in contexts if context.startswith("abnormal")
+    ]
+    assert not any(value.requires_grad for value in encoder.parameters())
+
+
+def test_augmentation_keeps_masks_with_their_images() -> None:
+    """A white square on black: wherever the image is bright, the mask is 1."""
+    images, masks = torch.zeros(2, 3, 32, 32), torch.zeros(2, 32, 32)
+    images[1, :, 8:16, 10:20], masks[1, 8:16, 10:20] = 1.0, 1.0
+    found = augment(Shots(images, masks), zoom_and_jitter=True, generator=torch.Generator().manual_seed(0))
+    assert found.images.shape == (32, 3, 32, 32)
+    assert set(found.masks.unique().tolist()) == {0.0, 1.0}
+    assert not found.masks[0::2].any()
+    plain = [row for row in range(1, 32, 2) if row != 27]  # 13 is the jitter
+    assert torch.equal((found.images[plain, 0] > 0.5).float(), found.masks[plain])
+
+
+def make_pool(normal: int, anomalous: int) -> pd.DataFrame:
+    rows = [(f"{n:02d}", f"{n}.png", n >= normal, []) for n in range(normal + anomalous)]
+    return pd.DataFrame(rows, columns=["image_id", "file", "is_anomalous", "mask_files"])
+
+
+def test_shots_are_balanced_seeded_and_without_repetition() -> None:
+    pool = make_pool(9, 8)
+    first, again, other = (
+        draw_shots(pool, shots=4, draws=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert all(a.equals(b) for a, b in zip(first, again, strict=True))
+    assert not all(a.equals(b) for a, b in zip(first, other, strict=True))
+    for draw in first:
+        assert draw["is_anomalous"].to_list() == [False] * 4 + [True] * 4
+        assert draw["image_id"].is_unique
+
+
+def test_training_set_computes_each_feature_once(tmp_path: Path) -> None:
+    write_pool(tmp_path / "pool", normal=2, anomalous=2)
+    pool = read_labelled_pool(tmp_path / "pool")
+    shots = load_shots(pool, tmp_path / "pool", size=SIZE, window=None)
+    encoder = load_encoder(tiny_params())
+    for computed in (64, 0):
+        cached = CachedFeatures(encoder, blocks=[1, 2, 3, 4], gigabytes=1, folder=tmp_path / "cache")
+        data = build_training_set(shots, cached, zoom_and_jitter=True, generator=torch.Generator().manual_seed(0))
+        batch = data.batch(torch.tensor([2, 60]))  # a normal image, and an anomalous one upside down
+        assert len(data.keys) == 64
+        assert cached.computed == computed
+    assert batch.tokens.shape == (2, 4, 10, 32)
+    exact = encoder.image_features(data.images[[2, 60]], blocks=[1, 2, 3, 4]).tokens
+    torch.testing.assert_close(batch.tokens, exact, rtol=1e-3, atol=2e-3)
+    assert batch.labels.tolist() == [0.0, 1.0]
+    assert float(batch.masks[1].sum()) == 400  # 20 x 20 pixels
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A target `part` and a pool to learn from."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path / "params.yaml")
+    write_target(tmp_path / "target", others=2)
+    write_pool(tmp_path / "pool", masked=3)
+    return tmp_path
+
+
+def run(name: str) -> pd.DataFrame:
+    main([*OPTIONS, "--scores", name])
+    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+
+
+def test_the_stage_writes_scores_maps_model_and_shots(place: Path) -> None:
+    scores = run("out")
+    assert branch_names(scores.reset_index()) == ["draw_0", "draw_1", "largest_cell", "detection"]
+    assert len(scores) == 6
+    assert scores["score"].to_list() == scores["largest_cell"].to_list() == scores["draw_0"].to_list()
+    maps = read_anomaly_maps(place / "out" / "maps")
+    assert maps.values.shape == (6, SIZE, SIZE)
+    assert maps.values.astype(np.float32).reshape(6, -1).max(axis=1) == pytest.approx(scores["score"], abs=2e-3)
+    choice = json.loads((place / "choice.json").read_text())
+    assert choice["image_score"] == "largest_cell"
+    assert all(len(draw["normal"]) == len(draw["anomalous"]) == 2 for draw in choice["drawn"].values())
+    assert choice["drawn"]["draw_0"] != choice["drawn"]["draw_1"]
+    state, arguments = read_weights(place / "model.safetensors")
+    MadClip(load_encoder(tiny_params()), **arguments).load_state_dict(state, strict=True)
+
+
+def test_the_same_seed_gives_the_same_scores_and_training_changes_them(place: Path) -> None:
+    first = run("a")
+    assert first.equals(run("b"))
+    write_params(place / "params.yaml", profiles__smoke__madclip__training__epochs=2)
+    assert not first["score"].equals(run("c")["score"])
+
+
+def test_without_any_mask_only_detection_is_trained(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pool = pd.read_parquet("pool/pool.parquet")
+    pool["mask_files"] = [[] for _ in range(len(pool))]
+    pool.to_parquet("pool/pool.parquet")
+    scores = run("out")
+    assert scores["score"].to_list() == scores["detection"].to_list()
+    assert not (place / "out" / "maps").exists()
+    assert "2 of 2 anomalous shots have no mask, the segmentation losses leave them out: bad/" in caplog.text
+    assert json.loads((place / "choice.json").read_text())["image_score"] == "detection"
+    fresh = MadClip(load_encoder(tiny_params()), **read_weights(place / "model.safetensors")[1])
+    assert fresh.adapters.normal_det_adapters[0].fc3[0].weight.shape == (32, 32)
+
+
+def test_no_score_depends_on_the_other_images(place: Path) -> None:
+    together = run("a")
+    images = pd.read_parquet("target/images.parquet")
+    images[images["image_id"] == "test/bad1"].to_parquet("target/images.parquet")
+    assert run("b")["score"].to_list() == [together["score"]["test/bad1"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"profiles__smoke__madclip__shots": 5},
+            "5 normal and 5 anomalous images are wanted, the pool outside test has 6 and 4: lower it, or let the split",
+        ),
+        ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.madclip\.blocks\.3: Field required"),
+        ({"profiles__smoke__madclip__variant": "mine"}, "variant: Input should be 'as_code' or 'as_paper'"),
+        ({"madclip__categories": {}}, r"the key 'madclip\.categories\.part' is missing"),
+        (
+            {"madclip__categories": {"part": {"trained_on": "x", "object": "very " * 75 + "long"}}},
+            "give the object a shorter name",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_message(
+    place: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
+) -> None:
+    write_params(place / "params.yaml", **changes)
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert pd.Series([caplog.text.replace("\n", " ")]).str.contains(message).all(), caplog.text
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("texts", ["abnormal", "none"])
+def test_other_texts_and_the_papers_reading_run(place: Path, texts: str) -> None:
+    changes = {"profiles__smoke__madclip__texts": texts, "profiles__smoke__madclip__variant": "as_paper"}
+    write_params(place / "params.yaml", **changes)
+    scores = run("out")
+    assert scores["score"].between(0, 1).all()  # a mean over the blocks
+    assert scores["score"].to_list() == scores["detection"].to_list()
