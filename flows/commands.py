@@ -38,6 +38,11 @@ def dvc(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
 
 
+def supervised(command: Sequence[str]) -> list[str]:
+    """The command as one that ends with this process; to be started as the leader of a process group."""
+    return [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), *command]
+
+
 def run(
     command: Sequence[str],
     *,
@@ -58,12 +63,11 @@ def run(
     Raises:
         UserError: the program is not there.
     """
-    supervised = [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), *command]
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     deadline = _Deadline(timeout)
     whole = False
     with subprocess.Popen(
-        supervised, cwd=folder, env={**os.environ, **ENVIRONMENT, **_python_first(), **(environment or {})},
+        supervised(command), cwd=folder, env={**os.environ, **ENVIRONMENT, **_python_first(), **(environment or {})},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
     ) as process:  # fmt: skip
         try:
@@ -83,14 +87,14 @@ def run(
     return Finished(process.wait(), tuple(tail), timed_out=not whole)
 
 
-def checked(command: Sequence[str], *, folder: Path, doing: str) -> str:
+def checked(command: Sequence[str], *, folder: Path, doing: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a short command without a log and return what it printed.
 
     Raises:
         UserError: it failed; the message says what was being done and shows its error.
     """
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL,
+        command, cwd=folder, env={**os.environ, **ENVIRONMENT, **(environment or {})}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:

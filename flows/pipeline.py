@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvc.repo import Repo
+from dvc.utils.serialize import dump_yaml
 
 from flows.plan import Stage
+from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
 
 COST_FOLDER = Path("metrics/cost")
@@ -44,6 +47,23 @@ def read_pipeline(clone: Path) -> Pipeline:
     except Exception as error:  # DVC raises many kinds; each says what is wrong
         raise UserError(f"DVC cannot read the pipeline in {clone} ({type(error).__name__}): {error}") from error
     return Pipeline(stages, changed)
+
+
+def parse_lock(text: str) -> dict[str, Any]:
+    """The content of a dvc.lock; {} of an empty one."""
+    return dict(yaml.safe_load(text) or {})
+
+
+def read_lock(clone: Path) -> dict[str, Any]:
+    """The clone's dvc.lock; {} where nothing ran yet."""
+    file = clone / "dvc.lock"
+    return parse_lock(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def write_lock(clone: Path, lock: Mapping[str, Any]) -> None:
+    """Write dvc.lock in DVC's own form."""
+    with replacing_file(clone / "dvc.lock") as temporary:
+        dump_yaml(str(temporary), dict(lock))
 
 
 def _name(node: Any, clone: Path) -> str:

@@ -45,18 +45,22 @@ class Plan:
     priority: Mapping[str, float]  # seconds of the longest way from the stage's start to the end of the run
 
 
-def make_plan(pipeline: Mapping[str, Stage], changed: Iterable[str], targets: Sequence[str] = ()) -> Plan:
+def make_plan(
+    pipeline: Mapping[str, Stage], changed: Iterable[str], targets: Sequence[str] = (), *, needs: bool = True
+) -> Plan:
     """Changed stages and all that depend on them, directly or not; with targets, only these and what they need.
 
     A descendant whose inputs come out as before is called all the same, and DVC skips it in a second.
 
     Args:
         targets: stages by name, or all instances of one: "segmentation" stands for "segmentation@...".
+        needs: whether what the targets need is planned with them.
 
     Raises:
         UserError: a target is no stage.
     """
-    wanted = with_needs(pipeline, chosen(pipeline, targets)) if targets else set(pipeline)
+    wanted = chosen(pipeline, targets) if targets else set(pipeline)
+    wanted = with_needs(pipeline, wanted) if needs else wanted
     follow: set[str] = set()
     for name in in_order(pipeline):
         if name in set(changed) or pipeline[name].needs & follow:

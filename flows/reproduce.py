@@ -21,6 +21,7 @@ from flows.janitor import bury
 from flows.run_stages import Settings, reproduce_clone
 from flows.slots import Slots, make_slots, visible_gpus
 from flows.summary import headline, raise_for_faults, rows_of
+from flows.worker_bond import die_with_worker
 from stages.core.errors import UserError
 
 MOST_THREADS = 64  # of the task runner; the scheduling loop never starts more batches than there are slots
@@ -51,6 +52,7 @@ def reproduce(
     logger, clone = get_run_logger(), clone_folder()
     slots = slots_of(cpu_slots, gpu_slots)
     settings = Settings(clone, slots, stage_timeout_minutes, retries, retry_delay_seconds)
+    die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         bury(dead, logger)
         report = reproduce_clone(settings, targets or [], logger)

@@ -102,12 +102,17 @@ def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
     return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
 
 
-def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger) -> Report:
-    """Bring the clone up to date; once more if a batch size was halved, which other stages read, too."""
+def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger, *, needs: bool = True) -> Report:
+    """Bring the clone up to date; once more if a batch size was halved, which other stages read, too.
+
+    Args:
+        targets: stages; none means all.
+        needs: also run what the targets need; False where their inputs come from elsewhere.
+    """
     whole = Report()
     while True:
         pipeline = read_pipeline(settings.clone)
-        plan = make_plan(pipeline.stages, pipeline.changed, targets)
+        plan = make_plan(pipeline.stages, pipeline.changed, targets, needs=needs)
         logger.info("%d of %d stages to run", len(plan.stages), len(pipeline.stages))
         report = run_plan(plan, settings, logger)
         whole = whole.followed_by(report)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.commands import supervised
 from stages.core.errors import UserError
 
 HOST = "127.0.0.1"
@@ -46,8 +47,8 @@ def start_server(home: Path, port: int, *, log: Path, ui: bool = True) -> subpro
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*command, *([] if ui else ["--no-ui"])], env=server_environment(home, port),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            supervised([*command, *([] if ui else ["--no-ui"])]), env=server_environment(home, port),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0,
         )  # fmt: skip
     deadline = time.monotonic() + START_SECONDS
     while not answers(port):

@@ -28,6 +28,7 @@ def main() -> int:
     # The group is known to the parent from the start: it is made by Popen(process_group=0).
     child = subprocess.Popen(command, preexec_fn=_die_with_supervisor)
     child_handle = os.pidfd_open(child.pid)
+    signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # asked to end, it lets the command end
     ready, _, _ = select.select([parent_handle, child_handle], [], [])
     if child_handle not in ready:
         os.killpg(0, signal.SIGKILL)

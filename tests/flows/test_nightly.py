@@ -10,7 +10,8 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ArtifactCollection
 
-from flows.nightly import RunRejected, nightly
+from flows.night import RunRejected
+from flows.nightly import nightly
 from stages.core.errors import UserError
 from tests.flows.toy import Toy
 

@@ -29,6 +29,9 @@ if control.with_name(name + ".sleep").exists():
     time.sleep(float(control.with_name(name + ".sleep").read_text()))
 if control.with_name(name + ".print").exists():
     sys.exit(control.with_name(name + ".print").read_text())
+if control.with_name(name + ".full").exists():
+    with open("/dev/full", "w") as device:
+        device.write("x")
 if control.with_name(name + ".memory").exists() and params["net"]["batch_size"] > 4:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory.")
 value = sum(int(pathlib.Path(file).read_text()) for file in inputs) or params["categories"][category]["value"]

@@ -1,0 +1,158 @@
+"""Flow `distribute`: a scheduled run whose work is shared out by products to several workers.
+
+Every worker of the pool oddpart-parts has a clone of its own; all share one DVC remote and one git remote. The
+coordinator puts their parts of dvc.lock together, runs what reads several products, and proves with DVC that nothing
+is left.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from flows import dvc_remote, git, git_parts
+from flows.batch import StageResult
+from flows.clone import clone_folder
+from flows.clone_lock import hold_clone
+from flows.faults import Fault
+from flows.janitor import bury
+from flows.left import left_to_do
+from flows.night import Night, close, raise_if_rejected, record, update
+from flows.parts import Shares, merge_locks, share_out
+from flows.pipeline import parse_lock, read_lock, read_pipeline, write_lock
+from flows.reproduce import TASK_RUNNER, slots_of
+from flows.run_stages import Logger, Settings, reproduce_clone
+from flows.schedule import Report
+from flows.summary import headline
+from flows.worker_bond import die_with_worker
+from stages.core.errors import UserError
+
+POLL_SECONDS = 2.0
+DEPLOYMENT = "part/part"
+
+
+@flow(name="distribute", task_runner=TASK_RUNNER, persist_result=False)
+def distribute(
+    branch: str = "main",
+    git_remote: str = "origin",
+    push_git: bool = True,
+    dvc_remote_name: str | None = None,
+    baseline: str = "baseline",
+    tolerance: float = 2.0,
+    files_address: str | None = None,
+    part_timeout_minutes: float = 720,
+    retries: int = 2,
+    retry_delay_seconds: float = 60,
+) -> str:
+    """As `nightly`, on several machines.
+
+    Args:
+        git_remote: where the workers' clones come from, too; parts come back as branches below oddpart-parts/.
+        part_timeout_minutes: after which a part counts as lost, with its worker.
+
+    Raises:
+        UserError: the clone is held or dirty, or there is no DVC remote.
+        RunRejected: a part failed or something is left to do; all that is finished is recorded.
+    """
+    logger, clone = get_run_logger(), clone_folder()
+    night = Night(
+        clone, branch, git_remote, push_git, dvc_remote_name, baseline, tolerance, files_address, retries,
+        retry_delay_seconds,
+    )  # fmt: skip
+    settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
+    die_with_worker()
+    with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+        bury(dead, logger)
+        if not dvc_remote.has_remote(clone, dvc_remote_name):
+            raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
+        update(night)
+        shares = share_out(read_pipeline(clone).stages, left_to_do(clone))
+        logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
+        report = run_shares(night, settings, shares, part_timeout_minutes, logger)
+        verdict = close(night, report, has_remote=True, logger=logger)
+    raise_if_rejected(verdict)
+    return headline(report)
+
+
+def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float, logger: Logger) -> Report:
+    """Stages of no product here, those of one product on workers, those of several here; then ask what is left."""
+    report = Report()
+    if shares.first:
+        report = reproduce_clone(settings, shares.first, logger, needs=False)
+        record(night, report)
+        dvc_remote.push(night.clone, night.dvc_remote)
+    if shares.parts and not report.faults:
+        prefix = f"oddpart-parts/{flow_run.id}"
+        states = wait_for(start_parts(night, shares, prefix), minutes, logger)
+        report = report.followed_by(gather(night, shares, prefix, states))
+    if shares.last and not report.faults:
+        needed = {name for last in shares.last for name in read_pipeline(night.clone).stages[last].needs}
+        retrying = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
+        retrying(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
+        report = report.followed_by(reproduce_clone(settings, shares.last, logger, needs=False))
+    left = left_to_do(night.clone)
+    if left and not report.faults:
+        report.faults["dvc.lock"] = Fault("left", f"the parts do not make a whole, DVC would still run {left}")
+    return report
+
+
+def start_parts(night: Night, shares: Shares, prefix: str) -> dict[str, UUID]:
+    """Start a run for each part, in whichever worker of the pool is free."""
+    commit = git.revision(night.clone, "HEAD")
+    git_parts.show_commit(night.clone, str(night.git_remote), f"{prefix}/base", commit)
+    started = {}
+    for part, names in shares.parts.items():
+        parameters = {
+            "commit": commit, "stages": list(names), "answer": f"{prefix}/{part}", "git_remote": night.git_remote,
+            "dvc_remote_name": night.dvc_remote, "retries": night.retries,
+            "retry_delay_seconds": night.retry_delay_seconds,
+        }  # fmt: skip
+        run = run_deployment(DEPLOYMENT, parameters=parameters, timeout=0, flow_run_name=f"part {part}")
+        started[part] = cast(FlowRun, run).id
+    return started
+
+
+def wait_for(runs: Mapping[str, UUID], minutes: float, logger: Logger) -> dict[str, State[Any]]:
+    """Wait until every part has ended; one that takes too long is set to Crashed: its worker may be gone."""
+    deadline, states = time.monotonic() + 60 * minutes, dict[str, State[Any]]()
+    with get_client(sync_client=True) as client:
+        while len(states) < len(runs):
+            for part, run in runs.items():
+                state = client.read_flow_run(run).state
+                if part not in states and state is not None and state.is_final():
+                    states[part] = state
+                    logger.info("part %s: %s", part, state.name)
+                if part not in states and time.monotonic() > deadline:
+                    lost = f"no end after {minutes:g} minutes: its worker is gone, or part_timeout_minutes too short"
+                    client.set_flow_run_state(run, Crashed(message=lost), force=True)
+            time.sleep(POLL_SECONDS)
+    return states
+
+
+def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State[Any]]) -> Report:
+    """Take over dvc.lock and metrics of every part that answered; also of one that failed half-way."""
+    report, locks = Report(), {}
+    for part, names in shares.parts.items():
+        if not states[part].is_completed():
+            message = f"part {part}: {states[part].message or states[part].name}"
+            report.faults[part] = Fault("part", message)
+        if not git_parts.fetch_answer(night.clone, str(night.git_remote), f"{prefix}/{part}"):
+            continue
+        locks[part] = parse_lock(git_parts.file_at(night.clone, "FETCH_HEAD", "dvc.lock"))
+        stages = read_pipeline(night.clone).stages
+        git_parts.take(night.clone, "FETCH_HEAD", [path for name in names for path in stages[name].recorded])
+    base = read_lock(night.clone)
+    merged = merge_locks(base, locks, shares.parts)
+    write_lock(night.clone, merged)
+    before = base.get("stages") or {}
+    new = [name for name, entry in merged["stages"].items() if entry != before.get(name)]
+    report.results.update({name: StageResult("ran", 0.0) for name in new})
+    git_parts.delete_branches(night.clone, str(night.git_remote), prefix)
+    return report

@@ -1,0 +1,149 @@
+"""Kills, restarts and a full disk: what is left is found by the next run, and nothing is lost or run twice."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.server import answers, free_port
+from tests.flows.site import Site, processes, wait_for
+from tests.flows.toy import Toy
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site") / "prefect", free_port())
+    site.start()
+    yield site
+    site.close()
+
+
+def change(toy: Toy) -> None:
+    """Make the stages of product a, and the report, out of date."""
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+
+
+def hang(toy: Toy, stage: str) -> Path:
+    """Let a stage sleep until the file is gone and its process killed; gives the file that tells of its start."""
+    toy.control(f"{stage}.sleep", "3000")
+    return toy.root / f"control/{stage}.started"
+
+
+def behave(toy: Toy) -> None:
+    for file in (toy.root / "control").glob("*.sleep"):
+        file.unlink()
+
+
+def slot_is_free(toy: Toy) -> bool:
+    handle = os.open(toy.root.parent / "slots/compute-0.lock", os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(site: Site, toy: Toy) -> None:
+    change(toy)
+    started = hang(toy, "train@a")
+    flow = site.start_flow(toy)
+    wait_for(started.exists, "train@a runs")
+    killed = site.newest_run()
+    flow.kill()
+    wait_for(lambda: not processes("stage.py", toy.root), "the stage is gone", 30)
+    wait_for(lambda: slot_is_free(toy), "its slot is free", 30)
+    assert site.state(killed["id"]) == "Running"  # Prefect cannot know
+    behave(toy)
+    toy.started()
+    out = site.command(toy, "flows.reproduce")
+    assert "is set to Crashed" in out
+    assert site.state(killed["id"]) == "Crashed"
+    assert toy.started() == {"train@a", "score@a", "report"}  # prepare@a was finished
+
+
+def test_a_killed_worker_takes_its_run_along_and_the_janitor_makes_place_for_the_next(site: Site, toy: Toy) -> None:
+    change(toy)
+    started = hang(toy, "train@a")
+    for pool in ("oddpart", "oddpart-parts"):
+        site.command(toy, "prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
+    site.command(toy, "prefect", "--no-prompt", "deploy", "--all")
+    worker = site.start_worker(toy, "oddpart")
+    run = site.run("reproduce/reproduce")
+    wait_for(started.exists, "train@a runs")
+    # a second schedule that fires meanwhile is refused, not queued up
+    assert site.wait_for_state(site.run("reproduce/reproduce"), "Cancelled")
+    (itself,) = [process for process in processes("worker start", toy.root) if process != worker.pid]
+    os.kill(itself, signal.SIGKILL)
+    wait_for(lambda: not processes("stage.py", toy.root), "the stage is gone", 60)
+    wait_for(lambda: slot_is_free(toy), "its slot is free", 60)
+    assert site.state(run) == "Running"
+    behave(toy)
+    site.start_worker(toy, "oddpart")
+    site.wait_for_state(site.run("janitor/janitor"), "Completed")
+    assert site.state(run) == "Crashed"
+    site.wait_for_state(site.run("reproduce/reproduce"), "Completed")
+    assert toy.value("report") == 71
+
+
+def test_a_server_that_is_restarted_does_not_stop_a_run(site: Site, toy: Toy) -> None:
+    change(toy)
+    toy.control("train@a.sleep", "15")
+    flow = site.start_flow(toy)
+    wait_for((toy.root / "control/train@a.started").exists, "train@a runs")
+    run = site.newest_run()["id"]
+    site.stop_server()
+    assert not answers(site.port)
+    site.start()
+    output, _ = flow.communicate(timeout=600)
+    assert flow.returncode == 0, output
+    assert toy.value("report") == 71
+    site.wait_for_state(run, "Completed")
+
+
+def test_a_full_disk_stops_one_stage_with_a_clear_error_and_spoils_nothing(site: Site, toy: Toy) -> None:
+    change(toy)
+    toy.control("train@a.full")
+    before = (toy.root / "artifacts/score@b.txt").read_bytes()
+    flow = site.start_flow(toy)
+    output, _ = flow.communicate(timeout=600)
+    assert flow.returncode == 1
+    assert "the disk is full: free some space" in output
+    assert (toy.root / "artifacts/score@b.txt").read_bytes() == before
+    assert toy.value("prepare@a") == 40
+    (toy.root / "control/train@a.full").unlink()
+    toy.started()
+    site.command(toy, "flows.reproduce")
+    assert toy.started() == {"train@a", "score@a", "report"}
+
+
+def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
+    site = Site(toy.root / "work/prefect", free_port())
+    command = [sys.executable, "-m", "flows.serve", "--port", str(site.port)]
+    with subprocess.Popen(
+        command, cwd=toy.root, env=site.variables(toy), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as serve:
+        try:
+            assert serve.stdout is not None
+            lines = iter(serve.stdout.readline, "")
+            assert any("start a run now" in line for line in lines)
+            run = site.run("nightly/nightly", git_remote=None)
+            site.wait_for_state(run, "Completed")
+            found = site.ask("/artifacts/latest/filter", {})
+            assert {"metrics", "comparison", "stages"} <= {artifact["key"] for artifact in found}
+            schedules = {d["name"]: d["schedules"] for d in site.ask("/deployments/filter", {})}
+            assert schedules["nightly"][0]["schedule"]["cron"] == "0 2 * * *"
+            assert site.ask("/admin/settings")["server"]["analytics_enabled"] is False
+        finally:
+            serve.send_signal(signal.SIGINT)
+    assert not answers(site.port)
+    assert not processes("prefect", toy.root)
+    assert toy.git("tag", "--list").strip() == "baseline"
