@@ -1,9 +1,11 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
+# make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched)
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
+PROFILE ?= paper
 VENV := .venv
 STAMP := $(VENV)/.installed
 UNFINISHED := $(VENV)/.installing
@@ -16,7 +18,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test bench setup clean
+.PHONY: repro test bench paper setup clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -31,6 +33,9 @@ test: setup
 bench: setup
 	for seed in 1 2; do $(VENV)/bin/dvc exp run --force --temp --name seed-$$seed --set-param seed=$$seed || exit; done
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
+
+paper: setup
+	$(VENV)/bin/python -m benchmarks.paper --profile $(PROFILE)
 
 setup: $(STAMP)
 

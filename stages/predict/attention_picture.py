@@ -20,7 +20,8 @@ def write_attention_picture(
 ) -> None:
     """A row a block: the image with the asked place, what that cell takes, what all cells take together.
 
-    Each tile's colours run from 0 to its own highest weight, which its title gives.
+    Each tile's colours run from 0 to its own highest weight, but at least to twice the average; the title gives the
+    highest weight as a multiple of the average.
 
     Args:
         place: (x, y) as shares of width and height.
@@ -31,8 +32,8 @@ def write_attention_picture(
     axes = figure.subplots(len(blocks), 3, squeeze=False)
     for row, block in zip(axes, blocks, strict=True):
         taken = block.taken_at(*place)
-        tiles = [("asked cell", image), (f"taken by it, up to {taken.max():.2g}", overlay(image, taken))]
-        tiles.append((f"taken by all, up to {block.received.max():.2g}", overlay(image, block.received)))
+        tiles = [("asked cell", image), (f"taken by it, up to {peak(taken):.1f} x", overlay(image, taken))]
+        tiles.append((f"taken by all, up to {peak(block.received):.1f} x", overlay(image, block.received)))
         for axis, (title, tile) in zip(row, tiles, strict=True):
             axis.imshow(tile)
             axis.set_title(title, fontsize=8)
@@ -42,6 +43,11 @@ def write_attention_picture(
     figure.savefig(path, dpi=120)
 
 
+def peak(weights: np.ndarray) -> float:
+    """The highest weight as a multiple of the average."""
+    return float(weights.max() / weights.mean())
+
+
 def overlay(image: UInt8[np.ndarray, "h w 3"], weights: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    """The weights over the image, from 0 to the highest."""
-    return heatmap_overlay(image, weights, low=0.0, high=float(weights.max()))
+    """The weights over the image, from 0 to the highest or twice the average."""
+    return heatmap_overlay(image, weights, low=0.0, high=float(max(weights.max(), 2 * weights.mean())))
