@@ -4,9 +4,11 @@
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
+# make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched)
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
+PROFILE ?= paper
 VENV := .venv
 STAMP := $(VENV)/.installed
 FLOWS_STAMP := $(VENV)/.installed-flows
@@ -21,7 +23,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test test-faults serve bench ablation setup setup-flows clean
+.PHONY: repro test test-faults serve bench ablation paper setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -56,6 +58,9 @@ ablation: setup
 	done
 	$(VENV)/bin/python -m benchmarks.ablation $(foreach name,aecsad bottleneck_attention latent_only csad,\
 	  $(name)=$(name)-0$(comma)$(name)-1$(comma)$(name)-2)
+
+paper: setup
+	$(VENV)/bin/python -m benchmarks.paper --profile $(PROFILE)
 
 setup: $(STAMP)
 

@@ -4,11 +4,14 @@
     python -m benchmarks.paper --profile paper_thesis --seeds 0 --categories pushpins
 
 Stops before any work with a list of what to fetch when a file is neither here nor reachable. Works in a clone of the
-last commit in work/paper, with this repository's DVC cache: what was broken off or done before is not done again.
+last commit in work/paper, with this repository's DVC cache and params.yaml; a run that was broken off goes on, and one
+that was done before with the same code, settings and archive is not done again.
 MVTec LOCO AD is licensed CC BY-NC-SA 4.0: not for commercial use.
 """
 
 import argparse
+import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -21,7 +24,9 @@ from typing import Any
 import yaml
 
 from benchmarks.paper_files import check_files, read_paper_files
+from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
+from stages.core.params import PARAMS_FILE
 from stages.core.stage import command_entry
 from stages.download.fetch import fetch
 from stages.download.source import DOWNLOADS
@@ -48,14 +53,13 @@ def main(argv: Sequence[str]) -> str:
     archive = fetch(manifest, DOWNLOADS).resolve()
     clone, results = prepare_clone(WORK / "repository"), WORK / "results" / given.profile
     shutil.rmtree(results, ignore_errors=True)
-    for category in categories:
-        for seed in given.seeds:
-            LOG.info("%s, %s, seed %d", given.profile, category, seed)
-            settings = {"source": "mvtec_loco", "path": str(archive)}
-            run(clone, given.profile, category, settings, files.categories[category], seed=seed)
-            target = results / f"seed-{seed}" / f"{category}.json"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(clone / f"metrics/aecsad/{category}.json", target)
+    for category, seed in itertools.product(categories, given.seeds):
+        LOG.info("%s, %s, seed %d", given.profile, category, seed)
+        entry = {category: {"source": "mvtec_loco", "path": str(archive)}}
+        params = params_of(given.profile, entry, files.categories[category], seed=seed)
+        target = results / f"seed-{seed}" / f"{category}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(evaluated(clone, category, params, data=manifest.sha256), target)
     print_comparison(["--runs", str(results)])
     return f"{given.profile}: {len(categories)} categories, {len(given.seeds)} seeds"
 
@@ -64,41 +68,62 @@ def prepare_clone(folder: Path) -> Path:
     """A clone of this repository at its last commit that shares its DVC cache; outputs of earlier runs stay."""
     if not folder.exists():
         command("git", "clone", "--quiet", "--no-checkout", ".", str(folder))
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    lock = folder / "dvc.lock"
+    of_earlier_runs = lock.read_bytes() if lock.exists() else None
     command("git", "fetch", "--quiet", "origin", cwd=folder)
-    command("git", "checkout", "--quiet", "--force", "--detach", commit, cwd=folder)
+    command("git", "checkout", "--quiet", "--force", "--detach", answer("git", "rev-parse", "HEAD"), cwd=folder)
     command(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(".dvc/cache").resolve()), cwd=folder)
+    if of_earlier_runs is not None:
+        lock.write_bytes(of_earlier_runs)
     return folder
 
 
-def run(
-    clone: Path,
-    profile: str,
-    category: str,
-    source: Mapping[str, Any],
-    overrides: Mapping[str, Any],
-    *,
-    seed: int,
-) -> None:
-    """Reproduce one category's evaluation in the clone.
+def params_of(
+    profile: str, categories: Mapping[str, Any], overrides: Mapping[str, Any], *, seed: int
+) -> dict[str, Any]:
+    """The whole of params.yaml for one run.
 
     Args:
-        source: the category's entry in params.yaml.
+        categories: takes the place of those in params.yaml.
         overrides: values by dotted key below `profiles.<profile>.aecsad`.
     """
-    path = clone / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    published = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["profiles"][profile]
-    params |= {"profile": profile, "seed": seed, "categories": {category: dict(source)}}
-    params["profiles"][profile] = published
+    params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    params |= {"profile": profile, "seed": seed, "categories": dict(categories)}
     for key, value in overrides.items():
         *parents, last = key.split(".")
-        node = published["aecsad"]
+        node = params["profiles"][profile]["aecsad"]
         for parent in parents:
             node = node[parent]
         node[last] = value
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return params
+
+
+def evaluated(clone: Path, category: str, params: Mapping[str, Any], *, data: str) -> Path:
+    """The metrics of one run, which is done now unless it was before.
+
+    DVC's own cache of runs leaves out stages with uncached outputs, as ours have; so the metrics are kept under a
+    fingerprint of all that decides them.
+
+    Args:
+        params: of `params_of`.
+        data: sha256 of the archive.
+    """
+    text = yaml.safe_dump(dict(params), sort_keys=False)
+    fingerprint = hashlib.sha256(f"{answer('git', 'rev-parse', 'HEAD:stages')} {data} {text}".encode()).hexdigest()
+    done = WORK / "done" / f"{fingerprint[:32]}.json"
+    if done.exists():
+        LOG.info("done before: %s", done)
+        return done
+    (clone / PARAMS_FILE).write_text(text, encoding="utf-8")
     command(sys.executable, "-m", "dvc", "repro", f"evaluation@aecsad-{category}", cwd=clone)
+    with replacing_file(done) as temporary:
+        shutil.copy2(clone / f"metrics/aecsad/{category}.json", temporary)
+    return done
+
+
+def answer(*words: str) -> str:
+    """What a command prints."""
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def command(*words: str, cwd: Path | None = None) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
-from stages.core.console import CONSOLE
 from stages.core.errors import UserError
 from stages.core.stage import command_entry, parse_paths
 from stages.report.rows import read_json
@@ -30,8 +30,9 @@ def main(argv: Sequence[str]) -> str:
     """Paths, read, print."""
     paths = parse_paths(argv, reads=["runs"], about=__doc__)
     runs = with_averages(read_runs(paths.runs))
-    CONSOLE.print(per_category(runs))
-    CONSOLE.print(averages(runs))
+    console = Console()
+    console.print(per_category(runs))
+    console.print(averages(runs))
     return f"{len({category for category, _ in runs} - {AVERAGE})} categories beside the published numbers"
 
 

@@ -19,7 +19,8 @@ from tests.end_to_end.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 STAGES_OF_AECSAD = {
-    "download", "split", "pseudo_label", "cluster", "segmentation", "histogram", "student_teacher", "normalization",
+    "download", "split", "pseudo_label", "cluster", "lsa", "segmentation", "histogram", "student_teacher",
+    "normalization",
 }  # fmt: skip
 
 

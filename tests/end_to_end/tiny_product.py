@@ -1,7 +1,9 @@
 """A made-up product for the real pipeline: two red discs and a blue square on grey, in the MVTec LOCO layout."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -13,9 +15,9 @@ COUNTS["test/structural_anomalies"] = 6
 DEFECTS = {"missing_square": 255, "extra_disc": 254, "scratch": 253}
 
 
-def write_tiny_product(root: Path, *, seed: int = 0) -> None:
+def write_tiny_product(root: Path, *, seed: int = 0, counts: Mapping[str, int] = MappingProxyType(COUNTS)) -> None:
     """Write the images, the masks of the anomalies and defects_config.json."""
-    for number, (folder, count) in enumerate(COUNTS.items()):
+    for number, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True)
         for index in range(count):
             random = np.random.default_rng([seed, number, index])

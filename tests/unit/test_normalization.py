@@ -6,14 +6,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from stages.aecsad.normalization.__main__ import main
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps, write_anomaly_maps
 from stages.core.artifacts.explanations import read_explanations, write_explanations
 from stages.core.artifacts.scores import branch_names, read_scores
+from stages.core.fusion import fusion_from_json
 
+BOTH = {"histogram": 1.0, "student_teacher": 1.0}
 VALIDATION = [f"v{n}" for n in range(9)]
 TEST = ["t0", "t1"]
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder has the default params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    set_params()
+
+
+def set_params(*, columns: str = "reliability", weights: dict[str, float] = BOTH) -> None:
+    section = {"histogram_columns": columns, "branch_weights": weights}
+    params = {"profile": "tiny", "profiles": {"tiny": {"aecsad": {"normalization": section}}}}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def write_inputs(root: Path, weights: dict[str, float], *, student_ids: list[str] | None = None) -> list[str]:
@@ -28,7 +44,7 @@ def write_inputs(root: Path, weights: dict[str, float], *, student_ids: list[str
     if student_ids is not None:
         student = student[student["image_id"].isin(student_ids)]
     student.to_parquet(root / "student_teacher.parquet")
-    (root / "choice.json").write_text(json.dumps({"weights": weights}), encoding="utf-8")
+    (root / "choice.json").write_text(json.dumps({"weights": weights, "num_classes": 3}), encoding="utf-8")
     write_anomaly_maps(root / "maps", ids, np.zeros((11, 2, 2), dtype=np.float16))
     write_explanations(root / "explanations", {image_id: [] for image_id in ids}, {1: b"jpeg"})
     names = {
@@ -80,3 +96,44 @@ def test_missing_weights_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFi
     with pytest.raises(SystemExit):
         main(write_inputs(tmp_path, {}))
     assert "no weights of histogram columns" in caplog.text
+
+
+def test_branch_weights_scale_the_branches_in_the_sum(tmp_path: Path) -> None:
+    set_params(weights={"histogram": 0.5, "student_teacher": 2.0})
+    main(write_inputs(tmp_path, {"histogram_1x1": 1.0, "histogram_2x2": 0.5}))
+    scores = read_scores(tmp_path / "out/scores/scores.parquet").set_index("image_id")
+    np.testing.assert_allclose(scores["score"], 0.5 * scores["histogram"] + 2.0 * scores["student_teacher"])
+    assert scores.loc["t1", "histogram"] == pytest.approx(6 / np.sqrt(2))  # unweighted, as before
+
+
+@pytest.mark.parametrize("left_out", ["histogram", "student_teacher"])
+def test_a_branch_weight_of_0_leaves_the_branch_out(tmp_path: Path, left_out: str) -> None:
+    set_params(weights={**BOTH, left_out: 0.0})
+    main(write_inputs(tmp_path, {"histogram_1x1": 1.0, "histogram_2x2": 0.5}))
+    (branch,) = branch_names(read_scores(tmp_path / "out/scores/scores.parquet"))
+    assert branch != left_out
+
+
+def test_no_branch_left_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    set_params(weights={**BOTH, "student_teacher": 0.0})
+    with pytest.raises(SystemExit):
+        main(write_inputs(tmp_path, {"histogram_1x1": 0.0, "histogram_2x2": 0.0}))
+    assert "no branch is left to score with" in caplog.text
+
+
+def test_equal_columns_take_no_notice_of_the_judgement(tmp_path: Path) -> None:
+    set_params(columns="equal")
+    main(write_inputs(tmp_path, {"histogram_1x1": 0.0, "histogram_2x2": 0.3}))
+    columns = (
+        fusion_from_json(json.loads((tmp_path / "out/fusion.json").read_text(encoding="utf-8"))).branches[0].columns
+    )
+    assert [column.weight for column in columns] == [1.0, 1.0]
+
+
+def test_equal_columns_stay_out_where_there_are_no_classes(tmp_path: Path) -> None:
+    set_params(columns="equal")
+    arguments = write_inputs(tmp_path, {"histogram_1x1": 0.0, "histogram_2x2": 0.0})
+    choice = {"weights": {"histogram_1x1": 0.0, "histogram_2x2": 0.0}, "num_classes": 1}
+    (tmp_path / "choice.json").write_text(json.dumps(choice), encoding="utf-8")
+    main(arguments)
+    assert branch_names(read_scores(tmp_path / "out/scores/scores.parquet")) == ["student_teacher"]

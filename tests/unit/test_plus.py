@@ -115,7 +115,8 @@ def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) ->
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     files = {
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
-        "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations", "scores": "out", "fusion": "fusion.json",
+        "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations",
+        "scores": "out", "fusion": "fusion.json",
         "choice": "plus.json",
     }  # fmt: skip
     return [word for name, file in files.items() for word in (f"--{name}", file)]

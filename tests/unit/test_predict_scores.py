@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from stages.core.artifacts.scores import read_scores
 from stages.core.artifacts.weights import write_weights
 from stages.core.networks.encoder import FrozenEncoder
 from stages.predict.__main__ import main
+from stages.predict.attention import main as attention
 from tests.unit.predict_case import SPLITS, fuse_and_judge, train_parts
 
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
@@ -167,3 +169,18 @@ def test_damaged_parts(part: str, damage: Any, message: str, tmp_path: Path, cap
     assert re.search(message, record.getMessage())
     assert "run `dvc repro`" in record.getMessage()
     assert not (tmp_path / "out").exists()
+
+
+def test_attention_of_one_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = ["split/images/00.png", "--category", "part", "--output", str(tmp_path / "out")]
+    attention([*options, "--at", "0.25", "0.75"])
+    with np.load(tmp_path / "out/attention.npz") as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    assert shapes == {name: 2 * cells for name, cells in zip(
+        ("encoder_16x16", "encoder_8x8", "decoder_16x16"), ((16, 16), (8, 8), (16, 16)), strict=True
+    )}  # fmt: skip
+    with Image.open(tmp_path / "out/attention.png") as picture:
+        assert min(picture.size) > 500
+    with pytest.raises(SystemExit):
+        attention(options)
+    assert "is there already" in caplog.text

@@ -159,7 +159,7 @@ def test_orthonormal_projection_is_of_standardised_channels() -> None:
 
 
 def test_more_rows_than_channels_is_an_error() -> None:
-    with pytest.raises(ValueError, match="9 orthonormal rows do not fit into 8 channels"):
+    with pytest.raises(UserError, match="9 orthonormal rows do not fit into the encoder's 8 channels"):
         make_orthonormal(TeacherHead((3, 5), dim=9, map_size=8), [torch.zeros(3), torch.zeros(5)], [torch.ones(3)] * 2)
 
 

@@ -58,7 +58,7 @@ def fit_segmentation(
     """Train the decoder on the images of split "train".
 
     Raises:
-        UserError: the pseudo-labels are not those of the training images, or none of them is labelled.
+        UserError: the pseudo-labels are not those of the training images or of another size, or none is labelled.
     """
     generator = seed_everything(seed)
     encoder = FrozenEncoder(encoder_params.name).to(pick_device())
@@ -67,8 +67,7 @@ def fit_segmentation(
         LOG.warning("there are no component classes: nothing to segment, the histogram branch stays out")
         return fitted
     train = images[images["split"] == "train"].set_index("image_id")
-    if sorted(train.index) != sorted(pseudo_labels.image_ids) or not pseudo_labels.labelled.any():
-        raise UserError("the pseudo-labels do not belong to these training images: run `dvc repro cluster`")
+    check_pseudo_labels(pseudo_labels, list(train.index), size=encoder_params.image_size)
     stack = load_stack(folder, train.loc[list(pseudo_labels.image_ids), "file"], size=encoder_params.image_size)
     data = build_training_set(
         encoder, stack, pseudo_labels, seed=seed, csad_exact=params.csad_exact, **params.augmentation.model_dump()
@@ -79,6 +78,23 @@ def fit_segmentation(
     segmentor.to(encoder.mean.device)
     train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
     return Fitted(segmentor.requires_grad_(False), encoder, encoder_params.image_size, pseudo_labels.num_classes)
+
+
+def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size: int) -> None:
+    """Pass pseudo-labels that the decoder can learn from.
+
+    Raises:
+        UserError: they are of other images or of another size, or no image is labelled.
+    """
+    if sorted(image_ids) != sorted(pseudo_labels.image_ids):
+        raise UserError("the pseudo-labels do not belong to these training images: run `dvc repro cluster`")
+    if pseudo_labels.values.shape[1:] != (size, size):
+        height, width = pseudo_labels.values.shape[1:]
+        raise UserError(
+            f"the pseudo-labels are of {height} x {width} pixels, encoder.image_size is {size}: run `dvc repro cluster`"
+        )
+    if not pseudo_labels.labelled.any():
+        raise UserError("there are component classes, but no image is labelled: run `dvc repro cluster`")
 
 
 def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelMaps:

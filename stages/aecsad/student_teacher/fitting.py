@@ -20,6 +20,7 @@ from stages.core.device import pick_device
 from stages.core.errors import UserError
 from stages.core.image_tensors import load_stack
 from stages.core.networks.encoder import FrozenEncoder
+from stages.core.networks.global_student import INPUT_SIZE
 from stages.core.params import EncoderParams
 from stages.core.seeding import seed_everything
 from stages.core.student_teacher import StudentTeacher
@@ -56,9 +57,10 @@ def fit_student_teacher(
         pasted: the room `lsa`'s images, for `training.global_images.kind: pasted`.
 
     Raises:
-        UserError: the encoder's weights are missing, a teacher channel is constant, or there are no pasted or natural
-            images though params.yaml asks for them.
+        UserError: the encoder's weights are missing, a teacher channel is constant, the images are not of the global
+            student's size, or there are no pasted or natural images though params.yaml asks for them.
     """
+    check_size(encoder_params.image_size)
     penalty_files = find_penalty_images(params.training.penalty_images)
     copies = wanted_pasted(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
@@ -84,6 +86,16 @@ def fit_student_teacher(
     views = Views(module, encoder, stack, targets, stems)
     train_students(module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator)
     return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size)
+
+
+def check_size(image_size: int) -> None:
+    """Pass the one size that the global student's layers are laid out for.
+
+    Raises:
+        UserError: it is another.
+    """
+    if image_size != INPUT_SIZE:
+        raise UserError(f"params.yaml: encoder.image_size is {image_size}, the global student needs {INPUT_SIZE}")
 
 
 def wanted_pasted(

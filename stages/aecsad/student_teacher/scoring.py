@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.core.console import progress
+from stages.core.errors import UserError
 from stages.core.image_tensors import load_stack, to_float
 from stages.core.student_teacher import Maps, StudentTeacher
 
@@ -26,8 +27,13 @@ def score_images(
 
     Returns:
         A table (image_id, split, student_teacher, one column a map) and the summed maps, row by row.
+
+    Raises:
+        UserError: there is no validation image.
     """
     scored = images[images["split"] != "train"].reset_index(drop=True)
+    if not (scored["split"] == "validation").any():
+        raise UserError("there is no normal validation image to calibrate the maps on: check the split's ratios")
     raw = maps_of_files(fitted, folder, scored["file"])
     calibrate(fitted.module, [raw[row] for row in np.flatnonzero(scored["split"] == "validation")], quantiles=quantiles)
     return tabulate(fitted.module, scored, raw)

@@ -1,5 +1,7 @@
 """Single-head self-attention over the cells of a feature map."""
 
+import math
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +20,12 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, channels)
+
+    def weights(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H*W H*W"]:
+        """softmax(Q Kᵀ / sqrt(d)): row i says how much cell i takes from each cell; rows sum to 1."""
+        tokens = x.flatten(2).transpose(1, 2)
+        similarity: Tensor = self.query(tokens) @ self.key(tokens).transpose(1, 2)
+        return (similarity / math.sqrt(x.shape[1])).softmax(dim=-1)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Mix every cell with all others; the shape stays."""

@@ -71,12 +71,15 @@ def make_orthonormal(head: TeacherHead, mean: Sequence[Tensor], std: Sequence[Te
         mean, std: per channel and stage over the training images.
 
     Raises:
-        ValueError: more output channels than input channels.
+        UserError: more output channels than input channels.
     """
     channels = [len(values) for values in mean]
     dim = len(head.bias)
     if dim > sum(channels):
-        raise ValueError(f"{dim} orthonormal rows do not fit into {sum(channels)} channels")
+        raise UserError(
+            f"{dim} orthonormal rows do not fit into the encoder's {sum(channels)} channels: lower "
+            "student_teacher.teacher.dim, or set its projection to random"
+        )
     rows = nn.init.orthogonal_(torch.empty(dim, sum(channels))).split(channels, dim=1)
     for projection, weight, centre, scale in zip(head.projections, rows, mean, std, strict=True):
         scaled = weight / scale

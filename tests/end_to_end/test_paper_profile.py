@@ -1,0 +1,113 @@
+"""`make paper` offline: the command and the DAG with the publications' networks, random weights and two iterations."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
+import yaml
+
+from stages.core.artifacts.component_maps import read_component_maps
+from stages.core.artifacts.pasted_images import read_pasted_images
+from stages.core.artifacts.weights import read_weights
+from tests.end_to_end.hub_cache import write_hub_cache
+from tests.end_to_end.tiny_product import write_tiny_product
+from tests.end_to_end.workspace import Workspace, copy_repository
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+ENCODER = "wide_resnet50_2.tv2_in1k"
+COUNTS = {"train/good": 20, "validation/good": 2, "test/good": 1, "test/logical_anomalies": 1}
+COUNTS["test/structural_anomalies"] = 1
+SHORTER = {
+    "pseudo_label.proposer": "background_difference",  # components are then described and clustered
+    "segmentation.iterations": {"epochs": 1},
+    "lsa.copies": 1,
+    "student_teacher.training.iterations": 2,
+}
+SMALLER = {  # the two profiles' networks are the same, so one test of them is enough
+    "student_teacher.training.batch_size": 2,
+    "student_teacher.local_student.widths": [8, 16, 16, 16, 16],
+    "segmentation.batch_size": 2,
+    "segmentation.width": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, str]]:
+    """A copy of the repository whose archive is fetched already, and the environment with the hub cache."""
+    root = tmp_path_factory.mktemp("paper")
+    workspace = copy_repository(root)
+    write_tiny_product(root / "tiny", counts=COUNTS)
+    with tarfile.open(root / "loco.tar", "w") as archive:
+        archive.add(root / "tiny", "pushpins")
+    sha256 = hashlib.sha256((root / "loco.tar").read_bytes()).hexdigest()
+    manifest = json.loads((root / "data/mvtec_loco.json").read_text(encoding="utf-8"))
+    manifest |= {"sha256": sha256, "file": "loco.tar", "url": "https://unreachable.invalid/loco.tar"}
+    (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (root / "work/downloads").mkdir(parents=True)
+    (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
+    shorter = {f"profiles.{name}.aecsad.{key}": v for name in ("paper", "paper_thesis") for key, v in SHORTER.items()}
+    smaller = {f"profiles.paper_thesis.aecsad.{key}": v for key, v in SMALLER.items()}
+    workspace.set_params({**shorter, **smaller})
+    return workspace, {**workspace.environment, **write_hub_cache(root / "hub_home", ENCODER), "COLUMNS": "200"}
+
+
+def reproduce(space: tuple[Workspace, dict[str, str]], profile: str) -> str:
+    """Run the command for one category and one seed and return what it printed."""
+    workspace, environment = space
+    options = ["--profile", profile, "--seeds", "0", "--categories", "pushpins"]
+    command = [sys.executable, "-m", "benchmarks.paper", *options]
+    done = subprocess.run(
+        command, cwd=workspace.root, env=environment, text=True, check=False, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("profile", "maps", "widths"),
+    [
+        ("paper", ["local", "global_local"], [256, 512, 512, 512, 512]),
+        ("paper_thesis", ["local", "global", "global_local"], [8, 16, 16, 16, 16]),
+    ],
+)
+def test_the_published_settings_run_through_the_dag(
+    space: tuple[Workspace, dict[str, str]], profile: str, maps: list[str], widths: list[int]
+) -> None:
+    output = reproduce(space, profile)
+    root = space[0].root / "work/paper"
+    clone = root / "repository/artifacts"
+    _, arguments = read_weights(clone / "aecsad/student_teacher/pushpins/model.safetensors")
+    assert arguments["encoder"] == ENCODER
+    assert arguments["module"]["channels"] == [256, 512, 1024]
+    assert (arguments["module"]["dim"], arguments["module"]["map_size"]) == (512, 64)
+    assert arguments["module"]["maps"] == maps
+    assert arguments["module"]["local_student"]["widths"] == widths
+    params = yaml.safe_load((root / "repository/params.yaml").read_text(encoding="utf-8"))
+    assert params["profiles"][profile]["aecsad"]["cluster"]["groups"] == "union"  # of this category only
+    metrics = json.loads((root / f"results/{profile}/seed-0/pushpins.json").read_text(encoding="utf-8"))
+    assert metrics["images"]["normal"] == 1
+    ours = f"{100 * metrics['image_auroc']['logical']:.1f}"
+    (row,) = [line for line in output.splitlines() if line.split()[:2] == ["pushpins", "logical"]]
+    assert row.split()[2:] == ["69.0", "63.6", "65.1", "97.7", "95.7", "99.6", "100.0", ours]
+    assert read_component_maps(clone / "aecsad/pseudo_label/pushpins/component_maps.npz").values.shape == (20, 256, 256)
+    choice = json.loads((root / "repository/metrics/choices/pushpins/cluster.json").read_text(encoding="utf-8"))
+    assert choice["plausible"]
+    assert len(read_pasted_images(clone / "aecsad/lsa/pushpins/pasted.npz")) == 20
+
+
+def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str, str]]) -> None:
+    """Though another profile ran in between, in the same clone."""
+    output = reproduce(space, "paper")
+    assert "done before" in output
+    assert "Running stage" not in output
+
+
+def test_a_changed_setting_runs_what_depends_on_it(space: tuple[Workspace, dict[str, str]]) -> None:
+    space[0].set_params({"profiles.paper_thesis.aecsad.normalization.branch_weights.histogram": 0.0})
+    stages = re.findall(r"Running stage '([^']+)'", reproduce(space, "paper_thesis"))
+    assert stages == ["normalization@pushpins", "evaluation@aecsad-pushpins"]
