@@ -40,7 +40,7 @@ def fuse_maps(
 def scaled(values: Float32[np.ndarray, "N h w"], validation: np.ndarray) -> Float32[np.ndarray, "N h w"]:
     """Zero mean and unit spread over all cells of validation images."""
     cells = values[validation]
-    return (values - cells.mean()) / max(float(cells.std()), SMALLEST_STD)
+    return np.asarray((values - cells.mean()) / max(float(cells.std()), SMALLEST_STD))
 
 
 def resized(values: Float32[np.ndarray, "N h w"], size: tuple[int, ...]) -> Float32[np.ndarray, "N H W"]:
