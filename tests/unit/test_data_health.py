@@ -27,7 +27,7 @@ def draw(seed: int) -> np.ndarray:
 
 
 def make_case(root: Path) -> list[str]:
-    """40 training and 6 test images: 40 copies 1, 41 nearly so 2, 42 is dark, 43 blurred, 45 anomalous without a mask."""
+    """40 training and 6 test images: 40 copies 1, 41 nearly so 2, 42 dark, 43 blurred, 45 without a mask."""
     (root / "images").mkdir()
     rows = []
     for number in range(46):
