@@ -52,7 +52,7 @@ def thinned(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_bins(test: pd.DataFrame) -> pd.DataFrame:
-    """Column score (middle of a bin) and a count column for each kind among the test images."""
+    """Columns score (middle of a bin), kind and images: a row for each bin and each kind among the test images."""
     scores = test["score"].to_numpy(dtype=np.float64)
     half = 0.5 if scores.min() == scores.max() else 0.0  # all equal: one bin in the middle holds them
     edges = np.linspace(scores.min() - half, scores.max() + half, BINS + 1)
@@ -61,7 +61,10 @@ def score_bins(test: pd.DataFrame) -> pd.DataFrame:
         for kind in KINDS
         if (test["kind"] == kind).any()
     }
-    return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2, **counts})
+    middles = (edges[:-1] + edges[1:]) / 2
+    return pd.concat(
+        pd.DataFrame({"score": middles, "kind": kind, "images": number}) for kind, number in counts.items()
+    )
 
 
 def decisions(test: pd.DataFrame, threshold: float) -> pd.DataFrame:

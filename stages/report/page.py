@@ -81,7 +81,7 @@ def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, labe
     }
     instances, first = [], 0
     for row, own, overview in zip(rows, results, overviews, strict=True):
-        bins = read_csv(metrics / "plots" / row.method / row.category / "scores.csv")
+        bins = wide_bins(read_csv(metrics / "plots" / row.method / row.category / "scores.csv"))
         chart = histogram_chart("Scores of test images", bins, threshold=row.metrics["threshold"]["value"])
         branches = tuple(row.metrics.get("branches", {}))
         file = metrics / "intervals" / row.method / f"{row.category}.json"
@@ -118,6 +118,12 @@ def build_charts(instances: Sequence[Instance], metrics: Path) -> tuple[Chart, .
         unit_chart("ROC", roc, x="false_positive_rate", y="true_positive_rate"),
         unit_chart("Precision and recall", recall, x="recall", y="precision"),
     )
+
+
+def wide_bins(bins: pd.DataFrame) -> pd.DataFrame:
+    """Column score and a count column for each kind, normal first, from columns score, kind and images."""
+    kinds = list(dict.fromkeys(bins["kind"]))
+    return bins.pivot(index="score", columns="kind", values="images")[kinds].reset_index()
 
 
 def read_csv(path: Path) -> pd.DataFrame:

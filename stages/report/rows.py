@@ -76,6 +76,16 @@ def missing_pairs(rows: Sequence[Row], *, categories: Sequence[str], methods: Se
     return lacking + [f"{method} (off)" for method in methods if method not in used]
 
 
+def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
+    """What is known of the categories' data, from `metrics`/data_health/<category>.json where it is there.
+
+    Raises:
+        UserError: a file is not JSON.
+    """
+    paths = {category: metrics / "data_health" / f"{category}.json" for category in categories}
+    return {category: read_json(path) for category, path in paths.items() if path.exists()}
+
+
 def _rows(metrics: Path, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> Iterator[Row]:
     for category in categories:
         for method, rooms in rooms_of_method.items():

@@ -1,13 +1,16 @@
 """Mean and spread over several runs, for instance three seeds: `python -m stages.report.seeds HEAD seed-1 seed-2`."""
 
 import argparse
+import io
 import json
+import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dvc.api
+import pandas as pd
 from rich.table import Table
 
 from stages.core.console import CONSOLE
@@ -16,6 +19,7 @@ from stages.core.params import load_value, validate
 from stages.core.stage import command_entry
 from stages.report.params import ReportParams
 
+LOG = logging.getLogger(__name__)
 COLUMNS = {
     "image AUROC logical": ("image_auroc", "logical"),
     "structural": ("image_auroc", "structural"),
@@ -23,6 +27,7 @@ COLUMNS = {
     "pixel AUROC": ("pixel_auroc", "all"),
     "false alarms": ("at_threshold", "false_alarm_rate"),
 }
+DIFFERING = "verdicts that differ"  # share of the test images that not all runs judge alike
 
 
 @command_entry
@@ -32,15 +37,16 @@ def main(argv: Sequence[str]) -> str:
     revisions = parser.parse_args(argv).revisions
     methods = validate(ReportParams, load_value("report"), where="report").rooms_of_method
     table = Table(title=f"mean ± spread (largest - smallest) / 2 over {len(revisions)} runs, in %")
-    for heading in ("category", "method", *COLUMNS):
+    for heading in ("category", "method", *COLUMNS, DIFFERING):
         table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
     for category in load_value("categories"):
         for method in methods:
-            path = f"metrics/{method}/{category}.json"
-            if not Path(path).exists():  # a method that is off there
+            if not Path(f"metrics/{method}/{category}.json").exists():  # a method that is off there
                 continue
-            runs = [read_metrics(path, revision) for revision in revisions]
-            table.add_row(category, method, *(mean_and_spread(runs, path) for path in COLUMNS.values()))
+            runs = [read_metrics(f"metrics/{method}/{category}.json", revision) for revision in revisions]
+            scores = [read_scores(f"metrics/scores/{method}/{category}.csv", revision) for revision in revisions]
+            numbers = (mean_and_spread(runs, path) for path in COLUMNS.values())
+            table.add_row(category, method, *numbers, verdicts_that_differ(runs, scores))
     CONSOLE.print(table)
     return f"{len(revisions)} runs compared"
 
@@ -56,6 +62,26 @@ def read_metrics(path: str, revision: str) -> dict[str, Any]:
     except Exception as error:  # DVC and its git backend raise many kinds
         raise UserError(f"{path} at {revision!r} cannot be read ({type(error).__name__}: {error})") from None
     return metrics
+
+
+def read_scores(path: str, revision: str) -> pd.Series | None:
+    """The scores of the test images by image_id as they were at a revision; None where they were not kept yet."""
+    try:
+        text = dvc.api.read(path, rev=revision)
+    except Exception as error:  # DVC and its git backend raise many kinds
+        LOG.warning("%s at %r cannot be read (%s): no verdicts to compare", path, revision, type(error).__name__)
+        return None
+    return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).set_index("image_id")["score"]
+
+
+def verdicts_that_differ(runs: Sequence[Mapping[str, Any]], scores: Sequence[pd.Series | None]) -> str:
+    """For example "4.2"; a dash where a run has no scores, or where runs judged other images."""
+    kept = [one for one in scores if one is not None]
+    if len(kept) < len(scores) or any(set(one.index) != set(kept[0].index) for one in kept):
+        return "-"
+    called = [one.sort_index() > run["threshold"]["value"] for one, run in zip(kept, runs, strict=True)]
+    table = pd.concat(called, axis=1)
+    return f"{100 * (table.any(axis=1) & ~table.all(axis=1)).mean():.1f}"
 
 
 def mean_and_spread(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> str:

@@ -59,7 +59,7 @@ def make_evaluation(root: Path, method: str, category: str) -> None:
     (root / "metrics" / method / f"{category}.json").write_text(json.dumps(make_metrics()))
     (plots / "roc.csv").write_text("false_positive_rate,true_positive_rate\n0,0\n0,1\n1,1\n")
     (plots / "precision_recall.csv").write_text("recall,precision\n")
-    (plots / "scores.csv").write_text("score,normal,logical\n1.0,1,1\n2.0,1,1\n")
+    (plots / "scores.csv").write_text("score,kind,images\n1.0,normal,1\n2.0,normal,1\n1.0,logical,1\n2.0,logical,1\n")
 
 
 def make_costs(root: Path) -> None:

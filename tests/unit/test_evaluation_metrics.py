@@ -153,8 +153,9 @@ def test_curves_of_one_class_have_no_rows() -> None:
 
 def test_histogram_counts_every_image_once() -> None:
     bins = score_bins(CASE)
-    assert bins.drop(columns="score").sum().to_dict() == {"normal": 3, "logical": 2, "structural": 2}
-    assert score_bins(CASE.assign(score=1.0))["normal"].sum() == 3
+    assert bins.groupby("kind")["images"].sum().to_dict() == {"normal": 3, "logical": 2, "structural": 2}
+    assert bins["score"].nunique() == len(bins) / 3
+    assert score_bins(CASE.assign(score=1.0))["images"].sum() == 7
 
 
 def test_confusion() -> None:

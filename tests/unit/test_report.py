@@ -15,12 +15,11 @@ from PIL import Image
 from stages.core.errors import UserError
 from stages.report.__main__ import main
 from stages.report.charts import histogram_chart, unit_chart
-from stages.report.gallery import CHOICES
 from stages.report.pictures import PictureStore, fitting_side
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
 from stages.report.table import main as print_table
 from stages.report.table import markdown_table
-from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_evaluation, make_result, save
+from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_evaluation, save
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -133,6 +132,23 @@ def test_the_page_says_what_is_missing_or_undefined(root: Path) -> None:
     assert "Undefined: the test images are all of one class." in text  # the empty precision-recall curve
 
 
+def test_what_is_known_of_the_data_is_said(root: Path) -> None:
+    assert "No findings were made about the data." in run_report(root)
+    health = {
+        "images": 7, "counts": {"train": {"normal": 7}}, "sizes": {"8 x 8": 7}, "anomalous_without_mask": 0,
+        "duplicates": {"exact": 1, "near": 2, "exact_across_splits": 1, "near_across_splits": 0},
+        "outliers": {"brightness": 3, "sharpness": 0},
+        "named": {"outliers": [], "anomalous_without_mask": [],
+                  "duplicates": [{"first": "<a>", "second": "b", "splits": ["train", "test"], "exact": True}]},
+    }  # fmt: skip
+    (root / "metrics/data_health").mkdir()
+    (root / "metrics/data_health/tray.json").write_text(json.dumps(health))
+    text = "".join(Page(run_report(root)).texts)
+    assert "tray: 7 images" in text
+    assert "1 pairs of the same or nearly the same image lie in two splits" in text
+    assert "<a> (train) and b (test): the same file" in text
+
+
 def test_strips_point_at_their_images(root: Path) -> None:
     text = run_report(root)
     data = page_data(text)
@@ -219,19 +235,3 @@ def test_a_histogram_shows_shares_and_a_threshold_outside_of_the_scores() -> Non
     assert chart.marker == 290.0
     assert [tick.text for tick in chart.y_ticks] == ["0", "1"]
     assert chart.lines[0].points.split()[1] == "44.0,51.5"  # 3 of 4 normal images: 176 - 0.75 * 166
-
-
-def test_strips_hold_every_image_once() -> None:
-    results = [make_result(n, anomalous=n % 2 == 0, score=float(n)) for n in range(4)]
-    found = [result["image_id"] for choice in CHOICES for result in choice.of(results)]
-    assert sorted(found) == [result["image_id"] for result in results]
-
-
-def test_strips_begin_with_what_is_furthest_off() -> None:
-    missed, alarms, *_ = CHOICES
-    assert [r["image_id"] for r in missed.of([make_result(n, anomalous=True, score=1 - n) for n in range(3)])] == [
-        "test/2", "test/1", "test/0"
-    ]  # fmt: skip
-    assert [r["image_id"] for r in alarms.of([make_result(n, anomalous=False, score=2 + n) for n in range(3)])] == [
-        "test/2", "test/1", "test/0"
-    ]  # fmt: skip
