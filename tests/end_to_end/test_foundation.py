@@ -1,6 +1,5 @@
 """The proposer `foundation` through the real DAG, with tiny random weights and without any network."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -87,26 +86,3 @@ def test_the_whole_branch_runs_offline(space: Workspace) -> None:
     assert tags["used"]["objects"] == ["disc", "square"]
     assert tags["tagged_images"] == 4
     assert tags["tags"]
-
-
-def test_without_prompts_the_tags_are_used_and_said_to_be_unreviewed(space: Workspace) -> None:
-    space.set_params({"categories": {"tiny": CATEGORY}})
-    weights_command(space, "--fetch", "--mirror", "mirror")
-    output = space.dvc("repro", "pseudo_label@tiny")
-    assert "which nobody has reviewed" in output
-    tags = yaml.safe_load((space.root / "metrics/choices/tiny/tags.yaml").read_text(encoding="utf-8"))
-    assert tags["human_input"].startswith("none: suggestions from RAM++")
-    assert tags["used"]["objects"] == tags["suggested"]["objects"]
-
-
-def test_a_corrupt_file_is_one_clear_error(space: Workspace) -> None:
-    weights_command(space, "--fetch", "--mirror", "mirror")
-    victim = space.root / "work/weights/sam.pth"
-    before = victim.read_bytes()
-    os.truncate(victim, len(before) // 2)
-    space.set_params({f"{ROOM}.foundation.near": 0.2})
-    output = space.dvc("repro", "pseudo_label@tiny", check=False)
-    victim.write_bytes(before)
-    assert "1 weight files are not ready" in output
-    assert "sam.pth has the sha256" in output
-    assert "Traceback" not in output

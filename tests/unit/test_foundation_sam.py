@@ -1,5 +1,7 @@
 """SAM with tiny random weights: the same masks as the package gives, from one pass of the encoder."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter, without_d
 from stages.core.errors import UserError
 from tests.golden.tiny_sam import build_tiny_sam, noise, write_tiny_sam
 
+ROOT = Path(__file__).parents[2]
 LOOSE = {"points_per_side": 4, "points_at_once": 8, "min_predicted_iou": -10.0, "min_stability": 0.0}
 BOXES = np.array([[10, 10, 60, 70], [40, 20, 150, 110], [0, 0, 159, 119]], dtype=np.float32)
 
@@ -148,3 +151,26 @@ def test_another_network_is_refused(tmp_path: Path, checkpoint: Path) -> None:
     torch.save(state, tmp_path / "sam.pth")
     with pytest.raises(UserError, match=r"image_encoder\.pos_embed is missing"):
         load_sam(tmp_path / "sam.pth")
+
+
+MEMORY = """
+import resource, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, torch
+from tests.golden.tiny_sam import build_tiny_sam, noise
+from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter
+ours = Segmenter(build_tiny_sam(), points_per_side=4, points_at_once=16, min_predicted_iou=-10.0, min_stability=0.0,
+                 max_box_iou=0.7, crop_layers=0, min_region=500, device=torch.device("cpu"))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ours.look_at(noise(1280, 1600))
+ours.everywhere()
+ours.in_boxes(np.tile(np.float32([[10, 10, 1500, 1200]]), (32, 1)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_at_full_size_is_bounded() -> None:
+    """48 candidates and 32 boxes of 1600 x 1280: by the batches (0.4 GB of float32), not by the number of masks."""
+    done = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) / 1024**2 < 1.2  # GiB

@@ -78,6 +78,9 @@ def require(manifest: WeightFiles, parts: Iterable[str]) -> None:
     Raises:
         UserError: one or more are missing, damaged or unknown; all are listed.
     """
+    parts = list(parts)
+    if unknown := [part for part in parts if part not in manifest.files]:
+        raise UserError(f"the manifest of weights has no entry {unknown[0]}; it has {', '.join(manifest.files)}")
     problems = [problem for part in parts if (problem := problem_of(manifest, part))]
     if problems:
         listed = "".join(f"\n- {problem}" for problem in problems)
