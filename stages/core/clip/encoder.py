@@ -14,6 +14,16 @@ from torch import Tensor, nn
 from stages.core.errors import UserError
 
 
+def sequence_first(clip: CLIP) -> None:
+    """Let the text transformer work on [C, N, D] inside, in place: the same numbers, faster in bfloat16 on a CPU.
+
+    With the batch first, PyTorch's attention sees transposed tokens and copies its weights once for each of them.
+    """
+    clip.transformer.batch_first = False
+    for block in clip.transformer.resblocks:
+        block.attn.batch_first = False
+
+
 @dataclass(frozen=True)
 class ImageFeatures:
     """What a vision transformer makes of images.
@@ -33,6 +43,7 @@ class ClipEncoder(nn.Module):
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
         self.clip = clip.eval().requires_grad_(False)
+        sequence_first(clip)
         self.tokenizer = SimpleTokenizer(context_length=clip.context_length)
 
     def train(self, mode: bool = True) -> "ClipEncoder":
