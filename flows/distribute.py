@@ -5,8 +5,10 @@ coordinator puts their parts of dvc.lock together, runs what reads several produ
 is left.
 """
 
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -154,5 +156,16 @@ def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State
     before = base.get("stages") or {}
     new = [name for name, entry in merged["stages"].items() if entry != before.get(name)]
     report.results.update({name: StageResult("ran", 0.0) for name in new})
+    recorded = {path for stage in read_pipeline(night.clone).stages.values() for path in stage.recorded}
+    remove_outputs(night.clone, {out["path"] for name in new for out in merged["stages"][name]["outs"]} - recorded)
     git_parts.delete_branches(night.clone, str(night.git_remote), prefix)
     return report
+
+
+def remove_outputs(clone: Path, paths: Iterable[str]) -> None:
+    """Delete outputs of the version before: the new ones are on the DVC remote, and are pulled when they are needed."""
+    for path in sorted(paths):
+        if (clone / path).is_dir():
+            shutil.rmtree(clone / path)
+        else:
+            (clone / path).unlink(missing_ok=True)

@@ -57,11 +57,13 @@ def deploy(clone: Path, variables: Mapping[str, str]) -> None:
 
 
 def start_worker(clone: Path, pool: str, variables: Mapping[str, str], *, log: Path) -> subprocess.Popen[bytes]:
-    """A worker for the clone; it ends with this process."""
+    """A worker for the clone; it ends with this process. Of parts it takes one at a time: a clone holds one run."""
+    limit = ["--limit", "1"] if pool == POOLS[1] else []
     log.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{clone.name}-{os.getpid()}-{pool}"
     with log.open("ab") as output:
         return subprocess.Popen(
-            supervised(prefect("worker", "start", "--pool", pool, "--name", f"{clone.name}-{os.getpid()}-{pool}")),
+            supervised(prefect("worker", "start", "--pool", pool, "--name", name, *limit)),
             cwd=clone, env={**variables, VARIABLE: str(clone)}, process_group=0,
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -125,6 +125,13 @@ def test_a_full_disk_stops_one_stage_with_a_clear_error_and_spoils_nothing(site:
     assert toy.started() == {"train@a", "score@a", "report"}
 
 
+def scheduled(site: Site) -> set[str]:
+    """Deployments of which the server has put future runs on its list."""
+    waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "deployments": {}}
+    known = {deployment["id"]: deployment["name"] for deployment in site.ask("/deployments/filter", {})}
+    return {known[run["deployment_id"]] for run in site.ask("/flow_runs/filter", waiting) if run["auto_scheduled"]}
+
+
 def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
     site = Site(toy.root / "work/prefect", free_port())
     command = [sys.executable, "-m", "flows.serve", "--port", str(site.port)]
@@ -141,6 +148,7 @@ def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
             assert {"metrics", "comparison", "stages"} <= {artifact["key"] for artifact in found}
             schedules = {d["name"]: d["schedules"] for d in site.ask("/deployments/filter", {})}
             assert schedules["nightly"][0]["schedule"]["cron"] == "0 2 * * *"
+            wait_for(lambda: "nightly" in scheduled(site), "the nightly run is scheduled")
             assert site.ask("/admin/settings")["server"]["analytics_enabled"] is False
         finally:
             serve.send_signal(signal.SIGINT)

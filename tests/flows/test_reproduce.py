@@ -51,6 +51,14 @@ def test_a_failed_stage_keeps_the_rest_going_and_a_rerun_runs_only_what_is_left(
     assert toy.value("report") == 90
 
 
+def test_a_gpu_stage_sees_the_gpu_of_its_slot_and_a_cpu_stage_none(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")  # no machine here has it, and none is asked
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    reproduce(["train@a"])
+    assert toy.gpus_seen() == {"prepare@a": "", "train@a": "3"}
+
+
+@pytest.mark.faults
 def test_out_of_gpu_memory_halves_the_batch_for_all_and_says_so(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     toy.set_params(net={"batch_size": 6})
     toy.control("train@b.memory")
@@ -61,6 +69,7 @@ def test_out_of_gpu_memory_halves_the_batch_for_all_and_says_so(toy: Toy, caplog
     assert toy.dvc("status").strip().endswith("Data and pipelines are up to date.")  # a, too, has run with 3
 
 
+@pytest.mark.faults
 def test_a_transient_fault_is_tried_again_and_another_is_not(toy: Toy) -> None:
     toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     toy.control("train@a.print", "ConnectionError: the registry is away")

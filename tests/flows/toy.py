@@ -17,14 +17,15 @@ import yaml
 from tests.end_to_end.workspace import REPOSITORY
 
 STAGE = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 import yaml
 name, *inputs = sys.argv[1:]
 control = pathlib.Path("control") / name
 category = name.partition("@")[2]
 with open("params.yaml") as file:
     params = yaml.safe_load(file)
-(pathlib.Path("control") / f"{name}.started").touch()
+control.parent.mkdir(exist_ok=True)
+control.with_name(name + ".started").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 if control.with_name(name + ".sleep").exists():
     time.sleep(float(control.with_name(name + ".sleep").read_text()))
 if control.with_name(name + ".print").exists():
@@ -41,7 +42,8 @@ pathlib.Path(f"artifacts/{name}.txt").write_text(str(value))
 pathlib.Path(f"metrics/cost/toy/{name}.json").write_text(json.dumps({"seconds": 0.1}))
 if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exists():
     pathlib.Path(f"metrics/method/{category}.json").write_text(json.dumps({"auroc": value / 100}))
-    pathlib.Path(f"metrics/method/{category}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    picture = "<svg xmlns='http://www.w3.org/2000/svg'/>" + " " * 300_000  # as large as an overview sheet
+    pathlib.Path(f"metrics/method/{category}.svg").write_text(picture)
 """
 # As `python -m stages.evaluation.compare OLD NEW --format F --output FILE`, with one metric a file.
 COMPARE = """
@@ -103,10 +105,14 @@ class Toy:
 
     def started(self) -> set[str]:
         """Stages that were really run since the last call."""
-        files = list((self.root / "control").glob("*.started"))
-        for file in files:
-            file.unlink()
-        return {file.stem for file in files}
+        return set(self.gpus_seen())
+
+    def gpus_seen(self) -> dict[str, str]:
+        """Stages that were really run since the last call, with the GPUs that they could see."""
+        seen = {file.stem: file.read_text() for file in (self.root / "control").glob("*.started")}
+        for name in seen:
+            (self.root / f"control/{name}.started").unlink()
+        return seen
 
     def value(self, name: str) -> int:
         return int((self.root / f"artifacts/{name}.txt").read_text())
