@@ -12,10 +12,11 @@ from PIL import Image
 
 from stages.aecsad.student_teacher.draws import ColourChange, Draw, draw_batches, draw_iterations
 from stages.aecsad.student_teacher.fitting import wanted_pasted
+from stages.aecsad.student_teacher.losses import penalty_loss
 from stages.aecsad.student_teacher.params import TrainingParams
 from stages.aecsad.student_teacher.penalty import find_penalty_images, load_penalty_image
 from stages.aecsad.student_teacher.targets import fit_teacher
-from stages.aecsad.student_teacher.training import augmented_view, imitation_terms, train_students
+from stages.aecsad.student_teacher.training import augmented_view, imitate, imitation_terms, train_students
 from stages.aecsad.student_teacher.views import Views
 from stages.core.errors import UserError
 from stages.core.networks.encoder import FrozenEncoder
@@ -147,6 +148,7 @@ def test_an_unchanged_image_is_seen_as_the_cached_one() -> None:
     torch.testing.assert_close(again.local_inputs, cached.local_inputs, atol=0.02, rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "colour", "pasted"])
 def test_training_repeats_bit_by_bit_and_the_penalty_changes_it(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,6 +166,16 @@ def test_training_repeats_bit_by_bit_and_the_penalty_changes_it(
         weights.append(seen.module.local_student.teacher_head.weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_penalty_concerns_the_imitating_head_only() -> None:
+    seen, others = views(SMALL_LOCAL)
+    local = seen.module.local_student
+    penalty_loss(imitate(seen.module, seen.local_inputs(others))).backward()
+    assert local.teacher_head.weight.grad is not None
+    assert local.teacher_head.weight.grad.abs().sum() > 0
+    assert local.global_head.weight.grad is None
+    assert all(parameter.grad is None for parameter in seen.module.global_student.parameters())
 
 
 def test_a_norm_is_the_root_of_the_sum_of_squares() -> None:
