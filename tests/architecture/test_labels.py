@@ -1,4 +1,4 @@
-"""The DAG shows who may read labels: those who judge, and the pool that hands out what is not judged."""
+"""The DAG shows who may read labels: those who judge or count, and the pool that hands out what is not judged."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.architecture.code_dependencies import stage_bodies
 from tests.architecture.source_files import ROOT, imports, parse, python_files, room_of
 
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
-READERS = {("stages", "evaluation"), ("stages", "labelled_pool")}
+READERS = {("stages", "data_health"), ("stages", "evaluation"), ("stages", "labelled_pool")}
 LABELS = re.compile(r"artifacts/split/[^/]+/(truth\.parquet|masks)$")
 
 
