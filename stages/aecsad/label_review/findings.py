@@ -11,7 +11,7 @@ WILD = 0.5  # standard deviation of the number of components, relative to its me
 
 def component_counts(values: UInt16[np.ndarray, "N H W"]) -> Int64[np.ndarray, " N"]:
     """Number of components in each image."""
-    return values.max(axis=(1, 2)).astype(np.int64)
+    return np.asarray(values.max(axis=(1, 2)), dtype=np.int64)
 
 
 def warnings_of(values: UInt16[np.ndarray, "N H W"], verdict: dict[str, Any]) -> list[str]:
