@@ -10,19 +10,15 @@ import pytest
 import torch
 
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
-from stages.core.artifacts.labelled_pool import read_labelled_pool
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.core.clip.build import load_encoder
-from stages.core.clip.feature_cache import CachedFeatures
 from stages.madclip.__main__ import main
 from stages.madclip.adapters import Adapter, DualAdapters, Similarities
 from stages.madclip.augmentation import Shots, augment
 from stages.madclip.losses import dice_loss, focal_loss, loss_terms, siglip_loss
 from stages.madclip.network import MadClip
 from stages.madclip.scores import abnormal_maps
-from stages.madclip.shots import draw_shots, load_shots
-from stages.madclip.training_set import build_training_set
 from stages.madclip.variants import VARIANTS, VariantName
 from tests.unit.clip_case import SIZE, tiny_params, write_params, write_pool, write_target
 
@@ -58,7 +54,6 @@ def test_an_anomaly_without_a_mask_takes_no_part_in_the_segmentation() -> None:
     without = loss_terms(fewer, labels[:2], masks[:2], torch.ones(2, dtype=torch.bool))
     assert float(some["focal"]) == pytest.approx(float(without["focal"]))
     assert float(some["dice"]) == pytest.approx(float(without["dice"]))
-    assert float(some["siglip"]) != pytest.approx(float(without["siglip"]))
     assert set(loss_terms(found, labels, masks, torch.zeros(3, dtype=torch.bool))) == {"siglip"}
 
 
@@ -82,12 +77,14 @@ def test_swapping_the_texts_negates_the_similarities() -> None:
 def test_variants_of_the_adapter_by_hand() -> None:
     """W1 = identity; the paper: ReLU. The code: LeakyReLU, then the channels have mean 0 and deviation 1."""
     tokens = torch.tensor([[[3.0, -100.0]]])
-    for leak, normalise, expected in ((0.0, False, [3.0, 0.0]), (0.01, False, [3.0, -1.0]), (0.01, True, [1.0, -0.01])):
+    for leak, normalise, expected in (
+        (0.0, False, [3.0, 0.0]),
+        (0.01, False, [3.0, -0.01]),
+        (0.01, True, [1.0, -0.01]),
+    ):
         adapter = Adapter(2, 2, leak=leak, normalise_hidden=normalise)
         for layer in (adapter.fc1, adapter.fc2, adapter.fc3):
             torch.nn.init.eye_(layer[0].weight)
-        if leak and not normalise:
-            expected = [3.0, -0.01]
         for found in adapter(tokens):
             torch.testing.assert_close(found[0, 0].detach(), torch.tensor(expected), rtol=1e-4, atol=1e-4)
 
@@ -102,7 +99,6 @@ def test_what_is_trained(name: VariantName) -> None:
     assert sorted(MadClip(encoder, name="brain", variant=name, learned="abnormal").texts.ctx) == [
         context for context in contexts if context.startswith("abnormal")
     ]
-    assert not any(value.requires_grad for value in encoder.parameters())
 
 
 def test_augmentation_keeps_masks_with_their_images() -> None:
@@ -115,41 +111,6 @@ def test_augmentation_keeps_masks_with_their_images() -> None:
     assert not found.masks[0::2].any()
     plain = [row for row in range(1, 32, 2) if row != 27]  # 13 is the jitter
     assert torch.equal((found.images[plain, 0] > 0.5).float(), found.masks[plain])
-
-
-def make_pool(normal: int, anomalous: int) -> pd.DataFrame:
-    rows = [(f"{n:02d}", f"{n}.png", n >= normal, []) for n in range(normal + anomalous)]
-    return pd.DataFrame(rows, columns=["image_id", "file", "is_anomalous", "mask_files"])
-
-
-def test_shots_are_balanced_seeded_and_without_repetition() -> None:
-    pool = make_pool(9, 8)
-    first, again, other = (
-        draw_shots(pool, shots=4, draws=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
-    assert all(a.equals(b) for a, b in zip(first, again, strict=True))
-    assert not all(a.equals(b) for a, b in zip(first, other, strict=True))
-    for draw in first:
-        assert draw["is_anomalous"].to_list() == [False] * 4 + [True] * 4
-        assert draw["image_id"].is_unique
-
-
-def test_training_set_computes_each_feature_once(tmp_path: Path) -> None:
-    write_pool(tmp_path / "pool", normal=2, anomalous=2)
-    pool = read_labelled_pool(tmp_path / "pool")
-    shots = load_shots(pool, tmp_path / "pool", size=SIZE, window=None)
-    encoder = load_encoder(tiny_params())
-    for computed in (64, 0):
-        cached = CachedFeatures(encoder, blocks=[1, 2, 3, 4], gigabytes=1, folder=tmp_path / "cache")
-        data = build_training_set(shots, cached, zoom_and_jitter=True, generator=torch.Generator().manual_seed(0))
-        batch = data.batch(torch.tensor([2, 60]))  # a normal image, and an anomalous one upside down
-        assert len(data.keys) == 64
-        assert cached.computed == computed
-    assert batch.tokens.shape == (2, 4, 10, 32)
-    exact = encoder.image_features(data.images[[2, 60]], blocks=[1, 2, 3, 4]).tokens
-    torch.testing.assert_close(batch.tokens, exact, rtol=1e-3, atol=2e-3)
-    assert batch.labels.tolist() == [0.0, 1.0]
-    assert float(batch.masks[1].sum()) == 400  # 20 x 20 pixels
 
 
 @pytest.fixture
@@ -199,8 +160,6 @@ def test_without_any_mask_only_detection_is_trained(place: Path, caplog: pytest.
     assert not (place / "out" / "maps").exists()
     assert "2 of 2 anomalous shots have no mask, the segmentation losses leave them out: bad/" in caplog.text
     assert json.loads((place / "choice.json").read_text())["image_score"] == "detection"
-    fresh = MadClip(load_encoder(tiny_params()), **read_weights(place / "model.safetensors")[1])
-    assert fresh.adapters.normal_det_adapters[0].fc3[0].weight.shape == (32, 32)
 
 
 def test_no_score_depends_on_the_other_images(place: Path) -> None:
@@ -238,8 +197,9 @@ def test_bad_input_is_one_clear_message(
 
 @pytest.mark.parametrize("texts", ["abnormal", "none"])
 def test_other_texts_and_the_papers_reading_run(place: Path, texts: str) -> None:
-    changes = {"profiles__smoke__madclip__texts": texts, "profiles__smoke__madclip__variant": "as_paper"}
-    write_params(place / "params.yaml", **changes)
+    write_params(
+        place / "params.yaml", profiles__smoke__madclip__texts=texts, profiles__smoke__madclip__variant="as_paper"
+    )
     scores = run("out")
     assert scores["score"].between(0, 1).all()  # a mean over the blocks
     assert scores["score"].to_list() == scores["detection"].to_list()
