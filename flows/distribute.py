@@ -75,7 +75,8 @@ def distribute(
         if not dvc_remote.has_remote(clone, dvc_remote_name):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
         update(night)
-        shares = share_out(read_pipeline(clone).stages, left_to_do(clone))
+        pipeline = read_pipeline(clone, data_elsewhere=True)
+        shares = share_out(pipeline.stages, pipeline.changed)
         logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
         report = run_shares(night, settings, shares, part_timeout_minutes, logger)
         verdict = close(night, report, has_remote=True, logger=logger)
@@ -99,7 +100,7 @@ def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float,
         retrying = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
         retrying(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
         report = report.followed_by(reproduce_clone(settings, shares.last, logger, needs=False))
-    left = left_to_do(night.clone)
+    left = sorted(read_pipeline(night.clone, data_elsewhere=True).changed) or left_to_do(night.clone)
     if left and not report.faults:
         report.faults["dvc.lock"] = Fault("left", f"the parts do not make a whole, DVC would still run {left}")
     return report
@@ -157,7 +158,8 @@ def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State
     new = [name for name, entry in merged["stages"].items() if entry != before.get(name)]
     report.results.update({name: StageResult("ran", 0.0) for name in new})
     recorded = {path for stage in read_pipeline(night.clone).stages.values() for path in stage.recorded}
-    remove_outputs(night.clone, {out["path"] for name in new for out in merged["stages"][name]["outs"]} - recorded)
+    answered = [merged["stages"].get(name, {}) for part in locks for name in shares.parts[part]]
+    remove_outputs(night.clone, {out["path"] for entry in answered for out in entry.get("outs", [])} - recorded)
     git_parts.delete_branches(night.clone, str(night.git_remote), prefix)
     return report
 

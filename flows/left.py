@@ -11,6 +11,8 @@ WOULD_RUN = re.compile(r"Running stage '([^']+)'")
 def left_to_do(clone: Path) -> list[str]:
     """Stages that `dvc repro` would run if all that dvc.lock names were pulled; [] proves a run complete.
 
+    To be asked at the end of a run: DVC's dry run stops with an error at a stage to run whose inputs are missing.
+
     Raises:
         UserError: DVC cannot read the pipeline.
     """

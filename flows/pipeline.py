@@ -26,8 +26,12 @@ class Pipeline:
     changed: frozenset[str]
 
 
-def read_pipeline(clone: Path) -> Pipeline:
+def read_pipeline(clone: Path, *, data_elsewhere: bool = False) -> Pipeline:
     """Read dvc.yaml, and compare the clone with dvc.lock; takes seconds, and hashes what is new.
+
+    Args:
+        data_elsewhere: files that are missing here count as what dvc.lock says they are (`dvc repro --allow-missing`
+            decides so, too, but its dry run stops at a stage to run whose inputs are missing).
 
     Raises:
         UserError: DVC cannot read the pipeline.
@@ -40,13 +44,20 @@ def read_pipeline(clone: Path) -> Pipeline:
                 name: _stage(node, name, {names[s] for s in graph.successors(node)}, clone)
                 for node, name in names.items()
             }
-            status = repo.status()
-            changed = frozenset(name for node, name in names.items() if node.addressing in status)
+            differing = _changed_but_for_missing(repo) if data_elsewhere else repo.status()
+            changed = frozenset(name for node, name in names.items() if node.addressing in differing)
     except UserError:
         raise
     except Exception as error:  # DVC raises many kinds; each says what is wrong
         raise UserError(f"DVC cannot read the pipeline in {clone} ({type(error).__name__}): {error}") from error
     return Pipeline(stages, changed)
+
+
+def _changed_but_for_missing(repo: Repo) -> set[str]:
+    """Stages that would run if all data were pulled."""
+    graph = repo.index.graph
+    with repo.lock:
+        return {n.addressing for n in graph if n.changed(allow_missing=True, upstream=list(graph.successors(n)))}
 
 
 def parse_lock(text: str) -> dict[str, Any]:

@@ -29,6 +29,14 @@ def test_the_pipeline_is_read_as_dvc_sees_it(toy: Toy) -> None:
     assert pipeline.stages["report"].needs == {"score@a", "score@b"}
 
 
+def test_missing_data_is_no_change_where_it_lies_elsewhere(toy: Toy) -> None:
+    (toy.root / "artifacts/train@a.txt").unlink()
+    assert read_pipeline(toy.root).changed == {"train@a", "score@a"}
+    assert read_pipeline(toy.root, data_elsewhere=True).changed == set()
+    toy.set_params(categories={"a": {"value": 30}, "b": {"value": 30}})
+    assert read_pipeline(toy.root, data_elsewhere=True).changed == {"prepare@b", "train@b", "score@b"}
+
+
 def test_only_what_changed_runs_and_a_second_run_runs_nothing(toy: Toy) -> None:
     toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     assert reproduce(**QUICK) == "4 stages ran"

@@ -129,3 +129,8 @@ def test_a_held_param_keeps_its_readers_from_starting() -> None:
 @pytest.mark.parametrize(("param", "expected"), [("a.b", True), ("a.b.c", True), ("a", False), ("a.bc", False)])
 def test_reading_a_section_is_reading_its_keys(param: str, expected: bool) -> None:
     assert reads(Stage("x", params=frozenset({"a.b"})), param) is expected
+
+
+def test_a_batch_ends_where_it_lets_a_long_stage_start() -> None:
+    stages = pipeline(a=(1, ""), long=(50, "a"), b=(1, "a"), c=(1, ""))
+    assert next_batch(Progress(make_plan(stages, stages)), "cpu", free=1) == ["a"]
