@@ -1,6 +1,7 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
 # make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
+# make test-proofs   the real DAG with what is off by default: methods on CLIP, foundation models, the published settings
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
@@ -23,7 +24,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test test-faults serve bench ablation paper setup setup-flows clean
+.PHONY: repro test test-proofs test-faults serve bench ablation paper setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -37,6 +38,9 @@ test: setup-flows
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest
+
+test-proofs: setup-flows
+	$(VENV)/bin/python -m pytest -m proof
 
 test-faults: setup-flows
 	$(VENV)/bin/python -m pytest -m faults

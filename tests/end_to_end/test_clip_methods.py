@@ -14,7 +14,7 @@ from stages.madclip.__main__ import main as madclip
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CATEGORIES = {name: {"source": "folder", "path": f"data/{name}", "ratios": [40, 30, 30]} for name in ("plate", "panel")}
 SWITCHED_ON = {
     "inctrl.auxiliary": {"panel": {"object": "metal panel"}},

@@ -16,7 +16,7 @@ from tests.end_to_end.workspace import Workspace, copy_repository
 with quietly():
     from tests.golden.tiny_weights import write_manifest, write_tiny_weights
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 ROOM = "profiles.smoke.aecsad.pseudo_label"
 CATEGORY = {"source": "mvtec_loco", "path": "data/tiny"}
 PROMPTS = {

@@ -17,7 +17,7 @@ from tests.end_to_end.hub_cache import write_hub_cache
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(3000)]
 ENCODER = "wide_resnet50_2.tv2_in1k"
 COUNTS = {"train/good": 20, "validation/good": 2, "test/good": 1, "test/logical_anomalies": 1}
 COUNTS["test/structural_anomalies"] = 1
