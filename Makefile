@@ -37,7 +37,7 @@ test: setup-flows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 test-proofs: setup-flows
 	$(VENV)/bin/python -m pytest -m proof
