@@ -1,10 +1,11 @@
 """Our few-shot results beside the publications' tables.
 
     python -m stages.report.published_few_shot inctrl candle=VisA/candle
-    python -m stages.report.published_few_shot madclip brain=BrainMRI liver=LiverCT
+    python -m stages.report.published_few_shot madclip brain=BrainMRI liver=LiverCT adni=BrainMRI/ADNI
 
-Each pair names one of our categories and the data set that it is in the publication. Ours is the mean over the draws of
-shots with a 95 % interval (Student's t), published numbers stand as printed.
+Each pair names one of our categories and the data set that it is in the publication; "trained on/judged on" is a row of
+MadCLIP's cross-dataset table. Our image AUROC is the mean over the draws of shots with a 95 % interval (Student's t),
+our pixel AUROC that of the first draw, which makes the maps. Published numbers stand as printed.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from stages.report.rows import read_json
 
 REFERENCE = Path(__file__).parent / "reference"
 CONFIDENCE = 0.95
-Line = tuple[str, str, str]  # method, source, AUROC in percent
+IMAGE, PIXEL = "image AUROC", "pixel AUROC"
+Line = tuple[str, str, str, str]  # method, source, metric, value in percent
 
 
 @command_entry
@@ -37,32 +39,37 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--metrics", type=Path, default=Path("metrics"))
     parser.add_argument("--reference", type=Path, default=REFERENCE)
     given = parser.parse_args(argv)
-    table = Table(title="image AUROC in percent")
-    for heading in ("data set", "shots", "method", "source", "AUROC"):
-        table.add_column(heading, justify="right" if heading == "AUROC" else "left")
+    table = Table(title="in percent")
+    for heading in ("data set", "shots", "method", "source", "metric", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
     for pair in given.pairs:
         category, _, name = pair.partition("=")
         shots, ours = our_result(given.metrics, given.method, category)
         published = READERS[given.method](given.reference, name, shots)
         if not published:
             raise UserError(f"{name!r} with {shots} shots is in no table of {given.reference}: correct {pair!r}")
-        for line in (*published, (given.method, "this repository", ours)):
-            table.add_row(name, str(shots), *line)
+        for line in (*published, *ours):
+            if line[2] in {metric for _, _, metric, _ in published}:
+                table.add_row(name, str(shots), *line)
         table.add_section()
     CONSOLE.print(table)
     return f"{len(given.pairs)} data sets compared"
 
 
-def our_result(metrics: Path, method: str, category: str) -> tuple[int, str]:
-    """(shots, mean and interval over the draws).
+def our_result(metrics: Path, method: str, category: str) -> tuple[int, list[Line]]:
+    """(shots, image AUROC over the draws and, where there are masks, pixel AUROC).
 
     Raises:
         UserError: the category was not evaluated.
     """
-    values: Mapping[str, Any] = read_json(metrics / method / f"{category}.json")["branches"]
+    own: Mapping[str, Any] = read_json(metrics / method / f"{category}.json")
     shots = int(read_json(metrics / "choices" / category / f"{method}.json")["shots"])
-    draws = [100 * value["all"] for name, value in values.items() if name.startswith("draw_")]
-    return shots, mean_and_interval(draws)
+    draws = [100 * value["all"] for name, value in own["branches"].items() if name.startswith("draw_")]
+    lines = [(method, "this repository", IMAGE, mean_and_interval(draws))]
+    pixels = own.get("pixel_auroc", {}).get("all")
+    if pixels is not None:
+        lines.append((method, "this repository", PIXEL, f"{percent(pixels)} (1 draw)"))
+    return shots, lines
 
 
 def mean_and_interval(values: Sequence[float]) -> str:
@@ -81,22 +88,36 @@ def read_inctrl(folder: Path, name: str, shots: int) -> list[Line]:
     dataset, _, category = name.partition("/")
     own = table[(table["dataset"] == dataset) & (table["category"] == (category or "mean"))]
     own = own[(own["shots"] == shots) & (own["metric"] == "AUROC")]
-    lines = [("inctrl", "paper", percent(value)) for value in own["paper"].dropna().unique()]
+    lines = [("inctrl", "paper", IMAGE, percent(value)) for value in own["paper"].dropna().unique()]
     again = zip(own["rerun_kind"], own["evidence"], own["third_party_rerun"], strict=True)
-    return lines + [("inctrl", f"{kind} ({evidence})", percent(value)) for kind, evidence, value in again]
+    return lines + [("inctrl", f"{kind} ({evidence})", IMAGE, percent(value)) for kind, evidence, value in again]
 
 
 def read_madclip(folder: Path, name: str, shots: int) -> list[Line]:
-    """Rows of tables 1 and 2 with that many shots; `name` is a data set of their columns, e.g. BrainMRI."""
+    """Rows of tables 1 and 2 with that many shots, image and pixel AUROC of a data set of their columns, e.g. BrainMRI.
+
+    "BrainMRI/ADNI" gives table 3, trained on one data set and judged on another, which states no number of shots.
+    """
+    trained_on, _, judged_on = name.partition("/")
+    if judged_on:
+        return read_cross_dataset(folder, trained_on, judged_on)
     tables = [read_csv(folder / f"madclip_table{number}.csv") for number in (1, 2)]
-    column = f"{name}_AC"
-    if column not in tables[0]:
-        return []
-    rows = pd.concat([table[table["shots"] == shots] for table in tables]).dropna(subset=[column])
-    return [
-        (str(method), "MadCLIP, table" if isinstance(source, float) else str(source), f"{value:.1f}")
-        for method, source, value in zip(rows["method"], rows["source"], rows[column], strict=True)
-    ]
+    rows = pd.concat([table[table["shots"] == shots] for table in tables])
+    lines = []
+    for column, metric in ((f"{name}_AC", IMAGE), (f"{name}_AS", PIXEL)):
+        if column in rows:
+            for row in rows.dropna(subset=[column]).to_dict("records"):
+                source = "MadCLIP, table" if pd.isna(row["source"]) else str(row["source"])
+                lines.append((str(row["method"]), source, metric, f"{row[column]:.1f}"))
+    return lines
+
+
+def read_cross_dataset(folder: Path, trained_on: str, judged_on: str) -> list[Line]:
+    """Rows of madclip_table3.csv."""
+    table = read_csv(folder / "madclip_table3.csv")
+    rows = table[(table["source"] == trained_on) & (table["target"] == judged_on)]
+    pairs = zip(rows["method"], rows["AC_AUC"], strict=True)
+    return [(str(method), "MadCLIP, table 3", IMAGE, f"{value:.1f}") for method, value in pairs]
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ from stages.aecsad.pseudo_label.__main__ import main as pseudo_label
 from stages.core.artifacts.component_maps import ComponentMaps, read_component_maps, write_component_maps
 from stages.core.artifacts.label_maps import LabelMaps, read_label_maps, write_label_maps
 
+MANIFEST = Path(__file__).parents[2] / "data" / "foundation_weights.json"
 INPUTS = ["--images", "images.parquet", "--image-files", "images", "--component-maps", "maps.npz"]
 
 
@@ -28,7 +29,8 @@ def cluster() -> tuple[LabelMaps, dict[str, object]]:
 
 def propose(images: list[np.ndarray]) -> None:
     write_case(Path(), images)
-    pseudo_label([*INPUTS, "--choice", "pseudo_label.json"])
+    weights = ["--weights", str(MANIFEST), "--category", "parts", "--tags", "tags.yaml"]
+    pseudo_label([*INPUTS, *weights, "--choice", "pseudo_label.json"])
 
 
 def test_discs_and_squares_are_two_classes(here: Path) -> None:

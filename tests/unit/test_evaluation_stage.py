@@ -147,7 +147,9 @@ def test_the_sheet_shows_every_kind() -> None:
 def test_the_report_reads_what_the_evaluation_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([*make_case(tmp_path), "--cost", str(tmp_path / "metrics/cost/tray/first.json")])
     places = SimpleNamespace(page=tmp_path / "report/index.html", table=tmp_path / "metrics/table.md")
+    (tmp_path / "labels").mkdir()
     report(["--evaluations", str(tmp_path / "evaluations"), "--metrics", str(tmp_path / "metrics"),
+            "--labels", str(tmp_path / "labels"),
             "--page", str(places.page), "--table", str(places.table)])  # fmt: skip
     assert r"test/\u00e4 13.png" in places.page.read_text(encoding="utf-8")
     assert "| tray | ours | 83.3 | 100.0 | 91.7 |" in places.table.read_text(encoding="utf-8")

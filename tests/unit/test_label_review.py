@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from test_report import PARAMS, Page, make_costs, make_evaluation, run_report
+from test_report import PARAMS, make_costs, make_evaluation, page_data, run_report
 
 from stages.aecsad.label_review.findings import warnings_of
 from stages.aecsad.label_review.matching import agreement, pairwise_iou, true_instances
@@ -152,8 +152,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
     text = run_report(root)
-    pictures = [base64.b64decode(load.partition(",")[2]) for load in Page(text).loads]
-    assert [pictures.count(name) for name in (b"overlays", b"classes")] == [1, 1]
+    pictures = {key: base64.b64decode(uri.partition(",")[2]) for key, uri in page_data(text)["pictures"].items()}
+    for name in (b"overlays", b"classes"):
+        (key,) = [key for key, content in pictures.items() if content == name]
+        assert text.count(f'data-picture="{key}"') == 1
     assert "6.0 ± 0.5 components an image, 4 classes, 2 of 3 images labelled, <strong>implausible" in text
     assert "no component in 1 of &lt;3&gt; images" in text
     assert "IoU of matched components 62.5 %" in text

@@ -33,9 +33,11 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for method, category in (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell")):
         make_evaluation(root, method, category)
     make_costs(root)
+    (root / "labels").mkdir()
     os.chdir(root)
     try:
-        main(["--evaluations", "evaluations", "--metrics", "metrics", "--page", "out/index.html", "--table", "t.md"])
+        inputs = ["--evaluations", "evaluations", "--labels", "labels", "--metrics", "metrics"]
+        main([*inputs, "--page", "out/index.html", "--table", "t.md"])
     finally:
         os.chdir(before)
     yield root / "out/index.html"
