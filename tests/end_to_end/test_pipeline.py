@@ -50,8 +50,9 @@ def test_editing_a_room_reruns_only_its_part(workspace: Workspace) -> None:
     before = module.read_text(encoding="utf-8")
     module.write_text(before + "\n# a comment that changes no output\n", encoding="utf-8")
     try:
-        # its scores come out the same, so nothing follows but the report, which shows the seconds of every stage
-        assert workspace.stages_run() == {"histogram@tiny", "report"}
+        # its scores come out the same, so nothing follows but the report, which shows the seconds of every stage: it
+        # runs unless the stage happened to take the same seconds, to a tenth, as before
+        assert workspace.stages_run() - {"report"} == {"histogram@tiny"}
     finally:
         module.write_text(before, encoding="utf-8")
         workspace.dvc("repro")
