@@ -50,7 +50,7 @@ bench: setup
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
 
 # Name, attention and bottleneck of each global student; the runs end before evaluation.
-GLOBAL_STUDENT := profiles.embedded.aecsad.student_teacher.global_student
+GLOBAL_STUDENT := profiles/embedded.yaml:aecsad.student_teacher.global_student
 ablation: setup
 	for seed in 0 1 2; do \
 	  for student in "aecsad true false" "bottleneck_attention true true" "latent_only false false" "csad false true"; do \

@@ -26,7 +26,7 @@ import yaml
 from benchmarks.paper_files import check_files, read_paper_files
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE
+from stages.core.params import PARAMS_FILE, PROFILES
 from stages.core.stage import command_entry
 from stages.download.fetch import fetch
 from stages.download.source import DOWNLOADS
@@ -80,25 +80,27 @@ def prepare_clone(folder: Path) -> Path:
 
 def params_of(
     profile: str, categories: Mapping[str, Any], overrides: Mapping[str, Any], *, seed: int
-) -> dict[str, Any]:
-    """The whole of params.yaml for one run.
+) -> dict[Path, dict[str, Any]]:
+    """The params of one run: what params.yaml and the profile's file hold, whole.
 
     Args:
         categories: takes the place of those in params.yaml.
-        overrides: values by dotted key below `profiles.<profile>.aecsad`.
+        overrides: values by dotted key below `aecsad` of the profile.
     """
+    profile_file = PROFILES / f"{profile}.yaml"
     params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    settings: dict[str, Any] = yaml.safe_load(profile_file.read_text(encoding="utf-8"))
     params |= {"profile": profile, "seed": seed, "categories": dict(categories)}
     for key, value in overrides.items():
         *parents, last = key.split(".")
-        node = params["profiles"][profile]["aecsad"]
+        node = settings["aecsad"]
         for parent in parents:
             node = node[parent]
         node[last] = value
-    return params
+    return {PARAMS_FILE: params, profile_file: settings}
 
 
-def evaluated(clone: Path, category: str, params: Mapping[str, Any], *, data: str) -> Path:
+def evaluated(clone: Path, category: str, params: Mapping[Path, Mapping[str, Any]], *, data: str) -> Path:
     """The metrics of one run, which is done now unless it was before.
 
     DVC's own cache of runs leaves out stages with uncached outputs, as ours have; so the metrics are kept under a
@@ -108,13 +110,15 @@ def evaluated(clone: Path, category: str, params: Mapping[str, Any], *, data: st
         params: of `params_of`.
         data: sha256 of the archive.
     """
-    text = yaml.safe_dump(dict(params), sort_keys=False)
-    fingerprint = hashlib.sha256(f"{answer('git', 'rev-parse', 'HEAD:stages')} {data} {text}".encode()).hexdigest()
+    texts = {file: yaml.safe_dump(dict(values), sort_keys=False) for file, values in params.items()}
+    decisive = [answer("git", "rev-parse", "HEAD:stages"), data, *texts.values()]
+    fingerprint = hashlib.sha256(" ".join(decisive).encode()).hexdigest()
     done = WORK / "done" / f"{fingerprint[:32]}.json"
     if done.exists():
         LOG.info("done before: %s", done)
         return done
-    (clone / PARAMS_FILE).write_text(text, encoding="utf-8")
+    for file, text in texts.items():
+        (clone / file).write_text(text, encoding="utf-8")
     command(sys.executable, "-m", "dvc", "repro", f"evaluation@aecsad-{category}", cwd=clone)
     with replacing_file(done) as temporary:
         shutil.copy2(clone / f"metrics/aecsad/{category}.json", temporary)

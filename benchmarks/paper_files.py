@@ -31,7 +31,7 @@ class PaperFiles(Params):
 
     Attributes:
         archive: a download manifest.
-        categories: for each category, the values below `profiles.<profile>.aecsad` that its publication sets otherwise.
+        categories: for each category, the values below `aecsad` of the profile that its publication sets otherwise.
     """
 
     archive: Path

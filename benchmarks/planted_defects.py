@@ -1,6 +1,6 @@
 """Judge settings of the student-teacher branch without test images, by defects planted into validation normals.
 
-    python -m benchmarks.planted_defects pin_tray                                   # params.yaml as it is
+    python -m benchmarks.planted_defects pin_tray                                   # the profile as it is
     python -m benchmarks.planted_defects pin_tray training.hard_quantile=0.999   # below student_teacher
 
 Prints the AUROC of each map and of their sum between normal validation images and the same images with one scratch,
@@ -25,7 +25,7 @@ from stages.aecsad.student_teacher.scoring import calibrate
 from stages.core.artifacts.images import read_images
 from stages.core.console import CONSOLE
 from stages.core.image_tensors import load_stack, to_float
-from stages.core.params import EncoderParams, load_params, load_value, validate
+from stages.core.params import EncoderParams, load_params, load_value, profile_file, validate
 from stages.core.stage import command_entry
 from stages.core.student_teacher import Maps
 from stages.split.planting import KINDS, plant
@@ -53,14 +53,14 @@ def main(argv: Sequence[str]) -> str:
     calibrate(fitted.module, maps, quantiles=params.maps.quantiles)
     planted_maps = [[raw_maps(fitted, picture) for picture in pictures] for pictures in planted]
     CONSOLE.print(table_of(fitted, maps, planted_maps))
-    changes = " ".join(arguments.settings) or "as in params.yaml"
+    changes = " ".join(arguments.settings) or "as in the profile"
     return f"{arguments.category}, {changes}: {len(normal)} validation normals, fitted in {seconds:.0f} s"
 
 
 def changed_params(settings: Sequence[str]) -> StudentTeacherParams:
     """The active profile's section with some values replaced."""
-    where = f"profiles.{load_value('profile')}.{SECTION}"
-    section: dict[str, Any] = load_value(where)
+    file = profile_file()
+    section: dict[str, Any] = load_value(SECTION, file=file)
     for setting in settings:
         key, _, value = setting.partition("=")
         *parents, last = key.split(".")
@@ -68,7 +68,7 @@ def changed_params(settings: Sequence[str]) -> StudentTeacherParams:
         for parent in parents:
             node = node[parent]
         node[last] = yaml.safe_load(value)
-    return validate(StudentTeacherParams, section, where=where)
+    return validate(StudentTeacherParams, section, where=SECTION, file=file)
 
 
 def raw_maps(fitted: Fitted, picture: np.ndarray) -> Maps:

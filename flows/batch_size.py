@@ -1,4 +1,4 @@
-"""Halve a batch size in params.yaml, and leave every other character of the file as it is."""
+"""Halve a batch size in params.yaml or a profile, and leave every other character of the file as it is."""
 
 from pathlib import Path
 
@@ -8,8 +8,16 @@ from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
 
 
-def halve(params_file: Path, key: str) -> str | None:
+def params_file_of(param: str) -> str:
+    """The file of a param as the flows name it: "profiles/paper.yaml:a.b", or "a.b" of params.yaml."""
+    return param.rpartition(":")[0] or "params.yaml"
+
+
+def halve(clone: Path, param: str) -> str | None:
     """Halve the whole number at a dotted key.
+
+    Args:
+        param: "profiles/paper.yaml:a.b", or "a.b" of params.yaml.
 
     Returns:
         What was changed, for logs and the commit message, or None if it is 1 already.
@@ -17,6 +25,7 @@ def halve(params_file: Path, key: str) -> str | None:
     Raises:
         UserError: the key is missing or its value is no whole number.
     """
+    params_file, key = clone / params_file_of(param), param.rpartition(":")[2]
     text = params_file.read_text(encoding="utf-8")
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for part in key.split("."):
@@ -33,4 +42,4 @@ def halve(params_file: Path, key: str) -> str | None:
     with replacing_file(params_file) as temporary:
         changed = text[: node.start_mark.index] + str(old // 2) + text[node.end_mark.index :]
         temporary.write_text(changed, encoding="utf-8")
-    return f"{params_file.name}: {key} {old} -> {old // 2}"
+    return f"{params_file_of(param)}: {key} {old} -> {old // 2}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import dvc_remote, git
+from flows.batch_size import params_file_of
 from flows.comparison import Comparison, compare
 from flows.judge import Verdict, judge
 from flows.pipeline import read_pipeline
@@ -63,8 +64,9 @@ def record(night: Night, report: Report) -> None:
     finished = [name for name, result in report.results.items() if result.state != "failed"]
     others = [path for name in stages.keys() - finished for path in stages[name].recorded]
     git.restore(night.clone, others)
-    params = ["params.yaml"] if report.remarks else []  # a batch size was halved: without it dvc.lock would lie
-    paths = ["dvc.lock", *params, *(path for name in finished for path in stages[name].recorded)]
+    # When a batch size was halved, dvc.lock would lie without it.
+    halved = {params_file_of(stage.batch_size) for stage in stages.values() if stage.batch_size and report.remarks}
+    paths = ["dvc.lock", *sorted(halved), *(path for name in finished for path in stages[name].recorded)]
     git.commit(night.clone, paths, commit_message(report))
 
 

@@ -97,10 +97,17 @@ def _stage(node: Any, name: str, needs: Set[str], clone: Path) -> Stage:
         needs=frozenset(needs),
         seconds=_last_seconds(clone, recorded),
         recorded=recorded,
-        params=frozenset(key for dep in node.deps for key in getattr(dep, "params", ()) or ()),
+        params=frozenset(key for dep in node.deps for key in _params(dep, clone)),
         batch_size=meta.get("batch_size"),
         timeout_minutes=meta.get("timeout_minutes"),
     )
+
+
+def _params(dep: Any, clone: Path) -> list[str]:
+    """The keys that a dependency on params tracks, with their file unless it is params.yaml; of others none."""
+    keys = getattr(dep, "params", None) or ()
+    file = Path(dep.fs_path).relative_to(clone).as_posix() if keys else ""
+    return [key if file == "params.yaml" else f"{file}:{key}" for key in keys]
 
 
 def _last_seconds(clone: Path, recorded: tuple[str, ...]) -> float | None:

@@ -18,8 +18,8 @@ class Stage:
         needs: stages whose outputs it reads.
         seconds: of its last run; None where that is not known.
         recorded: its outputs that git keeps (`cache: false`), as paths in the repository.
-        params: the keys of params.yaml that it reads, dotted.
-        batch_size: the key of params.yaml that may be halved when the GPU's memory does not suffice, or None.
+        params: the keys that it reads, dotted; "profiles/paper.yaml:a.b" where they are not in params.yaml.
+        batch_size: the key, likewise, that may be halved when the GPU's memory does not suffice, or None.
         timeout_minutes: its own limit, or None.
     """
 

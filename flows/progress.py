@@ -59,5 +59,5 @@ class Progress:
 
 
 def reads(stage: Stage, param: str) -> bool:
-    """Whether a key of params.yaml is among the stage's, itself or as part of a section."""
+    """Whether a param is among the stage's, itself or as part of a section."""
     return any(param == key or param.startswith(f"{key}.") for key in stage.params)

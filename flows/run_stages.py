@@ -95,7 +95,7 @@ def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
         return batch, result
 
     def halve_and_tell(param: str) -> str | None:
-        remark = halve(settings.clone / "params.yaml", param)
+        remark = halve(settings.clone, param)
         logger.warning("out of GPU memory: %s", remark or f"{param} is 1 already")
         return remark
 

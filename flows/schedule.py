@@ -44,7 +44,7 @@ class Machine:
     Attributes:
         start: begin a batch in the background.
         wait: block until any batch has ended.
-        halve: halve a key of params.yaml; gives the remark for the report, or None if it cannot be halved further.
+        halve: halve a param; gives the remark for the report, or None if it cannot be halved further.
     """
 
     start: Callable[[Batch], None]

@@ -67,6 +67,6 @@ def refuse(found: list[LabelledImage], *, shots: int) -> None:
         normal = sum(image.category == category and not image.is_anomalous for image in found)
         if normal < shots + 1:
             raise UserError(
-                f"params.yaml: inctrl.shots: {shots} prompts need {shots + 1} normal training images of each auxiliary "
+                f"profile: inctrl.shots: {shots} prompts need {shots + 1} normal training images of each auxiliary "
                 f"category, {category} has {normal}: lower it or add images"
             )

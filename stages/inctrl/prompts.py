@@ -15,7 +15,7 @@ def draw_prompts(images: pd.DataFrame, *, shots: int, draws: int, generator: tor
     train = sorted(images.loc[images["split"] == "train", "image_id"])
     if len(train) < shots:
         raise UserError(
-            f"params.yaml: inctrl.shots: {shots} normal prompts are wanted, the category has {len(train)} training "
+            f"profile: inctrl.shots: {shots} normal prompts are wanted, the category has {len(train)} training "
             "images: lower it or add images"
         )
     return [

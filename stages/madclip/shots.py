@@ -44,7 +44,7 @@ def draw_shots(pool: pd.DataFrame, *, shots: int, draws: int, generator: torch.G
     kinds = [pool[~pool["is_anomalous"]], pool[pool["is_anomalous"]]]
     if min(map(len, kinds)) < shots:
         raise UserError(
-            f"params.yaml: madclip.shots: {shots} normal and {shots} anomalous images are wanted, the pool outside "
+            f"profile: madclip.shots: {shots} normal and {shots} anomalous images are wanted, the pool outside "
             f"test has {len(kinds[0])} and {len(kinds[1])}: lower it, or let the split set more anomalies aside for "
             "validation (`split.ratios`; `resplit: true` for a source with a split of its own)"
         )

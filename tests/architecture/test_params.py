@@ -12,16 +12,21 @@ from pydantic import TypeAdapter
 from tests.architecture.code_dependencies import COMMAND, needed_code, stage_bodies
 from tests.architecture.params_use import ANY, Read, covers, module_reads, reads
 from tests.architecture.source_files import ROOT
+from tests.params_files import read_params
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = read_params(ROOT)
 PROFILES: dict[str, Any] = PARAMS["profiles"]
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 MODELS = [read for read in reads(ROOT, Path("stages")) if read.model]
 
 
 def tracked(body: dict[str, Any]) -> set[str]:
-    """A stage's `params:` with ANY for each ${...}."""
-    return {re.sub(r"\$\{[^}]*\}", ANY, entry) for entry in body.get("params", [])}
+    """A stage's `params:` with ANY for each ${...}; a profile's keys as `profiles.*.key`."""
+    entries: list[str] = []
+    for entry in body.get("params", []):
+        files = {entry: [""]} if isinstance(entry, str) else entry
+        entries += [f"{file.removesuffix('.yaml')}.{key}".strip(".") for file, keys in files.items() for key in keys]
+    return {re.sub(r"\$\{[^}]*\}", ANY, entry).replace("/", ".") for entry in entries}
 
 
 def values(key: str) -> list[tuple[str, Any]]:

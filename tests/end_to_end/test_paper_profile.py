@@ -8,7 +8,6 @@ import sys
 import tarfile
 
 import pytest
-import yaml
 
 from stages.core.artifacts.component_maps import read_component_maps
 from stages.core.artifacts.pasted_images import read_pasted_images
@@ -16,6 +15,7 @@ from stages.core.artifacts.weights import read_weights
 from tests.end_to_end.hub_cache import write_hub_cache
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
+from tests.params_files import read_params
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3000)]
 ENCODER = "wide_resnet50_2.tv2_in1k"
@@ -87,8 +87,9 @@ def test_the_published_settings_run_through_the_dag(
     assert (arguments["module"]["dim"], arguments["module"]["map_size"]) == (512, 64)
     assert arguments["module"]["maps"] == maps
     assert arguments["module"]["local_student"]["widths"] == widths
-    params = yaml.safe_load((root / "repository/params.yaml").read_text(encoding="utf-8"))
-    assert params["profiles"][profile]["aecsad"]["cluster"]["groups"] == "union"  # of this category only
+    assert (
+        read_params(root / "repository")["profiles"][profile]["aecsad"]["cluster"]["groups"] == "union"
+    )  # of this category only
     metrics = json.loads((root / f"results/{profile}/seed-0/pushpins.json").read_text(encoding="utf-8"))
     assert metrics["images"]["normal"] == 1
     ours = f"{100 * metrics['image_auroc']['logical']:.1f}"

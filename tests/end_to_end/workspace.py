@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.params_files import change_params, read_params
 
 REPOSITORY = Path(__file__).parents[2]
 LEFT_BEHIND = ("dvc.lock", "metrics/", "data/samples/")
@@ -45,20 +45,12 @@ class Workspace:
         return set(re.findall(r"Running stage '([^']+)'", self.dvc("repro", *arguments)))
 
     def params(self) -> dict[str, Any]:
-        """What params.yaml holds."""
-        return dict(yaml.safe_load((self.root / "params.yaml").read_text(encoding="utf-8")))
+        """What params.yaml holds, and below `profiles` each profile."""
+        return read_params(self.root)
 
     def set_params(self, changes: dict[str, Any]) -> None:
-        """Set dotted keys of params.yaml."""
-        path = self.root / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, value in changes.items():
-            *parents, last = key.split(".")
-            node = params
-            for parent in parents:
-                node = node[parent]
-            node[last] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        """Set dotted keys."""
+        change_params(self.root, changes)
 
 
 def copy_repository(root: Path) -> Workspace:

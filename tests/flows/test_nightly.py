@@ -154,10 +154,10 @@ def test_a_remote_that_does_not_answer_loses_nothing(toy: Toy, remotes: Path) ->
 
 def test_own_commits_that_do_not_fit_onto_the_branch_are_an_error(toy: Toy, remotes: Path) -> None:
     before = toy.git("rev-parse", "HEAD")
-    toy.set_params(net={"batch_size": 3})
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     toy.git("push", "-q", "origin", "main")
     toy.git("reset", "-q", "--hard", before.strip())
-    toy.set_params(net={"batch_size": 2})
+    toy.set_params(categories={"a": {"value": 41}, "b": {"value": 31}})
     with pytest.raises(UserError, match=r"do not fit onto origin/main: merge them by hand"):
         nightly(git_remote="origin", **QUICK)
     assert toy.git("status", "--porcelain") == ""

@@ -24,8 +24,8 @@ def test_the_pipeline_is_read_as_dvc_sees_it(toy: Toy) -> None:
     train = pipeline.stages["train@a"]
     assert (train.resource, train.needs, train.seconds) == ("gpu", {"prepare@a"}, 0.1)
     assert train.recorded == ("metrics/cost/toy/train@a.json",)
-    assert train.params == {"categories.a", "net"}
-    assert (train.batch_size, train.timeout_minutes) == ("net.batch_size", None)
+    assert train.params == {"categories.a", "profiles/toy.yaml:net"}
+    assert (train.batch_size, train.timeout_minutes) == ("profiles/toy.yaml:net.batch_size", None)
     assert pipeline.stages["report"].needs == {"score@a", "score@b"}
 
 
@@ -68,11 +68,12 @@ def test_a_gpu_stage_sees_the_gpu_of_its_slot_and_a_cpu_stage_none(toy: Toy, mon
 
 @pytest.mark.faults
 def test_out_of_gpu_memory_halves_the_batch_for_all_and_says_so(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
-    toy.set_params(net={"batch_size": 6})
+    (toy.root / "profiles/toy.yaml").write_text("net: {batch_size: 6}\n")
+    toy.git("commit", "-qam", "smaller batches")
     toy.control("train@b.memory")
     reproduce(**QUICK)
-    assert "net.batch_size 6 -> 3" in caplog.text
-    assert "batch_size: 3" in (toy.root / "params.yaml").read_text()
+    assert "profiles/toy.yaml: net.batch_size 6 -> 3" in caplog.text
+    assert (toy.root / "profiles/toy.yaml").read_text() == "net: {batch_size: 3}\n"
     assert {"train@a", "train@b"} <= toy.started()
     assert toy.dvc("status").strip().endswith("Data and pipelines are up to date.")  # a, too, has run with 3
 

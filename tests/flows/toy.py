@@ -24,6 +24,8 @@ control = pathlib.Path("control") / name
 category = name.partition("@")[2]
 with open("params.yaml") as file:
     params = yaml.safe_load(file)
+with open("profiles/toy.yaml") as file:
+    profile = yaml.safe_load(file)
 control.parent.mkdir(exist_ok=True)
 control.with_name(name + ".started").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 if control.with_name(name + ".sleep").exists():
@@ -33,7 +35,7 @@ if control.with_name(name + ".print").exists():
 if control.with_name(name + ".full").exists():
     with open("/dev/full", "w") as device:
         device.write("x")
-if control.with_name(name + ".memory").exists() and params["net"]["batch_size"] > 4:
+if control.with_name(name + ".memory").exists() and profile["net"]["batch_size"] > 4:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory.")
 value = sum(int(pathlib.Path(file).read_text()) for file in inputs) or params["categories"][category]["value"]
 for folder in ("artifacts", "metrics/method", "metrics/cost/toy"):
@@ -137,8 +139,9 @@ def stages() -> dict[str, Any]:
         do = {"cmd": command, "deps": ["stage.py", *inputs], "params": ["categories.${key}"], "outs": outs, **more}
         return {"foreach": "${categories}", "do": do}
 
-    train = body("train", ["artifacts/prepare@${key}.txt"], meta={"resource": "gpu", "batch_size": "net.batch_size"})
-    train["do"]["params"].append("net")
+    meta = {"resource": "gpu", "batch_size": "profiles/toy.yaml:net.batch_size"}
+    train = body("train", ["artifacts/prepare@${key}.txt"], meta=meta)
+    train["do"]["params"].append({"profiles/toy.yaml": ["net"]})
     score = body("score", ["artifacts/train@${key}.txt"], metrics=[{"metrics/method/${key}.json": {"cache": False}}])
     score["do"]["outs"].append({"metrics/method/${key}.svg": {"cache": False}})
     inputs = ["artifacts/score@a.txt", "artifacts/score@b.txt"]
@@ -162,8 +165,9 @@ def write_toy(root: Path) -> Toy:
     (root / "stages/evaluation/compare.py").write_text(COMPARE)
     (root / "stage.py").write_text(STAGE)
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages()}, sort_keys=False))
-    params = {"categories": {"a": {"value": 30}, "b": {"value": 31}}, "net": {"batch_size": 8}}
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (root / "params.yaml").write_text("categories: {a: {value: 30}, b: {value: 31}}\n")
+    (root / "profiles").mkdir()
+    (root / "profiles/toy.yaml").write_text("net: {batch_size: 8}\n")
     (root / ".gitignore").write_text("/artifacts/\n/control/\n/work/\n__pycache__/\n")
     (root / "control").mkdir()
     toy = Toy(root)

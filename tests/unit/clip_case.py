@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from PIL import Image
 
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.labelled_pool import write_labelled_pool
 from stages.core.clip.params import ClipParams
+from tests.params_files import write_params
 
 SIZE = 48
 TINY: dict[str, Any] = {
@@ -74,8 +74,8 @@ def write_pool(root: Path, *, normal: int = 6, anomalous: int = 4, masked: int |
     write_labelled_pool(root, pool, images=source / "images", masks=source / "masks")
 
 
-def write_params(path: Path, **changes: Any) -> None:
-    """params.yaml with both methods on for the category `part`."""
+def write_clip_params(root: Path, **changes: Any) -> None:
+    """Params with both methods on for the category `part`."""
     values: dict[str, Any] = {
         "profile": "smoke",
         "seed": 0,
@@ -102,4 +102,4 @@ def write_params(path: Path, **changes: Any) -> None:
         for parent in parents:
             node = node[parent]
         node[last] = value
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_params(root, values)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from PIL import Image
 
 from stages.core.artifacts.images import write_images
+from tests.params_files import write_params
 
 SIZE, CELL = 96, 24
 DISCS, SQUARES = 3, 2
@@ -97,4 +97,4 @@ def write_case(folder: Path, images: list[np.ndarray], **changes: dict[str, obje
         "categories": categories,
         "profiles": {"tiny": {"encoder": encoder, "aecsad": sections}},
     }
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(folder, params)

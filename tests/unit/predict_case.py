@@ -17,6 +17,7 @@ from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
 from stages.core.artifacts.truth import write_truth
 from stages.evaluation.__main__ import main as evaluation
+from tests.params_files import write_params
 
 SPLITS = ["train"] * 12 + ["validation"] * 8 + ["test"] * 6
 DEFECT = len(SPLITS) - 3  # from here on the square is missing
@@ -114,7 +115,7 @@ def fuse_and_judge() -> None:
 
 def train_parts(root: Path) -> None:
     """Train the category `part` below the current folder, which is `root`."""
-    (root / "params.yaml").write_text(PARAMS + yaml.safe_dump({"predict": PARTS}), encoding="utf-8")
+    write_params(root, {**yaml.safe_load(PARAMS), "predict": PARTS})
     make_data_set(root / "split")
     images = ["--images", "split/images.parquet"]
     files = [*images, "--image-files", "split/images"]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from stages.baseline_knn.__main__ import main
@@ -18,6 +17,7 @@ from stages.baseline_knn.scoring import image_score, patch_distances
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores
+from tests.params_files import write_params
 
 PARAMS = {
     "profile": "embedded",
@@ -106,7 +106,7 @@ def test_stages_are_averaged_enlarged_and_joined() -> None:
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Striped grey images; test/bad has a red square."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    write_params(tmp_path, PARAMS)
     (tmp_path / "images").mkdir()
     noise = np.random.default_rng(0)
     rows = [(f"train/{n}", "train") for n in range(8)]

@@ -7,13 +7,14 @@ import pytest
 from stages.core.errors import UserError
 from stages.core.params import EncoderParams, Params, load_params, load_value, validate
 
+PROFILES = {
+    "embedded": "encoder: {name: big, image_size: 256}",
+    "smoke": "encoder: {name: small, image_size: 64}\naecsad: {cluster: {name: x, image_size: 1}}",
+}
 TEXT = """
 profile: smoke
 seed: 7
 categories: {pin_tray: {source: sample}}
-profiles:
-  embedded: {encoder: {name: big, image_size: 256}}
-  smoke: {encoder: {name: small, image_size: 64}, aecsad: {cluster: {name: x, image_size: 1}}}
 """
 
 
@@ -21,6 +22,9 @@ profiles:
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    for name, text in PROFILES.items():
+        (tmp_path / f"profiles/{name}.yaml").write_text(text, encoding="utf-8")
     return tmp_path / "params.yaml"
 
 
@@ -46,18 +50,19 @@ def test_a_missing_key_is_named_with_the_part_that_fails(params: Path, key: str,
 
 def test_a_profile_that_does_not_exist_is_named(params: Path) -> None:
     params.write_text(TEXT.replace("profile: smoke", "profile: papr"))
-    with pytest.raises(UserError, match=r"the key 'profiles\.papr\.encoder' is missing \(no 'papr' there\)"):
+    with pytest.raises(UserError, match=r"there is no profiles/papr\.yaml \(known profiles: embedded, smoke\)"):
         load_params(EncoderParams, section="encoder")
 
 
 def test_every_finding_is_in_one_message(params: Path) -> None:
-    params.write_text(TEXT.replace("{name: small, image_size: 64}", "{image_size: wide, colour: red}"))
+    (params.parent / "profiles/smoke.yaml").write_text("encoder: {image_size: wide, colour: red}")
     with pytest.raises(UserError) as error:
         load_params(EncoderParams, section="encoder")
     message = str(error.value)
-    assert message.count("profiles.smoke.encoder.") == 3
+    assert message.startswith("profiles/smoke.yaml: ")
+    assert message.count("encoder.") == 3
     for key, fault in [("name", "Field required"), ("image_size", "valid integer"), ("colour", "Extra inputs")]:
-        assert f"profiles.smoke.encoder.{key}: " in message
+        assert f"encoder.{key}: " in message
         assert fault in message
 
 

@@ -18,6 +18,7 @@ from stages.core.artifacts.explanations import Explanation, read_explanations
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
 from stages.core.errors import UserError
+from tests.params_files import write_params
 
 SIZE = 64
 PLACES = [(12, 12), (12, 48), (48, 12), (48, 48)]  # of class 1; class 2 is a bar of varying height in the middle
@@ -180,10 +181,8 @@ def write_inputs(root: Path, *, num_classes: int = 3, lost: int = 0) -> list[str
     write_label_maps(root / "maps.npz", LabelMaps(tuple(ids), values, num_classes, np.ones(len(ids), dtype=bool)))
     heat = np.random.default_rng(0).random((len(ids) - 30, 8, 8)).astype(np.float16)
     write_anomaly_maps(root / "heat", ids[30 + lost :], heat[lost:])
-    (root / "params.yaml").write_text(
-        "profile: p\nseed: 0\nprofiles: {p: {aecsad: {explanation: {min_area: 0.002, stable_share: 0.95, "
-        "area_floor: 0.01, grid: 4, kept: 3, examples: 5}}}}"
-    )
+    section = {"min_area": 0.002, "stable_share": 0.95, "area_floor": 0.01, "grid": 4, "kept": 3, "examples": 5}
+    write_params(root, {"profile": "p", "seed": 0, "profiles": {"p": {"aecsad": {"explanation": section}}}})
     return ["--images", "images.parquet", "--image-files", "images", "--label-maps", "maps.npz", "--maps", "heat",
             "--explanations", "out"]  # fmt: skip
 

@@ -97,18 +97,18 @@ PARAMS = 'a:\n  net: {width: 3, batch_size: 9}  # wide\n\n  other: {batch_size: 
 
 def test_halving_changes_one_number_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
-    assert halve(tmp_path / "params.yaml", "a.net.batch_size") == "params.yaml: a.net.batch_size 9 -> 4"
+    assert halve(tmp_path, "a.net.batch_size") == "params.yaml: a.net.batch_size 9 -> 4"
     expected = PARAMS.replace("{width: 3, batch_size: 9}", "{width: 3, batch_size: 4}")
     assert (tmp_path / "params.yaml").read_text() == expected
 
 
 def test_one_cannot_be_halved(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("n: 1\n")
-    assert halve(tmp_path / "params.yaml", "n") is None
+    assert halve(tmp_path, "n") is None
 
 
 @pytest.mark.parametrize(("key", "message"), [("a.net.size", "has no 'size'"), ("b", "must be a whole number")])
 def test_what_is_no_batch_size_is_an_error(tmp_path: Path, key: str, message: str) -> None:
     (tmp_path / "params.yaml").write_text(PARAMS)
     with pytest.raises(UserError, match=message):
-        halve(tmp_path / "params.yaml", key)
+        halve(tmp_path, key)

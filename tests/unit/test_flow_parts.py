@@ -17,7 +17,7 @@ STAGES = {
         stage("weights"),
         stage("split@a", "weights", "categories.a seed"),
         stage("split@b", "weights", "categories.b.path"),
-        stage("train@a", "split@a", "profiles.x"),
+        stage("train@a", "split@a", "profiles/a.yaml:x"),
         stage("train@b", "split@b"),
         stage("universal", "split@a split@b"),
         stage("test@b", "universal split@b", "categories.b"),

@@ -116,10 +116,10 @@ def test_stages_of_a_broken_off_batch_wait_again() -> None:
 
 
 def test_a_held_param_keeps_its_readers_from_starting() -> None:
-    reader = Stage("x", params=frozenset({"profiles.paper.sir"}))
+    reader = Stage("x", params=frozenset({"profiles/paper.yaml:sir"}))
     stages = {stage.name: stage for stage in (reader, Stage("y", params=frozenset({"seed"})))}
     progress = Progress(make_plan(stages, stages))
-    progress.hold("x", "profiles.paper.sir.batch_size")
+    progress.hold("x", "profiles/paper.yaml:sir.batch_size")
     assert [stage.name for stage in progress.ready()] == ["y"]
     assert progress.releasable() == ["x"]
     progress.start(["x"])

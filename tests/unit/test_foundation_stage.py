@@ -87,7 +87,7 @@ def test_without_prompts_tags_are_used_and_said_to_be_unreviewed(here: Path, cap
 
 
 def test_without_prompts_and_tags_there_is_nothing_to_look_for(here: Path, caplog: pytest.LogCaptureFixture) -> None:
-    change(here / "params.yaml", "profiles", "tiny", "aecsad", "pseudo_label", "foundation", "tagged_images", value=0)
+    change(here / "profiles/tiny.yaml", "aecsad", "pseudo_label", "foundation", "tagged_images", value=0)
     change(here / "weights.json", "files", "ram_plus", "sha256", value="0" * 64)  # not needed then
     with pytest.raises(SystemExit):
         main(OPTIONS)
@@ -108,7 +108,7 @@ def test_a_corrupt_file_stops_everything_before_any_network_is_built(
 
 
 def test_a_manifest_without_the_wanted_sam_is_said(here: Path, caplog: pytest.LogCaptureFixture) -> None:
-    change(here / "params.yaml", "profiles", "tiny", "aecsad", "pseudo_label", "foundation", "sam", value="vit_x")
+    change(here / "profiles/tiny.yaml", "aecsad", "pseudo_label", "foundation", "sam", value="vit_x")
     with pytest.raises(SystemExit):
         main(OPTIONS)
     assert "has no entry sam_vit_x" in caplog.text

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from stages.aecsad.histogram.__main__ import main
 from stages.aecsad.histogram.edits import duplicate, edit_components, find_regions, reclassify, remove
@@ -15,6 +14,7 @@ from stages.core.artifacts.histogram_models import read_histogram_models
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
 from stages.core.patch_histogram import histogram_distances
+from tests.params_files import write_params
 
 OPTIONS = [
     *("--images", "images.parquet", "--label-maps", "labels.npz"),
@@ -32,7 +32,7 @@ LIMITS = {"min_edit_auroc": 0.6, "max_inflation": 2.0}
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     params = {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"aecsad": {"histogram": SECTION}}}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(tmp_path, params)
     names = [f"{number:02d}" for number in range(len(SPLITS))]
     write_images(tmp_path / "images.parquet", pd.DataFrame({"image_id": names, "file": names, "split": SPLITS}))
     return tmp_path

@@ -14,7 +14,7 @@ from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.inctrl.__main__ import main
 from stages.inctrl.heads import InContextHeads
-from tests.unit.clip_case import write_image, write_params, write_pool, write_target
+from tests.unit.clip_case import write_clip_params, write_image, write_pool, write_target
 
 OPTIONS = [
     "--images", "target/images.parquet", "--image-files", "target/images", "--pools", "pools", "--category", "part",
@@ -26,7 +26,7 @@ OPTIONS = [
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A target `part` and one auxiliary pool, `other`."""
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path / "params.yaml")
+    write_clip_params(tmp_path)
     write_target(tmp_path / "target")
     write_pool(tmp_path / "pools" / "other")
     return tmp_path
@@ -106,7 +106,7 @@ def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.
 def test_bad_input_is_one_clear_message(
     place: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
 ) -> None:
-    write_params(place / "params.yaml", **changes)
+    write_clip_params(place, **changes)
     with pytest.raises(SystemExit, match="1"):
         run("out")
     assert any(record.levelname == "ERROR" for record in caplog.records)

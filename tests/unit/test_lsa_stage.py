@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
 from stages.aecsad.lsa.__main__ import main
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
 from stages.core.artifacts.pasted_images import read_pasted_images
+from tests.params_files import write_params
 
 OPTIONS = ["--images", "images.parquet", "--image-files", "files", "--labels", "labels.npz", "--pasted", "out/p.npz"]
 SIZE = 64
@@ -42,7 +42,7 @@ def write_labels(names: tuple[str, ...], *, num_classes: int = 2, left: int = 10
 def paste(copies: int) -> np.ndarray:
     section = {"copies": copies, "min_distance": 0.2, "min_pastes": 1, "max_pastes": 1}
     params = {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"aecsad": {"lsa": section}}}}
-    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(Path(), params)
     main(OPTIONS)
     return read_pasted_images(Path("out/p.npz"))
 

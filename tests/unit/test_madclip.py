@@ -20,7 +20,7 @@ from stages.madclip.losses import dice_loss, focal_loss, loss_terms, siglip_loss
 from stages.madclip.network import MadClip
 from stages.madclip.scores import abnormal_maps
 from stages.madclip.variants import VARIANTS, VariantName
-from tests.unit.clip_case import SIZE, tiny_params, write_params, write_pool, write_target
+from tests.unit.clip_case import SIZE, tiny_params, write_clip_params, write_pool, write_target
 
 OPTIONS = [
     "--images", "target/images.parquet", "--image-files", "target/images", "--pool", "pool", "--category", "part",
@@ -117,7 +117,7 @@ def test_augmentation_keeps_masks_with_their_images() -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A target `part` and a pool to learn from."""
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path / "params.yaml")
+    write_clip_params(tmp_path)
     write_target(tmp_path / "target", others=2)
     write_pool(tmp_path / "pool", masked=3)
     return tmp_path
@@ -147,7 +147,7 @@ def test_the_stage_writes_scores_maps_model_and_shots(place: Path) -> None:
 def test_the_same_seed_gives_the_same_scores_and_training_changes_them(place: Path) -> None:
     first = run("a")
     assert first.equals(run("b"))
-    write_params(place / "params.yaml", profiles__smoke__madclip__training__epochs=2)
+    write_clip_params(place, profiles__smoke__madclip__training__epochs=2)
     assert not first["score"].equals(run("c")["score"])
 
 
@@ -176,7 +176,7 @@ def test_no_score_depends_on_the_other_images(place: Path) -> None:
             {"profiles__smoke__madclip__shots": 5},
             "5 normal and 5 anomalous images are wanted, the pool outside test has 6 and 4: lower it, or let the split",
         ),
-        ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.madclip\.blocks\.3: Field required"),
+        ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.yaml: madclip\.blocks\.3: Field required"),
         ({"profiles__smoke__madclip__variant": "mine"}, "variant: Input should be 'as_code' or 'as_paper'"),
         ({"madclip__categories": {}}, r"the key 'madclip\.categories\.part' is missing"),
         (
@@ -188,7 +188,7 @@ def test_no_score_depends_on_the_other_images(place: Path) -> None:
 def test_bad_input_is_one_clear_message(
     place: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
 ) -> None:
-    write_params(place / "params.yaml", **changes)
+    write_clip_params(place, **changes)
     with pytest.raises(SystemExit, match="1"):
         run("out")
     assert pd.Series([caplog.text.replace("\n", " ")]).str.contains(message).all(), caplog.text
@@ -197,9 +197,7 @@ def test_bad_input_is_one_clear_message(
 
 @pytest.mark.parametrize("texts", ["abnormal", "none"])
 def test_other_texts_and_the_papers_reading_run(place: Path, texts: str) -> None:
-    write_params(
-        place / "params.yaml", profiles__smoke__madclip__texts=texts, profiles__smoke__madclip__variant="as_paper"
-    )
+    write_clip_params(place, profiles__smoke__madclip__texts=texts, profiles__smoke__madclip__variant="as_paper")
     scores = run("out")
     assert scores["score"].between(0, 1).all()  # a mean over the blocks
     assert scores["score"].to_list() == scores["detection"].to_list()

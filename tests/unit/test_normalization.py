@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from stages.aecsad.normalization.__main__ import main
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps, write_anomaly_maps
 from stages.core.artifacts.explanations import read_explanations, write_explanations
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.fusion import fusion_from_json
+from tests.params_files import write_params
 
 BOTH = {"histogram": 1.0, "student_teacher": 1.0}
 VALIDATION = [f"v{n}" for n in range(9)]
@@ -29,7 +29,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def set_params(*, columns: str = "reliability", weights: dict[str, float] = BOTH) -> None:
     section = {"histogram_columns": columns, "branch_weights": weights}
     params = {"profile": "tiny", "profiles": {"tiny": {"aecsad": {"normalization": section}}}}
-    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(Path(), params)
 
 
 def write_inputs(root: Path, weights: dict[str, float], *, student_ids: list[str] | None = None) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from stages.aecsad.plus.__main__ import main
 from stages.aecsad.plus.branches import join_branches
@@ -17,6 +16,7 @@ from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, w
 from stages.core.artifacts.scores import read_scores, write_scores
 from stages.core.artifacts.tables import write_table
 from stages.core.errors import UserError
+from tests.params_files import write_params
 
 HISTOGRAM: dict[str, Any] = {
     "weights": {"histogram_1x1": 0.9, "histogram_2x2": 0.0},
@@ -112,7 +112,7 @@ def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) ->
     (root / "explanations" / "reasons.json").write_text("{}", encoding="utf-8")
     (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
     params = {"profile": "smoke", "profiles": {"smoke": {"aecsad": {"plus": {"chance": 0.01}}}}}
-    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(root, params)
     files = {
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
         "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from benchmarks import paper_files
 from benchmarks.paper import main as paper
@@ -16,6 +15,7 @@ from benchmarks.paper_files import answers, check_files, read_paper_files
 from stages.core.errors import UserError
 from stages.report.published import KINDS, REPORTED, THESIS, main, read_runs, text_of, with_averages
 from tests.architecture.source_files import ROOT
+from tests.params_files import read_params
 
 CATEGORIES = ["breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors"]
 
@@ -141,7 +141,7 @@ def test_the_command_stops_before_any_work(
 
 
 def test_what_a_category_sets_otherwise_exists_in_both_profiles() -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = read_params(ROOT)
     overrides = json.loads((ROOT / "data/paper.json").read_text(encoding="utf-8"))["categories"]
     for profile in ("paper", "paper_thesis"):
         for key in {key for values in overrides.values() for key in values}:

@@ -95,7 +95,7 @@ def check_size(image_size: int) -> None:
         UserError: it is another.
     """
     if image_size != INPUT_SIZE:
-        raise UserError(f"params.yaml: encoder.image_size is {image_size}, the global student needs {INPUT_SIZE}")
+        raise UserError(f"profile: encoder.image_size is {image_size}, the global student needs {INPUT_SIZE}")
 
 
 def wanted_pasted(

@@ -28,7 +28,7 @@ def load_encoder(params: ClipParams) -> ClipEncoder:
             torch.manual_seed(params.weights.random_seed)
             return ClipEncoder(build_clip(params))
     if isinstance(params.architecture, Architecture) and not hasattr(params.weights, "file"):
-        raise UserError("params.yaml: clip.architecture: published weights need a name of open_clip's, not measures")
+        raise UserError("profile: clip.architecture: published weights need a name of open_clip's, not measures")
     clip = build_clip(params)
     path = weights_file(str(params.architecture), params.weights)
     try:
@@ -54,12 +54,12 @@ def build_clip(params: ClipParams) -> CLIP:
     else:
         config = open_clip.get_model_config(chosen)
         if config is None or set(config) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}:
-            raise UserError(f"params.yaml: clip.architecture: open_clip {open_clip.__version__} has no CLIP {chosen!r}")
+            raise UserError(f"profile: clip.architecture: open_clip {open_clip.__version__} has no CLIP {chosen!r}")
         vision = CLIPVisionCfg(**{**config["vision_cfg"], "image_size": params.image_size})
         text = CLIPTextCfg(**config["text_cfg"])
         patch, embed_dim = vision.patch_size, config["embed_dim"]
     if params.image_size < patch:
-        raise UserError(f"params.yaml: clip.image_size: {params.image_size} is less than one patch of {patch} pixels")
+        raise UserError(f"profile: clip.image_size: {params.image_size} is less than one patch of {patch} pixels")
     if params.image_size % patch:
         LOG.info("%d pixels are no multiple of %d: the last %d of each row and column are not seen",
                  params.image_size, patch, params.image_size % patch)  # fmt: skip

@@ -37,7 +37,7 @@ def weights_file(architecture: str, weights: PublishedWeights | FileWeights) -> 
     source = open_clip.get_pretrained_cfg(architecture, weights.tag)
     if not source:
         known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise UserError(f"params.yaml: clip.weights.tag: {architecture} has no weights {weights.tag!r}; known: {known}")
+        raise UserError(f"profile: clip.weights.tag: {architecture} has no weights {weights.tag!r}; known: {known}")
     if weights.offline:
         return fetched_file(architecture, weights, source)
     try:
@@ -53,12 +53,12 @@ def weights_file(architecture: str, weights: PublishedWeights | FileWeights) -> 
 def checked_file(weights: FileWeights) -> Path:
     """The named file, if it is there and has the stated content."""
     if not weights.file.is_file():
-        raise UserError(f"{weights.file} (clip.weights.file) does not exist: correct the path in params.yaml")
+        raise UserError(f"{weights.file} (clip.weights.file) does not exist: correct the path in the active profile")
     if weights.sha256 is not None:
         with weights.file.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != weights.sha256:
-            raise UserError(f"{weights.file}: has sha256 {found}, params.yaml says {weights.sha256}: fetch it again")
+            raise UserError(f"{weights.file}: has sha256 {found}, the profile says {weights.sha256}: fetch it again")
     return weights.file
 
 

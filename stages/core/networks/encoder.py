@@ -92,7 +92,7 @@ def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> Pretrained
         mean, std = source.mean, source.std
     strides, needed = tuple(body.feature_info.reduction()), tuple(2 ** (stage + 1) for stage in stages)
     if strides != needed:
-        raise UserError(f"params.yaml: encoder.name: {name} has stages at strides {strides}, needed are {needed}")
+        raise UserError(f"profile: encoder.name: {name} has stages at strides {strides}, needed are {needed}")
     return PretrainedFeatures(body, tuple(body.feature_info.channels()), mean, std)
 
 
@@ -107,7 +107,7 @@ def published_weights(name: str) -> timm.models.PretrainedCfg:
     except RuntimeError:  # the part of the name behind the point is unknown
         source = None
     if source is None or not source.has_weights:
-        raise UserError(f"params.yaml: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
+        raise UserError(f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
     return source
 
 

@@ -1,0 +1,41 @@
+"""params.yaml and the profiles as one mapping, with the profiles below `profiles`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def read_params(root: Path) -> dict[str, Any]:
+    """What a repository's params.yaml and profiles hold."""
+    profiles = {path.stem: _read(path) for path in sorted((root / "profiles").glob("*.yaml"))}
+    return {**_read(root / "params.yaml"), "profiles": profiles}
+
+
+def write_params(root: Path, params: Mapping[str, Any]) -> None:
+    """Write params.yaml and a file for each profile."""
+    (root / "profiles").mkdir(exist_ok=True)
+    for name, profile in params["profiles"].items():
+        _write(root / "profiles" / f"{name}.yaml", profile)
+    _write(root / "params.yaml", {key: value for key, value in params.items() if key != "profiles"})
+
+
+def change_params(root: Path, changes: Mapping[str, Any]) -> None:
+    """Set values by dotted key."""
+    params = read_params(root)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        node = params
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    write_params(root, params)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
