@@ -15,6 +15,7 @@ STAMP := $(VENV)/.installed
 FLOWS_STAMP := $(VENV)/.installed-flows
 UNFINISHED := $(VENV)/.installing
 comma := ,
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 # `python` in dvc.yaml is .venv's, whatever environment make was called from.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -71,28 +72,30 @@ setup: $(STAMP)
 setup-flows: $(FLOWS_STAMP)
 
 # The stamp is written last, so an installation is made again when its inputs changed, and from scratch when it was
-# broken off: half a package cannot always be repaired.
-$(STAMP): pyproject.toml constraints.txt
+# broken off: half a package cannot always be repaired. Bytecode is left to the first import: compiling all 7 GB takes
+# two minutes, most of it for modules that nothing here imports.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, \
 	$(PYTHON) is " + sys.version.split()[0] + ": install one and name it, for example `make PYTHON=python3.12 setup`")'
 	@if [ -e $(UNFINISHED) ]; then echo "the last installation was broken off: starting again"; rm -rf $(VENV); fi
-	@rm -f $(STAMP)
+	@rm -f $(STAMP) $(FLOWS_STAMP)
 	@[ -x $(VENV)/bin/pip ] || { rm -rf $(VENV); echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@touch $(UNFINISHED)
 	@echo "installing the pinned packages into $(VENV) (some minutes, 7 GB)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PIP_INSTALL) -e '.[$(1)]'
 	@# its metadata ask for opencv-python, which would overwrite opencv-python-headless and needs libGL
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps groundingdino-py
+	@$(PIP_INSTALL) --no-deps groundingdino-py
 	@rm -f $(UNFINISHED)
-	@touch $(STAMP)
+endef
 
-# Prefect and what its tests need: not part of what `make repro` waits for.
-$(FLOWS_STAMP): $(STAMP)
-	@rm -f $(FLOWS_STAMP)
-	@touch $(UNFINISHED)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flows,flows-test]'
-	@rm -f $(UNFINISHED)
-	@touch $(FLOWS_STAMP)
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,dev)
+	@touch $@
+
+# With Prefect and what its tests need, which `make repro` does not wait for.
+$(FLOWS_STAMP): pyproject.toml constraints.txt
+	$(call install,dev$(comma)flows$(comma)flows-test)
+	@touch $(STAMP) $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build oddpart.egg-info dvc_plots
