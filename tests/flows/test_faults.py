@@ -151,7 +151,7 @@ def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
             wait_for(lambda: "nightly" in scheduled(site), "the nightly run is scheduled")
             assert site.ask("/admin/settings")["server"]["analytics_enabled"] is False
         finally:
-            serve.send_signal(signal.SIGINT)
+            serve.terminate()  # as Ctrl-C, which a process in the background may ignore
     assert not answers(site.port)
     assert not processes("prefect", toy.root)
     assert toy.git("tag", "--list").strip() == "baseline"
