@@ -62,6 +62,15 @@ def make_evaluation(root: Path, method: str, category: str) -> None:
     (plots / "scores.csv").write_text("score,kind,images\n1.0,normal,1\n2.0,normal,1\n1.0,logical,1\n2.0,logical,1\n")
 
 
+def make_curve(root: Path, category: str) -> None:
+    """Training curves: one with two phases, one of a room that trained nothing."""
+    folder = root / "metrics" / "plots" / "training" / category
+    folder.mkdir(parents=True)
+    rows = "4,supervised,10,10,\n8,supervised,1,1,\n12,all images,1.5,0.1,1\n"
+    (folder / "segmentation.csv").write_text("step,phase,loss,dice,entropy\n" + rows)
+    (folder / "nothing.csv").write_text("step,loss,hard\n")
+
+
 def make_costs(root: Path) -> None:
     for category, room, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
         path = root / "metrics" / "cost" / category / f"{room}.json"
