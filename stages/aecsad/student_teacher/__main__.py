@@ -24,12 +24,12 @@ def main(argv: Sequence[str]) -> str:
     encoder = load_params(EncoderParams, section="encoder")
     images, pasted = read_images(paths.images), read_pasted_images(paths.pasted)
     fitted = fit_student_teacher(images, paths.image_files, params, encoder, seed=load_value("seed"), pasted=pasted)
-    table, maps = score_images(fitted, images, paths.image_files, quantiles=params.maps.quantiles)
+    scored = score_images(fitted, images, paths.image_files, quantiles=params.maps.quantiles)
     write_weights(paths.model, fitted.module.state_dict(), fitted.arguments)
     write_training_curve(paths.curve, fitted.curve)
-    write_anomaly_maps(paths.maps, list(table["image_id"]), maps)
-    write_table(paths.scores, table, columns=["image_id", "split", "student_teacher"])
-    return f"{len(table)} images scored"
+    write_anomaly_maps(paths.maps, list(scored.table["image_id"]), scored.maps, scored.branches)
+    write_table(paths.scores, scored.table, columns=["image_id", "split", "student_teacher"])
+    return f"{len(scored.table)} images scored"
 
 
 if __name__ == "__main__":
