@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stages.core.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
 from stages.core.console import progress
+from stages.core.training_curve import TrainingCurve
 
 LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
@@ -40,7 +42,7 @@ def optimise(
     weight_decay: float,
     label: str,
     checkpoint: Path,
-) -> None:
+) -> pd.DataFrame:
     """Minimise the weighted sum of the loss terms, in place.
 
     The last iteration's weights stay; none is chosen by any score. A training that was killed goes on from its
@@ -55,10 +57,13 @@ def optimise(
         learning_rate: the peak.
         label: of the progress bar and the log lines.
         checkpoint: from `stages.core.checkpoints.checkpoint_file`.
+
+    Returns:
+        How the terms ran, see `stages.core.training_curve.TrainingCurve.table`.
     """
     steps = build_optimizer(optimizer, network.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     rate = build_schedule(schedule, steps, learning_rate=learning_rate, iterations=iterations)
-    minimise(
+    return minimise(
         network, draws, terms_of, optimizer=steps, schedule=rate, weights=weights, iterations=iterations,
         label=label, checkpoint=checkpoint,
     )  # fmt: skip
@@ -75,14 +80,15 @@ def minimise(
     iterations: int,
     label: str,
     checkpoint: Path,
-) -> None:
+) -> pd.DataFrame:
     """As `optimise`, with an optimiser and a schedule of the learning rate of one's own.
 
     Args:
         optimizer: of the network's parameters.
         schedule: of that optimiser; ConstantLR with factor 1 where there is none.
     """
-    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    curve = TrainingCurve(weights, iterations=iterations)
+    parts = {"network": network, "optimizer": optimizer, "schedule": schedule, "curve": curve}
     remove_old_checkpoints()
     state = load_checkpoint(checkpoint)
     done = 0 if state is None else int(state["done"])
@@ -99,6 +105,7 @@ def minimise(
         torch.stack([weights[name] * term for name, term in terms.items()]).sum().backward()
         optimizer.step()
         schedule.step()
+        curve.add(step, terms)
         if step % max(1, iterations // REPORTS) == 0:
             values = ", ".join(f"{name} {float(term.detach()):.4f}" for name, term in terms.items())
             LOG.info("%s, iteration %d: %s", label, step, values)
@@ -106,6 +113,7 @@ def minimise(
             save_checkpoint(checkpoint, snapshot(parts, step))
             saved_at = time.monotonic()
     checkpoint.unlink(missing_ok=True)
+    return curve.table()
 
 
 def build_optimizer(

@@ -97,9 +97,13 @@ class StudentTeacher(nn.Module):
         return {name: values.mean(dim=1) for name, values in squares.items()}
 
     def combine(self, raw: Maps) -> Float[Tensor, "B M M"]:
-        """The sum of the normalised maps: 0 at the lower quantile of validation cells, 0.1 at the upper one."""
+        """The sum of the normalised maps."""
+        return torch.stack(list(self.normalised(raw).values())).sum(dim=0)
+
+    def normalised(self, raw: Maps) -> Maps:
+        """Each map on the scale of validation images: 0 at the lower quantile of their cells, 0.1 at the upper one."""
         ranges = zip(self.maps, self.map_range, strict=True)
-        return torch.stack([0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges]).sum(dim=0)
+        return {name: 0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges}
 
     def pool(self, anomaly_map: Float[Tensor, "B M M"]) -> Float[Tensor, " B"]:
         """The image score: mean of the `pooled_cells` highest cells, after upsampling to `score_size`."""

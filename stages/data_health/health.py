@@ -22,7 +22,9 @@ def check_health(
     outlier: float,
     shown: int,
 ) -> dict[str, Any]:
-    """Counts, sizes, duplicates, outliers and missing masks, as JSON; see `DataHealthParams` for the limits.
+    """Counts, sizes, duplicates, outliers and missing masks, as JSON.
+
+    The limits are those of `LikenessParams` and `DataHealthParams`.
 
     Args:
         looks: of every image, by image_id.

@@ -9,9 +9,10 @@ from stages.core.params import load_value, validate
 from stages.core.stage import parse_paths, stage_entry
 from stages.evaluation.calibration import fit
 from stages.evaluation.curves import write_curves
+from stages.evaluation.disagreement import fit_disagreement
 from stages.evaluation.explained import explanation_metrics, open_explanations
 from stages.evaluation.joined import join_truth
-from stages.evaluation.maps import open_maps
+from stages.evaluation.maps import open_branch_maps, open_maps
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.pictures import Drawer
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
@@ -40,7 +41,9 @@ def main(argv: Sequence[str]) -> str:
     pixel = pixel_metrics(test, maps, paths.mask_files, limits=limits, resampling=resampling)
     explanations = open_explanations(paths.scores / "explanations", joined)
     explained = explanation_metrics(test, explanations, fitted, paths.mask_files)
-    drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high)
+    branch_maps = open_branch_maps(paths.scores / "maps", unjudged=planted)
+    gaps = fit_disagreement(joined, branch_maps, budget=params.false_alarm_budget)
+    drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high, gaps)
     write_curves(test, threshold=calibration.threshold.value, **{name: getattr(paths, name) for name in PLOTS})
     write_results(paths.results, test, Evidence(branches, fitted, drawer, explanations))
     publish_overview(paths.results, paths.overview)

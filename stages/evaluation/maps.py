@@ -44,6 +44,29 @@ def open_maps(
     return by_id
 
 
+def open_branch_maps(path: Path, *, unjudged: Collection[str] = ()) -> dict[str, dict[str, Float16[np.ndarray, "h w"]]]:
+    """Maps by branch and image_id of a folder that `open_maps` passed; empty where the method tells no branches.
+
+    Raises:
+        UserError: a branch has not one map for each image, or one that is not finite.
+    """
+    if not path.exists():
+        return {}
+    maps = read_anomaly_maps(path)
+    for name, values in maps.branches.items():
+        if values.ndim != 3 or len(values) != len(maps.image_ids) or 0 in values.shape[1:]:
+            raise UserError(
+                f"{path}/branches/{name}.npy: an array of shape {values.shape} for {len(maps.image_ids)} image_ids: "
+                "delete the folder and run `dvc repro`"
+            )
+        odd = (key for key, one in zip(maps.image_ids, values, strict=True) if not np.isfinite(one).all())
+        refuse(odd, f"{path}/branches/{name}.npy: maps that are not finite")
+    return {
+        name: {key: one for key, one in zip(maps.image_ids, values, strict=True) if key not in unjudged}
+        for name, values in maps.branches.items()
+    }
+
+
 def colour_range(
     joined: pd.DataFrame, maps: Mapping[str, Float16[np.ndarray, "h w"]], *, budget: float
 ) -> tuple[float, float]:

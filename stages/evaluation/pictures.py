@@ -13,6 +13,7 @@ from PIL import Image
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.images import read_image
 from stages.core.overlays import fit_within, heatmap_overlay, mask_contour
+from stages.evaluation.disagreement import Disagreement, violet_veil
 from stages.evaluation.masks import read_mask
 
 VEIL = (220, 20, 40, 150)  # red, green, blue, opacity
@@ -27,12 +28,14 @@ class Drawn:
         heatmap: the image under its anomaly map, without the outline, which is no part of the prediction.
         outlined_heatmap: both.
         mask: the true mask as a red veil, transparent where nothing is wrong; None without a mask.
+        disagreement: of the branches' maps as a violet veil, in the cells of the maps; None without several branches.
     """
 
     picture: UInt8[np.ndarray, "h w 3"]
     heatmap: UInt8[np.ndarray, "h w 3"] | None
     outlined_heatmap: UInt8[np.ndarray, "h w 3"] | None
     mask: UInt8[np.ndarray, "h w 4"] | None
+    disagreement: UInt8[np.ndarray, "H W 4"] | None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Drawer:
         image_files, mask_files: folders that the truth's `file` and `mask_files` lie in.
         maps: by image_id; empty when the method makes none.
         low, high: map values shown as blue and as red.
+        disagreement: of the method's branches.
     """
 
     image_files: Path
@@ -50,6 +54,7 @@ class Drawer:
     maps: Mapping[str, Float16[np.ndarray, "h w"]]
     low: float
     high: float
+    disagreement: Disagreement
 
     def draw(self, row: Mapping[Any, Any], *, size: int) -> Drawn:
         """Draw one row of the joined table.
@@ -65,9 +70,11 @@ class Drawer:
         picture = image if mask is None else mask_contour(image, mask)
         veil = None if mask is None else red_veil(mask, height=image.shape[0], width=image.shape[1])
         if not self.maps:
-            return Drawn(picture, None, None, veil)
+            return Drawn(picture, None, None, veil, None)
         heatmap = heatmap_overlay(image, self.maps[row["image_id"]], low=self.low, high=self.high)
-        return Drawn(picture, heatmap, heatmap if mask is None else mask_contour(heatmap, mask), veil)
+        outlined = heatmap if mask is None else mask_contour(heatmap, mask)
+        gap = self.disagreement.of(row["image_id"])
+        return Drawn(picture, heatmap, outlined, veil, None if gap is None else violet_veil(gap))
 
     def _mask(self, row: Mapping[Any, Any]) -> Bool[np.ndarray, "H W"] | None:
         if not len(row["mask_files"]):

@@ -39,6 +39,7 @@ def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
         pictures/<n>.jpg     the image with the outline of its true mask
         heatmaps/<n>.jpg     the image under its anomaly map; the folder is empty when the method makes no maps
         masks/<n>.png        the true mask as a red veil; only where there is one
+        disagreement/<n>.png where the branches' maps contradict each other, as a violet veil; only where there are some
         components/<k>.jpg   examples of component class k; the folder is empty when the method knows none
 
     Raises:
@@ -58,12 +59,13 @@ def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
 
 
 def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evidence) -> None:
-    """Write the folders results, pictures, heatmaps and masks."""
+    """Write the folders results, pictures, heatmaps, masks and disagreement."""
     with (
         replacing_folder(folder / "results") as results,
         replacing_folder(folder / "pictures") as pictures,
         replacing_folder(folder / "heatmaps") as heatmaps,
         replacing_folder(folder / "masks") as masks,
+        replacing_folder(folder / "disagreement") as disagreement,
     ):
         for position, row in enumerate(progress(rows, total=len(rows), label="results")):
             name = f"{position:04d}"
@@ -73,10 +75,13 @@ def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evid
                 write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
             if drawn.mask is not None:
                 write_png(masks / f"{name}.png", drawn.mask)
+            if drawn.disagreement is not None:
+                write_png(disagreement / f"{name}.png", drawn.disagreement)
             result = image_result(row, branches=evidence.branches, fitted=evidence.fitted)
             result["prediction"]["heatmap_path"] = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
             result["picture_path"] = f"pictures/{name}.jpg"
             result["mask_path"] = f"masks/{name}.png" if drawn.mask is not None else None
+            result["disagreement_path"] = f"disagreement/{name}.png" if drawn.disagreement is not None else None
             findings = in_order(evidence.explanations.images.get(row["image_id"], ()), row, evidence.fitted.uncertainty)
             result["explanations"] = [asdict(finding) for finding in findings]
             text = json.dumps(result, indent=2, ensure_ascii=False)

@@ -88,6 +88,27 @@ def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Char
     )
 
 
+def training_chart(title: str, curve: pd.DataFrame) -> Chart:
+    """Loss terms over the iterations of a training, on a logarithmic scale; a curve without rows gives no line.
+
+    Args:
+        curve: columns step, phase (not everywhere), loss and each term; NaN where a term was not there.
+    """
+    terms = [name for name in curve.columns if name not in ("step", "phase")]
+    drawn = {name: curve[["step", name]][curve[name] > 0] for name in terms}
+    drawn = {name: rows for name, rows in drawn.items() if len(rows)}
+    logs = {name: rows[name].map(math.log10).tolist() for name, rows in drawn.items()}
+    values = [value for own in logs.values() for value in own] or [0.0]
+    x_range, y_range = (0.0, float(curve["step"].max()) if len(curve) else 1.0), (min(values), max(values))
+    lines = tuple(
+        Line(name, points(rows["step"].tolist(), logs[name], x_range, y_range), number)
+        for number, (name, rows) in enumerate(drawn.items())
+    )
+    ends = zip(y_ticks(y_range, y_range), y_range, strict=True)
+    marks = tuple(Tick(tick.position, number_text(10**value)) for tick, value in ends)
+    return Chart(title, "iteration", "loss term (logarithmic)", lines, x_ticks(x_range, x_range), marks)
+
+
 def steps(middles: Sequence[float], half: float, values: Sequence[float]) -> tuple[list[float], list[float]]:
     """(x, y) of the outline of bars; it begins and ends at zero."""
     xs = [middle + side for middle in middles for side in (-half, half)]

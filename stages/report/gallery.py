@@ -93,6 +93,7 @@ def page_image(evaluation: Path, result: Result, store: PictureStore, *, categor
         "picture": result["picture_path"],
         "heatmap": result["prediction"]["heatmap_path"],
         "mask": result["mask_path"],
+        "disagreement": result["disagreement_path"],
     }
     return {
         "category": category,

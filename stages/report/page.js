@@ -34,6 +34,15 @@ function veiled(image, withVeil) {
   return frame;
 }
 
+function disagreeing(image) {
+  const frame = picture(image.picture, image.filename);
+  const veil = element("img", "veil");
+  veil.src = data.pictures[image.disagreement];
+  veil.alt = "where the branches disagree";
+  frame.append(veil);
+  return frame;
+}
+
 function boxed(frame, explanation) {
   const [top, left, bottom, right] = explanation.box;
   const box = element("div", "box");
@@ -62,6 +71,7 @@ function card(position) {
   const pair = element("div", "pair");
   pair.append(picture(image.picture, image.filename));
   if (image.heatmap) pair.append(picture(image.heatmap, "heatmap"));
+  if (image.disagreement && byId("disagreement").checked) pair.append(disagreeing(image));
   const name = element("p", "", `${image.filename} (${image.kind}${image.anomalous ? ": " + image.defect_type : ""})`);
   const line = element("p");
   line.append(badge(image), ` called ${verdict(image)}`);
@@ -85,6 +95,7 @@ function detail(image) {
   pair.append(first);
   if (image.mask) pair.append(veiled(image, true));
   if (image.heatmap) pair.append(picture(image.heatmap, "heatmap"));
+  if (image.disagreement && byId("disagreement").checked) pair.append(disagreeing(image));
   const line = element("p");
   line.append(badge(image), ` called ${verdict(image)}; truth: ${image.kind} (${image.defect_type}); by ${image.method}`);
   const facts = element("table");
@@ -205,7 +216,8 @@ document.addEventListener("click", (event) => {
   open(list, list.indexOf(Number(clicked.dataset.position)));
 });
 for (const tab of document.querySelectorAll("[role=tab]")) tab.addEventListener("click", () => show(tab.dataset.view));
-for (const id of ["filter-category", "filter-method", "filter-kind", "only-wrong", "only-unsure", "sort"]) byId(id).addEventListener("change", refresh);
+for (const id of ["filter-category", "filter-method", "filter-kind", "only-wrong", "only-unsure", "disagreement", "sort"]) byId(id).addEventListener("change", refresh);
+byId("disagreement").disabled = !data.images.some((image) => image.disagreement);
 byId("dataset-category").addEventListener("change", dataset);
 byId("veil").addEventListener("change", dataset);
 byId("more").addEventListener("click", more);

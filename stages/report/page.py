@@ -9,15 +9,16 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
 from stages.report.charts import Chart, histogram_chart, unit_chart
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
 from stages.report.labels import LabelReview, read_label_review
 from stages.report.pictures import PictureStore, fitting_side
+from stages.report.plot_data import read_csv
 from stages.report.references import NOTE as REFERENCE_NOTE
 from stages.report.references import REFERENCES
 from stages.report.rows import COLUMNS, Row, read_json
 from stages.report.table import NOTE
+from stages.report.training import training_charts
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
 
@@ -41,11 +42,12 @@ class Instance:
 
 @dataclass(frozen=True)
 class Section:
-    """A category: charts that compare the methods, the component labels, then each method."""
+    """A category: charts that compare the methods, the component labels, how trainings ran, then each method."""
 
     category: str
     labels: LabelReview | None
     charts: tuple[Chart, ...]
+    training: tuple[Chart, ...]
     instances: tuple[Instance, ...]
 
 
@@ -92,7 +94,8 @@ def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, labe
     for category in dict.fromkeys(row.category for row in rows):
         chosen = tuple(instance for instance in instances if instance.row.category == category)
         review = read_label_review(category, sheets=labels, metrics=metrics, store=store)
-        sections.append(Section(category, review, build_charts(chosen, metrics), chosen))
+        training = training_charts(metrics, category)
+        sections.append(Section(category, review, build_charts(chosen, metrics), training, chosen))
     return Content(tuple(sections), images, components, store)
 
 
@@ -124,18 +127,6 @@ def wide_bins(bins: pd.DataFrame) -> pd.DataFrame:
     """Column score and a count column for each kind, normal first, from columns score, kind and images."""
     kinds = list(dict.fromkeys(bins["kind"]))
     return bins.pivot(index="score", columns="kind", values="images")[kinds].reset_index()
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read plot data.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable plot data ({error}): run `dvc repro`") from None
 
 
 def write_page(

@@ -22,7 +22,7 @@ from scipy.stats import t as student
 from stages.core.console import CONSOLE
 from stages.core.errors import UserError
 from stages.core.stage import command_entry
-from stages.report.page import read_csv
+from stages.report.plot_data import read_csv
 from stages.report.rows import read_json
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -7,7 +7,8 @@ from stages.core.stage import parse_paths, stage_entry
 from stages.split.assign import assign_splits
 from stages.split.checks import check_all, refuse
 from stages.split.inspect_files import inspect_files
-from stages.split.remarks import log_remarks
+from stages.split.near_duplicates import find_groups
+from stages.split.remarks import in_words, log_remarks
 from stages.split.sources import READERS, load_split_params
 from stages.split.write import build_truth, write_counts, write_image_files, write_image_table, write_mask_files
 
@@ -19,18 +20,19 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["dataset"], writes=WRITES, values=["category"], about=__doc__)
     params = load_split_params(paths.category)
     reading = READERS[params.source](paths.dataset)
-    records, unsplit = assign_splits(reading.records, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
-    files = inspect_files(paths.dataset, records)
-    problems = [*reading.findings, *unsplit, *files.findings, *check_all(records, files, reading.defect_names)]
-    refuse(paths.dataset, problems)
-    log_remarks(reading, records, files)
+    files = inspect_files(paths.dataset, reading.records)
+    alike = find_groups(files, **params.near_duplicates.model_dump())
+    assigned = assign_splits(reading.records, alike, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
+    records, checks = assigned.records, check_all(assigned.records, files, reading.defect_names)
+    refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
+    log_remarks(reading, records, files, assigned.together)
     truth = build_truth(records, files, reading.defect_names)
     write_image_table(paths.images, truth)
     write_image_files(paths.image_files, paths.dataset, truth, seed=params.seed)
     write_truth(paths.truth, truth)
     write_mask_files(paths.mask_files, paths.dataset, records, files)
-    write_counts(paths.counts, truth, left_out=reading.left_out)
-    return f"{len(truth)} images of {paths.category}"
+    write_counts(paths.counts, truth, left_out=reading.left_out, together=assigned.together)
+    return f"{len(truth)} images of {paths.category}{in_words(assigned.together)}"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
 from stages.core.console import progress
 from stages.core.errors import UserError
 from stages.core.images import open_image, to_rgb
+from stages.core.likeness import Likeness, likeness_of
 from stages.split.masks import read_mask
 from stages.split.records import Record
 
@@ -23,12 +25,13 @@ Facts = TypeVar("Facts")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Of an image that decodes: width and height in pixels after EXIF rotation, and what reading it converts."""
+    """Of an image that decodes: width and height in pixels after EXIF rotation, what reading it converts, its look."""
 
     sha256: str
     width: int
     height: int
     conversions: tuple[str, ...]
+    likeness: Likeness
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,10 @@ def inspect_image(path: Path) -> ImageFacts:
     """
     with open_image(path) as image:
         conversions = conversions_of(image)
-        height, width, _ = to_rgb(image).shape
-    return ImageFacts(sha256_of(path), width, height, conversions)
+        pixels = to_rgb(image)
+    height, width, _ = pixels.shape
+    likeness = likeness_of(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    return ImageFacts(sha256_of(path), width, height, conversions, likeness)
 
 
 def inspect_mask(path: Path) -> MaskFacts:

@@ -4,13 +4,14 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from stages.split.grouped_rule import Together
 from stages.split.inspect_files import Inspection
 from stages.split.records import Reading, Record
 
 LOG = logging.getLogger(__name__)
 
 
-def log_remarks(reading: Reading, records: Sequence[Record], files: Inspection) -> None:
+def log_remarks(reading: Reading, records: Sequence[Record], files: Inspection, together: Together | None) -> None:
     """Conversions, images without a mask, what was left out: one line each, none where there is nothing to say."""
     for note in reading.notes:
         LOG.warning("%s", note)
@@ -23,5 +24,23 @@ def log_remarks(reading: Reading, records: Sequence[Record], files: Inspection) 
     unmasked = sum(not record.mask_paths for record in anomalous)
     if unmasked:
         LOG.info("%d of %d anomalous images have no mask: pixel metrics leave them out", unmasked, len(anomalous))
+    if together is not None and together.normals_beside_anomalies:
+        LOG.info(
+            "%d normal images are nearly the same as an anomalous one and stay out of train",
+            together.normals_beside_anomalies,
+        )
+    if together is not None and together.too_large:
+        LOG.warning(
+            "%d images look alike in groups larger than a part of the split, as a fixed camera makes them: they are "
+            "divided like others. If some are true duplicates, lower near_duplicates.pixel_difference",
+            together.too_large,
+        )
     if not any(record.split == "test" for record in anomalous):
         LOG.warning("test has no anomalous image: detection cannot be measured")
+
+
+def in_words(together: Together | None) -> str:
+    """What the stage's closing line says of near-duplicates; nothing where there are none."""
+    if together is None or not together.groups:
+        return ""
+    return f", {together.images} near-duplicates kept together in {together.groups} groups"

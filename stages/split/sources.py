@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import NonNegativeInt, model_validator
 
 from stages.core.errors import UserError
+from stages.core.likeness import LikenessParams
 from stages.core.params import PARAMS_FILE, Params, load_value, validate
 from stages.split.read_csv import read_csv
 from stages.split.read_elpv import read_elpv
@@ -33,12 +34,14 @@ class SplitParams(Params):
         ratios: train : validation : test.
         resplit: whether a split that the source brings is dissolved.
         seed: of the shuffle.
+        near_duplicates: what counts as nearly the same picture.
     """
 
     source: Source
     ratios: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
     resplit: bool
     seed: NonNegativeInt
+    near_duplicates: LikenessParams
 
     @model_validator(mode="after")
     def check_ratios(self) -> "SplitParams":
@@ -48,9 +51,10 @@ class SplitParams(Params):
 
 
 def load_split_params(key: str) -> SplitParams:
-    """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no; and `seed`.
+    """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no.
 
-    Other keys of the category are the download room's, which refuses unknown ones.
+    `seed` and `near_duplicates` are the same for all. Other keys of the category are the download room's, which
+    refuses unknown ones.
 
     Raises:
         UserError: a key is missing or of the wrong kind.
@@ -63,5 +67,6 @@ def load_split_params(key: str) -> SplitParams:
         "ratios": category.get("ratios") or load_value("split.ratios"),
         "resplit": category.get("resplit", False),
         "seed": load_value("seed"),
+        "near_duplicates": load_value("near_duplicates"),
     }
     return validate(SplitParams, chosen, where=f"categories.{key}")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -11,6 +12,7 @@ from PIL import Image
 from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.images import IMAGE_COLUMNS, write_images
 from stages.core.artifacts.truth import TRUTH_COLUMNS
+from stages.split.grouped_rule import Together
 from stages.split.inspect_files import Inspection
 from stages.split.masks import read_mask
 from stages.split.planting import planted_rows, save_planted
@@ -92,8 +94,11 @@ def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files
             shutil.copyfile(dataset / DEFECTS, folder / DEFECTS)
 
 
-def write_counts(path: Path, truth: pd.DataFrame, *, left_out: int) -> None:
-    """Images by split and kind, anomalous images with a mask, and images left out, as JSON for `dvc metrics diff`."""
+def write_counts(path: Path, truth: pd.DataFrame, *, left_out: int, together: Together | None) -> None:
+    """Images by split and kind, anomalous images with a mask, images left out, as JSON for `dvc metrics diff`.
+
+    Where the rule divided them, also `near_duplicates`: see `Together`.
+    """
     counts: dict[str, object] = {
         split: {
             str(kind): int(n) for kind, n in truth["kind"][truth["split"] == split].value_counts().sort_index().items()
@@ -101,5 +106,7 @@ def write_counts(path: Path, truth: pd.DataFrame, *, left_out: int) -> None:
         for split in ("train", "validation", "test")
     }
     counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": left_out}
+    if together is not None:
+        counts["near_duplicates"] = asdict(together)
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")

@@ -40,6 +40,17 @@ def test_every_stage_is_in_the_lock(workspace: Workspace) -> None:
     assert (workspace.root / "artifacts/report/index.html").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("room", ["segmentation", "student_teacher"])
+def test_dvc_draws_the_training_curves(workspace: Workspace, room: str) -> None:
+    name = f"metrics/plots/training/tiny/{room}.csv"
+    curve = pd.read_csv(workspace.root / name)
+    assert 10 <= len(curve) <= 101
+    assert curve["loss"].iloc[-1] < curve["loss"].iloc[0]
+    drawn = json.loads(workspace.dvc("plots", "show", "--json", name))
+    (plot,) = drawn["data"][name]
+    assert len(plot["content"]["data"]["values"]) == len(curve)
+
+
 def test_a_second_run_runs_nothing(workspace: Workspace) -> None:
     assert workspace.stages_run() == set()
     assert workspace.dvc("status").strip().endswith("Data and pipelines are up to date.")
@@ -87,21 +98,22 @@ def test_a_stage_that_is_still_importing_dies_with_dvc(workspace: Workspace) -> 
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 
 
-def test_a_training_killed_at_three_steps_ends_with_the_same_weights(workspace: Workspace) -> None:
+def test_a_training_killed_at_three_steps_ends_with_the_same_weights_and_curve(workspace: Workspace) -> None:
     weights = workspace.root / "artifacts/aecsad/student_teacher/tiny/model.safetensors"
+    curve = workspace.root / "metrics/plots/training/tiny/student_teacher.csv"
     steps = sorted(random.sample(range(2, 38), 3))
     with changed_iterations(workspace, 40):
         workspace.dvc("repro", "--single-item", "student_teacher@tiny")
-        expected = weights.read_bytes()
+        expected = weights.read_bytes(), curve.read_bytes()
         for step in steps:
             with started_training(workspace) as (dvc, stage):
                 wait_for_checkpoint(workspace.root, step, seconds=120)
                 dvc.kill()
                 wait_for_end(stage, seconds=5)
-            assert not weights.exists()
+            assert not weights.exists() and not curve.exists()
         output = workspace.dvc("repro", "--single-item", "student_teacher@tiny")
         assert "going on after iteration" in output
-        assert weights.read_bytes() == expected, f"killed after steps {steps}"
+        assert (weights.read_bytes(), curve.read_bytes()) == expected, f"killed after steps {steps}"
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 
 

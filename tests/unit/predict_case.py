@@ -120,11 +120,11 @@ def train_parts(root: Path) -> None:
     images = ["--images", "split/images.parquet"]
     files = [*images, "--image-files", "split/images"]
     segmentation([*files, "--labels", "split/labels.npz", "--label-maps", "seg/maps.npz",
-                  "--model", "seg/part.safetensors"])  # fmt: skip
+                  "--model", "seg/part.safetensors", "--curve", "seg/curve.csv"])  # fmt: skip
     histogram([*images, "--label-maps", "seg/maps.npz", "--scores", "hist/scores.parquet",
                "--model", "hist/part.npz", "--choice", "hist/choice.json"])  # fmt: skip
     lsa([*files, "--labels", "split/labels.npz", "--pasted", "lsa/pasted.npz"])
     student_teacher([*files, "--pasted", "lsa/pasted.npz", "--scores", "st/scores.parquet", "--maps", "st/maps",
-                     "--model", "st/part.safetensors"])  # fmt: skip
+                     "--model", "st/part.safetensors", "--curve", "st/curve.csv"])  # fmt: skip
     explanation([*files, "--label-maps", "seg/maps.npz", "--maps", "st/maps", "--explanations", "expl"])
     fuse_and_judge()

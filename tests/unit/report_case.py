@@ -8,7 +8,7 @@ from PIL import Image
 
 ROOMS = {"ours": ["first", "second"], "theirs": ["third"]}
 PARAMS = {"categories": {"tray": {}, "<b>&cell": {}}, "report": {"rooms_of_method": ROOMS}}
-FOLDERS = ("results", "pictures", "heatmaps", "masks", "components")
+FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")
 
 
 def make_metrics() -> dict[str, Any]:
@@ -39,6 +39,7 @@ def make_result(number: int, *, anomalous: bool, score: float) -> dict[str, Any]
                        "heatmap_path": f"heatmaps/{number:04d}.jpg" if number else None},
         "correct": (score > 1.5) == anomalous, "branches": {"map": None}, "picture_path": f"pictures/{number:04d}.jpg",
         "mask_path": f"masks/{number:04d}.png" if anomalous else None,
+        "disagreement_path": f"disagreement/{number:04d}.png" if number > 1 else None,
         "explanations": [{"branch": "map", "component": 1, "measure": "area", "box": [0.0, 0.25, 0.5, 0.75],
                           "observed": 1.0, "normal": 2.0, "deviation": 9.0, "text": "component 1: <half>"}],
     }  # fmt: skip
@@ -54,12 +55,22 @@ def make_evaluation(root: Path, method: str, category: str) -> None:
         for kind, hue in (("pictures", 0), ("heatmaps", 200)):
             save(folder / kind / f"{number:04d}.jpg", (hue, 60 * number, len(category)))
         save(folder / "masks" / f"{number:04d}.png", (255, 0, 0, 128 + number))
+        save(folder / "disagreement" / f"{number:04d}.png", (110, 40, 200, 40 + number))
     save(folder / "overview.jpg", (9, 9, len(method)))
     save(folder / "components" / "1.jpg", (1, 2, 3))
     (root / "metrics" / method / f"{category}.json").write_text(json.dumps(make_metrics()))
     (plots / "roc.csv").write_text("false_positive_rate,true_positive_rate\n0,0\n0,1\n1,1\n")
     (plots / "precision_recall.csv").write_text("recall,precision\n")
     (plots / "scores.csv").write_text("score,kind,images\n1.0,normal,1\n2.0,normal,1\n1.0,logical,1\n2.0,logical,1\n")
+
+
+def make_curve(root: Path, category: str) -> None:
+    """Training curves: one with two phases, one of a room that trained nothing."""
+    folder = root / "metrics" / "plots" / "training" / category
+    folder.mkdir(parents=True)
+    rows = "4,supervised,10,10,\n8,supervised,1,1,\n12,all images,1.5,0.1,1\n"
+    (folder / "segmentation.csv").write_text("step,phase,loss,dice,entropy\n" + rows)
+    (folder / "nothing.csv").write_text("step,loss,hard\n")
 
 
 def make_costs(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""A training that was killed goes on and ends with the weights of an uninterrupted one."""
+"""A training that was killed goes on and ends with the weights and the curve of an uninterrupted one."""
 
 import logging
 import os
@@ -16,12 +16,15 @@ from stages.core.checkpoints import FOLDER, checkpoint_file, load_checkpoint, re
 
 TRAINING = """
 import os, signal, sys
+from pathlib import Path
 import torch
 from torch import nn
-from stages.core import optimisation
+from stages.core import optimisation, training_curve
+from stages.core.artifacts.training_curves import write_training_curve
 from stages.core.checkpoints import checkpoint_file
 
 optimisation.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+training_curve.POINTS = 4  # stretches of three iterations: some kills fall within one
 result, killed_at = sys.argv[1], int(sys.argv[2])
 torch.manual_seed(3)
 generator = torch.Generator().manual_seed(4)
@@ -31,25 +34,31 @@ calls = 0
 
 
 def draws():
+    step = 0
     while True:
-        yield torch.randint(20, (4,), generator=generator)
+        step += 1
+        yield step, torch.randint(20, (4,), generator=generator)
 
 
-def terms_of(rows):
+def terms_of(draw):
     global calls
+    step, rows = draw
     calls += 1
     if calls == killed_at:
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"error": network(data[rows]).square().mean()}
+    output = network(data[rows])
+    terms = {"error": output.square().mean()}
+    return {**terms, "size": output.abs().mean()} if step > 4 else terms
 
 
 checkpoint = checkpoint_file("toy", tensors=[*network.state_dict().values(), data], settings={"iterations": 12})
-optimisation.optimise(
-    network, draws(), terms_of, weights={"error": 1.0}, iterations=12, optimizer="adamw", schedule="one_cycle",
-    learning_rate=0.1, weight_decay=0.01,
+curve = optimisation.optimise(
+    network, draws(), terms_of, weights={"error": 1.0, "size": 0.5}, iterations=12,
+    optimizer="adamw", schedule="one_cycle", learning_rate=0.1, weight_decay=0.01,
     label="toy", checkpoint=checkpoint,
 )
 torch.save({"state": network.state_dict(), "calls": calls}, result)
+write_training_curve(Path(result).with_suffix(".csv"), curve)
 """
 
 
@@ -63,10 +72,12 @@ def train(folder: Path, name: str, *, killed_at: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_weights_and_curve(tmp_path: Path) -> None:
     assert train(tmp_path, "whole.pt", killed_at=0) == 0
     expected = torch.load(tmp_path / "whole.pt", weights_only=True)
     assert expected["calls"] == 12
+    curve = (tmp_path / "whole.csv").read_bytes()
+    assert [line.split(",")[0] for line in curve.decode().splitlines()] == ["step", "3", "4", "6", "9", "12"]
     for killed_at in (2, 7, 12):
         assert train(tmp_path, "resumed.pt", killed_at=killed_at) == -signal.SIGKILL
         assert len(list((tmp_path / FOLDER).glob("toy-*.pt"))) == 1
@@ -75,6 +86,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
         assert resumed["calls"] == 12 - (killed_at - 1)  # it went on, it did not start again
         for name, tensor in expected["state"].items():
             assert torch.equal(tensor, resumed["state"][name]), name
+        assert (tmp_path / "resumed.csv").read_bytes() == curve
         assert not list((tmp_path / FOLDER).glob("toy-*.pt"))  # what is done is not resumed
 
 

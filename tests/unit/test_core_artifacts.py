@@ -77,6 +77,20 @@ def test_maps_round_trip_without_loading(tmp_path: Path) -> None:
     assert maps.image_ids == ("a", "b")
     assert isinstance(maps.values, np.memmap)
     np.testing.assert_array_equal(maps.values, values)
+    assert maps.branches == {}
+
+
+def test_maps_of_branches_lie_beside_their_sum(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    write_anomaly_maps(tmp_path / "maps", ["a", "b"], values, {"local": values[:, :1], "global": values})
+    maps = read_anomaly_maps(tmp_path / "maps")
+    assert maps.branches.keys() == {"local", "global"}
+    assert isinstance(maps.branches["local"], np.memmap)
+    np.testing.assert_array_equal(maps.branches["local"], values[:, :1])
+    with pytest.raises(ValueError, match="2 image_ids for 1 maps"):
+        write_anomaly_maps(tmp_path / "maps", ["a", "b"], values, {"local": values[:1]})
+    write_anomaly_maps(tmp_path / "maps", ["a", "b"], values)  # older branches do not stay
+    assert read_anomaly_maps(tmp_path / "maps").branches == {}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def make_case(root: Path) -> list[str]:
                      SIZE, SIZE + (number == 5)))  # fmt: skip
     write_truth(root / "truth.parquet", pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)))
     (root / "params.yaml").write_text(
-        "data_health: {hash_distance: 6, pixel_difference: 3.0, outlier: 6.0, shown: 20}\n"
+        "data_health: {outlier: 6.0, shown: 20}\nnear_duplicates: {hash_distance: 6, pixel_difference: 3.0}\n"
     )
     return ["--truth", "truth.parquet", "--image-files", "images", "--health", "out/health.json"]
 
@@ -78,7 +78,7 @@ def test_pictures_of_equal_layout_but_other_values_are_no_duplicates() -> None:
     image = draw(0)
     looks = {"a": look_at(image), "b": look_at(np.clip(image.astype(int) + 40, 0, 255).astype(np.uint8))}
     truth = make_truth(("a", "train", "1"), ("b", "test", "2"))
-    assert (looks["a"].bits == looks["b"].bits).mean() > 0.9
+    assert (looks["a"].likeness.bits == looks["b"].likeness.bits).mean() > 0.9
     assert find_pairs(truth, looks, hash_distance=6, pixel_difference=3.0) == []
     assert find_pairs(truth, looks, hash_distance=6, pixel_difference=60.0) != []
 

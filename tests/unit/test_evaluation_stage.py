@@ -53,7 +53,7 @@ def test_results_of_an_image(tmp_path: Path) -> None:
     main(make_case(tmp_path))
     folder = tmp_path / "evaluations/ours/tray"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "calibration.json", "components", "heatmaps", "masks", "overview.jpg", "pictures", "results"
+        "calibration.json", "components", "disagreement", "heatmaps", "masks", "overview.jpg", "pictures", "results"
     ]  # fmt: skip
     assert [path.name for path in sorted((folder / "results").iterdir())] == [f"{n:04d}.json" for n in range(10)]
     result = json.loads((folder / "results/0003.json").read_text(encoding="utf-8"))  # the false alarm: 8.5

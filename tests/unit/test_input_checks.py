@@ -47,7 +47,8 @@ def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
     monkeypatch.chdir(tmp_path)
 
     def run(**category: Any) -> str:
-        params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"part": {"path": "x", **category}}}
+        params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"part": {"path": "x", **category}},
+                  "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         options = {"images": "i.parquet", "image-files": "i", "truth": "t.parquet", "mask-files": "m", "counts": "c"}
         paths = [part for name, value in options.items() for part in (f"--{name}", f"out/{value}")]

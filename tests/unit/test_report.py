@@ -8,18 +8,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from PIL import Image
 
 from stages.core.errors import UserError
 from stages.report.__main__ import main
-from stages.report.charts import histogram_chart, unit_chart
 from stages.report.pictures import PictureStore, fitting_side
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
 from stages.report.table import main as print_table
 from stages.report.table import markdown_table
-from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_evaluation, save
+from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_curve, make_evaluation, save
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -70,6 +68,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_evaluation(tmp_path, "theirs", "tray")
     make_evaluation(tmp_path, "ours", "<b>&cell")
     make_costs(tmp_path)
+    make_curve(tmp_path, "tray")
     (tmp_path / "labels").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -149,6 +148,17 @@ def test_what_is_known_of_the_data_is_said(root: Path) -> None:
     assert "<a> (train) and b (test): the same file" in text
 
 
+def test_training_curves_stand_with_their_category(root: Path) -> None:
+    text = run_report(root)
+    assert text.count("Training curves of tray") == 1
+    assert "Training curves of &lt;b&gt;" not in text
+    assert text.count("Training of segmentation") == 2  # its heading and its name for those who do not see it
+    assert "Training of nothing" not in text
+    (root / "metrics/plots/training/tray/nothing.csv").write_text("")
+    with pytest.raises(SystemExit):
+        run_report(root)
+
+
 def test_strips_point_at_their_images(root: Path) -> None:
     text = run_report(root)
     data = page_data(text)
@@ -221,17 +231,3 @@ def test_old_results_of_a_removed_category_do_not_appear(root: Path) -> None:
     rows = read_rows(root / "metrics", categories=["tray"], rooms_of_method=ROOMS)
     assert [(row.category, row.method) for row in rows] == [("tray", "ours"), ("tray", "theirs")]
     assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["third (off)"]
-
-
-def test_a_unit_chart_maps_corners_to_corners() -> None:
-    curve = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0]})
-    chart = unit_chart("t", {"a": curve, "b": curve[:0]}, x="x", y="y")
-    assert [line.points for line in chart.lines] == ["44.0,176.0 290.0,10.0"]
-
-
-def test_a_histogram_shows_shares_and_a_threshold_outside_of_the_scores() -> None:
-    bins = pd.DataFrame({"score": [1.0, 2.0], "normal": [3, 1], "logical": [0, 10]})
-    chart = histogram_chart("t", bins, threshold=4.5)
-    assert chart.marker == 290.0
-    assert [tick.text for tick in chart.y_ticks] == ["0", "1"]
-    assert chart.lines[0].points.split()[1] == "44.0,51.5"  # 3 of 4 normal images: 176 - 0.75 * 166

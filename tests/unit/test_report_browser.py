@@ -114,6 +114,25 @@ def test_sorting_works(page: "sync_api.Page") -> None:
     assert names(page) == sorted(names(page))
 
 
+def test_the_disagreement_of_branches_is_shown_on_demand(page: "sync_api.Page") -> None:
+    page.click("[data-view=images]")
+    veils = page.locator("#gallery .veil")
+    assert veils.count() == 0
+    page.check("#disagreement")
+    assert veils.count() == 6  # two of the four images of each evaluation have several maps
+    assert page.locator("#gallery .card").count() == 12
+    picture = veils.first.locator("xpath=..").locator("img:not(.veil)").bounding_box()
+    assert veils.first.bounding_box() == pytest.approx(picture, abs=0.1)
+    assert veils.first.evaluate("one => one.complete && one.naturalWidth") == 8
+    page.select_option("#sort", "name")
+    page.locator("#gallery .card", has=page.locator(".veil")).first.click()
+    label = "where the branches disagree"
+    assert page.locator(f'#detail .veil[alt="{label}"]').count() == 1
+    page.keyboard.press("Escape")
+    page.uncheck("#disagreement")
+    assert veils.count() == 0
+
+
 def test_keys_move_open_and_close(page: "sync_api.Page") -> None:
     page.click("[data-view=images]")
     page.select_option("#sort", "name")

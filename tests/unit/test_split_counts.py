@@ -4,6 +4,7 @@ import pytest
 
 from stages.core.errors import UserError
 from stages.split.assign import assign_splits
+from stages.split.near_duplicates import Alike
 from stages.split.records import Record
 from stages.split.rule import Ratios, count_anomalies, count_normals, split_by_rule
 
@@ -69,36 +70,36 @@ def splits_of(records: list[Record]) -> dict[str, tuple[int, int]]:
 
 
 def test_a_source_without_split_is_divided() -> None:
-    records, problems = assign_splits([*normals(33), *anomalies(7)], ratios=(70, 15, 15), resplit=False, seed=0)
-    assert splits_of(records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
-    assert problems == []
+    assigned = assign_splits([*normals(33), *anomalies(7)], Alike(), ratios=(70, 15, 15), resplit=False, seed=0)
+    assert splits_of(assigned.records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
+    assert assigned.complaints == []
 
 
 def test_a_whole_split_is_kept() -> None:
     given = [*normals(9, "train"), *normals(2, "validation"), *normals(3, "test"), *anomalies(4, "test")]
-    records, _ = assign_splits(given, ratios=(1, 1, 1), resplit=False, seed=0)
-    assert records == sorted(given, key=lambda record: record.path)
+    assigned = assign_splits(given, Alike(), ratios=(1, 1, 1), resplit=False, seed=0)
+    assert assigned.records == sorted(given, key=lambda record: record.path)
 
 
 def test_missing_validation_is_taken_from_train() -> None:
     # 20 train images at 70 : 15, test's share set aside: (2 * 20 * 70 + 85) // 170 = 16 stay
     given = [*normals(20, "train"), *normals(3, "test"), *anomalies(4, "test")]
-    records, _ = assign_splits(given, ratios=(70, 15, 15), resplit=False, seed=0)
-    assert splits_of(records) == {"train": (16, 0), "validation": (4, 0), "test": (3, 4)}
-    assert [r for r in records if r.split == "test"] == sorted(given[20:], key=lambda record: record.path)
+    assigned = assign_splits(given, Alike(), ratios=(70, 15, 15), resplit=False, seed=0)
+    assert splits_of(assigned.records) == {"train": (16, 0), "validation": (4, 0), "test": (3, 4)}
+    assert [r for r in assigned.records if r.split == "test"] == sorted(given[20:], key=lambda record: record.path)
 
 
 def test_resplit_pools_everything() -> None:
     given = [*normals(20, "train"), *normals(13, "test"), *anomalies(7, "test")]
-    records, _ = assign_splits(given, ratios=(70, 15, 15), resplit=True, seed=0)
-    assert splits_of(records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
-    assert any(record.split == "train" and record.path.startswith("test/") for record in records)
+    assigned = assign_splits(given, Alike(), ratios=(70, 15, 15), resplit=True, seed=0)
+    assert splits_of(assigned.records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
+    assert any(record.split == "train" and record.path.startswith("test/") for record in assigned.records)
 
 
 def test_a_rule_that_fails_is_a_finding() -> None:
-    records, problems = assign_splits([*normals(9), *anomalies(1)], ratios=(1, 0, 0), resplit=False, seed=0)
-    assert problems == ["ratios [1, 0, 0] leave no place for 1 images: give validation or test a share"]
-    assert len(records) == 10
+    assigned = assign_splits([*normals(9), *anomalies(1)], Alike(), ratios=(1, 0, 0), resplit=False, seed=0)
+    assert assigned.complaints == ["ratios [1, 0, 0] leave no place for 1 images: give validation or test a share"]
+    assert len(assigned.records) == 10
 
 
 def test_another_seed_gives_another_split_of_the_same_sizes() -> None:

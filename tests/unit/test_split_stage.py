@@ -39,7 +39,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run_stage(key: str = "part", seed: int = 0, **category: Any) -> Result:
-        params = {"seed": seed, "split": {"ratios": [70, 15, 15]}, "categories": {key: {"path": "x", **category}}}
+        params = {"seed": seed, "split": {"ratios": [70, 15, 15]}, "categories": {key: {"path": "x", **category}},
+                  "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         out, counts = Path("artifacts/split") / key, Path("metrics") / key / "split.json"
         argv = ["--dataset", f"artifacts/download/{key}", "--category", key, "--counts", str(counts)]
@@ -202,6 +203,7 @@ def test_elpv_leaves_the_doubtful_out(run: Run, caplog: pytest.LogCaptureFixture
         "test": {"normal": 2, "structural": 3},
         "with_mask": 0,
         "left_out": 6,
+        "near_duplicates": {"groups": 0, "images": 0, "normals_beside_anomalies": 0, "too_large": 0},
     }
     assert "6 images left out" in caplog.text
 
@@ -216,3 +218,28 @@ def test_images_of_the_same_content_share_a_file(run: Run) -> None:
     result = run(source="mvtec_loco")
     assert len(result.images) == 11 + 1  # one with a planted defect
     assert len(list(result.image_files.iterdir())) == 10 + 1
+
+
+def test_nearly_the_same_pictures_are_kept_together(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Each of ten normal pictures twice, the copies a grey level brighter; a defect is like one of them."""
+    root = Path("artifacts/download/part/images")
+    for name, count in (("good", 20), ("defect", 5)):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.asarray(noise(i % 10 if name == "good" else 100 + i).resize((64, 64))) // 2
+            Image.fromarray(pixels + np.uint8(i // 10)).save(root / name / f"{i:02}.png")
+    alike = np.asarray(noise(3).resize((64, 64))) // 2 + np.uint8(2)
+    Image.fromarray(alike).save(root / "defect" / "00.png")
+    with caplog.at_level(logging.INFO):
+        result = run(source="folder")
+    split = dict(zip(result.images["image_id"], result.images["split"], strict=True))
+    pairs = [(split[f"images/good/{i:02}"], split[f"images/good/{i + 10:02}"]) for i in range(10)]
+    assert all(first == second for first, second in pairs)
+    assert pairs[3][0] in ("validation", "test")
+    assert split["images/defect/00"].removesuffix("_anomalous") == pairs[3][0]
+    assert result.counts["near_duplicates"] == {
+        "groups": 10, "images": 21, "normals_beside_anomalies": 2, "too_large": 0
+    }  # fmt: skip
+    assert result.counts["train"] == {"normal": 14}
+    assert "25 images of part, 21 near-duplicates kept together in 10 groups" in caplog.text
+    assert "2 normal images are nearly the same as an anomalous one and stay out of train" in caplog.text

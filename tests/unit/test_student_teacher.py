@@ -211,10 +211,13 @@ def test_rebuilt_module_is_the_same() -> None:
 
 
 def test_table_of_scores_keeps_the_order_of_the_images() -> None:
-    module = small_module(["local"])
-    raw = [{"local": torch.full((1, 32, 32), value)} for value in (2.0, 1.0)]
-    table, maps = tabulate(module, pd.DataFrame({"image_id": ["b", "a"], "split": ["test", "test"]}), raw)
-    np.testing.assert_allclose(table["student_teacher_local"], [2.0, 1.0])
-    np.testing.assert_allclose(table["student_teacher"], [0.2, 0.1])
-    assert maps.shape == (2, 32, 32)
-    assert maps.dtype == np.float16
+    module = small_module(["local", "global"])
+    module.map_range[1] = torch.tensor([1.0, 3.0])
+    raw = [{"local": torch.full((1, 32, 32), v), "global": torch.full((1, 32, 32), 1.0)} for v in (2.0, 1.0)]
+    scored = tabulate(module, pd.DataFrame({"image_id": ["b", "a"], "split": ["test", "test"]}), raw)
+    np.testing.assert_allclose(scored.table["student_teacher_local"], [2.0, 1.0])
+    np.testing.assert_allclose(scored.table["student_teacher"], [0.2, 0.1])
+    assert scored.maps.shape == (2, 32, 32)
+    assert scored.maps.dtype == np.float16
+    np.testing.assert_allclose(scored.branches["local"][:, 0, 0], [0.2, 0.1], rtol=1e-3)
+    np.testing.assert_allclose(scored.branches["global"], 0.0)  # its lower quantile is where the scale begins

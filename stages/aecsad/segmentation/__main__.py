@@ -6,6 +6,7 @@ from stages.aecsad.segmentation.fitting import fit_segmentation, segment_images
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps, write_label_maps
+from stages.core.artifacts.training_curves import write_training_curve
 from stages.core.artifacts.weights import write_weights
 from stages.core.params import EncoderParams, load_params, load_value
 from stages.core.stage import parse_paths, stage_entry
@@ -14,13 +15,15 @@ from stages.core.stage import parse_paths, stage_entry
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Paths, params, read, fit, segment, write."""
-    paths = parse_paths(argv, reads=["images", "image_files", "labels"], writes=["label_maps", "model"], about=__doc__)
+    reads, writes = ["images", "image_files", "labels"], ["label_maps", "model", "curve"]
+    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
     images, labels = read_images(paths.images), read_label_maps(paths.labels)
     fitted = fit_segmentation(images, paths.image_files, labels, params, encoder, seed=load_value("seed"))
     label_maps = segment_images(fitted, images, paths.image_files)
     write_weights(paths.model, fitted.state, fitted.arguments)
+    write_training_curve(paths.curve, fitted.curve)
     write_label_maps(paths.label_maps, label_maps)
     return f"{len(images)} images segmented into {label_maps.num_classes - 1} component classes"
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from stages.aecsad.segmentation.params import SegmentationParams
-from stages.aecsad.segmentation.training import train_segmentor
+from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
 from stages.aecsad.segmentation.training_set import build_training_set
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.console import progress
@@ -27,12 +27,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """The trained decoder and its encoder; no decoder when the pseudo-labels have no component class."""
+    """The trained decoder and its encoder; no decoder when the pseudo-labels have no component class.
+
+    Attributes:
+        curve: how the loss ran; without rows when nothing was trained.
+    """
 
     segmentor: Segmentor | None
     encoder: FrozenEncoder
     image_size: int
     num_classes: int
+    curve: pd.DataFrame
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
@@ -62,10 +67,9 @@ def fit_segmentation(
     """
     generator = seed_everything(seed)
     encoder = FrozenEncoder(encoder_params.name).to(pick_device())
-    fitted = Fitted(None, encoder, encoder_params.image_size, pseudo_labels.num_classes)
     if pseudo_labels.num_classes == 1:
         LOG.warning("there are no component classes: nothing to segment, the histogram branch stays out")
-        return fitted
+        return Fitted(None, encoder, encoder_params.image_size, pseudo_labels.num_classes, untrained_curve())
     train = images[images["split"] == "train"].set_index("image_id")
     check_pseudo_labels(pseudo_labels, list(train.index), size=encoder_params.image_size)
     stack = load_stack(folder, train.loc[list(pseudo_labels.image_ids), "file"], size=encoder_params.image_size)
@@ -76,8 +80,9 @@ def fit_segmentation(
     momentum = CSAD_MOMENTUM if params.csad_exact else DEFAULT_MOMENTUM
     segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width, momentum=momentum)
     segmentor.to(encoder.mean.device)
-    train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
-    return Fitted(segmentor.requires_grad_(False), encoder, encoder_params.image_size, pseudo_labels.num_classes)
+    curve = train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
+    segmentor.requires_grad_(False)
+    return Fitted(segmentor, encoder, encoder_params.image_size, pseudo_labels.num_classes, curve)
 
 
 def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size: int) -> None:

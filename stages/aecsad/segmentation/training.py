@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
@@ -18,12 +19,13 @@ from stages.aecsad.segmentation.losses import (
     focal_loss,
     histogram_loss,
 )
-from stages.aecsad.segmentation.params import Epochs, SegmentationParams
+from stages.aecsad.segmentation.params import Epochs, LossWeights, SegmentationParams
 from stages.aecsad.segmentation.training_set import TrainingSet
 from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
 from stages.core.networks.segmentor import Segmentor
 from stages.core.optimisation import Terms, optimise
+from stages.core.training_curve import TrainingCurve
 
 LOG = logging.getLogger(__name__)
 
@@ -35,12 +37,15 @@ def train_segmentor(
     *,
     device: torch.device,
     generator: torch.Generator,
-) -> None:
+) -> pd.DataFrame:
     """Train in place; the last iteration's weights stay.
 
     Supervised terms are cross entropy, focal and dice; after `supervised_share` of the iterations the histogram loss
     of unlabelled images against random labelled maps and the entropy of both join (CSAD's schedule: 50 of 120 epochs).
     Without unlabelled images the supervised terms go on alone, and the log says so.
+
+    Returns:
+        How the terms ran, see `named_phases`.
     """
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
@@ -65,13 +70,27 @@ def train_segmentor(
     settings = {**params.model_dump(), "seed": generator.initial_seed()}
     rest = [] if data.unlabelled is None else [data.unlabelled.low, data.unlabelled.high]
     tensors = [*segmentor.state_dict().values(), data.labelled.low, data.labelled.high, labels, *rest]
-    optimise(
+    curve = optimise(
         segmentor, draws, terms_of, weights=params.loss_weights.model_dump(), iterations=iterations,
         optimizer=params.optimizer, schedule=params.schedule, learning_rate=params.learning_rate,
         weight_decay=params.weight_decay, label="segmentation",
         checkpoint=checkpoint_file("segmentation", tensors=tensors, settings=settings),
     )  # fmt: skip
     segmentor.eval()
+    return named_phases(curve)
+
+
+def named_phases(curve: pd.DataFrame) -> pd.DataFrame:
+    """A training curve with the column phase behind its steps: "supervised", or "all images" once others join."""
+    phases = curve["histogram"].isna().map({True: "supervised", False: "all images"})
+    named = curve.copy()
+    named.insert(1, "phase", phases)
+    return named
+
+
+def untrained_curve() -> pd.DataFrame:
+    """The columns of `named_phases` without a row."""
+    return named_phases(TrainingCurve(dict.fromkeys(LossWeights.model_fields, 1.0), iterations=0).table())
 
 
 def labelled_batch(

@@ -30,11 +30,16 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """The trained module, its encoder, and what rebuilds both."""
+    """The trained module, its encoder, and what rebuilds both.
+
+    Attributes:
+        curve: how the loss ran.
+    """
 
     module: StudentTeacher
     encoder: FrozenEncoder
     image_size: int
+    curve: pd.DataFrame
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -84,8 +89,10 @@ def fit_student_teacher(
         keep_stems=module.local_student.reads == "stem",
     )  # fmt: skip
     views = Views(module, encoder, stack, targets, stems)
-    train_students(module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator)
-    return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size)
+    curve = train_students(
+        module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator
+    )
+    return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size, curve)
 
 
 def check_size(image_size: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,22 @@ LOG = logging.getLogger(__name__)
 SMALLEST_GAP = 1e-6
 
 
-def score_images(
-    fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantiles: tuple[float, float]
-) -> tuple[pd.DataFrame, Float16[np.ndarray, "N M M"]]:
-    """Calibrate the maps on split "validation" and score every image outside "train".
+@dataclass(frozen=True)
+class ScoredImages:
+    """Images in one order.
 
-    Returns:
-        A table (image_id, split, student_teacher, one column a map) and the summed maps, row by row.
+    Attributes:
+        table: image_id, split, student_teacher, one column a map.
+        maps: the sum of the normalised maps; branches: each of them, by name.
+    """
+
+    table: pd.DataFrame
+    maps: Float16[np.ndarray, "N M M"]
+    branches: dict[str, Float16[np.ndarray, "N M M"]]
+
+
+def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantiles: tuple[float, float]) -> ScoredImages:
+    """Calibrate the maps on split "validation" and score every image outside "train".
 
     Raises:
         UserError: there is no validation image.
@@ -63,15 +73,21 @@ def calibrate(module: StudentTeacher, validation: Sequence[Maps], *, quantiles: 
         module.map_range[row] = torch.tensor([low, high])
 
 
-def tabulate(
-    module: StudentTeacher, images: pd.DataFrame, raw: Sequence[Maps]
-) -> tuple[pd.DataFrame, Float16[np.ndarray, "N M M"]]:
-    """The table and the summed maps of `score_images`, in the order of `images`."""
+def tabulate(module: StudentTeacher, images: pd.DataFrame, raw: Sequence[Maps]) -> ScoredImages:
+    """Scores and maps of `images`, in their order."""
     combined = [module.combine(maps) for maps in raw]
     table = images[["image_id", "split"]].assign(student_teacher=pooled(module, combined))
     for name in module.maps:
         table[f"student_teacher_{name}"] = pooled(module, [maps[name] for maps in raw])
-    return table, torch.cat(combined).cpu().numpy().astype(np.float16)
+    parts = [module.normalised(maps) for maps in raw]
+    branches = {name: as_array([one[name] for one in parts]) for name in module.maps}
+    return ScoredImages(table, as_array(combined), branches)
+
+
+def as_array(maps: Sequence[Float[Tensor, "1 M M"]]) -> Float16[np.ndarray, "N M M"]:
+    """The maps in one array."""
+    values: Float16[np.ndarray, "N M M"] = torch.cat(list(maps)).cpu().numpy().astype(np.float16)
+    return values
 
 
 def pooled(module: StudentTeacher, maps: Sequence[Float[Tensor, "1 M M"]]) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
@@ -27,7 +28,7 @@ def train_students(
     pasted: UInt8[Tensor, "P 3 S S"] | None,
     penalty_files: Sequence[Path],
     generator: torch.Generator,
-) -> None:
+) -> pd.DataFrame:
     """Train the students in place; the last iteration's weights stay, none is chosen by any score.
 
         L = L_hard(T(x), S_T(x)) + mean S_T(p)² + mean (T(x') - G(x'))² + mean (G(x') - S_G(x'))²
@@ -38,6 +39,9 @@ def train_students(
     Args:
         pasted: what the global student trains on where `global_images.kind` is "pasted", else None.
         penalty_files: natural images; none: no penalty.
+
+    Returns:
+        How the terms ran, see `stages.core.training_curve.TrainingCurve.table`.
     """
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
     settings = {**params.model_dump(), "seed": generator.initial_seed()}
@@ -61,12 +65,13 @@ def train_students(
         return terms
 
     students.train()
-    optimise(
+    curve = optimise(
         students, draws, terms_of, weights=dict.fromkeys(("hard", "penalty", "global", "global_local"), 1.0),
         iterations=params.iterations, optimizer=params.optimizer, schedule=params.schedule,
         learning_rate=params.learning_rate, weight_decay=params.weight_decay, label="students", checkpoint=checkpoint,
     )  # fmt: skip
     students.eval()
+    return curve
 
 
 def imitation_terms(
