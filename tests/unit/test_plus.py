@@ -148,7 +148,7 @@ def write_inputs(
         "images": "images.parquet", "image-files": "images",
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
         "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations",
-        "scores": "out", "fusion": "fusion.json",
+        "scores": "out", "branches": "branches.parquet", "fusion": "fusion.json",
         "choice": "plus.json",
     }  # fmt: skip
     return [word for name, file in files.items() for word in (f"--{name}", file)]
@@ -170,7 +170,7 @@ def test_the_stage_writes_scores_maps_and_its_reasons(tmp_path: Path, monkeypatc
 
 
 def test_with_too_few_images_to_judge_all_branches_count() -> None:
-    trusts = trust_branches(make_scores(4, seen=0.0), NO_HISTOGRAM, chance=0.01)
+    trusts = trust_branches(make_scores(4, seen=0.0).drop(columns="noise"), NO_HISTOGRAM, chance=0.01)
     assert {name: trust.weight for name, trust in trusts.items()} == {
         "histogram": 0, "student_teacher": 1, "neighbours": 1,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stages.aecsad.plus.branches import join_branches, read_branches, read_maps
+from stages.aecsad.plus.branches import KEYS, join_branches, read_branches, read_maps
 from stages.aecsad.plus.fine_neighbours import score_finely
 from stages.aecsad.plus.fusing import fuse
 from stages.aecsad.plus.maps import fuse_maps
@@ -12,6 +12,7 @@ from stages.aecsad.plus.writing import write_method
 from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.fusions import write_fusion
 from stages.core.artifacts.images import read_images
+from stages.core.artifacts.tables import write_table
 from stages.core.params import EncoderParams, load_params, load_value
 from stages.core.stage import parse_paths, stage_entry
 
@@ -20,7 +21,7 @@ TABLES = ("histogram", "histogram_choice", "student_teacher", "student_teacher_m
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    reads, writes = ["images", "image_files", *TABLES], ["scores", "fusion", "choice"]
+    reads, writes = ["images", "image_files", *TABLES], ["scores", "fusion", "choice", "branches"]
     paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params, encoder = load_params(PlusParams, section="aecsad.plus"), load_params(EncoderParams, section="encoder")
     histogram, images = read_choice(paths.histogram_choice), read_images(paths.images)
@@ -29,6 +30,7 @@ def main(argv: Sequence[str]) -> str:
     )
     tables = {"histogram": paths.histogram, "student_teacher": paths.student_teacher, "neighbours": paths.neighbours}
     joined = join_branches(read_branches(**tables, fine=fine))
+    write_table(paths.branches, joined, columns=KEYS)
     trusts = trust_branches(joined, histogram, chance=params.chance)
     scores, fusion = fuse(joined, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})
     maps = read_maps(student_teacher=paths.student_teacher_maps, neighbours=paths.neighbours, fine=fine)

@@ -16,7 +16,6 @@ HISTOGRAM = "histogram"
 STUDENT_TEACHER = "student_teacher"
 NEIGHBOURS = "neighbours"
 FINE_NEIGHBOURS = "fine_neighbours"
-SINGLE = (STUDENT_TEACHER, NEIGHBOURS, FINE_NEIGHBOURS)  # branches of one column, which has their name
 
 
 def read_branches(
@@ -32,9 +31,10 @@ def read_branches(
         UserError: a file is missing or lacks a column.
     """
     nearest = read_table(neighbours / "scores.parquet", columns=[*KEYS, "score"])[[*KEYS, "score"]]
+    students = [*KEYS, STUDENT_TEACHER]
     branches = {
         HISTOGRAM: read_table(histogram, columns=KEYS).query("split != 'train'"),
-        STUDENT_TEACHER: read_table(student_teacher, columns=[*KEYS, STUDENT_TEACHER]),
+        STUDENT_TEACHER: read_table(student_teacher, columns=students)[students],
         NEIGHBOURS: nearest.rename(columns={"score": NEIGHBOURS}),
     }
     if fine is not None:
@@ -55,8 +55,9 @@ def read_maps(*, student_teacher: Path, neighbours: Path, fine: Result | None) -
 
 
 def columns_of_branches(scores: pd.DataFrame, histogram: Iterable[str]) -> dict[str, list[str]]:
-    """The columns of each branch that there is; `histogram` names those of the histograms."""
-    return {HISTOGRAM: list(histogram), **{name: [name] for name in SINGLE if name in scores}}
+    """The columns of each branch: `histogram` names those of the histograms, every other one is a branch by itself."""
+    together = sorted(histogram)
+    return {HISTOGRAM: together, **{name: [name] for name in scores.columns if name not in [*KEYS, *together]}}
 
 
 def join_branches(branches: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

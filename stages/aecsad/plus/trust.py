@@ -47,8 +47,8 @@ def trust_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
         histogram: the histogram room's choice: the weight and `edit_auroc` of each of its columns.
         chance: see `judge_branch`.
     """
-    weights = {name: float(weight) for name, weight in histogram["weights"].items() if weight > 0}
-    edits = [float(histogram["columns"][name]["edit_auroc"]) for name in weights]
+    weights = {name: float(weight) for name, weight in histogram["weights"].items()}
+    edits = [float(histogram["columns"][name]["edit_auroc"]) for name in weights if weights[name] > 0]
     validation, planted = (scores[scores["split"] == split] for split in ("validation", PLANTED))
     trusts = {}
     for name, parts in columns_of_branches(scores, weights).items():
