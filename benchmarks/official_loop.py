@@ -206,7 +206,7 @@ class CheapLoop:
 def timed_loops(device: torch.device, steps: int) -> list[tuple[str, int, float]]:
     """Name, number of steps of the schedule, and seconds a step, the straightforward loop first.
 
-    Ours has one step more to be the quickest: the first one in bfloat16 builds its kernels.
+    Ours has one step more of which the quickest counts: the first one in bfloat16 also builds its kernels.
     """
     return [
         ("official, straightforward", OFFICIAL_STEPS, timed(StraightforwardLoop(device), steps)),
