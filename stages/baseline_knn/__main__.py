@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from stages.baseline_knn.memory_bank import fill_bank
 from stages.baseline_knn.params import BaselineKnnParams
-from stages.baseline_knn.scoring import score_images, write_result
+from stages.baseline_knn.writing import write_result
 from stages.core.artifacts.images import read_images
 from stages.core.device import pick_device
+from stages.core.neighbours.memory_bank import fill_bank
+from stages.core.neighbours.scoring import score_images
 from stages.core.networks.encoder import FrozenEncoder
 from stages.core.params import EncoderParams, load_params, load_value
 from stages.core.seeding import seed_everything

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from stages.baseline_knn.__main__ import main
-from stages.baseline_knn.coreset import choose_coreset, greedy_k_centre
-from stages.baseline_knn.distances import squared_distances
-from stages.baseline_knn.patches import join_stages
-from stages.baseline_knn.scoring import image_score, patch_distances
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores
+from stages.core.neighbours.coreset import choose_coreset, greedy_k_centre
+from stages.core.neighbours.distances import squared_distances
+from stages.core.neighbours.memory_bank import draw_cells
+from stages.core.neighbours.patches import join_stages
+from stages.core.neighbours.scoring import image_score, patch_distances
 from tests.params_files import write_params
 
 PARAMS = {
@@ -39,7 +40,7 @@ def test_k_centre_on_a_line() -> None:
 
 @pytest.mark.parametrize("part", [1, 7, 64, 10_000])
 def test_k_centre_equals_the_plain_algorithm(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    monkeypatch.setattr("stages.baseline_knn.coreset.ACTIVE_PART", part)
+    monkeypatch.setattr("stages.core.neighbours.coreset.ACTIVE_PART", part)
     points = torch.randn(600, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     chosen = [17]
     while len(chosen) < 80:
@@ -100,6 +101,13 @@ def test_stages_are_averaged_enlarged_and_joined() -> None:
     torch.testing.assert_close(joined[0, 0, :3, :3], torch.ones(3, 3))  # 9 spread over 3x3 cells
     assert float(joined[0, 0, 3].abs().max()) == 0
     assert float(joined[0, 2, 0, 0]) == pytest.approx(4.0)  # 4 of 9 cells at a corner, the rest zero padding
+
+
+@pytest.mark.parametrize(("count", "kept"), [(None, 9), (20, 9), (4, 4)])
+def test_a_draw_of_patches_takes_each_once(count: int | None, kept: int) -> None:
+    patches = torch.arange(9.0)[:, None]
+    drawn = draw_cells(patches, count, torch.Generator().manual_seed(0))
+    assert len(drawn) == len(set(drawn.flatten().tolist())) == kept
 
 
 @pytest.fixture

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from stages.aecsad.plus.__main__ import main
 from stages.aecsad.plus.branches import join_branches
+from stages.aecsad.plus.fine_neighbours import draw_training_images, score_finely
 from stages.aecsad.plus.maps import fuse_maps
+from stages.aecsad.plus.params import FineNeighboursParams
 from stages.aecsad.plus.trust import Trust, judge_branch, trust_branches
 from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
+from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores, write_scores
 from stages.core.artifacts.tables import write_table
 from stages.core.errors import UserError
@@ -98,7 +103,31 @@ def test_maps_are_scaled_by_normal_cells_and_resized_before_they_are_added() -> 
     )
 
 
-def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) -> list[str]:
+FINE: dict[str, Any] = {
+    "image_size": 64, "strides": [8, 16], "training_images": 4, "cells_per_image": 48, "coreset_ratio": 0.2,
+    "projection_dimensions": 128, "neighbours": 3,
+}  # fmt: skip
+
+
+def write_pictures(root: Path, scores: pd.DataFrame) -> pd.DataFrame:
+    """Grey noise for every image and six training images; planted ones have a black corner. Returns the image table."""
+    random, rows = np.random.default_rng(0), [(f"t{number}", "train") for number in range(6)]
+    rows += list(zip(scores["image_id"], scores["split"], strict=True))
+    images = pd.DataFrame(rows, columns=["image_id", "split"])
+    images.insert(1, "file", images["image_id"] + ".png")
+    (root / "images").mkdir()
+    for file, split in zip(images["file"], images["split"], strict=True):
+        picture = random.integers(100, 140, (32, 32, 3)).astype(np.uint8)
+        if split == "planted":
+            picture[:8, :8] = 0
+        Image.fromarray(picture).save(root / "images" / file)
+    write_images(root / "images.parquet", images)
+    return images
+
+
+def write_inputs(
+    root: Path, scores: pd.DataFrame, histogram: dict[str, Any], *, fine: dict[str, Any] | None = None
+) -> list[str]:
     """The files of the other rooms, and the command line."""
     keys, ids = ["image_id", "split"], list(scores["image_id"])
     write_table(root / "histogram.parquet", scores[[*keys, "histogram_1x1", "histogram_2x2"]], columns=keys)
@@ -111,12 +140,15 @@ def write_inputs(root: Path, scores: pd.DataFrame, histogram: dict[str, Any]) ->
     (root / "explanations").mkdir()
     (root / "explanations" / "reasons.json").write_text("{}", encoding="utf-8")
     (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
-    params = {"profile": "smoke", "profiles": {"smoke": {"aecsad": {"plus": {"chance": 0.01}}}}}
-    write_params(root, params)
+    section = {"chance": 0.01, "fine_neighbours": fine}
+    profile = {"encoder": {"name": "tf_efficientnet_lite0", "image_size": 32}, "aecsad": {"plus": section}}
+    write_params(root, {"profile": "smoke", "seed": 0, "profiles": {"smoke": profile}})
+    write_pictures(root, scores)
     files = {
+        "images": "images.parquet", "image-files": "images",
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
         "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations",
-        "scores": "out", "fusion": "fusion.json",
+        "scores": "out", "branches": "branches.parquet", "fusion": "fusion.json",
         "choice": "plus.json",
     }  # fmt: skip
     return [word for name, file in files.items() for word in (f"--{name}", file)]
@@ -138,7 +170,7 @@ def test_the_stage_writes_scores_maps_and_its_reasons(tmp_path: Path, monkeypatc
 
 
 def test_with_too_few_images_to_judge_all_branches_count() -> None:
-    trusts = trust_branches(make_scores(4, seen=0.0), NO_HISTOGRAM, chance=0.01)
+    trusts = trust_branches(make_scores(4, seen=0.0).drop(columns="noise"), NO_HISTOGRAM, chance=0.01)
     assert {name: trust.weight for name, trust in trusts.items()} == {
         "histogram": 0, "student_teacher": 1, "neighbours": 1,
     }  # fmt: skip
@@ -154,3 +186,46 @@ def test_where_every_branch_is_constant_the_stage_says_so(
         main(write_inputs(tmp_path, scores, NO_HISTOGRAM))
     assert "every branch gives all images the same score" in caplog.text
     assert not (tmp_path / "out").exists()
+
+
+def test_the_fine_branch_sees_small_defects_and_is_fused_with_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(write_inputs(tmp_path, make_scores(12), NO_HISTOGRAM, fine=FINE))
+    scores = read_scores(tmp_path / "out" / "scores.parquet").set_index("image_id")
+    choice = json.loads((tmp_path / "plus.json").read_text(encoding="utf-8"))
+    assert choice["fine_neighbours"]["planted_auroc"] == 1.0
+    assert choice["fine_neighbours"]["weight"] == 1.0
+    planted, normal = (scores.loc[scores["split"] == split, "fine_neighbours"] for split in ("planted", "validation"))
+    assert planted.min() > normal.max()
+    used = [name for name in choice if choice[name]["weight"] > 0]
+    expected = sum(choice[name]["weight"] * scores[name] for name in used)
+    np.testing.assert_allclose(scores["score"], expected, atol=1e-2)
+    maps = read_anomaly_maps(tmp_path / "out" / "maps")
+    assert maps.values.shape[1:] == (8, 8)  # 64 px at stride 8, the finest of the branches
+    corner = maps.values[(scores["split"] == "planted").to_numpy()].astype(np.float64).mean(axis=0)
+    assert corner.argmax() in (0, 1, 8, 9)
+
+
+def test_fine_scores_repeat_and_do_not_depend_on_the_other_images(tmp_path: Path) -> None:
+    params = FineNeighboursParams(**FINE)
+    images = write_pictures(tmp_path, make_scores(4))
+    encoder = "tf_efficientnet_lite0"
+    first = score_finely(images, tmp_path / "images", params, encoder=encoder, seed=0)
+    alone = images[(images["split"] == "train") | (images["image_id"] == "005")]
+    again = score_finely(alone, tmp_path / "images", params, encoder=encoder, seed=0)
+    assert first is not None
+    assert again is not None
+    row = first.scores["image_id"].to_list().index("005")
+    assert again.scores["score"].to_list() == [first.scores["score"].iloc[row]]
+    assert score_finely(images, tmp_path / "images", None, encoder="no such network", seed=0) is None
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4, 4), (99, 6)])
+def test_training_images_are_drawn_once_each_and_from_no_other_split(count: int, expected: int) -> None:
+    images = pd.DataFrame({"image_id": list("abcdefgh"), "split": ["train"] * 3 + ["test"] * 2 + ["train"] * 3})
+    drawn = draw_training_images(images, count=count, generator=torch.Generator().manual_seed(0))
+    assert len(drawn) == drawn["image_id"].nunique() == expected
+    assert set(drawn["split"]) == {"train"}
+    assert drawn["image_id"].is_monotonic_increasing

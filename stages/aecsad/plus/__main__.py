@@ -1,34 +1,39 @@
-"""AeCSAD with a nearest-neighbour branch, each branch weighed by the anomalies of our own making that it sees."""
+"""AeCSAD with two nearest-neighbour branches, each branch weighed by the anomalies of our own making that it sees."""
 
 from collections.abc import Sequence
 
-from stages.aecsad.plus.branches import join_branches, read_branches
+from stages.aecsad.plus.branches import KEYS, join_branches, read_branches, read_maps
+from stages.aecsad.plus.fine_neighbours import score_finely
 from stages.aecsad.plus.fusing import fuse
 from stages.aecsad.plus.maps import fuse_maps
 from stages.aecsad.plus.params import PlusParams
 from stages.aecsad.plus.trust import trust_branches
 from stages.aecsad.plus.writing import write_method
-from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.fusions import write_fusion
-from stages.core.params import load_params
+from stages.core.artifacts.images import read_images
+from stages.core.artifacts.tables import write_table
+from stages.core.params import EncoderParams, load_params, load_value
 from stages.core.stage import parse_paths, stage_entry
 
-READS = ("histogram", "histogram_choice", "student_teacher", "student_teacher_maps", "neighbours", "explanations")
+TABLES = ("histogram", "histogram_choice", "student_teacher", "student_teacher_maps", "neighbours", "explanations")
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=READS, writes=["scores", "fusion", "choice"], about=__doc__)
-    params = load_params(PlusParams, section="aecsad.plus")
-    branches = read_branches(
-        histogram=paths.histogram, student_teacher=paths.student_teacher, neighbours=paths.neighbours / "scores.parquet"
+    reads, writes = ["images", "image_files", *TABLES], ["scores", "fusion", "choice", "branches"]
+    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
+    params, encoder = load_params(PlusParams, section="aecsad.plus"), load_params(EncoderParams, section="encoder")
+    histogram, images = read_choice(paths.histogram_choice), read_images(paths.images)
+    fine = score_finely(
+        images, paths.image_files, params.fine_neighbours, encoder=encoder.name, seed=load_value("seed")
     )
-    joined, histogram = join_branches(branches), read_choice(paths.histogram_choice)
+    tables = {"histogram": paths.histogram, "student_teacher": paths.student_teacher, "neighbours": paths.neighbours}
+    joined = join_branches(read_branches(**tables, fine=fine))
+    write_table(paths.branches, joined, columns=KEYS)
     trusts = trust_branches(joined, histogram, chance=params.chance)
     scores, fusion = fuse(joined, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})
-    sources = {"student_teacher": paths.student_teacher_maps, "neighbours": paths.neighbours / "maps"}
-    maps = {name: read_anomaly_maps(path) for name, path in sources.items()}
+    maps = read_maps(student_teacher=paths.student_teacher_maps, neighbours=paths.neighbours, fine=fine)
     write_method(paths.scores, scores, fuse_maps(scores, maps, trusts), paths.explanations)
     write_fusion(paths.fusion, fusion)
     write_choice(paths.choice, {name: trust.as_json() for name, trust in trusts.items()})

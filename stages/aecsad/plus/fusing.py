@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from stages.aecsad.plus.branches import KEYS, NEIGHBOURS
+from stages.aecsad.plus.branches import KEYS, columns_of_branches
 from stages.core.errors import UserError
 from stages.core.fusion import Fusion, Scores, fit_fusion
 
@@ -31,8 +31,8 @@ def fuse(
             "every branch gives all images the same score: there is nothing to score with; look whether the images "
             "differ at all"
         )
-    columns = {"histogram": sorted(histogram), "student_teacher": ["student_teacher"], NEIGHBOURS: [NEIGHBOURS]}
-    weights = {**histogram, "student_teacher": 1.0, NEIGHBOURS: 1.0}
+    columns = columns_of_branches(scores, histogram)
+    weights = {**dict.fromkeys(columns, 1.0), **histogram}
     validation = columns_of(scores[scores["split"] == "validation"])
     fusion = fit_fusion(columns, weights, validation, branch_weights=branch_weights)
     fused, parts = fusion(columns_of(scores))

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import mannwhitneyu
 
-from stages.aecsad.plus.branches import NEIGHBOURS
+from stages.aecsad.plus.branches import HISTOGRAM, columns_of_branches
 from stages.core.artifacts.images import PLANTED
 from stages.core.fusion import fit_trimmed_z
 
@@ -47,14 +47,13 @@ def trust_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
         histogram: the histogram room's choice: the weight and `edit_auroc` of each of its columns.
         chance: see `judge_branch`.
     """
-    weights = {name: float(weight) for name, weight in histogram["weights"].items() if weight > 0}
-    edits = [float(histogram["columns"][name]["edit_auroc"]) for name in weights]
-    columns = {"histogram": list(weights), "student_teacher": ["student_teacher"], NEIGHBOURS: [NEIGHBOURS]}
+    weights = {name: float(weight) for name, weight in histogram["weights"].items()}
+    edits = [float(histogram["columns"][name]["edit_auroc"]) for name in weights if weights[name] > 0]
     validation, planted = (scores[scores["split"] == split] for split in ("validation", PLANTED))
     trusts = {}
-    for name, parts in columns.items():
+    for name, parts in columns_of_branches(scores, weights).items():
         normal, defect = (sum_of_columns(rows, validation, parts, weights) for rows in (validation, planted))
-        trusts[name] = judge_branch(normal, defect, edits if name == "histogram" else [], chance=chance)
+        trusts[name] = judge_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
     if not any(trust.weight for trust in trusts.values()):
         trusts = {name: trust_all_the_same(trust) for name, trust in trusts.items()}
     for name, trust in trusts.items():

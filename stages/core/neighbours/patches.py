@@ -1,6 +1,7 @@
 """Locally aware patch features: what surrounds each place of the image, from several encoder stages."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.core.console import progress
+from stages.core.device import mixed_precision
 from stages.core.image_tensors import load_stack, to_float
 from stages.core.networks.encoder import STRIDES, FrozenEncoder
 
@@ -16,7 +18,14 @@ NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 
 
 def iterate_patches(
-    encoder: FrozenEncoder, folder: Path, files: Iterable[str], *, size: int, strides: Sequence[int], label: str
+    encoder: FrozenEncoder,
+    folder: Path,
+    files: Iterable[str],
+    *,
+    size: int,
+    strides: Sequence[int],
+    label: str,
+    mixed: bool = False,
 ) -> Iterator[Float[Tensor, "h w C"]]:
     """Yield the patch features of one image after the other and move a progress bar that reads `label`.
 
@@ -25,6 +34,7 @@ def iterate_patches(
     Args:
         size: side in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
+        mixed: run the encoder in bfloat16 where that is faster.
 
     Raises:
         UserError: an image file cannot be read.
@@ -32,8 +42,10 @@ def iterate_patches(
     device = next(encoder.buffers()).device
     names = list(files)
     for name in progress(names, total=len(names), label=label):
-        features = encoder(to_float(load_stack(folder, [name], size=size).to(device)))
-        yield join_stages([features[STRIDES.index(stride)] for stride in strides])[0].permute(1, 2, 0)
+        image = to_float(load_stack(folder, [name], size=size).to(device))
+        with mixed_precision(device) if mixed else nullcontext():
+            features = encoder(image)
+        yield join_stages([features[STRIDES.index(stride)].float() for stride in strides])[0].permute(1, 2, 0)
 
 
 def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, "B C h w"]:

@@ -9,11 +9,8 @@ import pandas as pd
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from stages.baseline_knn.distances import squared_distances
-from stages.baseline_knn.patches import iterate_patches
-from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.artifacts.scores import write_scores
+from stages.core.neighbours.distances import squared_distances
+from stages.core.neighbours.patches import iterate_patches
 from stages.core.networks.encoder import FrozenEncoder
 
 
@@ -34,11 +31,19 @@ def score_images(
     size: int,
     strides: Sequence[int],
     neighbours: int,
+    mixed: bool = False,
 ) -> Result:
-    """Score every image that is not for training, one by one: no score depends on the other images."""
+    """Score every image that is not for training, one by one: no score depends on the other images.
+
+    Args:
+        neighbours: see `image_score`.
+        mixed: see `iterate_patches`.
+    """
     rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
     scores, maps = [], []
-    for patches in iterate_patches(encoder, folder, rows["file"], size=size, strides=strides, label="distances"):
+    for patches in iterate_patches(
+        encoder, folder, rows["file"], size=size, strides=strides, label="distances", mixed=mixed
+    ):
         distances = patch_distances(patches, bank)
         scores.append(image_score(patches, distances, bank, neighbours=neighbours))
         maps.append(distances.cpu().numpy().astype(np.float16))
@@ -80,10 +85,3 @@ def image_score(
     support = around.topk(min(neighbours, len(bank)), largest=False).indices
     weights = squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)
     return (1.0 - float(weights[0])) * largest
-
-
-def write_result(path: Path, result: Result) -> None:
-    """Write `path`/scores.parquet and `path`/maps, both or neither."""
-    with replacing_folder(path) as folder:
-        write_scores(folder / "scores.parquet", result.scores)
-        write_anomaly_maps(folder / "maps", result.scores["image_id"].to_list(), result.maps)

@@ -1,0 +1,15 @@
+"""Write scores and maps in the layout every method ends in."""
+
+from pathlib import Path
+
+from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.scores import write_scores
+from stages.core.neighbours.scoring import Result
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write `path`/scores.parquet and `path`/maps, both or neither."""
+    with replacing_folder(path) as folder:
+        write_scores(folder / "scores.parquet", result.scores)
+        write_anomaly_maps(folder / "maps", result.scores["image_id"].to_list(), result.maps)
