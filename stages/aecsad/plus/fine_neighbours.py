@@ -34,7 +34,7 @@ def score_finely(
         UserError: no training image, an unreadable image, or the encoder's weights cannot be had.
     """
     if params is None:
-        LOG.info("no branch fine_neighbours: plus.fine_neighbours is null in params.yaml")
+        LOG.info("no branch fine_neighbours: aecsad.plus.fine_neighbours is null in the profile")
         return None
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
