@@ -1,0 +1,34 @@
+"""Score images by how badly students imitate a teacher they saw on normal images only (Uninformed Students)."""
+
+from collections.abc import Sequence
+
+from stages.core.artifacts.images import read_images
+from stages.core.artifacts.method_result import write_method_result
+from stages.core.artifacts.weights import write_weights
+from stages.core.params import load_params, load_value
+from stages.core.stage import parse_paths, stage_entry
+from stages.uninformed_students.finished_parts import FinishedParts
+from stages.uninformed_students.fitting import fit_ensembles, state_of
+from stages.uninformed_students.params import UninformedStudentsParams
+from stages.uninformed_students.scoring import score_images
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "model"], about=__doc__)
+    params = load_params(UninformedStudentsParams, section="uninformed_students")
+    images, parts = read_images(paths.images), FinishedParts()
+    ensembles = fit_ensembles(images, paths.image_files, params, seed=load_value("seed"), parts=parts)
+    result = score_images(
+        ensembles, images, paths.image_files, params.inference,
+        stride=params.stride, tile=params.tile, zscore=params.normalization == "zscore",
+        pooled_cells=params.pooled_cells,
+    )  # fmt: skip
+    write_weights(paths.model, state_of(ensembles), params.model_dump(mode="json"))
+    write_method_result(paths.scores, result.scores, result.maps)
+    parts.forget()
+    return f"{len(result.scores)} images scored by {params.students.count} students of {params.patch_sizes} px"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Train a teacher and its students for every patch size on one product's normal images."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from stages.core.device import pick_device
+from stages.core.errors import UserError
+from stages.core.image_tensors import load_stack
+from stages.core.networks.encoder import FrozenEncoder
+from stages.core.seeding import seed_everything
+from stages.uninformed_students.augmentation import Augmentation, size_of
+from stages.uninformed_students.backbone import Backbone
+from stages.uninformed_students.finished_parts import FinishedParts
+from stages.uninformed_students.params import UninformedStudentsParams
+from stages.uninformed_students.patch_network import PatchNetwork
+from stages.uninformed_students.scoring import Ensemble
+from stages.uninformed_students.students import train_students
+from stages.uninformed_students.teacher import normalise_teacher, train_teacher
+
+LOG = logging.getLogger(__name__)
+
+
+def fit_ensembles(
+    images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, parts: FinishedParts
+) -> dict[int, Ensemble]:
+    """Train on the images of split "train"; the rest is not opened.
+
+    Each patch size starts from the seed anew, so that it does not depend on which others there are.
+
+    Returns:
+        By patch size.
+
+    Raises:
+        UserError: the backbone's weights are missing, or there are no training images or no differences between them.
+    """
+    files = images.loc[images["split"] == "train", "file"].to_list()
+    if not files:
+        raise UserError("the image table has no training image: the students need normal images to learn from")
+    if params.students.count == 1:
+        LOG.warning("a single student agrees with itself: the variance map is 0 everywhere")
+    device = pick_device()
+    encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
+    stack = load_stack(folder, files, size=size_of(params.inference))
+    ensembles = {}
+    for patch_size in params.patch_sizes:
+        seed_everything(seed)
+        backbone = Backbone(encoder).to(device)
+        teacher = make_network(patch_size, backbone.dim, params.width, device)
+        students = nn.ModuleList(
+            make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)
+        )
+        train_teacher(
+            teacher, backbone, stack, params.teacher,
+            standardise=params.backbone.standardise, parts=parts, seed=seed,
+        )  # fmt: skip
+        teacher.eval().requires_grad_(False)
+        inference = Augmentation(params.inference, patch_size=patch_size)
+        normalise_teacher(teacher, stack, inference, stride=params.stride, tile=params.tile)
+        train_students(
+            students, teacher, stack, params.students,
+            stride=params.stride, tile=params.tile, parts=parts, seed=seed,
+        )  # fmt: skip
+        ensembles[patch_size] = Ensemble(teacher, students.eval().requires_grad_(False))
+    return ensembles
+
+
+def make_network(patch_size: int, dim: int, width: float, device: torch.device) -> PatchNetwork:
+    """An untrained network, drawn from torch's global generator."""
+    network = PatchNetwork(patch_size, dim=dim, width=width).to(device)
+    return network.to(memory_format=torch.channels_last)
+
+
+def state_of(ensembles: dict[int, Ensemble]) -> dict[str, torch.Tensor]:
+    """All weights by name: "p33.teacher.decode.weight", "p33.students.0.decode.weight"."""
+    state = {}
+    for patch_size, ensemble in ensembles.items():
+        for name, part in (("teacher", ensemble.teacher), ("students", ensemble.students)):
+            state |= {f"p{patch_size}.{name}.{key}": value for key, value in part.state_dict().items()}
+    return state

@@ -1,0 +1,108 @@
+"""Parameters of Uninformed Students."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from stages.core.optimisation import OptimizerName, ScheduleName
+from stages.core.params import Params
+from stages.uninformed_students.augmentation import RandomCrop, Transforms, size_of
+
+PatchSize = Literal[17, 33, 65]
+
+
+class Epochs(Params):
+    """A number of passes over the training images, short rests left out."""
+
+    epochs: PositiveInt
+
+
+class TrainingParams(Params):
+    """Optimisation with a fixed end; iterations: a number, or {epochs: number}."""
+
+    iterations: PositiveInt | Epochs
+    batch_size: PositiveInt
+    optimizer: OptimizerName
+    schedule: ScheduleName
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+
+
+class BackboneParams(Params):
+    """The pretrained network whose description of a patch the teacher learns.
+
+    name: as of the section `encoder`. stages: timm's numbers of the stages whose features are averaged over the patch and joined;
+    4 alone, of stride 32, is published. standardise: each number to mean 0 and deviation 1 over training patches.
+    """
+
+    name: str
+    stages: Annotated[tuple[Literal[1, 2, 3, 4], ...], Field(min_length=1)]
+    standardise: bool
+
+
+class TeacherParams(Params):
+    """Distillation. crops_per_image: in an epoch. compactness_weight: of L_C; L_D has weight 1."""
+
+    training: TrainingParams
+    crops_per_image: PositiveInt
+    compactness_weight: NonNegativeFloat
+    augmentation: Transforms
+
+
+class StudentsParams(Params):
+    """The ensemble. count: M."""
+
+    count: PositiveInt
+    training: TrainingParams
+    augmentation: Transforms
+
+
+class UninformedStudentsParams(Params):
+    """Section `uninformed_students` of a profile.
+
+    Attributes:
+        patch_sizes: receptive fields in pixels, each with a teacher and students of its own.
+        width: factor on the published channels of teacher and students.
+        stride: pixels between neighbouring descriptors; 1 describes every pixel.
+        tile: pixels a side of what is described at a time, a multiple of `stride`; bounds the memory, changes no result
+            beyond rounding.
+        normalization: "none" for e + v, "zscore" for the sum of both, each standardised on validation images.
+        pooled_cells: the image score is the mean of that many highest values of the map; 1 is the maximum.
+        inference: transforms of images that are scored or that statistics are made of.
+    """
+
+    patch_sizes: Annotated[tuple[PatchSize, ...], Field(min_length=1)]
+    width: PositiveFloat
+    stride: Literal[1, 2, 4, 8]
+    tile: PositiveInt
+    backbone: BackboneParams
+    teacher: TeacherParams
+    students: StudentsParams
+    inference: Transforms
+    normalization: Literal["none", "zscore"]
+    pooled_cells: PositiveInt
+
+    @model_validator(mode="after")
+    def refuse_what_does_not_fit(self) -> Self:
+        """Raise ValueError where values that are right by themselves contradict each other."""
+        size, largest = size_of(self.inference), max(self.patch_sizes)
+        if {size_of(self.teacher.augmentation), size_of(self.students.augmentation)} != {size}:
+            raise ValueError("Resize has another size in teacher, students or inference: make them equal")
+        if size < largest:
+            raise ValueError(f"images of {size} px are smaller than the patch of {largest} px: raise Resize's size")
+        if len(set(self.patch_sizes)) < len(self.patch_sizes):
+            raise ValueError("patch_sizes names a size twice")
+        if len(self.patch_sizes) > 1 and self.normalization == "none":
+            raise ValueError("several patch_sizes need normalization: zscore, else the largest values drown the rest")
+        if self.tile % self.stride:
+            raise ValueError(f"tile {self.tile} is not a multiple of stride {self.stride}")
+        if self.teacher.training.batch_size < 2:
+            raise ValueError("teacher.training.batch_size: the compactness loss compares patches, give it 2 or more")
+        crops = [step.size for step in self.teacher.augmentation if isinstance(step, RandomCrop)]
+        if crops != ["patch_size"]:
+            raise ValueError("teacher.augmentation needs one RandomCrop of size patch_size")
+        if any(not isinstance(step.size, int) for step in self.students.augmentation if isinstance(step, RandomCrop)):
+            raise ValueError("students.augmentation: students learn from images, give RandomCrop a number of pixels")
+        if {step.name for step in self.inference} != {"Resize", "ToImage", "Normalize"}:
+            raise ValueError("inference: nothing random, only Resize, ToImage and Normalize")
+        return self

@@ -1,0 +1,154 @@
+"""Score every image that is not for training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float16, UInt8
+from torch import Tensor, nn
+
+from stages.core.console import progress
+from stages.core.device import mixed_precision
+from stages.core.errors import UserError
+from stages.core.image_tensors import load_stack
+from stages.uninformed_students.augmentation import Augmentation, Transforms, size_of
+from stages.uninformed_students.maps import (
+    RawMaps,
+    ScoreRange,
+    image_scores,
+    plain_score_map,
+    raw_maps,
+    standardised_score_map,
+)
+from stages.uninformed_students.patch_network import PatchNetwork
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A normalised teacher and its students."""
+
+    teacher: PatchNetwork
+    students: nn.ModuleList
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores (image_id, split, score, a column a branch) and, row by row, two maps of the same images.
+
+    Attributes:
+        maps: the anomaly map a; with a single patch size and without standardisation divided by the descriptor's length, as
+            float16 ends at 65,504.
+        uncertainty: v, the mean over the patch sizes, divided by the descriptor's length.
+    """
+
+    scores: pd.DataFrame
+    maps: Float16[np.ndarray, "N h w"]
+    uncertainty: Float16[np.ndarray, "N h w"]
+
+
+@torch.no_grad()
+def map_image(
+    ensemble: Ensemble, image: UInt8[Tensor, "1 3 S S"], inference: Augmentation, *, stride: int, tile: int
+) -> RawMaps:
+    """e and v of one image, on the CPU. Descriptors live for one tile only."""
+    teacher, (height, width) = ensemble.teacher, image.shape[-2:]
+    padded = teacher.pad(inference.normalise(image).to(teacher.decode.weight.device))
+    shape = (1, -(-height // stride), -(-width // stride))
+    maps = RawMaps(torch.empty(shape), torch.empty(shape))
+    for part in teacher.tiles(height, width, stride=stride, side=tile):
+        with mixed_precision(padded.device):
+            described = teacher.describe_tile(padded, part, stride=stride)
+            imitations = [student.describe_tile(padded, part, stride=stride) for student in ensemble.students]
+        found = raw_maps(torch.stack(imitations).float(), described.float())
+        maps.error[:, part.rows, part.columns] = found.error.cpu()
+        maps.variance[:, part.rows, part.columns] = found.variance.cpu()
+    return maps
+
+
+def score_images(
+    ensembles: Mapping[int, Ensemble],
+    images: pd.DataFrame,
+    folder: Path,
+    inference: Transforms,
+    *,
+    stride: int,
+    tile: int,
+    zscore: bool,
+    pooled_cells: int,
+) -> Result:
+    """Score images one by one: no score depends on the other test images.
+
+    Args:
+        ensembles: by patch size.
+        zscore: standardise e and v of each patch size over the pixels of normal validation images.
+
+    Raises:
+        UserError: an image cannot be read, or there is no validation image to standardise by.
+    """
+    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    raw: dict[int, list[RawMaps]] = {patch_size: [] for patch_size in ensembles}
+    for name in progress(rows["file"], total=len(rows), label="anomaly maps"):
+        image = load_stack(folder, [name], size=size_of(inference))
+        for patch_size, ensemble in ensembles.items():
+            transform = Augmentation(inference, patch_size=patch_size)
+            raw[patch_size].append(map_image(ensemble, image, transform, stride=stride, tile=tile))
+    validation = np.flatnonzero(rows["split"] == "validation")
+    if zscore and not len(validation):
+        raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
+    lengths = {patch_size: ensemble.teacher.arguments["dim"] for patch_size, ensemble in ensembles.items()}
+    combined = {
+        patch_size: combine(maps, [maps[row] for row in validation] if zscore else None)
+        for patch_size, maps in raw.items()
+    }
+    return tabulate(rows.drop(columns="file"), raw, combined, lengths, zscore=zscore, pooled_cells=pooled_cells)
+
+
+def combine(maps: Sequence[RawMaps], normal: Sequence[RawMaps] | None) -> list[Float[Tensor, "1 h w"]]:
+    """The score map of each image: e + v, or both standardised over the pixels of the `normal` ones."""
+    if normal is None:
+        return [plain_score_map(one) for one in maps]
+    spread = score_range(normal)
+    return [standardised_score_map(one, spread) for one in maps]
+
+
+def score_range(maps: Sequence[RawMaps]) -> ScoreRange:
+    """Mean and population deviation of e and of v over all pixels."""
+    found = []
+    for values in ([one.error for one in maps], [one.variance for one in maps]):
+        pixels = torch.cat([one.flatten() for one in values]).double()
+        found.append((float(pixels.mean()), float(pixels.std(correction=0))))
+    return ScoreRange(*found)
+
+
+def tabulate(
+    rows: pd.DataFrame,
+    raw: Mapping[int, Sequence[RawMaps]],
+    combined: Mapping[int, Sequence[Float[Tensor, "1 h w"]]],
+    lengths: Mapping[int, int],
+    *,
+    zscore: bool,
+    pooled_cells: int,
+) -> Result:
+    """One score an image from the mean of its maps over the patch sizes, and a column for every part of it."""
+    together = [torch.cat(maps).mean(dim=0) for maps in zip(*combined.values(), strict=True)]
+    table = rows.assign(score=pooled(together, pooled_cells))
+    for patch_size, maps in raw.items():
+        suffix = f"_{patch_size}" if len(raw) > 1 else ""
+        table[f"error{suffix}"] = pooled([one.error[0] for one in maps], pooled_cells)
+        table[f"variance{suffix}"] = pooled([one.variance[0] for one in maps], pooled_cells)
+    scale = 1.0 if zscore else float(next(iter(lengths.values())))
+    spread = [torch.cat([raw[p][row].variance / lengths[p] for p in raw]).mean(dim=0) for row in range(len(together))]
+    return Result(table, half(torch.stack(together) / scale), half(torch.stack(spread)))
+
+
+def pooled(maps: Sequence[Float[Tensor, "h w"]], cells: int) -> list[float]:
+    """The image score of each map."""
+    return [float(image_scores(one[None], pooled_cells=cells)) for one in maps]
+
+
+def half(maps: Float[Tensor, "N h w"]) -> Float16[np.ndarray, "N h w"]:
+    """As float16."""
+    return maps.numpy().astype(np.float16)

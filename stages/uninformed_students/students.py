@@ -1,0 +1,113 @@
+"""Train the students, all at once, to imitate the teacher on normal images."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recompute
+
+from stages.core.device import mixed_precision
+from stages.core.optimisation import Terms, optimise
+from stages.uninformed_students.augmentation import Augmentation
+from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations
+from stages.uninformed_students.finished_parts import FinishedParts
+from stages.uninformed_students.losses import imitation_loss
+from stages.uninformed_students.params import StudentsParams
+from stages.uninformed_students.patch_network import PatchNetwork
+from stages.uninformed_students.precision import gpu_precision
+
+
+def train_students(
+    students: nn.ModuleList,
+    teacher: PatchNetwork,
+    images: UInt8[Tensor, "N 3 S S"],
+    params: StudentsParams,
+    *,
+    stride: int,
+    tile: int,
+    parts: FinishedParts,
+    seed: int,
+) -> None:
+    """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
+
+    Each student's loss is its own term of a sum, so that its gradient is what it would be alone; Adam and AdamW step
+    each weight by itself, and so the result equals M trainings on the same images.
+
+    Args:
+        teacher: normalised.
+        stride, tile: see `UninformedStudentsParams`.
+        seed: of the draws.
+    """
+    augment, training = Augmentation(params.augmentation, patch_size=teacher.patch_size), params.training
+    device = teacher.decode.weight.device
+
+    def terms_of(draw: Draw) -> Terms:
+        batch = augment(images[draw.rows], draw.seeds).to(device)
+        return imitation_terms(students, teacher, batch, stride=stride, tile=tile)
+
+    draws = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
+    parts.train(
+        students,
+        lambda checkpoint: optimise(
+            students, draws, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
+            iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
+            optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.patch_size} px",
+            checkpoint=checkpoint,
+        ),
+        label="uninformed_students", tensors=[images, *teacher.state_dict().values()],
+        settings={**params.model_dump(), "network": teacher.arguments, "stride": stride, "tile": tile,
+                  "seed": seed},
+    )  # fmt: skip
+
+
+def imitation_terms(
+    students: nn.ModuleList, teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
+) -> Terms:
+    """The loss of each student on a batch: mean over all its pixels of ||S - T^||².
+
+    With more than one tile, a tile's layers are computed again for its gradient instead of being kept: 512 numbers
+    for each of 256 x 256 pixels are 134 MB, and a student has five such maps.
+    """
+    pieces = list(teacher_tiles(teacher, images, stride=stride, tile=tile))
+    pixels = sum(target[:, 0].numel() for _, target in pieces)
+    terms: Terms = {}
+    for number, student in enumerate(students):
+        losses = [tile_loss(student, seen, target, stride, len(pieces) > 1) for seen, target in pieces]
+        weights = [target[:, 0].numel() / pixels for _, target in pieces]
+        terms[name_of(number)] = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()
+    return terms
+
+
+@torch.no_grad()
+def teacher_tiles(
+    teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
+) -> Iterator[tuple[Float[Tensor, "B 3 _h _w"], Float[Tensor, "B D h w"]]]:
+    """For each tile what a network sees of the padded images, and what the teacher says."""
+    padded = teacher.pad(images)
+    for part in teacher.tiles(*images.shape[-2:], stride=stride, side=tile):
+        with mixed_precision(images.device):
+            target = teacher.describe_tile(padded, part, stride=stride)
+        yield padded[(..., *part.seen)], target.float()
+
+
+def tile_loss(student: nn.Module, seen: Tensor, target: Tensor, stride: int, again: bool) -> Float[Tensor, ""]:
+    """The loss on one tile; `again` keeps no layer's output for the gradient."""
+    if again:
+        loss: Tensor = recompute(loss_on, student, seen, target, stride, use_reentrant=False)
+        return loss
+    return loss_on(student, seen, target, stride)
+
+
+def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) -> Float[Tensor, ""]:
+    """Mean over the tile's pixels."""
+    height, width = target.shape[-2:]
+    with gpu_precision(seen.device):
+        described = student.on_padded(seen, stride=stride)[..., :height, :width]
+    return imitation_loss(described.float(), target)
+
+
+def name_of(number: int) -> str:
+    """Of a student's loss."""
+    return f"student_{number + 1}"

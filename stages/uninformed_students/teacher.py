@@ -1,0 +1,123 @@
+"""Distil the backbone into a patch network, and normalise its descriptors."""
+
+import logging
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from stages.core.console import progress
+from stages.core.device import mixed_precision
+from stages.core.errors import UserError
+from stages.core.optimisation import Terms, optimise
+from stages.uninformed_students.augmentation import Augmentation
+from stages.uninformed_students.backbone import Backbone
+from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations
+from stages.uninformed_students.finished_parts import FinishedParts
+from stages.uninformed_students.losses import compactness_loss, distillation_loss
+from stages.uninformed_students.params import TeacherParams
+from stages.uninformed_students.patch_network import PatchNetwork
+from stages.uninformed_students.precision import gpu_precision
+from stages.uninformed_students.statistics import RunningStatistics
+
+LOG = logging.getLogger(__name__)
+DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below which it says nothing
+SAMPLE = 1024  # patches that show whether the backbone tells anything, and of what scale
+
+
+def train_teacher(
+    network: PatchNetwork,
+    backbone: Backbone,
+    images: UInt8[Tensor, "N 3 S S"],
+    params: TeacherParams,
+    *,
+    standardise: bool,
+    parts: FinishedParts,
+    seed: int,
+) -> None:
+    """Train the teacher in place; the last iteration's weights stay.
+
+        L = L_D + compactness_weight L_C
+
+    Args:
+        backbone: is fitted on training patches first.
+        standardise: see `Backbone.fit`.
+        seed: of the draws.
+
+    Raises:
+        UserError: see `Backbone.fit`.
+    """
+    augment, training = Augmentation(params.augmentation, patch_size=network.patch_size), params.training
+    device, generator = backbone.mean.device, torch.Generator().manual_seed(seed)
+
+    def patches(draw: Draw) -> Tensor:
+        return augment(images[draw.rows], draw.seeds).to(device)
+
+    sample = next(draw_batches(len(images), SAMPLE, generator, per_image=-(-SAMPLE // len(images))))
+    backbone.fit(patches(sample), standardise=standardise)
+
+    def terms_of(draw: Draw) -> Terms:
+        batch = patches(draw)
+        with gpu_precision(device):
+            descriptors = network(batch)
+        descriptors = descriptors.float()
+        return {
+            "distillation": distillation_loss(descriptors, backbone(batch)),
+            "compactness": compactness_loss(descriptors),
+        }
+
+    draws = draw_batches(len(images), training.batch_size, generator, per_image=params.crops_per_image)
+    iterations = number_of_iterations(
+        training.iterations, images=len(images), batch_size=training.batch_size, per_image=params.crops_per_image
+    )
+    parts.train(
+        network,
+        lambda checkpoint: optimise(
+            network, draws, terms_of, weights={"distillation": 1.0, "compactness": params.compactness_weight},
+            iterations=iterations, optimizer=training.optimizer, schedule=training.schedule,
+            learning_rate=training.learning_rate, weight_decay=training.weight_decay,
+            label=f"teacher of {network.patch_size} px", checkpoint=checkpoint,
+        ),
+        label="teacher", tensors=[images, backbone.mean, backbone.std],
+        settings={**params.model_dump(), "network": network.arguments, "backbone": backbone.encoder.name,
+                  "seed": seed},
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def normalise_teacher(
+    network: PatchNetwork, images: UInt8[Tensor, "N 3 S S"], inference: Augmentation, *, stride: int, tile: int
+) -> None:
+    """Give each number of the descriptor mean 0 and variance 1 over all pixels of all training images, in place.
+
+        T^ = (T - mu) / sigma
+
+    Bergmann et al., CVPR 2020, section 3.2. The decoder is linear, so the normalisation is folded into it. Images come as they
+    are, without flips. A number of almost no variance becomes 0 everywhere; the log names how many.
+
+    Args:
+        stride, tile: see `UninformedStudentsParams`.
+
+    Raises:
+        UserError: no number varies.
+    """
+    statistics, device = RunningStatistics.empty(network.arguments["dim"]), network.decode.weight.device
+    for image in progress(images, total=len(images), label="descriptor statistics"):
+        padded = network.pad(inference.normalise(image[None]).to(device))
+        for part in network.tiles(*image.shape[1:], stride=stride, side=tile):
+            with mixed_precision(device):
+                described = network.describe_tile(padded, part, stride=stride)
+            statistics.add(described.float())
+    variance = statistics.variance
+    alive = variance > DEAD * variance.max()
+    if not bool(alive.any()):
+        raise UserError("the teacher describes every pixel of the training images alike: are they all of one colour?")
+    if not bool(alive.all()):
+        LOG.warning(
+            "%d of %d numbers of the teacher's descriptor do not vary: left out", int((~alive).sum()), len(alive)
+        )
+    scale = torch.where(alive, variance.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
+    mean, factor = statistics.mean.float().to(device), scale.float().to(device)
+    assert network.decode.bias is not None
+    network.decode.weight.mul_(factor.view(-1, 1, 1, 1))
+    network.decode.bias.sub_(mean).mul_(factor)
