@@ -13,8 +13,8 @@ SMALLEST_DEVIATION = 1e-6  # of a number, as a share of the largest; smaller one
 class Backbone(nn.Module):
     """Features of a frozen encoder, averaged over the patch; stages are joined.
 
-    Published are the 512 numbers of ResNet-18's last stage. EfficientNet's stages differ in scale by orders of magnitude, so that
-    a plain squared error would see the loudest channels only: `fit` can standardise them.
+    Published are the 512 numbers of ResNet-18's last stage. EfficientNet's channels differ in scale by orders of
+    magnitude, so that a plain squared error would see the loudest ones only: `fit` can standardise them.
     """
 
     mean: Tensor

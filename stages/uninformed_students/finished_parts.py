@@ -14,8 +14,8 @@ Train = Callable[[Path], None]
 class FinishedParts:
     """Keeps the trained weights in the scratch folder of the checkpoints until the stage is done.
 
-    `stages.core.optimisation` deletes its checkpoint at the end of a training. A stage that trains several networks one after the
-    other would else train the first ones again.
+    `stages.core.optimisation` deletes its checkpoint at the end of a training. A stage that trains several networks one
+    after the other would else train the first ones again.
     """
 
     def __init__(self) -> None:

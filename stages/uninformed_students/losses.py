@@ -8,7 +8,7 @@ from torch import Tensor
 def distillation_loss(descriptors: Float[Tensor, "B D"], targets: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     """Mean over patches of ||T(p) - P(p)||², P being the pretrained backbone's descriptor of the patch (L_D).
 
-    Bergmann et al., CVPR 2020, section 3.1, equation 1, without their extra decoder: descriptors have D numbers on both sides.
+    Bergmann et al., CVPR 2020, section 3.1, equation 1, without an extra decoder: both sides have D numbers.
 
     Raises:
         ValueError: shapes differ (broadcasting would hide it).
@@ -20,9 +20,9 @@ def distillation_loss(descriptors: Float[Tensor, "B D"], targets: Float[Tensor, 
 def compactness_loss(descriptors: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     """Sum over i < j of |Corr(T_i, T_j)| over the batch, for the dimensions i and j of the descriptor (L_C).
 
-    Bergmann et al., CVPR 2020, section 3.1, equation 4, where descriptors shall not be redundant. A dimension that is constant over
-    the batch has no correlation; it adds nothing, and no gradient. The sum has D (D - 1) / 2 terms: random descriptors of
-    512 numbers in batches of 64 give 1.3e4, so its weight is a parameter.
+    Bergmann et al., CVPR 2020, section 3.1, equation 4: descriptors shall not be redundant. A dimension that is
+    constant over the batch has no correlation; it adds nothing, and no gradient. The sum has D (D - 1) / 2 terms:
+    random descriptors of 512 numbers in batches of 64 give 1.3e4, so its weight is a parameter.
 
     Raises:
         ValueError: fewer than two descriptors.

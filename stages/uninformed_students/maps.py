@@ -13,8 +13,8 @@ class RawMaps:
 
     Attributes:
         error: e, squared distance of the students' mean to the teacher; at least 0.
-        variance: v, mean squared distance of the students to their mean, their uncertainty; at least 0, and 0 everywhere
-            with a single student.
+        variance: v, mean squared distance of the students to their mean, their uncertainty; at least 0, and 0
+            everywhere with a single student.
     """
 
     error: Float[Tensor, "*B h w"]
@@ -26,8 +26,8 @@ def raw_maps(students: Float[Tensor, "M B D h w"], teacher: Float[Tensor, "B D h
 
         mu = 1/M sum_k S_k,    e = ||mu - T^||²,    v = 1/M sum_k ||S_k - mu||²
 
-    Bergmann et al., CVPR 2020, section 3.3, equations 7 and 8. v in the centred form: the difference of two large means of
-    squares could come out below 0.
+    Bergmann et al., CVPR 2020, section 3.3, equations 7 and 8. v in the centred form: the difference of two large
+    means of squares could come out below 0.
 
     Args:
         students: descriptors of the M students; teacher: T^, the normalised ones of the teacher.

@@ -31,8 +31,9 @@ class TrainingParams(Params):
 class BackboneParams(Params):
     """The pretrained network whose description of a patch the teacher learns.
 
-    name: as of the section `encoder`. stages: timm's numbers of the stages whose features are averaged over the patch and joined;
-    4 alone, of stride 32, is published. standardise: each number to mean 0 and deviation 1 over training patches.
+    name: as in the section `encoder`. stages: timm's numbers of the stages whose features are averaged over the patch
+    and joined; 4 alone, of stride 32, is published. standardise: each number to mean 0 and deviation 1 over training
+    patches.
     """
 
     name: str

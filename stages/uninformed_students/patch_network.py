@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 SLOPE = 0.005  # of the leaky ReLU after every convolution
 
-# Per patch size, the published layers in order: (kernel, channels) of a convolution, None for a 2x2 max pool of stride 2.
-# Bergmann et al., "Uninformed Students", CVPR 2020, supplement. Pools round down, so the last rows of a 33 or 65 px patch
-# are not seen: 32 and 60 pixels are.
+# Per patch size, the published layers in order: (kernel, channels) of a convolution, None for a 2x2 max pool of
+# stride 2. Bergmann et al., "Uninformed Students", CVPR 2020. Pools round down, so the last rows and columns of a patch
+# of 33 or 65 px are not seen: 32 and 60 are.
 LAYERS: dict[int, tuple[tuple[int, int] | None, ...]] = {
     17: ((6, 128), (5, 256), (5, 256), (4, 128)),
     33: ((5, 128), None, (5, 256), None, (2, 256), (4, 128)),

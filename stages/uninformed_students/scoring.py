@@ -39,8 +39,7 @@ class Result:
     """Scores (image_id, split, score, a column a branch) and, row by row, two maps of the same images.
 
     Attributes:
-        maps: the anomaly map a; with a single patch size and without standardisation divided by the descriptor's length, as
-            float16 ends at 65,504.
+        maps: the anomaly map a; without standardisation divided by the descriptor's length, as float16 ends at 65,504.
         uncertainty: v, the mean over the patch sizes, divided by the descriptor's length.
     """
 

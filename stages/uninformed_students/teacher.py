@@ -92,8 +92,8 @@ def normalise_teacher(
 
         T^ = (T - mu) / sigma
 
-    Bergmann et al., CVPR 2020, section 3.2. The decoder is linear, so the normalisation is folded into it. Images come as they
-    are, without flips. A number of almost no variance becomes 0 everywhere; the log names how many.
+    Bergmann et al., CVPR 2020, section 3.2. The decoder is linear, so the normalisation is folded into it. Images come
+    as they are, without flips. A number of almost no variance becomes 0 everywhere; the log says how many.
 
     Args:
         stride, tile: see `UninformedStudentsParams`.

@@ -1,4 +1,4 @@
-"""Uninformed Students against numbers of a public implementation and of the formulas (origin: tests/golden/README.md)."""
+"""Uninformed Students against a public implementation and the formulas (origin: tests/golden/README.md)."""
 
 from pathlib import Path
 

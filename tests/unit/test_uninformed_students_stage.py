@@ -1,0 +1,227 @@
+"""The stage on drawn images: what it writes, what it refuses, and that a killed run goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from stages.core.artifacts.anomaly_maps import read_anomaly_maps
+from stages.core.artifacts.images import write_images
+from stages.core.artifacts.scores import read_scores
+from stages.core.artifacts.weights import read_weights
+from stages.core.checkpoints import FOLDER
+from stages.core.networks.encoder import FrozenEncoder
+from stages.uninformed_students import students as students_module
+from stages.uninformed_students.__main__ import main
+from stages.uninformed_students.backbone import Backbone
+from stages.uninformed_students.patch_network import PatchNetwork
+from tests.params_files import change_params, write_params
+
+SIZE = 48
+RESIZE = {"name": "Resize", "size": SIZE}
+END = [{"name": "ToImage"}, {"name": "Normalize", "mean": [0.498] * 3, "std": [0.502] * 3}]
+TRAINING: dict[str, Any] = {"optimizer": "adamw", "schedule": "one_cycle", "learning_rate": 0.005, "weight_decay": 0.0}
+PARAMS: dict[str, Any] = {
+    "profile": "smoke",
+    "seed": 0,
+    "profiles": {
+        "smoke": {
+            "uninformed_students": {
+                "patch_sizes": [17], "width": 0.06, "stride": 4, "tile": 48,
+                "backbone": {"name": "tf_efficientnet_lite0", "stages": [1], "standardise": True},
+                "teacher": {
+                    "training": {**TRAINING, "iterations": 25, "batch_size": 16}, "crops_per_image": 4,
+                    "compactness_weight": 0.001,
+                    "augmentation": [RESIZE, {"name": "RandomCrop", "size": "patch_size"}, *END],
+                },
+                "students": {
+                    "count": 2, "training": {**TRAINING, "iterations": 40, "batch_size": 1},
+                    "augmentation": [RESIZE, *END],
+                },
+                "inference": [RESIZE, *END], "normalization": "none", "pooled_cells": 2,
+            }
+        }
+    },
+}  # fmt: skip
+SECTION = "profiles.smoke.uninformed_students"
+
+
+def draw(*, defective: bool, noise: np.random.Generator) -> np.ndarray:
+    image = np.full((SIZE, SIZE, 3), 90) + 60 * (np.arange(SIZE) % 16 < 8)[:, None, None]
+    image = image + noise.integers(0, 9, (SIZE, SIZE, 1))
+    if defective:
+        image[28:44, 8:24] = 230
+    return image.astype(np.uint8)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Striped images, one saved as grey; test/bad and validation/0#planted have a bright square."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, PARAMS)
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0)
+    rows = [(f"train/{n}", "train") for n in range(6)] + [(f"validation/{n}", "validation") for n in range(2)]
+    rows += [("validation/0#planted", "planted"), ("validation/x", "validation_anomalous")]
+    rows += [("test/good", "test"), ("test/bad", "test")]
+    files = []
+    for number, (image_id, split) in enumerate(rows):
+        picture = Image.fromarray(draw(defective=image_id in ("test/bad", "validation/0#planted"), noise=noise))
+        if number in (0, 10):
+            picture = picture.convert("L")
+        picture.save(tmp_path / "images" / f"{number}.png")
+        files.append((image_id, f"{number}.png", split))
+    write_images(tmp_path / "images.parquet", pd.DataFrame(files, columns=["image_id", "file", "split"]))
+    return tmp_path
+
+
+def run(name: str) -> pd.DataFrame:
+    main(["--images", "images.parquet", "--image-files", "images", "--scores", name, "--model", f"{name}.safetensors"])
+    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+
+
+def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
+    scores = run("out")
+    assert list(scores.columns) == ["split", "score", "error", "variance"]
+    assert set(scores["split"]) == {"validation", "planted", "validation_anomalous", "test"}
+    assert set(scores.index[scores["score"].argsort()[-2:]]) == {"test/bad", "validation/0#planted"}
+    maps = read_anomaly_maps(drawn / "out" / "maps")
+    assert maps.image_ids == tuple(scores.index)
+    assert maps.values.shape == (6, SIZE // 4, SIZE // 4)
+    row, column = np.unravel_index(maps.values[maps.image_ids.index("test/bad")].argmax(), maps.values.shape[1:])
+    assert 5 <= row <= 12
+    assert 0 <= column <= 7
+    bad = maps.values[maps.image_ids.index("test/bad")].astype(np.float64)
+    assert np.sort(bad.ravel())[-2:].mean() * 24 == pytest.approx(scores["score"]["test/bad"], rel=2e-3)  # 24 channels
+    state, arguments = read_weights(drawn / "out.safetensors")
+    assert arguments["patch_sizes"] == [17]
+    network = PatchNetwork(17, dim=24, width=0.06)
+    prefix = "p17.students.1."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
+    assert not list((drawn / FOLDER).glob("*.pt"))
+
+
+def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path) -> None:
+    first = run("a")
+    assert first.equals(run("b"))
+    images = pd.read_parquet("images.parquet")
+    write_images(Path("images.parquet"), images[(images["split"] == "train") | (images["image_id"] == "test/bad")])
+    assert run("c")["score"].to_list() == [first["score"]["test/bad"]]
+    change_params(drawn, {"seed": 1})
+    assert run("d")["score"].to_list() != [first["score"]["test/bad"]]
+
+
+def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
+    change_params(drawn, {f"{SECTION}.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
+    change_params(drawn, {f"{SECTION}.teacher.training.iterations": 8, f"{SECTION}.students.training.iterations": 8})
+    scores = run("both")
+    assert list(scores.columns[2:]) == ["error_17", "variance_17", "error_33", "variance_33"]
+    both = read_anomaly_maps(drawn / "both" / "maps")
+    rows = [both.image_ids.index(f"validation/{n}") for n in range(2)]
+    assert float(both.values[rows].astype(np.float64).mean()) == pytest.approx(0, abs=0.02)  # standardised on these
+    alone = []
+    for patch_size in (17, 33):
+        change_params(drawn, {f"{SECTION}.patch_sizes": [patch_size]})
+        run(str(patch_size))
+        alone.append(read_anomaly_maps(drawn / str(patch_size) / "maps").values.astype(np.float64))
+    np.testing.assert_allclose(np.mean(alone, axis=0), both.values, rtol=0.01, atol=0.02)
+
+
+def test_one_student_says_that_it_has_no_variance(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change_params(drawn, {f"{SECTION}.students.count": 1, f"{SECTION}.students.training.iterations": 2})
+    scores = run("out")
+    assert "a single student agrees with itself: the variance map is 0 everywhere" in caplog.text
+    assert bool((scores["variance"] == 0).all())
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_does_not_train_the_teacher_again(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run("whole")
+    working = students_module.imitation_terms
+
+    def killed(*_arguments: object, **_options: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(students_module, "imitation_terms", killed)
+    with pytest.raises(Killed):
+        run("killed")
+    assert not (drawn / "killed").exists()
+    assert len(list((drawn / FOLDER).glob("teacher-*.finished.pt"))) == 1
+    monkeypatch.setattr(students_module, "imitation_terms", working)
+    monkeypatch.setattr("stages.uninformed_students.teacher.distillation_loss", killed)  # would raise if it trained
+    assert run("resumed").equals(expected)
+    assert not list((drawn / FOLDER).glob("*.pt"))
+
+
+def without_training(images: pd.DataFrame) -> pd.DataFrame:
+    return images[images["split"] != "train"]
+
+
+def without_validation(images: pd.DataFrame) -> pd.DataFrame:
+    return images[images["split"] != "validation"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "changes", "message"),
+    [
+        (without_training, {}, "the image table has no training image"),
+        (
+            without_validation,
+            {"normalization": "zscore"},
+            "there is no normal validation image to standardise the maps",
+        ),
+        (None, {"patch_sizes": [16]}, "patch_sizes.0: Input should be 17, 33 or 65"),
+        (None, {"patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
+        (None, {"backbone.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
+    ],
+)
+def test_mistakes_are_one_clear_message(
+    drawn: Path, caplog: pytest.LogCaptureFixture, keep: Any, changes: dict[str, Any], message: str
+) -> None:
+    change_params(drawn, {f"{SECTION}.{key}": value for key, value in changes.items()})
+    change_params(drawn, {f"{SECTION}.{part}.training.iterations": 1 for part in ("teacher", "students")})
+    if keep is not None:
+        write_images(Path("images.parquet"), keep(pd.read_parquet("images.parquet")))
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert message in caplog.text.replace("\n", " ")
+    assert not (drawn / "out").exists()
+
+
+def test_images_of_one_colour_are_a_user_error(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for file in (drawn / "images").iterdir():
+        Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(file)
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert "all look the same to tf_efficientnet_lite0: the images are of one colour" in caplog.text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("patch_size", [17, 33, 65])
+def test_resnet18_describes_patches_with_512_numbers(monkeypatch: pytest.MonkeyPatch, patch_size: int) -> None:
+    """Its architecture with random weights: the published ones come from the hub."""
+
+    def random_body(name: str, stages: Any, *, repository: str | None) -> torch.nn.Module:
+        assert (name, repository) == ("resnet18.tv_in1k", "timm/resnet18.tv_in1k")
+        torch.manual_seed(0)
+        body: torch.nn.Module = timm.create_model(name, features_only=True, out_indices=tuple(stages))
+        return body
+
+    monkeypatch.setattr("stages.core.networks.encoder.hub_body", random_body)
+    encoder = FrozenEncoder("resnet18.tv_in1k", stages=(4,))
+    backbone = Backbone(encoder)
+    patches = torch.randn(2, 3, patch_size, patch_size, generator=torch.Generator().manual_seed(0))
+    described = backbone(patches)
+    assert described.shape == (2, 512)
+    classifier = timm.create_model("resnet18.tv_in1k", pretrained=False).eval()
+    classifier.load_state_dict(encoder.body.state_dict(), strict=False)
+    with torch.no_grad():
+        pooled = classifier.forward_head(classifier.forward_features(patches), pre_logits=True)
+    torch.testing.assert_close(described, pooled, rtol=1e-4, atol=1e-5)
