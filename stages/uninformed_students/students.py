@@ -15,7 +15,6 @@ from stages.uninformed_students.finished_parts import FinishedParts
 from stages.uninformed_students.losses import imitation_loss
 from stages.uninformed_students.params import StudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
-from stages.uninformed_students.precision import gpu_precision
 
 
 def train_students(
@@ -103,7 +102,7 @@ def tile_loss(student: nn.Module, seen: Tensor, target: Tensor, stride: int, aga
 def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) -> Float[Tensor, ""]:
     """Mean over the tile's pixels."""
     height, width = target.shape[-2:]
-    with gpu_precision(seen.device):
+    with mixed_precision(seen.device):
         described = student.on_padded(seen, stride=stride)[..., :height, :width]
     return imitation_loss(described.float(), target)
 

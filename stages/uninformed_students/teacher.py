@@ -7,7 +7,6 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stages.core.console import progress
-from stages.core.device import mixed_precision
 from stages.core.errors import UserError
 from stages.core.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
@@ -93,7 +92,8 @@ def normalise_teacher(
         T^ = (T - mu) / sigma
 
     Bergmann et al., CVPR 2020, section 3.2. The decoder is linear, so the normalisation is folded into it. Images come
-    as they are, without flips. A number of almost no variance becomes 0 everywhere; the log says how many.
+    as they are, without flips, in float32, as a number may vary little about a large mean. One of almost no variance
+    becomes 0 everywhere; the log says how many.
 
     Args:
         stride, tile: see `UninformedStudentsParams`.
@@ -105,9 +105,7 @@ def normalise_teacher(
     for image in progress(images, total=len(images), label="descriptor statistics"):
         padded = network.pad(inference.normalise(image[None]).to(device))
         for part in network.tiles(*image.shape[1:], stride=stride, side=tile):
-            with mixed_precision(device):
-                described = network.describe_tile(padded, part, stride=stride)
-            statistics.add(described.float())
+            statistics.add(network.describe_tile(padded, part, stride=stride))
     variance = statistics.variance
     alive = variance > DEAD * variance.max()
     if not bool(alive.any()):

@@ -49,6 +49,7 @@ PARAMS: dict[str, Any] = {
     },
 }  # fmt: skip
 SECTION = "profiles.smoke.uninformed_students"
+SHORT = {f"{SECTION}.{part}.training.iterations": 3 for part in ("teacher", "students")}
 
 
 def draw(*, defective: bool, noise: np.random.Generator) -> np.ndarray:
@@ -107,6 +108,7 @@ def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
 
 
 def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path) -> None:
+    change_params(drawn, SHORT)
     first = run("a")
     assert first.equals(run("b"))
     images = pd.read_parquet("images.parquet")
@@ -118,7 +120,7 @@ def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path
 
 def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
     change_params(drawn, {f"{SECTION}.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
-    change_params(drawn, {f"{SECTION}.teacher.training.iterations": 8, f"{SECTION}.students.training.iterations": 8})
+    change_params(drawn, SHORT)
     scores = run("both")
     assert list(scores.columns[2:]) == ["error_17", "variance_17", "error_33", "variance_33"]
     both = read_anomaly_maps(drawn / "both" / "maps")
@@ -133,7 +135,7 @@ def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
 
 
 def test_one_student_says_that_it_has_no_variance(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
-    change_params(drawn, {f"{SECTION}.students.count": 1, f"{SECTION}.students.training.iterations": 2})
+    change_params(drawn, {**SHORT, f"{SECTION}.students.count": 1})
     scores = run("out")
     assert "a single student agrees with itself: the variance map is 0 everywhere" in caplog.text
     assert bool((scores["variance"] == 0).all())
@@ -144,6 +146,7 @@ class Killed(Exception):
 
 
 def test_a_killed_run_does_not_train_the_teacher_again(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_params(drawn, SHORT)
     expected = run("whole")
     working = students_module.imitation_terms
 
@@ -187,7 +190,7 @@ def test_mistakes_are_one_clear_message(
     drawn: Path, caplog: pytest.LogCaptureFixture, keep: Any, changes: dict[str, Any], message: str
 ) -> None:
     change_params(drawn, {f"{SECTION}.{key}": value for key, value in changes.items()})
-    change_params(drawn, {f"{SECTION}.{part}.training.iterations": 1 for part in ("teacher", "students")})
+    change_params(drawn, SHORT)
     if keep is not None:
         write_images(Path("images.parquet"), keep(pd.read_parquet("images.parquet")))
     with pytest.raises(SystemExit, match="1"):
