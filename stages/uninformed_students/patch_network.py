@@ -114,9 +114,10 @@ class PatchNetwork(nn.Module):
             else:
                 convolution = next(convolutions)
                 steps, left = (left, 1) if number == last else (1, left)
+                # behind the pools, which keep the order of values: the same numbers as before them, but fewer
+                x = x if number == 0 else F.leaky_relu(x, SLOPE)
                 x = F.conv2d(x, convolution.weight, convolution.bias, stride=steps, dilation=dilation)
-                x = F.leaky_relu(x, SLOPE)
-        return self.decode(x)
+        return self.decode(F.leaky_relu(x, SLOPE))
 
     def describe_tile(self, padded: Float[Tensor, "B 3 _H _W"], tile: Tile, *, stride: int) -> Float[Tensor, "B D h w"]:
         """The part of `dense` in a tile; equal to it, because the image was padded before it is cut."""
