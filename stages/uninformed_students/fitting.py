@@ -19,7 +19,7 @@ from stages.uninformed_students.params import UninformedStudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
 from stages.uninformed_students.scoring import Ensemble
 from stages.uninformed_students.students import train_students
-from stages.uninformed_students.teacher import normalise_teacher, train_teacher
+from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
 
 LOG = logging.getLogger(__name__)
 
@@ -53,10 +53,9 @@ def fit_ensembles(
         students = nn.ModuleList(
             make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)
         )
-        train_teacher(
-            teacher, backbone, stack, params.teacher,
-            standardise=params.backbone.standardise, parts=parts, seed=seed,
-        )  # fmt: skip
+        augment = Augmentation(params.teacher.augmentation, patch_size=patch_size)
+        fit_backbone(backbone, stack, augment, standardise=params.backbone.standardise, seed=seed)
+        train_teacher(teacher, backbone, stack, params.teacher, parts=parts, seed=seed)
         teacher.eval().requires_grad_(False)
         inference = Augmentation(params.inference, patch_size=patch_size)
         normalise_teacher(teacher, stack, inference, stride=params.stride, tile=params.tile)

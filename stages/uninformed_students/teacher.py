@@ -3,7 +3,7 @@
 import logging
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from stages.core.console import progress
@@ -24,13 +24,25 @@ DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below
 SAMPLE = 1024  # patches that show whether the backbone tells anything, and of what scale
 
 
+def fit_backbone(
+    backbone: Backbone, images: UInt8[Tensor, "N 3 S S"], augment: Augmentation, *, standardise: bool, seed: int
+) -> None:
+    """Fit the backbone on a sample of training patches, in place.
+
+    Raises:
+        UserError: see `Backbone.fit`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sample = next(draw_batches(len(images), SAMPLE, generator, per_image=-(-SAMPLE // len(images))))
+    backbone.fit(augment(images[sample.rows], sample.seeds).to(backbone.mean.device), standardise=standardise)
+
+
 def train_teacher(
     network: PatchNetwork,
     backbone: Backbone,
     images: UInt8[Tensor, "N 3 S S"],
     params: TeacherParams,
     *,
-    standardise: bool,
     parts: FinishedParts,
     seed: int,
 ) -> None:
@@ -39,33 +51,18 @@ def train_teacher(
         L = L_D + compactness_weight L_C
 
     Args:
-        backbone: is fitted on training patches first.
-        standardise: see `Backbone.fit`.
+        backbone: fitted.
         seed: of the draws.
-
-    Raises:
-        UserError: see `Backbone.fit`.
     """
     augment, training = Augmentation(params.augmentation, patch_size=network.patch_size), params.training
-    device, generator = backbone.mean.device, torch.Generator().manual_seed(seed)
-
-    def patches(draw: Draw) -> Tensor:
-        return augment(images[draw.rows], draw.seeds).to(device)
-
-    sample = next(draw_batches(len(images), SAMPLE, generator, per_image=-(-SAMPLE // len(images))))
-    backbone.fit(patches(sample), standardise=standardise)
+    draws = draw_batches(
+        len(images), training.batch_size, torch.Generator().manual_seed(seed), per_image=params.crops_per_image
+    )
 
     def terms_of(draw: Draw) -> Terms:
-        batch = patches(draw)
-        with gpu_precision(device):
-            descriptors = network(batch)
-        descriptors = descriptors.float()
-        return {
-            "distillation": distillation_loss(descriptors, backbone(batch)),
-            "compactness": compactness_loss(descriptors),
-        }
+        patches = augment(images[draw.rows], draw.seeds).to(backbone.mean.device)
+        return distillation_terms(network, backbone, patches)
 
-    draws = draw_batches(len(images), training.batch_size, generator, per_image=params.crops_per_image)
     iterations = number_of_iterations(
         training.iterations, images=len(images), batch_size=training.batch_size, per_image=params.crops_per_image
     )
@@ -78,9 +75,19 @@ def train_teacher(
             label=f"teacher of {network.patch_size} px", checkpoint=checkpoint,
         ),
         label="teacher", tensors=[images, backbone.mean, backbone.std],
-        settings={**params.model_dump(), "network": network.arguments, "backbone": backbone.encoder.name,
-                  "seed": seed},
+        settings={**params.model_dump(), "network": network.arguments, "backbone": backbone.encoder.name, "seed": seed},
     )  # fmt: skip
+
+
+def distillation_terms(network: PatchNetwork, backbone: Backbone, patches: Float[Tensor, "B 3 p p"]) -> Terms:
+    """Both terms of the teacher's loss on a batch."""
+    with gpu_precision(patches.device):
+        descriptors = network(patches)
+    descriptors = descriptors.float()
+    return {
+        "distillation": distillation_loss(descriptors, backbone(patches)),
+        "compactness": compactness_loss(descriptors),
+    }
 
 
 @torch.no_grad()

@@ -1,0 +1,85 @@
+"""The patch network of Uninformed Students: dense passes and tiles equal one pass a patch; what it sees of a patch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from stages.uninformed_students.patch_network import LAYERS, PATCH_SIZES, PatchNetwork
+
+SEEN = {17: 17, 33: 32, 65: 60}  # of the patch: a pool of an odd side drops the last row
+
+
+def network(patch_size: int) -> PatchNetwork:
+    torch.manual_seed(0)
+    return PatchNetwork(patch_size, dim=3, width=0.04)
+
+
+def pictures(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1)) - 0.5
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+@pytest.mark.parametrize("patch_size", PATCH_SIZES)
+@torch.no_grad()
+def test_a_dense_pass_describes_every_patch(patch_size: int, stride: int) -> None:
+    """Odd sizes, two images, any stride: what `forward` says of patches cut out one by one."""
+    net, images = network(patch_size), pictures(2, 3, 13, 22)
+    padded, dense = net.pad(images), net.dense(images, stride=stride)
+    assert dense.shape == (2, 3, -(-13 // stride), -(-22 // stride))
+    for row in range(0, 13, stride):
+        for column in range(0, 22, stride):
+            patch = padded[..., row : row + patch_size, column : column + patch_size]
+            torch.testing.assert_close(dense[..., row // stride, column // stride], net(patch), rtol=0, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    patch_size=st.sampled_from(PATCH_SIZES), height=st.integers(1, 40), width=st.integers(1, 40),
+    stride=st.sampled_from([1, 2, 4, 8]), cells=st.integers(1, 4),
+)  # fmt: skip
+@torch.no_grad()
+def test_tiles_cover_the_map_once_and_change_nothing(
+    patch_size: int, height: int, width: int, stride: int, cells: int
+) -> None:
+    net, images = network(patch_size), pictures(1, 3, height, width)
+    dense = net.dense(images, stride=stride)
+    again, times = torch.zeros_like(dense), torch.zeros_like(dense)
+    padded = net.pad(images)
+    for tile in net.tiles(height, width, stride=stride, side=cells * stride):
+        again[..., tile.rows, tile.columns] = net.describe_tile(padded, tile, stride=stride)
+        times[..., tile.rows, tile.columns] += 1
+    assert bool((times == 1).all())
+    torch.testing.assert_close(again, dense, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("patch_size", PATCH_SIZES)
+def test_receptive_field(patch_size: int) -> None:
+    net, image = network(patch_size), pictures(1, 3, 90, 90).requires_grad_()
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, 0.01)
+    torch.manual_seed(0)
+    seen = torch.zeros(90, 90, dtype=torch.bool)
+    for _ in range(40):  # a pool passes the gradient of one of its pixels only
+        image.data = torch.rand(1, 3, 90, 90)
+        (gradient,) = torch.autograd.grad(net.dense(image)[0, :, 45, 45].sum(), image)
+        seen |= gradient[0].abs().sum(dim=0) > 0
+    first = 45 - patch_size // 2
+    assert seen.any(dim=1).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
+    assert seen.any(dim=0).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
+
+
+@pytest.mark.parametrize(("patch_size", "weights"), [(17, 3.06e6), (33, 1.68e6), (65, 2.39e6)])
+def test_published_sizes(patch_size: int, weights: float) -> None:
+    net = PatchNetwork(patch_size, dim=512)
+    assert sum(parameter.numel() for parameter in net.parameters()) == pytest.approx(weights, rel=0.005)
+    assert net(torch.zeros(1, 3, patch_size, patch_size)).shape == (1, 512)
+
+
+def test_other_patch_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="patch size 32: there are networks for 17, 33, 65 pixels"):
+        PatchNetwork(32, dim=4)
+    with pytest.raises(ValueError, match=r"patches of \(33, 32\) pixels for a network of 33"):
+        network(33)(torch.zeros(1, 3, 33, 32))
+    assert sorted(LAYERS) == [17, 33, 65]
