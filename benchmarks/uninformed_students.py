@@ -91,10 +91,10 @@ def steps_table() -> Table:
     patch_size = params.patch_sizes[0]
     backbone = Backbone(FrozenEncoder(params.backbone.name, stages=params.backbone.stages))
     networks = [untrained(patch_size, backbone.dim, params.width) for _ in range(params.students.count + 1)]
-    teacher, students = networks[0], nn.ModuleList(networks[1:])
+    teacher, students = networks[0], networks[1:]
     images = torch.randint(0, 256, (params.teacher.training.batch_size, 3, SIDE, SIDE), dtype=torch.uint8)
     crop = Augmentation(params.teacher.augmentation, patch_size=patch_size)
-    optimizer = build_optimizer("adamw", students.parameters(), learning_rate=1e-4, weight_decay=0.0)
+    optimizer = build_optimizer("adamw", nn.ModuleList(students).parameters(), learning_rate=1e-4, weight_decay=0.0)
     batch = images[: params.students.training.batch_size]
     inference = Augmentation(params.inference, patch_size=patch_size)
 
@@ -120,7 +120,7 @@ def steps_table() -> Table:
 def published_table(what: str, tile: int) -> Table:
     """One step of three students, or one scored image, with the published widths, 33 px, a descriptor a pixel."""
     networks = [untrained(33, 512, 1.0) for _ in range(4)]
-    teacher, students = networks[0].requires_grad_(False), nn.ModuleList(networks[1:])
+    teacher, students = networks[0].requires_grad_(False), networks[1:]
     image = torch.randint(0, 256, (1, 3, SIDE, SIDE), dtype=torch.uint8)
     path = Path("profiles/paper.yaml")
     section = yaml.safe_load(path.read_text(encoding="utf-8"))["uninformed_students"]

@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> str:
     ensembles = fit_ensembles(images, paths.image_files, params, seed=load_value("seed"), parts=parts)
     result = score_images(
         ensembles, images, paths.image_files, params.inference,
-        stride=params.stride, tile=params.tile, zscore=params.normalization == "zscore",
+        stride=params.stride, tile=params.tile, normalization=params.normalization,
         pooled_cells=params.pooled_cells,
     )  # fmt: skip
     write_weights(paths.model, state_of(ensembles), params.model_dump(mode="json"))

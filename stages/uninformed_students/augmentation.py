@@ -120,7 +120,7 @@ class Augmentation:
     def change(self, image: UInt8[Tensor, "3 S S"], seed: int) -> UInt8[Tensor, "3 s s"]:
         """The random transforms."""
         assert self.random is not None
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         changed: Tensor = self.random(image)
         return changed
 

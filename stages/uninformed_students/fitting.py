@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from stages.core.device import pick_device
 from stages.core.errors import UserError
@@ -18,7 +17,7 @@ from stages.uninformed_students.finished_parts import FinishedParts
 from stages.uninformed_students.params import UninformedStudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
 from stages.uninformed_students.scoring import Ensemble
-from stages.uninformed_students.students import train_students
+from stages.uninformed_students.students import name_of, train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
 
 LOG = logging.getLogger(__name__)
@@ -50,9 +49,7 @@ def fit_ensembles(
         seed_everything(seed)
         backbone = Backbone(encoder).to(device)
         teacher = make_network(patch_size, backbone.dim, params.width, device)
-        students = nn.ModuleList(
-            make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)
-        )
+        students = [make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)]
         augment = Augmentation(params.teacher.augmentation, patch_size=patch_size)
         fit_backbone(backbone, stack, augment, standardise=params.backbone.standardise, seed=seed)
         train_teacher(teacher, backbone, stack, params.teacher, parts=parts, seed=seed)
@@ -63,7 +60,7 @@ def fit_ensembles(
             students, teacher, stack, params.students,
             stride=params.stride, tile=params.tile, parts=parts, seed=seed,
         )  # fmt: skip
-        ensembles[patch_size] = Ensemble(teacher, students.eval().requires_grad_(False))
+        ensembles[patch_size] = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
     return ensembles
 
 
@@ -74,9 +71,10 @@ def make_network(patch_size: int, dim: int, width: float, device: torch.device) 
 
 
 def state_of(ensembles: dict[int, Ensemble]) -> dict[str, torch.Tensor]:
-    """All weights by name: "p33.teacher.decode.weight", "p33.students.0.decode.weight"."""
+    """All weights by name: "p33.teacher.decode.weight", "p33.student_1.decode.weight"."""
     state = {}
     for patch_size, ensemble in ensembles.items():
-        for name, part in (("teacher", ensemble.teacher), ("students", ensemble.students)):
+        students = {name_of(number): student for number, student in enumerate(ensemble.students)}
+        for name, part in {"teacher": ensemble.teacher, **students}.items():
             state |= {f"p{patch_size}.{name}.{key}": value for key, value in part.state_dict().items()}
     return state

@@ -44,10 +44,10 @@ def raw_maps(students: Float[Tensor, "M B D h w"], teacher: Float[Tensor, "B D h
 
 @dataclass(frozen=True)
 class ScoreRange:
-    """Mean and deviation of e and of v over the pixels of anomaly-free images."""
+    """Mean and deviation of e and of v on anomaly-free images: one number for all cells, or one for each."""
 
-    error: tuple[float, float]
-    variance: tuple[float, float]
+    error: tuple[Float[Tensor, "*cells"], Float[Tensor, "*cells"]]
+    variance: tuple[Float[Tensor, "*cells"], Float[Tensor, "*cells"]]
 
 
 def plain_score_map(maps: RawMaps) -> Float[Tensor, "*B h w"]:
@@ -58,12 +58,13 @@ def plain_score_map(maps: RawMaps) -> Float[Tensor, "*B h w"]:
 def standardised_score_map(maps: RawMaps, normal: ScoreRange) -> Float[Tensor, "*B h w"]:
     """a = (e - e_mu) / e_sigma + (v - v_mu) / v_sigma.
 
-    Bergmann et al., CVPR 2020, section 3.3, equation 9. A term whose sigma is 0 is left out: v with a single student.
+    Bergmann et al., CVPR 2020, section 3.3, equation 9. Where sigma is 0 the term is left out: v with a single student.
     """
     total = torch.zeros_like(maps.error)
     for values, (mean, deviation) in ((maps.error, normal.error), (maps.variance, normal.variance)):
-        if deviation > 0:
-            total = total + (values - mean) / deviation
+        varies = deviation > 0
+        safe = torch.where(varies, deviation, torch.ones_like(deviation))
+        total = total + torch.where(varies, (values - mean) / safe, 0.0)
     return total
 
 

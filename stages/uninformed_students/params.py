@@ -9,6 +9,7 @@ from stages.core.params import Params
 from stages.uninformed_students.augmentation import RandomCrop, Transforms, size_of
 
 PatchSize = Literal[17, 33, 65]
+Normalization = Literal["none", "zscore", "cells"]
 
 
 class Epochs(Params):
@@ -67,7 +68,9 @@ class UninformedStudentsParams(Params):
         stride: pixels between neighbouring descriptors; 1 describes every pixel.
         tile: pixels a side of what is described at a time, a multiple of `stride`; bounds the memory, changes no result
             beyond rounding.
-        normalization: "none" for e + v, "zscore" for the sum of both, each standardised on validation images.
+        normalization: "none" for e + v; "zscore" for the sum of both, each standardised over the pixels of normal
+            validation images (published); "cells" for the same cell by cell over training images (ours), for products that
+            lie in the same place: what is hard to imitate there in every image is then not odd.
         pooled_cells: the image score is the mean of that many highest values of the map; 1 is the maximum.
         inference: transforms of images that are scored or that statistics are made of.
     """
@@ -80,7 +83,7 @@ class UninformedStudentsParams(Params):
     teacher: TeacherParams
     students: StudentsParams
     inference: Transforms
-    normalization: Literal["none", "zscore"]
+    normalization: Normalization
     pooled_cells: PositiveInt
 
     @model_validator(mode="after")
@@ -94,7 +97,9 @@ class UninformedStudentsParams(Params):
         if len(set(self.patch_sizes)) < len(self.patch_sizes):
             raise ValueError("patch_sizes names a size twice")
         if len(self.patch_sizes) > 1 and self.normalization == "none":
-            raise ValueError("several patch_sizes need normalization: zscore, else the largest values drown the rest")
+            raise ValueError(
+                "several patch_sizes need normalization: zscore or cells, else the largest values drown the rest"
+            )
         if self.tile % self.stride:
             raise ValueError(f"tile {self.tile} is not a multiple of stride {self.stride}")
         if self.teacher.training.batch_size < 2:

@@ -76,7 +76,8 @@ class PatchNetwork(nn.Module):
         x, convolutions = patches, iter(self.convolutions)
         for layer in self.layers:
             x = F.max_pool2d(x, 2) if layer is None else F.leaky_relu(next(convolutions)(x), SLOPE)
-        return self.decode(x).flatten(1)
+        described: Tensor = self.decode(x)
+        return described.flatten(1)
 
     def dense(self, images: Float[Tensor, "B 3 H W"], *, stride: int = 1) -> Float[Tensor, "B D h w"]:
         """The descriptor of the patch around each pixel: what `forward` gives for all patches, in one pass.
@@ -113,11 +114,13 @@ class PatchNetwork(nn.Module):
                 x, dilation = F.max_pool2d(x, 2, stride=1, dilation=dilation), 2 * dilation
             else:
                 convolution = next(convolutions)
+                assert isinstance(convolution, nn.Conv2d)
                 steps, left = (left, 1) if number == last else (1, left)
                 # behind the pools, which keep the order of values: the same numbers as before them, but fewer
                 x = x if number == 0 else F.leaky_relu(x, SLOPE)
                 x = F.conv2d(x, convolution.weight, convolution.bias, stride=steps, dilation=dilation)
-        return self.decode(F.leaky_relu(x, SLOPE))
+        described: Tensor = self.decode(F.leaky_relu(x, SLOPE))
+        return described
 
     def describe_tile(self, padded: Float[Tensor, "B 3 _H _W"], tile: Tile, *, stride: int) -> Float[Tensor, "B D h w"]:
         """The part of `dense` in a tile; equal to it, because the image was padded before it is cut."""

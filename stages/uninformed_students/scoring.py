@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Float16, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.core.console import progress
 from stages.core.device import mixed_precision
@@ -23,7 +23,10 @@ from stages.uninformed_students.maps import (
     raw_maps,
     standardised_score_map,
 )
+from stages.uninformed_students.params import Normalization
 from stages.uninformed_students.patch_network import PatchNetwork
+
+CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Ensemble:
     """A normalised teacher and its students."""
 
     teacher: PatchNetwork
-    students: nn.ModuleList
+    students: Sequence[PatchNetwork]
 
 
 @dataclass(frozen=True)
@@ -75,50 +78,72 @@ def score_images(
     *,
     stride: int,
     tile: int,
-    zscore: bool,
+    normalization: Normalization,
     pooled_cells: int,
 ) -> Result:
     """Score images one by one: no score depends on the other test images.
 
     Args:
         ensembles: by patch size.
-        zscore: standardise e and v of each patch size over the pixels of normal validation images.
+        normalization: see `UninformedStudentsParams`.
 
     Raises:
         UserError: an image cannot be read, or there is no validation image to standardise by.
     """
     rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
-    raw: dict[int, list[RawMaps]] = {patch_size: [] for patch_size in ensembles}
-    for name in progress(rows["file"], total=len(rows), label="anomaly maps"):
-        image = load_stack(folder, [name], size=size_of(inference))
-        for patch_size, ensemble in ensembles.items():
-            transform = Augmentation(inference, patch_size=patch_size)
-            raw[patch_size].append(map_image(ensemble, image, transform, stride=stride, tile=tile))
     validation = np.flatnonzero(rows["split"] == "validation")
-    if zscore and not len(validation):
+    if normalization == "zscore" and not len(validation):
         raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
-    lengths = {patch_size: ensemble.teacher.arguments["dim"] for patch_size, ensemble in ensembles.items()}
-    combined = {
-        patch_size: combine(maps, [maps[row] for row in validation] if zscore else None)
-        for patch_size, maps in raw.items()
-    }
-    return tabulate(rows.drop(columns="file"), raw, combined, lengths, zscore=zscore, pooled_cells=pooled_cells)
+    train = images[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES)
+    read = Reader(folder, inference, stride, tile)
+    dims = {patch_size: ensemble.teacher.arguments["dim"] for patch_size, ensemble in ensembles.items()}
+    lengths = dims if normalization == "none" else dict.fromkeys(dims, 1)
+    raw: dict[int, list[RawMaps]] = {}
+    combined: dict[int, list[Float[Tensor, "1 h w"]]] = {}
+    for patch_size, ensemble in ensembles.items():
+        raw[patch_size] = maps = read.maps(ensemble, rows["file"])
+        normal = None if normalization == "none" else [maps[row] for row in validation]
+        if normalization == "cells":
+            normal = read.maps(ensemble, train)
+        combined[patch_size] = combine(maps, normal, by_cell=normalization == "cells")
+    return tabulate(rows.drop(columns="file"), raw, combined, lengths, dims, pooled_cells=pooled_cells)
 
 
-def combine(maps: Sequence[RawMaps], normal: Sequence[RawMaps] | None) -> list[Float[Tensor, "1 h w"]]:
-    """The score map of each image: e + v, or both standardised over the pixels of the `normal` ones."""
+@dataclass(frozen=True)
+class Reader:
+    """How image files become maps."""
+
+    folder: Path
+    inference: Transforms
+    stride: int
+    tile: int
+
+    def maps(self, ensemble: Ensemble, files: Sequence[str]) -> list[RawMaps]:
+        """e and v of each file, one image after the other."""
+        transform, found = Augmentation(self.inference, patch_size=ensemble.teacher.patch_size), []
+        for name in progress(files, total=len(files), label="anomaly maps"):
+            image = load_stack(self.folder, [name], size=size_of(self.inference))
+            found.append(map_image(ensemble, image, transform, stride=self.stride, tile=self.tile))
+        return found
+
+
+def combine(
+    maps: Sequence[RawMaps], normal: Sequence[RawMaps] | None, *, by_cell: bool
+) -> list[Float[Tensor, "1 h w"]]:
+    """The score map of each image: e + v, or both standardised on the `normal` ones."""
     if normal is None:
         return [plain_score_map(one) for one in maps]
-    spread = score_range(normal)
+    spread = score_range(normal, by_cell=by_cell)
     return [standardised_score_map(one, spread) for one in maps]
 
 
-def score_range(maps: Sequence[RawMaps]) -> ScoreRange:
-    """Mean and population deviation of e and of v over all pixels."""
+def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
+    """Mean and population deviation of e and of v over all pixels, or of each cell over the images."""
     found = []
     for values in ([one.error for one in maps], [one.variance for one in maps]):
-        pixels = torch.cat([one.flatten() for one in values]).double()
-        found.append((float(pixels.mean()), float(pixels.std(correction=0))))
+        pixels = torch.cat(values).double()
+        deviation, mean = torch.std_mean(pixels, dim=0 if by_cell else None, correction=0)
+        found.append((mean.float(), deviation.float()))
     return ScoreRange(*found)
 
 
@@ -127,20 +152,24 @@ def tabulate(
     raw: Mapping[int, Sequence[RawMaps]],
     combined: Mapping[int, Sequence[Float[Tensor, "1 h w"]]],
     lengths: Mapping[int, int],
+    dims: Mapping[int, int],
     *,
-    zscore: bool,
     pooled_cells: int,
 ) -> Result:
-    """One score an image from the mean of its maps over the patch sizes, and a column for every part of it."""
+    """One score an image from the mean of its maps over the patch sizes, and a column for every part of it.
+
+    Args:
+        lengths, dims: what to divide maps and variances by before they are stored.
+    """
     together = [torch.cat(maps).mean(dim=0) for maps in zip(*combined.values(), strict=True)]
     table = rows.assign(score=pooled(together, pooled_cells))
     for patch_size, maps in raw.items():
         suffix = f"_{patch_size}" if len(raw) > 1 else ""
         table[f"error{suffix}"] = pooled([one.error[0] for one in maps], pooled_cells)
         table[f"variance{suffix}"] = pooled([one.variance[0] for one in maps], pooled_cells)
-    scale = 1.0 if zscore else float(next(iter(lengths.values())))
-    spread = [torch.cat([raw[p][row].variance / lengths[p] for p in raw]).mean(dim=0) for row in range(len(together))]
-    return Result(table, half(torch.stack(together) / scale), half(torch.stack(spread)))
+    stored = [torch.cat([combined[p][row] / lengths[p] for p in raw]).mean(dim=0) for row in range(len(together))]
+    spread = [torch.cat([raw[p][row].variance / dims[p] for p in raw]).mean(dim=0) for row in range(len(together))]
+    return Result(table, half(torch.stack(stored)), half(torch.stack(spread)))
 
 
 def pooled(maps: Sequence[Float[Tensor, "h w"]], cells: int) -> list[float]:

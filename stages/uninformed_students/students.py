@@ -1,6 +1,6 @@
 """Train the students, all at once, to imitate the teacher on normal images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,7 +18,7 @@ from stages.uninformed_students.patch_network import PatchNetwork
 
 
 def train_students(
-    students: nn.ModuleList,
+    students: Sequence[PatchNetwork],
     teacher: PatchNetwork,
     images: UInt8[Tensor, "N 3 S S"],
     params: StudentsParams,
@@ -46,10 +46,11 @@ def train_students(
         return imitation_terms(students, teacher, batch, stride=stride, tile=tile)
 
     draws = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
+    together = nn.ModuleList(students)
     parts.train(
-        students,
+        together,
         lambda checkpoint: optimise(
-            students, draws, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
+            together, draws, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
             iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
             optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
             weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.patch_size} px",
@@ -62,7 +63,7 @@ def train_students(
 
 
 def imitation_terms(
-    students: nn.ModuleList, teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
+    students: Iterable[PatchNetwork], teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
 ) -> Terms:
     """The loss of each student on a batch: mean over all its pixels of ||S - T^||².
 
@@ -91,7 +92,7 @@ def teacher_tiles(
         yield padded[(..., *part.seen)], target.float()
 
 
-def tile_loss(student: nn.Module, seen: Tensor, target: Tensor, stride: int, again: bool) -> Float[Tensor, ""]:
+def tile_loss(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int, again: bool) -> Float[Tensor, ""]:
     """The loss on one tile; `again` keeps no layer's output for the gradient."""
     if again:
         loss: Tensor = recompute(loss_on, student, seen, target, stride, use_reentrant=False)

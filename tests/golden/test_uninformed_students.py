@@ -95,7 +95,7 @@ def test_maps_and_scores() -> None:
     np.testing.assert_allclose(plain, golden["spec_score_map"], rtol=1e-5)
     np.testing.assert_allclose(image_scores(plain, pooled_cells=1), golden["spec_image_score"], rtol=1e-5)
     own = {
-        name: (float(values.double().mean()), float(values.double().std(correction=0)))
+        name: (values.double().mean(), values.double().std(correction=0))
         for name, values in (("error", maps.error), ("variance", maps.variance))
     }
     standardised = standardised_score_map(maps, ScoreRange(**own))

@@ -15,6 +15,7 @@ from stages.core.optimisation import optimise
 from stages.uninformed_students.augmentation import Augmentation, Normalize, Resize, ToImage
 from stages.uninformed_students.losses import compactness_loss, distillation_loss, imitation_loss
 from stages.uninformed_students.maps import (
+    RawMaps,
     ScoreRange,
     image_scores,
     plain_score_map,
@@ -77,8 +78,8 @@ def test_maps_by_hand() -> None:
     maps = raw_maps(students, torch.zeros(1, 1, 1, 1))
     assert (float(maps.error), float(maps.variance)) == (4.0, 1.0)
     assert float(plain_score_map(maps)) == 5.0
-    assert float(standardised_score_map(maps, ScoreRange((2.0, 4.0), (0.5, 0.25)))) == pytest.approx(0.5 + 2.0)
-    assert float(standardised_score_map(maps, ScoreRange((2.0, 4.0), (0.0, 0.0)))) == pytest.approx(0.5)
+    assert float(standardised_score_map(maps, spread((2.0, 4.0), (0.5, 0.25)))) == pytest.approx(0.5 + 2.0)
+    assert float(standardised_score_map(maps, spread((2.0, 4.0), (0.0, 0.0)))) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="shapes differ"):
         raw_maps(students, torch.zeros(1, 2, 1, 1))
     scores = image_scores(torch.tensor([[[1.0, 4.0], [2.0, 0.0]]]), pooled_cells=1)
@@ -86,10 +87,28 @@ def test_maps_by_hand() -> None:
     assert image_scores(torch.tensor([[[1.0, 4.0], [2.0, 0.0]]]), pooled_cells=2).tolist() == [3.0]
 
 
+def spread(error: tuple[float, float], variance: tuple[float, float]) -> ScoreRange:
+    return ScoreRange(
+        (torch.tensor(error[0]), torch.tensor(error[1])), (torch.tensor(variance[0]), torch.tensor(variance[1]))
+    )
+
+
+def test_standardised_cell_by_cell() -> None:
+    """Two normal images with errors 1 and 3 left, 10 and 10 right: mean 2 and 10, deviation 1 and 0."""
+    zero = torch.zeros(1, 1, 2)
+    normal = [RawMaps(torch.tensor([[[error, 10.0]]]), zero) for error in (1.0, 3.0)]
+    odd = RawMaps(torch.tensor([[[5.0, 50.0]]]), zero)
+    (cells,) = combine([odd], normal, by_cell=True)
+    assert cells.tolist() == [[[3.0, 0.0]]]
+    (pixels,) = combine([odd], normal, by_cell=False)
+    values = torch.tensor([1.0, 10.0, 3.0, 10.0])
+    torch.testing.assert_close(pixels[0, 0], (torch.tensor([5.0, 50.0]) - values.mean()) / values.std(correction=0))
+
+
 def test_one_student_has_no_variance() -> None:
     maps = raw_maps(pictures(1, 2, 3, 4, 4), pictures(2, 3, 4, 4).flip(-1))
     assert bool((maps.variance == 0).all())
-    (score,) = combine([maps], [maps])
+    (score,) = combine([maps], [maps], by_cell=False)
     expected = (maps.error - maps.error.mean()) / maps.error.std(correction=0)
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
 
@@ -194,7 +213,7 @@ def test_tiles_change_neither_loss_nor_gradient() -> None:
 def test_a_perfect_student_scores_0_and_maps_do_not_depend_on_tiles() -> None:
     teacher = network(33, dim=5).requires_grad_(False)
     image = torch.randint(0, 256, (1, 3, 30, 21), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
-    copies = Ensemble(teacher, nn.ModuleList([copy.deepcopy(teacher), copy.deepcopy(teacher)]))
+    copies = Ensemble(teacher, ([copy.deepcopy(teacher), copy.deepcopy(teacher)]))
     perfect = map_image(copies, image, PLAIN, stride=2, tile=8)
     assert perfect.error.shape == (1, 15, 11)
     assert float(perfect.error.max()) == float(perfect.variance.max()) == 0.0

@@ -106,7 +106,7 @@ def test_flips_and_the_black_corners_of_a_rotation() -> None:
         ({"patch_sizes": [32]}, r"patch_sizes\.0\n.*Input should be 17, 33 or 65"),
         ({"patch_sizes": []}, "at least 1 item"),
         ({"patch_sizes": [33, 33], "normalization": "zscore"}, "names a size twice"),
-        ({"patch_sizes": [17, 33]}, "several patch_sizes need normalization: zscore"),
+        ({"patch_sizes": [17, 33]}, "several patch_sizes need normalization: zscore or cells"),
         ({"students__count": 0}, "greater than 0"),
         ({"stride": 3}, "Input should be 1, 2, 4 or 8"),
         ({"stride": 4, "tile": 30}, "tile 30 is not a multiple of stride 4"),
