@@ -69,8 +69,8 @@ class UninformedStudentsParams(Params):
         tile: pixels a side of what is described at a time, a multiple of `stride`; bounds the memory, changes no result
             beyond rounding.
         normalization: "none" for e + v; "zscore" for the sum of both, each standardised over the pixels of normal
-            validation images (published); "cells" for the same cell by cell over training images (ours), for products that
-            lie in the same place: what is hard to imitate there in every image is then not odd.
+            validation images (published); "cells" for the same cell by cell over training images (ours), for products
+            that lie in the same place: what is hard to imitate there in every image is then not odd.
         pooled_cells: the image score is the mean of that many highest values of the map; 1 is the maximum.
         inference: transforms of images that are scored or that statistics are made of.
     """
@@ -98,7 +98,7 @@ class UninformedStudentsParams(Params):
             raise ValueError("patch_sizes names a size twice")
         if len(self.patch_sizes) > 1 and self.normalization == "none":
             raise ValueError(
-                "several patch_sizes need normalization: zscore or cells, else the largest values drown the rest"
+                "several patch_sizes need normalization: zscore or cells, else the largest drowns the rest"
             )
         if self.tile % self.stride:
             raise ValueError(f"tile {self.tile} is not a multiple of stride {self.stride}")

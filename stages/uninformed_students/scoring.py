@@ -27,6 +27,7 @@ from stages.uninformed_students.params import Normalization
 from stages.uninformed_students.patch_network import PatchNetwork
 
 CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
+CELL_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,17 @@ def combine(
 
 
 def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
-    """Mean and population deviation of e and of v over all pixels, or of each cell over the images."""
+    """Mean and population deviation of e and of v over all pixels, or of each cell over the images.
+
+    A cell's deviation gets a tenth of that over all pixels on top: some dozens of images may happen to agree.
+    """
     found = []
     for values in ([one.error for one in maps], [one.variance for one in maps]):
         pixels = torch.cat(values).double()
-        deviation, mean = torch.std_mean(pixels, dim=0 if by_cell else None, correction=0)
+        deviation, mean = torch.std_mean(pixels, correction=0)
+        if by_cell:
+            own, mean = torch.std_mean(pixels, dim=0, correction=0)
+            deviation = own + CELL_FLOOR * deviation
         found.append((mean.float(), deviation.float()))
     return ScoreRange(*found)
 

@@ -94,12 +94,13 @@ def spread(error: tuple[float, float], variance: tuple[float, float]) -> ScoreRa
 
 
 def test_standardised_cell_by_cell() -> None:
-    """Two normal images with errors 1 and 3 left, 10 and 10 right: mean 2 and 10, deviation 1 and 0."""
+    """Errors of 1 and 3 left, 10 and 10 right: mean 2 and 10, deviation 1 and 0, over all pixels the root of 16.5."""
     zero = torch.zeros(1, 1, 2)
     normal = [RawMaps(torch.tensor([[[error, 10.0]]]), zero) for error in (1.0, 3.0)]
     odd = RawMaps(torch.tensor([[[5.0, 50.0]]]), zero)
     (cells,) = combine([odd], normal, by_cell=True)
-    assert cells.tolist() == [[[3.0, 0.0]]]
+    expected = torch.tensor([3 / (1 + 0.1 * 16.5**0.5), 40 / (0.1 * 16.5**0.5)])
+    torch.testing.assert_close(cells[0, 0], expected)
     (pixels,) = combine([odd], normal, by_cell=False)
     values = torch.tensor([1.0, 10.0, 3.0, 10.0])
     torch.testing.assert_close(pixels[0, 0], (torch.tensor([5.0, 50.0]) - values.mean()) / values.std(correction=0))
