@@ -44,7 +44,7 @@ def fit_ensembles(
     device = pick_device()
     encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
     stack = load_stack(folder, files, size=size_of(params.inference))
-    ensembles = {}
+    ensembles: dict[int, Ensemble] = {}
     for patch_size in params.patch_sizes:
         seed_everything(seed)
         backbone = Backbone(encoder).to(device)
@@ -72,7 +72,7 @@ def make_network(patch_size: int, dim: int, width: float, device: torch.device) 
 
 def state_of(ensembles: dict[int, Ensemble]) -> dict[str, torch.Tensor]:
     """All weights by name: "p33.teacher.decode.weight", "p33.student_1.decode.weight"."""
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for patch_size, ensemble in ensembles.items():
         students = {name_of(number): student for number, student in enumerate(ensemble.students)}
         for name, part in {"teacher": ensemble.teacher, **students}.items():
