@@ -95,14 +95,14 @@ def score_images(
     validation = np.flatnonzero(rows["split"] == "validation")
     if normalization == "zscore" and not len(validation):
         raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
-    train = images[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES)
+    train = images[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES).to_list()
     read = Reader(folder, inference, stride, tile)
     dims = {patch_size: ensemble.teacher.arguments["dim"] for patch_size, ensemble in ensembles.items()}
     lengths = dims if normalization == "none" else dict.fromkeys(dims, 1)
     raw: dict[int, list[RawMaps]] = {}
     combined: dict[int, list[Float[Tensor, "1 h w"]]] = {}
     for patch_size, ensemble in ensembles.items():
-        raw[patch_size] = maps = read.maps(ensemble, rows["file"])
+        raw[patch_size] = maps = read.maps(ensemble, rows["file"].to_list())
         normal = None if normalization == "none" else [maps[row] for row in validation]
         if normalization == "cells":
             normal = read.maps(ensemble, train)
