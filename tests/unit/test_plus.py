@@ -13,7 +13,7 @@ from PIL import Image
 from stages.aecsad.plus.__main__ import main
 from stages.aecsad.plus.branches import join_branches
 from stages.aecsad.plus.fine_neighbours import draw_training_images, score_finely
-from stages.aecsad.plus.maps import fuse_maps
+from stages.aecsad.plus.maps import counting_maps, fuse_maps
 from stages.aecsad.plus.params import FineNeighboursParams
 from stages.aecsad.plus.trust import Trust, judge_branch, trust_branches
 from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
@@ -94,10 +94,12 @@ def test_maps_are_scaled_by_normal_cells_and_resized_before_they_are_added() -> 
     coarse = np.array([[[5.0]], [[8.0]]], dtype=np.float16)  # spread 0 on normal cells: taken as 1e-6
     trusts = {"fine": Trust(0.75, 1, None, ""), "coarse": Trust(0.0, 0.5, None, "")}
     maps = {"fine": AnomalyMaps(("a", "b"), fine), "coarse": AnomalyMaps(("b", "a"), coarse[::-1])}
-    np.testing.assert_array_equal(fuse_maps(scores, maps, trusts), fine - 1)
+    heard = counting_maps(scores, maps, trusts)
+    assert list(heard) == ["fine"]  # the other branch has no say
+    np.testing.assert_array_equal(fuse_maps(scores, heard, trusts), fine - 1)
     both = {"fine": Trust(0.75, 1, None, ""), "coarse": Trust(0.25, 1, None, "")}
     np.testing.assert_allclose(
-        fuse_maps(scores.assign(split="validation"), maps, both)[1],
+        fuse_maps(scores.assign(split="validation"), counting_maps(scores, maps, both), both)[1],
         0.75 * (fine[1] - fine.mean()) / fine.std() + 0.25,
         atol=2e-3,
     )

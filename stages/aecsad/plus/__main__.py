@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stages.aecsad.plus.branches import KEYS, join_branches, read_branches, read_maps
 from stages.aecsad.plus.fine_neighbours import score_finely
 from stages.aecsad.plus.fusing import fuse
-from stages.aecsad.plus.maps import fuse_maps
+from stages.aecsad.plus.maps import counting_maps, fuse_maps
 from stages.aecsad.plus.params import PlusParams
 from stages.aecsad.plus.trust import trust_branches
 from stages.aecsad.plus.writing import write_method
@@ -33,8 +33,9 @@ def main(argv: Sequence[str]) -> str:
     write_table(paths.branches, joined, columns=KEYS)
     trusts = trust_branches(joined, histogram, chance=params.chance)
     scores, fusion = fuse(joined, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})
-    maps = read_maps(student_teacher=paths.student_teacher_maps, neighbours=paths.neighbours, fine=fine)
-    write_method(paths.scores, scores, fuse_maps(scores, maps, trusts), paths.explanations)
+    every_map = read_maps(student_teacher=paths.student_teacher_maps, neighbours=paths.neighbours, fine=fine)
+    maps = counting_maps(scores, every_map, trusts)
+    write_method(paths.scores, scores, fuse_maps(scores, maps, trusts), maps, paths.explanations)
     write_fusion(paths.fusion, fusion)
     write_choice(paths.choice, {name: trust.as_json() for name, trust in trusts.items()})
     return f"{len(scores)} images scored by {sum(trust.weight > 0 for trust in trusts.values())} branches"

@@ -13,27 +13,38 @@ from stages.core.artifacts.anomaly_maps import AnomalyMaps
 SMALLEST_STD = 1e-6
 
 
-def fuse_maps(
+def counting_maps(
     scores: pd.DataFrame, maps: Mapping[str, AnomalyMaps], trusts: Mapping[str, Trust]
-) -> Float16[np.ndarray, "N h w"]:
+) -> dict[str, Float16[np.ndarray, "N h w"]]:
+    """The maps of the branches that have a say, of the rows of the result; all where none of them has.
+
+    Args:
+        scores: the rows of the result; column image_id.
+        maps: of the branches that make some.
+    """
+    heard = [name for name in maps if trusts[name].weight > 0] or list(maps)
+    rows = {name: {image_id: row for row, image_id in enumerate(maps[name].image_ids)} for name in heard}
+    return {name: maps[name].values[[rows[name][image_id] for image_id in scores["image_id"]]] for name in heard}
+
+
+def fuse_maps(
+    scores: pd.DataFrame, maps: Mapping[str, Float16[np.ndarray, "N h w"]], trusts: Mapping[str, Trust]
+) -> Float16[np.ndarray, "N H W"]:
     """The mean of the branches' maps by their weights, each first scaled by mean and spread of validation cells.
 
     Args:
-        scores: the rows of the result; columns image_id and split.
-        maps: of the branches that make some; resized to the finest of them.
+        scores: the rows of the result; column split.
+        maps: see `counting_maps`; resized to the finest of them.
         trusts: the branches' weights; where all of these branches stay out, their maps count equally.
     """
     weights = {name: trusts[name].weight for name in maps}
     if not any(weights.values()):
         weights = dict.fromkeys(maps, 1.0)
-    size = max(one.values.shape[1:] for one in maps.values())
+    size = max(one.shape[1:] for one in maps.values())
     validation = (scores["split"] == "validation").to_numpy()
     total = np.zeros((len(scores), *size), dtype=np.float32)
     for name, one in maps.items():
-        if weights[name] > 0:
-            rows = {image_id: row for row, image_id in enumerate(one.image_ids)}
-            values = one.values[[rows[image_id] for image_id in scores["image_id"]]].astype(np.float32)
-            total += weights[name] / sum(weights.values()) * resized(scaled(values, validation), size)
+        total += weights[name] / sum(weights.values()) * resized(scaled(one.astype(np.float32), validation), size)
     return total.astype(np.float16)
 
 

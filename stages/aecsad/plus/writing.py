@@ -1,6 +1,7 @@
 """Write the method's scores and maps in the layout every method ends in."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,19 @@ from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
 
 
-def write_method(folder: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"], explanations: Path) -> None:
-    """Write `folder`/scores.parquet and `folder`/maps and copy the explanations, all or nothing."""
+def write_method(
+    folder: Path,
+    scores: pd.DataFrame,
+    maps: Float16[np.ndarray, "N h w"],
+    branches: Mapping[str, Float16[np.ndarray, "N H W"]],
+    explanations: Path,
+) -> None:
+    """Write `folder`/scores.parquet and `folder`/maps and copy the explanations, all or nothing.
+
+    Args:
+        branches: what `maps` was made from, branch by branch.
+    """
     with replacing_folder(folder) as temporary:
         write_scores(temporary / "scores.parquet", scores)
-        write_anomaly_maps(temporary / "maps", list(scores["image_id"]), maps)
+        write_anomaly_maps(temporary / "maps", list(scores["image_id"]), maps, branches)
         shutil.copytree(explanations, temporary / "explanations")
