@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from stages.core.artifacts.images import read_images
-from stages.core.artifacts.method_result import write_method_result
 from stages.core.artifacts.weights import write_weights
 from stages.core.params import load_params, load_value
 from stages.core.stage import parse_paths, stage_entry
 from stages.uninformed_students.finished_parts import FinishedParts
 from stages.uninformed_students.fitting import fit_ensembles, state_of
 from stages.uninformed_students.params import UninformedStudentsParams
-from stages.uninformed_students.scoring import score_images
+from stages.uninformed_students.scoring import score_images, write_result
 
 
 @stage_entry
@@ -25,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
         pooled_cells=params.pooled_cells,
     )  # fmt: skip
     write_weights(paths.model, state_of(ensembles), params.model_dump(mode="json"))
-    write_method_result(paths.scores, result.scores, result.maps)
+    write_result(paths.scores, result)
     parts.forget()
     return f"{len(result.scores)} images scored by {params.students.count} students of {params.patch_sizes} px"
 

@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
+from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.atomic import replacing_folder
+from stages.core.artifacts.scores import write_scores
 from stages.core.console import progress
 from stages.core.device import mixed_precision
 from stages.core.errors import UserError
@@ -187,3 +190,11 @@ def pooled(maps: Sequence[Float[Tensor, "h w"]], cells: int) -> list[float]:
 def half(maps: Float[Tensor, "N h w"]) -> Float16[np.ndarray, "N h w"]:
     """As float16."""
     return maps.numpy().astype(np.float16)
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write `path`/scores.parquet and `path`/maps, with v as the branch "variance", both or neither."""
+    with replacing_folder(path) as folder:
+        write_scores(folder / "scores.parquet", result.scores)
+        branches = {"variance": result.uncertainty}
+        write_anomaly_maps(folder / "maps", result.scores["image_id"].to_list(), result.maps, branches)

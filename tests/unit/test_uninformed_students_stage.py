@@ -93,6 +93,7 @@ def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
     assert set(scores.index[scores["score"].argsort()[-2:]]) == {"test/bad", "validation/0#planted"}
     maps = read_anomaly_maps(drawn / "out" / "maps")
     assert maps.image_ids == tuple(scores.index)
+    assert {name: values.shape for name, values in maps.branches.items()} == {"variance": maps.values.shape}
     assert maps.values.shape == (6, SIZE // 4, SIZE // 4)
     row, column = np.unravel_index(maps.values[maps.image_ids.index("test/bad")].argmax(), maps.values.shape[1:])
     assert 5 <= row <= 12
