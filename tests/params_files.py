@@ -24,13 +24,18 @@ def write_params(root: Path, params: Mapping[str, Any]) -> None:
 def change_params(root: Path, changes: Mapping[str, Any]) -> None:
     """Set values by dotted key."""
     params = read_params(root)
+    set_values(params, changes)
+    write_params(root, params)
+
+
+def set_values(params: dict[str, Any], changes: Mapping[str, Any], *, separator: str = ".") -> None:
+    """Set values in place by the keys on the way to them."""
     for key, value in changes.items():
-        *parents, last = key.split(".")
+        *parents, last = key.split(separator)
         node = params
         for parent in parents:
             node = node[parent]
         node[last] = value
-    write_params(root, params)
 
 
 def _read(path: Path) -> dict[str, Any]:

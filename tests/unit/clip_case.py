@@ -10,7 +10,7 @@ from PIL import Image
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.labelled_pool import write_labelled_pool
 from stages.core.clip.params import ClipParams
-from tests.params_files import write_params
+from tests.params_files import set_values, write_params
 
 SIZE = 48
 TINY: dict[str, Any] = {
@@ -96,10 +96,5 @@ def write_clip_params(root: Path, **changes: Any) -> None:
             }
         },
     }  # fmt: skip
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        node = values
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
+    set_values(values, changes, separator="__")
     write_params(root, values)
