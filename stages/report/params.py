@@ -8,7 +8,8 @@ class ReportParams(Params):
 
     Attributes:
         rooms_of_method: for each method, in the order of the tables, the rooms whose seconds make up its cost; names
-            as in `metrics/cost/<category>/<room>.json`.
+            as in `metrics/cost/<category>/<room>.json`, or `folder/room` of a room that works for several categories:
+            the whole of its cost counts for each.
     """
 
     rooms_of_method: dict[str, list[str]]

@@ -91,16 +91,20 @@ def _rows(metrics: Path, categories: Sequence[str], rooms_of_method: Mapping[str
         for method, rooms in rooms_of_method.items():
             path = metrics / method / f"{category}.json"
             if path.exists():
-                yield Row(category, method, read_json(path), total_seconds(metrics / "cost" / category, rooms))
+                yield Row(category, method, read_json(path), total_seconds(metrics / "cost", category, rooms))
 
 
 def _refuse_nothing(metrics: Path) -> list[Row]:
     raise UserError(f"{metrics}: no method of `report.rooms_of_method` was evaluated: run `dvc repro`")
 
 
-def total_seconds(costs: Path, rooms: Sequence[str]) -> float | None:
-    """Sum of the rooms' seconds; None when one of them wrote none."""
-    paths = [costs / f"{room}.json" for room in rooms]
+def total_seconds(costs: Path, category: str, rooms: Sequence[str]) -> float | None:
+    """Sum of the rooms' seconds; None when one of them wrote none.
+
+    Args:
+        rooms: of the category, or with their folder where they work for several categories.
+    """
+    paths = [costs / f"{room if '/' in room else f'{category}/{room}'}.json" for room in rooms]
     return sum(float(read_json(path)["seconds"]) for path in paths) if all(path.exists() for path in paths) else None
 
 

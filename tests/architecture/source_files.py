@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-METHOD_FOLDERS = ("aecsad",)  # folders of several rooms
+METHOD_FOLDERS = ("aecsad", "sir")  # folders of several rooms
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""Which images a training sees: one of each category, drawn several times, or all of them."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from stages.core.errors import UserError
+from stages.core.params import PARAMS_FILE
+from stages.core.sir.feature_files import TeacherFeatures
+
+Shots = Literal["one_shot", "full_shot"]
+Scope = Literal["universal", "specialised"]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One view of one image: positions in the list of categories, of its images, of its views."""
+
+    category: int
+    row: int
+    view: int
+
+
+def shots_of(method: str, *, scope: Scope) -> Shots:
+    """The number of shots that a method's name tells.
+
+    Raises:
+        UserError: the name is none of this scope.
+    """
+    for shots in ("one_shot", "full_shot"):
+        if method == f"sir_{shots}_{scope}":
+            return shots
+    raise UserError(
+        f"{PARAMS_FILE}: sir.{scope}: there is no setting {method!r}: known are sir_one_shot_{scope} and "
+        f"sir_full_shot_{scope}"
+    )
+
+
+def draw_single_images(features: TeacherFeatures, *, draws: int, seed: int) -> list[int]:
+    """The row of the one image of each draw; different ones as long as there are enough.
+
+    The choice depends on the seed and the category's name alone: the universal and the specialised setting learn from
+    the same images, and another category changes nothing.
+    """
+    digest = hashlib.sha256(f"{seed} {features.category}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    order = torch.randperm(len(features.image_ids), generator=generator).tolist()
+    return [order[number % len(order)] for number in range(draws)]
+
+
+def one_shot_batches(
+    features: Sequence[TeacherFeatures], rows: Sequence[Sequence[int]], generator: torch.Generator
+) -> Iterator[list[list[Pick]]]:
+    """Endless batches, one for each draw: the draw's image of every category, in a random one of its views.
+
+    Args:
+        rows: of each category, a row a draw.
+    """
+    while True:
+        yield [
+            [
+                Pick(number, own[draw], random_number(len(one.views), generator))
+                for number, (one, own) in enumerate(zip(features, rows, strict=True))
+            ]
+            for draw in range(len(rows[0]))
+        ]
+
+
+def full_shot_batches(
+    features: Sequence[TeacherFeatures], batch_size: int, generator: torch.Generator
+) -> Iterator[list[list[Pick]]]:
+    """Endless lists of a single batch: any category with the same probability, then any of its images and views.
+
+    Sizes of data sets differ by more than ten; drawn in proportion, the largest would decide.
+    """
+    while True:
+        batch = []
+        for _ in range(batch_size):
+            category = random_number(len(features), generator)
+            own = features[category]
+            row, view = random_number(len(own.image_ids), generator), random_number(len(own.views), generator)
+            batch.append(Pick(category, row, view))
+        yield [batch]
+
+
+def random_number(below: int, generator: torch.Generator) -> int:
+    """0 ... below - 1; no draw is spent where there is nothing to choose."""
+    return int(torch.randint(below, (1,), generator=generator)) if below > 1 else 0

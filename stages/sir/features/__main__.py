@@ -1,0 +1,22 @@
+"""Keep what a frozen teacher says of a category's normal training images (SIR)."""
+
+from collections.abc import Sequence
+
+from stages.core.artifacts.images import read_images
+from stages.core.params import load_params, load_value
+from stages.core.stage import parse_paths, stage_entry
+from stages.sir.features.caching import cache_features
+from stages.sir.features.params import TeacherParams
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["images", "image_files"], writes=["features"], values=["category"], about=__doc__)
+    params, seed = load_params(TeacherParams, section="sir.teacher"), load_value("seed")
+    images = read_images(paths.images)
+    kept = cache_features(paths.features, images, paths.image_files, params, category=paths.category, seed=seed)
+    return f"features of {kept} training images in {len(params.views)} views"
+
+
+if __name__ == "__main__":
+    main()

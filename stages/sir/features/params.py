@@ -1,0 +1,43 @@
+"""Parameters of the frozen teacher."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from stages.core.params import Params
+
+View = Literal["plain", "mirrored", "flipped", "rotated_90", "rotated_180", "rotated_270"]
+SMALLEST_CODE = 2  # cells a side
+
+
+class TeacherParams(Params):
+    """Section `sir.teacher` of a profile.
+
+    Attributes:
+        name: as in the section `encoder`.
+        stages: timm's numbers, one after the other; stage n has stride 2^(n + 1).
+        image_size: pixels a side, whatever the aspect ratio was.
+        images: training images of a category that are kept at most, drawn at random; null for all.
+        views: of each image; the training draws one each time. "plain" alone: no augmentation.
+    """
+
+    name: str
+    stages: Annotated[tuple[Literal[1, 2, 3, 4], ...], Field(min_length=1)]
+    image_size: PositiveInt
+    images: PositiveInt | None
+    views: Annotated[tuple[View, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def refuse_what_does_not_fit(self) -> Self:
+        """Raise ValueError where stages or sizes do not fit together."""
+        stride = 2 ** (self.stages[-1] + 1)
+        if any(later != earlier + 1 for earlier, later in zip(self.stages, self.stages[1:], strict=False)):
+            raise ValueError(f"stages: {self.stages} do not follow each other")
+        if self.image_size % stride or self.image_size < SMALLEST_CODE * stride:
+            raise ValueError(
+                f"image_size: {self.image_size} px are too small for stride {stride} or no multiple of it: take "
+                f"{SMALLEST_CODE * stride} px or more"
+            )
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("views names one twice")
+        return self

@@ -1,0 +1,25 @@
+"""Score a category's images by how far a decoder misses a frozen teacher's features (SIR)."""
+
+from collections.abc import Sequence
+
+from stages.core.artifacts.images import read_images
+from stages.core.artifacts.method_result import write_method_result
+from stages.core.params import load_params
+from stages.core.sir.model import read_models
+from stages.core.stage import parse_paths, stage_entry
+from stages.sir.scores.params import MapsParams
+from stages.sir.scores.scoring import score_images
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["images", "image_files", "model"], writes=["scores"], about=__doc__)
+    params = load_params(MapsParams, section="sir.maps")
+    models, teacher = read_models(paths.model)
+    result = score_images(models, teacher, read_images(paths.images), paths.image_files, params)
+    write_method_result(paths.scores, result.scores, result.maps)
+    return f"{len(result.scores)} images scored by {len(models)} decoders"
+
+
+if __name__ == "__main__":
+    main()
