@@ -14,7 +14,7 @@ from PIL import Image
 from stages.core.errors import UserError
 from stages.report.__main__ import main
 from stages.report.pictures import PictureStore, fitting_side
-from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
+from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows, total_seconds
 from stages.report.table import main as print_table
 from stages.report.table import markdown_table
 from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_curve, make_evaluation, save
@@ -201,6 +201,15 @@ def test_the_table(root: Path) -> None:
     assert lines[3].startswith("| tray | theirs |")
     assert lines[4].endswith("| – |")  # the second room's cost is not known: no sum of a part
     assert {line.count("|") for line in lines[:5]} == {len(COLUMNS) + 3}
+
+
+def test_a_room_of_several_categories_costs_each_of_them_its_whole_time(tmp_path: Path) -> None:
+    make_costs(tmp_path)
+    (tmp_path / "metrics/cost/shared").mkdir()
+    (tmp_path / "metrics/cost/shared/training.json").write_text('{"seconds": 5.0}', encoding="utf-8")
+    costs = tmp_path / "metrics/cost"
+    assert total_seconds(costs, "tray", ["first", "shared/training"]) == pytest.approx(6.4)
+    assert total_seconds(costs, "tray", ["first", "shared/other"]) is None
 
 
 def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,11 +162,12 @@ def test_a_process_that_was_killed_goes_on(here: Path) -> None:
     """SIGKILL in the middle, then the same command again."""
     make_features(here, "a")
     code = (
-        "import torch, sys\nfrom pathlib import Path\nfrom stages.core.sir.feature_files import read_features\n"
+        "import sys\nfrom pathlib import Path\nfrom stages.core.console import set_up_logging\n"
+        "from stages.core.sir.feature_files import read_features\n"
         "from stages.core.sir.model import write_models\nfrom stages.core.sir.training import train\n"
         "from tests.unit.sir_case import decoder_params, training_params\n"
-        "features = [read_features(Path('a'), category='a')]\n"
-        "params = training_params(one_shot={'iterations': 150, 'draws': 2})\n"
+        "set_up_logging()\nfeatures = [read_features(Path('a'), category='a')]\n"
+        "params = training_params(one_shot={'iterations': 80, 'draws': 2})\n"
         "trained = train(features, decoder_params(), params, shots='one_shot', seed=0)\n"
         "write_models(Path(sys.argv[1]), trained.models, features[0].teacher)\n"
     )
@@ -182,7 +183,7 @@ def test_a_process_that_was_killed_goes_on(here: Path) -> None:
     again = subprocess.run(
         [*command, "killed.safetensors"], env=environment, check=True, capture_output=True, text=True
     )
-    assert "going on after iteration" in again.stdout + again.stderr or "going on" in again.stderr
+    assert "going on after iteration" in again.stderr
     assert (here / "killed.safetensors").read_bytes() == (here / "whole.safetensors").read_bytes()
 
 
