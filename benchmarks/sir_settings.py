@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--loops", nargs="+", type=int, help="default: the profile's")
     parser.add_argument("--planted", action="store_true", help="judge by planted defects, leave test images alone")
-    given = parser.parse_args(argv)
+    given = parser.parse_intermixed_args(argv)
     categories = sorted(word for word in given.categories if "=" not in word)
     sections, seed = changed_sections([word for word in given.categories if "=" in word]), load_value("seed")
     features = {name: features_of(name, sections.teacher, seed=seed) for name in categories}
