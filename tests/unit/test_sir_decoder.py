@@ -80,6 +80,17 @@ def test_one_loop_is_the_first_of_three() -> None:
     assert not torch.allclose(three[1][0], three[2][0])
 
 
+def test_the_way_down_carries_the_finest_maps_into_the_next_loop() -> None:
+    decoder, given = build(loops=2), features(1)
+    before = decoder(given)
+    with torch.no_grad():
+        for value in decoder.passes[0].sink.parameters():  # type: ignore[union-attr]
+            value.zero_()
+    after = decoder(given)
+    assert torch.equal(before[0][0], after[0][0])
+    assert not torch.allclose(before[1][0], after[1][0])
+
+
 def test_detached_loops_keep_their_values_and_end_the_gradient() -> None:
     """The last loop alone cannot reach the entry any more."""
     through, cut = build(), build(detach_loops=True)

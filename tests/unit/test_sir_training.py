@@ -45,6 +45,7 @@ def test_a_draw_is_one_image_of_every_category_and_none_depends_on_the_others(he
     assert rows == draw_single_images(many, draws=5, seed=0)
     assert rows != draw_single_images(many, draws=5, seed=1)
     assert rows[:2] == draw_single_images(many, draws=2, seed=0)
+    assert rows != draw_single_images(make_features(here, "others", images=40), draws=5, seed=0)
     assert Counter(draw_single_images(few, draws=5, seed=0)).most_common(1)[0][1] == 2  # 3 images for 5 draws
     batch = next(one_shot_batches([few, many], [[1, 2], rows[:2]], torch.Generator()))
     assert [[(pick.category, pick.row) for pick in draw] for draw in batch] == [
