@@ -1,4 +1,4 @@
-"""Where in an image the branches of a method contradict each other."""
+"""Where in an image the branches of a method, or the students of an ensemble, contradict each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from stages.core.overlays import upsample_map
 from stages.evaluation.maps import colour_range
 
 VIOLET = (110, 40, 200)  # red, green, blue: neither on the heat scale nor the colour of true defects
+ENSEMBLE_VARIANCE = "variance"  # the branch in which a method writes how far the members of its ensemble lie apart
 BranchMaps = Mapping[str, Mapping[str, Float16[np.ndarray, "h w"]]]
 
 
@@ -19,7 +20,8 @@ class Disagreement:
     """The branches' maps, and the scale of each.
 
     Attributes:
-        maps: by branch and image_id; of no branch or one, nothing can disagree.
+        maps: by branch and image_id. Of no branch or one nothing can disagree, but for the branch `ENSEMBLE_VARIANCE`,
+            which is a disagreement itself.
         ranges: of each branch, the map values that its own heatmap would show as pure blue and as pure red.
     """
 
@@ -38,8 +40,10 @@ class Disagreement:
 
         Returns:
             Values in [0, 1] in the cells of the finest branch (others are interpolated); None with fewer than two.
+            Of an ensemble's variance alone D is u.
         """
-        if len(self.maps) < 2:
+        ensemble = set(self.maps) == {ENSEMBLE_VARIANCE}
+        if len(self.maps) < 2 and not ensemble:
             return None
         chosen = {name: maps[image_id] for name, maps in self.maps.items()}
         height, width = max(one.shape for one in chosen.values())
@@ -48,7 +52,7 @@ class Disagreement:
             low, high = self.ranges[name]
             values = upsample_map(one, height=height, width=width)
             shares.append(np.clip((values - low) / (high - low), 0.0, 1.0))
-        gap: Float32[np.ndarray, "H W"] = np.max(shares, axis=0) - np.min(shares, axis=0)
+        gap: Float32[np.ndarray, "H W"] = np.max(shares, axis=0) - (0.0 if ensemble else np.min(shares, axis=0))
         return gap.astype(np.float32)
 
 

@@ -38,7 +38,7 @@ function disagreeing(image) {
   const frame = picture(image.picture, image.filename);
   const veil = element("img", "veil");
   veil.src = data.pictures[image.disagreement];
-  veil.alt = "where the branches disagree";
+  veil.alt = "where the branches or students disagree";
   frame.append(veil);
   return frame;
 }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stages.core.artifacts.images import read_images
+from stages.core.artifacts.training_curves import write_training_curve
 from stages.core.artifacts.weights import write_weights
 from stages.core.params import load_params, load_value
 from stages.core.stage import parse_paths, stage_entry
@@ -14,7 +15,7 @@ from stages.uninformed_students.scoring import score_images, write_result
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "model"], about=__doc__)
+    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "model", "curve"], about=__doc__)
     params = load_params(UninformedStudentsParams, section="uninformed_students")
     images, parts = read_images(paths.images), FinishedParts()
     ensembles = fit_ensembles(images, paths.image_files, params, seed=load_value("seed"), parts=parts)
@@ -24,6 +25,7 @@ def main(argv: Sequence[str]) -> str:
         pooled_cells=params.pooled_cells,
     )  # fmt: skip
     write_weights(paths.model, state_of(ensembles), params.model_dump(mode="json"))
+    write_training_curve(paths.curve, parts.curve())
     write_result(paths.scores, result)
     parts.forget()
     return f"{len(result.scores)} images scored by {params.students.count} students of {params.patch_sizes} px"

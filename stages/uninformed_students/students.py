@@ -56,7 +56,8 @@ def train_students(
             weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.patch_size} px",
             checkpoint=checkpoint,
         ),
-        label="uninformed_students", tensors=[images, *teacher.state_dict().values()],
+        phase=f"students, {teacher.patch_size} px", label="uninformed_students",
+        tensors=[images, *teacher.state_dict().values()],
         settings={**params.model_dump(), "network": teacher.arguments, "stride": stride, "tile": tile,
                   "seed": seed},
     )  # fmt: skip

@@ -74,7 +74,7 @@ def train_teacher(
             learning_rate=training.learning_rate, weight_decay=training.weight_decay,
             label=f"teacher of {network.patch_size} px", checkpoint=checkpoint,
         ),
-        label="teacher", tensors=[images, backbone.mean, backbone.std],
+        phase=f"teacher, {network.patch_size} px", label="teacher", tensors=[images, backbone.mean, backbone.std],
         settings={**params.model_dump(), "network": network.arguments, "backbone": backbone.encoder.name, "seed": seed},
     )  # fmt: skip
 

@@ -43,6 +43,14 @@ def test_one_branch_disagrees_with_nobody(maps: dict[str, dict[str, np.ndarray]]
     assert Disagreement(maps, dict.fromkeys(maps, (0.0, 1.0))).of("a") is None
 
 
+def test_the_variance_of_an_ensemble_is_a_disagreement_by_itself() -> None:
+    variance = {"a": np.array([[0.0, 0.2], [0.3, 9.0]])}
+    gap = Disagreement({"variance": variance}, {"variance": (0.1, 0.3)}).of("a")
+    np.testing.assert_allclose(gap, [[0, 0.5], [1, 1]])
+    beside = Disagreement({"variance": variance, "own": variance}, dict.fromkeys(("variance", "own"), (0.1, 0.3)))
+    np.testing.assert_allclose(beside.of("a"), np.zeros((2, 2)))
+
+
 def test_the_scale_of_a_branch_comes_from_normal_validation_images() -> None:
     joined = pd.DataFrame({"image_id": ["v", "w", "t"], "split": ["validation", "validation_anomalous", "test"]})
     own = {"v": np.array([[1, 2, 3]], dtype=np.float16), "w": np.array([[99]]), "t": np.array([[77]])}

@@ -133,7 +133,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("shots", ["one_shot", "full_shot"])
 def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
-    here: Path, monkeypatch: pytest.MonkeyPatch, shots: Any
+    here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shots: Any
 ) -> None:
     features = [make_features(here, name, views=2) for name in ("a", "b")]
     expected = train(features, decoder_params(), training_params(), shots=shots, seed=0)
@@ -153,9 +153,12 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
         train(features, decoder_params(), training_params(), shots=shots, seed=0)
     assert len(list(here.glob(f"{FOLDER}/*.pt"))) == 1
     monkeypatch.setattr(training_module, "reconstruction_loss", working)
+    caplog.set_level("INFO")
     resumed = train(features, decoder_params(), training_params(), shots=shots, seed=0)
+    assert "going on after iteration" in caplog.text
     assert equal(weights(resumed), weights(expected))
     assert resumed.curve.equals(expected.curve)
+    assert not list(here.glob(f"{FOLDER}/*.pt"))
 
 
 @pytest.mark.slow

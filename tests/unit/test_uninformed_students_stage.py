@@ -82,7 +82,8 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(name: str) -> pd.DataFrame:
-    main(["--images", "images.parquet", "--image-files", "images", "--scores", name, "--model", f"{name}.safetensors"])
+    paths = ["--scores", name, "--model", f"{name}.safetensors", "--curve", f"{name}.csv"]
+    main(["--images", "images.parquet", "--image-files", "images", *paths])
     return read_scores(Path(name) / "scores.parquet").set_index("image_id")
 
 
@@ -136,6 +137,18 @@ def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
     np.testing.assert_allclose(np.mean(alone, axis=0), both.values, rtol=0.01, atol=0.02)
 
 
+def test_the_curve_goes_on_from_the_teacher_to_the_students(drawn: Path) -> None:
+    change_params(drawn, SHORT)
+    run("out")
+    curve = pd.read_csv(drawn / "out.csv")
+    assert curve["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert curve["phase"].tolist() == ["teacher, 17 px"] * 3 + ["students, 17 px"] * 3
+    assert curve.columns.tolist()[2:] == ["loss", "distillation", "compactness", "student_1", "student_2"]
+    students = curve[curve["step"] > 3]
+    assert students["distillation"].isna().all()
+    np.testing.assert_allclose(students["loss"], students["student_1"] + students["student_2"], rtol=1e-5)
+
+
 def test_one_student_says_that_it_has_no_variance(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     change_params(drawn, {**SHORT, f"{SECTION}.students.count": 1})
     scores = run("out")
@@ -163,6 +176,7 @@ def test_a_killed_run_does_not_train_the_teacher_again(drawn: Path, monkeypatch:
     monkeypatch.setattr(students_module, "imitation_terms", working)
     monkeypatch.setattr("stages.uninformed_students.teacher.distillation_loss", killed)  # would raise if it trained
     assert run("resumed").equals(expected)
+    assert (drawn / "resumed.csv").read_bytes() == (drawn / "whole.csv").read_bytes()
     assert not list((drawn / FOLDER).glob("*.pt"))
 
 
