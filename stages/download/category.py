@@ -96,14 +96,14 @@ class Elpv(Category):
         return self.kind
 
 
-Kind = Sample | MvtecLoco | Mvtec | Csv | Folder | Elpv | Medical | Aptos2019 | Isic2018
+Source = Sample | MvtecLoco | Mvtec | Csv | Folder | Elpv | Medical | Aptos2019 | Isic2018
 
 
-class AnyCategory(RootModel[Annotated[Kind, Field(discriminator="source")]]):
+class AnyCategory(RootModel[Annotated[Source, Field(discriminator="source")]]):
     """One entry of `categories`, told apart by its `source`."""
 
 
-def load_category(key: str) -> Kind:
+def load_category(key: str) -> Source:
     """Validate `categories.<key>` of params.yaml.
 
     Raises:

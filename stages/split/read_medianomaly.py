@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stages.core.errors import UserError
-from stages.split.listing import files_in
 from stages.split.records import Reading, Record
 
 TABLE, IMAGES = "data.json", "images"
@@ -41,9 +40,9 @@ def read_medianomaly(root: Path) -> Reading:
         f"{TABLE}, test: the label {label!r} is unknown, there are 0 (normal) and 1 (anomalous)"
         for label in sorted(table["test"].keys() - LABELS.keys())
     ]
-    files, unexpected = files_in(root, IMAGES)
-    unnamed = sorted(set(files) - {record.path for record in records})
-    return Reading(tuple(records), (*findings, *unexpected), notes=tuple(notes(table, unnamed)))
+    files = {path.relative_to(root).as_posix() for path in (root / IMAGES).rglob("*") if path.is_file()}
+    unnamed = sorted(files - {record.path for record in records})
+    return Reading(tuple(records), tuple(findings), notes=tuple(notes(table, unnamed)))
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ def test_medianomaly(tmp_path: Path) -> None:
         "train": {"0": ["0.png"], "unlabeled": {"0": ["4.png"], "1": ["5.png"]}},
         "test": {"0": ["a/1.png"], "1": ["2.png"]},
     }
-    reading = read_medianomaly(medianomaly(tmp_path, table, "2.png", "4.png", "5.png"))
+    reading = read_medianomaly(medianomaly(tmp_path, table, "2.png", "4.png", "5.png", "a/1.png"))
     assert reading.records == (
         Record("images/0.png", "normal", "good", "train"),
         Record("images/a/1.png", "normal", "good", "test"),
