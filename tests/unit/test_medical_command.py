@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from benchmarks import paper_files
+from benchmarks.clone import usable_lock
 from benchmarks.medical import FILES, SIR, compare_counts, params_of, targets
 from benchmarks.medical import main as medical
 from benchmarks.medical_files import entry_of, find_dataset, read_medical_datasets
@@ -166,3 +167,17 @@ def test_a_damaged_registry_is_named(tmp_path: Path) -> None:
     (tmp_path / "medical.json").write_text('{"lag": {"title": "LAG"}}', encoding="utf-8")
     with pytest.raises(UserError, match=r"medical\.json: .*validation errors?"):
         read_medical_datasets(tmp_path / "medical.json")
+
+
+@pytest.mark.parametrize("left", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  split@lag:\n    deps: [", "3"])
+def test_a_lock_that_a_killed_run_left_damaged_is_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: str
+) -> None:
+    lock = tmp_path / "dvc.lock"
+    assert usable_lock(lock) is None
+    assert not caplog.text
+    lock.write_text("schema: '2.0'\nstages:\n  split@lag: {cmd: x}\n", encoding="utf-8")
+    assert usable_lock(lock) == lock.read_bytes()
+    lock.write_text(left, encoding="utf-8")
+    assert usable_lock(lock) is None
+    assert "was left damaged by a run that was killed" in caplog.text
