@@ -6,6 +6,7 @@
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched)
+# make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test test-proofs test-faults serve bench ablation paper setup setup-flows clean
+.PHONY: repro test test-proofs test-faults serve bench ablation paper medical setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -66,6 +67,10 @@ ablation: setup
 
 paper: setup
 	$(VENV)/bin/python -m benchmarks.paper --profile $(PROFILE)
+
+medical: setup
+	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))
+	$(VENV)/bin/python -m benchmarks.medical --folder $(FOLDER) --profile $(PROFILE)
 
 setup: $(STAMP)
 

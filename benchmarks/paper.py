@@ -13,9 +13,7 @@ import argparse
 import hashlib
 import itertools
 import logging
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.clone import answer, command, prepare_clone
 from benchmarks.paper_files import check_files, read_paper_files
 from stages.core.artifacts.atomic import replacing_file
 from stages.core.errors import UserError
@@ -62,20 +61,6 @@ def main(argv: Sequence[str]) -> str:
         shutil.copy2(evaluated(clone, category, params, data=manifest.sha256), target)
     print_comparison(["--runs", str(results)])
     return f"{given.profile}: {len(categories)} categories, {len(given.seeds)} seeds"
-
-
-def prepare_clone(folder: Path) -> Path:
-    """A clone of this repository at its last commit that shares its DVC cache; outputs of earlier runs stay."""
-    if not folder.exists():
-        command("git", "clone", "--quiet", "--no-checkout", ".", str(folder))
-    lock = folder / "dvc.lock"
-    of_earlier_runs = lock.read_bytes() if lock.exists() else None
-    command("git", "fetch", "--quiet", "origin", cwd=folder)
-    command("git", "checkout", "--quiet", "--force", "--detach", answer("git", "rev-parse", "HEAD"), cwd=folder)
-    command(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(".dvc/cache").resolve()), cwd=folder)
-    if of_earlier_runs is not None:
-        lock.write_bytes(of_earlier_runs)
-    return folder
 
 
 def params_of(
@@ -123,23 +108,6 @@ def evaluated(clone: Path, category: str, params: Mapping[Path, Mapping[str, Any
     with replacing_file(done) as temporary:
         shutil.copy2(clone / f"metrics/aecsad/{category}.json", temporary)
     return done
-
-
-def answer(*words: str) -> str:
-    """What a command prints."""
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def command(*words: str, cwd: Path | None = None) -> None:
-    """Run a command whose output is for the user.
-
-    Raises:
-        UserError: it failed; what it printed says why.
-    """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # DVC calls `python`
-    done = subprocess.run(words, cwd=cwd, env={**os.environ, "PATH": path}, check=False)
-    if done.returncode:
-        raise UserError(f"`{' '.join(words)}` failed with code {done.returncode}, see above")
 
 
 if __name__ == "__main__":

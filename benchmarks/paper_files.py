@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,16 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path)
             f"{manifest.file} ({manifest.size}, {manifest.licence}, sha256 {manifest.sha256})\n"
             f"      from {manifest.url}\n      to {archive}"
         )
-    for weights in files.weights:
+    missing += missing_weights(files.weights)
+    if missing:
+        listed = "".join(f"\n  - {entry}" for entry in missing)
+        raise UserError(f"nothing was run: these files are neither here nor can they be fetched from here:{listed}")
+
+
+def missing_weights(files: Sequence[WeightsFile]) -> list[str]:
+    """For each file that is neither in the hub's cache nor reachable, what to fetch and how."""
+    missing = []
+    for weights in files:
         cached = isinstance(try_to_load_from_cache(weights.model, weights.file), str)
         if not cached and not answers(weights.url):
             missing.append(
@@ -78,9 +88,7 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path)
                 f"sha256 {weights.sha256 or 'not published, see the model page'})\n"
                 f"      from {weights.url}\n      into the hub cache: hf download {weights.model} {weights.file}"
             )
-    if missing:
-        listed = "".join(f"\n  - {entry}" for entry in missing)
-        raise UserError(f"nothing was run: these files are neither here nor can they be fetched from here:{listed}")
+    return missing
 
 
 def answers(url: str) -> bool:

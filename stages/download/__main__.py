@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> str:
             subfolder=category.subfolder,
             elpv_kind=category.elpv_kind,
         )
-        write_dataset(paths.dataset, chosen)
+        write_dataset(paths.dataset, chosen, crop_fundus=category.crops_fundus)
     return f"{len(chosen)} files of {paths.category}"
 
 

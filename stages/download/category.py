@@ -16,18 +16,25 @@ class Category(Params):
         path: an archive, a folder, or a JSON manifest that names a download or an installed package.
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
+        equal_files: of the split room, which checks it.
         prompts: of the pseudo_label room, which checks them.
     """
 
     path: str
     subfolder: str | None = None
     ratios: Ratios | None = None
+    equal_files: Literal["refuse", "leave_out"] = "refuse"
     prompts: dict[str, Any] | None = None
 
     @property
     def elpv_kind(self) -> str | None:
         """Which of ELPV's two kinds of solar cell; None for every other source."""
         return None
+
+    @property
+    def crops_fundus(self) -> bool:
+        """Whether images are cut to the round retina while they are copied."""
+        return False
 
 
 class SplitCategory(Category):
@@ -52,6 +59,30 @@ class Csv(SplitCategory):
     source: Literal["csv"]
 
 
+class Medical(SplitCategory):
+    """Medical data sets that need nothing but their folder; README, "Medical data sets"."""
+
+    source: Literal["medianomaly", "brats", "camelyon16", "oct2017", "br35h"]
+
+
+class Aptos2019(SplitCategory):
+    """APTOS2019; its protocol cuts the images to the retina (`fundus`), `none` leaves them as they are."""
+
+    source: Literal["aptos2019"]
+    crop: Literal["fundus", "none"]
+
+    @property
+    def crops_fundus(self) -> bool:
+        return self.crop == "fundus"
+
+
+class Isic2018(SplitCategory):
+    """ISIC2018, task 3; `test_part` is the part of the challenge whose images are test, as the split room reads it."""
+
+    source: Literal["isic2018"]
+    test_part: Literal["test", "validation"]
+
+
 class Folder(Category):
     source: Literal["folder"]
 
@@ -65,13 +96,14 @@ class Elpv(Category):
         return self.kind
 
 
-class AnyCategory(
-    RootModel[Annotated[Sample | MvtecLoco | Mvtec | Csv | Folder | Elpv, Field(discriminator="source")]]
-):
+Source = Sample | MvtecLoco | Mvtec | Csv | Folder | Elpv | Medical | Aptos2019 | Isic2018
+
+
+class AnyCategory(RootModel[Annotated[Source, Field(discriminator="source")]]):
     """One entry of `categories`, told apart by its `source`."""
 
 
-def load_category(key: str) -> Sample | MvtecLoco | Mvtec | Csv | Folder | Elpv:
+def load_category(key: str) -> Source:
     """Validate `categories.<key>` of params.yaml.
 
     Raises:

@@ -19,13 +19,24 @@ MARKERS = {
     "folder": "images/good",
     "csv": "labels.csv",
     "elpv": "labels.csv",
+    "medianomaly": "data.json",
+    "brats": "train",
+    "camelyon16": "train",
+    "oct2017": "train/NORMAL",
+    "aptos2019": "train.csv",
+    "br35h": "no",
+    "isic2018": "ISIC2018_Task3_Training_Input",
 }
+# what a source's protocol never looks at and is not worth the room
+UNUSED = {"oct2017": ("train/CNV/", "train/DME/", "train/DRUSEN/", "val/"), "aptos2019": ("test_images/",)}
 
 
 def choose_files(
     files: Sequence[SourceFile], *, source: str, key: str, subfolder: str | None, elpv_kind: str | None
 ) -> list[SourceFile]:
-    """The files below the category's folder, with names relative to it; stray files are left out and counted.
+    """The files below the category's folder, with names relative to it.
+
+    Stray files, and those that the source's protocol never looks at, are left out and counted.
 
     Args:
         key: the category's name in params.yaml.
@@ -42,7 +53,10 @@ def choose_files(
         )
     root = category_root([file.name for file in wanted], marker=MARKERS[source], key=key, subfolder=subfolder)
     prefix = f"{root}/" if root else ""
-    chosen = [replace(file, name=file.name[len(prefix) :]) for file in wanted if file.name.startswith(prefix)]
+    inside = [replace(file, name=file.name[len(prefix) :]) for file in wanted if file.name.startswith(prefix)]
+    chosen = [file for file in inside if not file.name.startswith(UNUSED.get(source, ()))]
+    if len(chosen) < len(inside):
+        LOG.info("%d files not copied (%s)", len(inside) - len(chosen), ", ".join(UNUSED[source]))
     return chosen if elpv_kind is None else only_kind(chosen, elpv_kind)
 
 

@@ -4,12 +4,11 @@ Names are POSIX paths below the table's folder. `is_anomalous` is 0 or 1 (or fal
 (or val) or test, for all rows or for none; `kind` is logical, structural or unspecified.
 """
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from stages.core.errors import UserError
 from stages.core.images import IMAGE_SUFFIXES
+from stages.split.label_table import read_label_table
 from stages.split.records import Reading, Record
 
 TABLE = "labels.csv"
@@ -26,7 +25,7 @@ def read_csv(root: Path) -> Reading:
     Raises:
         UserError: there is no table, it is not UTF-8 text, or a required column is missing.
     """
-    columns, rows = read_rows(root / TABLE)
+    columns, rows = read_label_table(root / TABLE, REQUIRED)
     records, findings = [], []
     for line, row in enumerate(rows, start=2):
         problems = row_problems(row)
@@ -37,23 +36,6 @@ def read_csv(root: Path) -> Reading:
         findings.append(f"{TABLE}: some rows have a split and others none: fill the column or remove it")
     named = {name for record in records for name in (record.path, *record.mask_paths)}
     return Reading(tuple(records), tuple(findings), notes=tuple(notes(root, columns, named)))
-
-
-def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The column names and the rows, blanks around values dropped; a missing value is ""."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, restkey="", restval="")
-            rows = [{(name or "").strip(): str(value).strip() for name, value in row.items()} for row in table]
-            columns = [name.strip() for name in table.fieldnames or ()]
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: a csv source has a table of that name") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: is not a comma-separated table in UTF-8 ({error})") from None
-    missing = [name for name in REQUIRED if name not in columns]
-    if missing:
-        raise UserError(f"{path}: the column {missing[0]!r} is missing; there are: {', '.join(columns) or 'none'}")
-    return columns, rows
 
 
 def row_problems(row: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from stages.split.equal_files import EqualFiles
 from stages.split.grouped_rule import Together
 from stages.split.inspect_files import Inspection
 from stages.split.records import Reading, Record
@@ -11,12 +12,25 @@ from stages.split.records import Reading, Record
 LOG = logging.getLogger(__name__)
 
 
-def log_remarks(reading: Reading, records: Sequence[Record], files: Inspection, together: Together | None) -> None:
+def log_remarks(
+    reading: Reading,
+    records: Sequence[Record],
+    files: Inspection,
+    together: Together | None,
+    equal: EqualFiles | None,
+) -> None:
     """Conversions, images without a mask, what was left out: one line each, none where there is nothing to say."""
     for note in reading.notes:
         LOG.warning("%s", note)
     if reading.left_out:
         LOG.info("%d images left out: their label is neither normal nor anomalous", reading.left_out)
+    if equal is not None and (equal.seen_twice or equal.contradicting):
+        LOG.warning(
+            "left out as equal files: %d of train or validation that a later split has too, %d that are called both "
+            "normal and anomalous",
+            equal.seen_twice,
+            equal.contradicting,
+        )
     conversions = Counter(name for facts in files.images.values() for name in facts.conversions)
     if conversions:
         LOG.info("converted when read: %s", ", ".join(f"{n} {name}" for name, n in sorted(conversions.items())))

@@ -1,29 +1,44 @@
 """Which reader reads which source, and the params of the split."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
 from stages.core.errors import UserError
 from stages.core.likeness import LikenessParams
 from stages.core.params import PARAMS_FILE, Params, load_value, validate
+from stages.split.read_aptos2019 import read_aptos2019
+from stages.split.read_br35h import read_br35h
+from stages.split.read_brats import read_brats
+from stages.split.read_class_folders import read_camelyon16, read_oct2017
 from stages.split.read_csv import read_csv
 from stages.split.read_elpv import read_elpv
 from stages.split.read_folder import read_folder
+from stages.split.read_isic2018 import read_isic2018
 from stages.split.read_loco import read_loco
+from stages.split.read_medianomaly import read_medianomaly
 from stages.split.read_mvtec import read_mvtec
 from stages.split.records import Reading
 
-Source = Literal["sample", "mvtec_loco", "mvtec", "folder", "csv", "elpv"]
-READERS: dict[Source, Callable[[Path], Reading]] = {
+Source = Literal[
+    "sample", "mvtec_loco", "mvtec", "folder", "csv", "elpv",
+    "medianomaly", "brats", "camelyon16", "oct2017", "aptos2019", "br35h", "isic2018",
+]  # fmt: skip
+READERS: dict[Source, Callable[..., Reading]] = {
     "sample": read_loco,
     "mvtec_loco": read_loco,
     "mvtec": read_mvtec,
     "folder": read_folder,
     "csv": read_csv,
     "elpv": read_elpv,
+    "medianomaly": read_medianomaly,
+    "brats": read_brats,
+    "camelyon16": read_camelyon16,
+    "oct2017": read_oct2017,
+    "aptos2019": read_aptos2019,
+    "br35h": read_br35h,
+    "isic2018": read_isic2018,
 }
 
 
@@ -33,6 +48,9 @@ class SplitParams(Params):
     Attributes:
         ratios: train : validation : test.
         resplit: whether a split that the source brings is dissolved.
+        test_part: of ISIC2018, the part of the challenge whose images are test; None for every other source.
+        equal_files: whether images of equal content in different splits, or with different labels, are refused or left
+            out (see `stages.split.equal_files`).
         seed: of the shuffle.
         near_duplicates: what counts as nearly the same picture.
     """
@@ -40,6 +58,8 @@ class SplitParams(Params):
     source: Source
     ratios: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
     resplit: bool
+    test_part: Literal["test", "validation"] | None
+    equal_files: Literal["refuse", "leave_out"]
     seed: NonNegativeInt
     near_duplicates: LikenessParams
 
@@ -49,9 +69,14 @@ class SplitParams(Params):
             raise ValueError("ratios are all 0")
         return self
 
+    @property
+    def reader_options(self) -> dict[str, Any]:
+        """What the source's reader is told besides the folder."""
+        return {} if self.test_part is None else {"test_part": self.test_part}
+
 
 def load_split_params(key: str) -> SplitParams:
-    """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no.
+    """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no, and so on.
 
     `seed` and `near_duplicates` are the same for all. Other keys of the category are the download room's, which
     refuses unknown ones.
@@ -66,6 +91,8 @@ def load_split_params(key: str) -> SplitParams:
         "source": category.get("source"),
         "ratios": category.get("ratios") or load_value("split.ratios"),
         "resplit": category.get("resplit", False),
+        "test_part": category.get("test_part"),
+        "equal_files": category.get("equal_files", "refuse"),
         "seed": load_value("seed"),
         "near_duplicates": load_value("near_duplicates"),
     }

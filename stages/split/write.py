@@ -12,6 +12,7 @@ from PIL import Image
 from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.images import IMAGE_COLUMNS, write_images
 from stages.core.artifacts.truth import TRUTH_COLUMNS
+from stages.split.equal_files import EqualFiles
 from stages.split.grouped_rule import Together
 from stages.split.inspect_files import Inspection
 from stages.split.masks import read_mask
@@ -94,10 +95,13 @@ def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files
             shutil.copyfile(dataset / DEFECTS, folder / DEFECTS)
 
 
-def write_counts(path: Path, truth: pd.DataFrame, *, left_out: int, together: Together | None) -> None:
+def write_counts(
+    path: Path, truth: pd.DataFrame, *, left_out: int, together: Together | None, equal: EqualFiles | None
+) -> None:
     """Images by split and kind, anomalous images with a mask, images left out, as JSON for `dvc metrics diff`.
 
-    Where the rule divided them, also `near_duplicates`: see `Together`.
+    Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are left out, also
+    `equal_files`: see `EqualFiles`.
     """
     counts: dict[str, object] = {
         split: {
@@ -108,5 +112,7 @@ def write_counts(path: Path, truth: pd.DataFrame, *, left_out: int, together: To
     counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": left_out}
     if together is not None:
         counts["near_duplicates"] = asdict(together)
+    if equal is not None:
+        counts["equal_files"] = asdict(equal)
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")

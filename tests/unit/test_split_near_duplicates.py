@@ -106,7 +106,7 @@ def test_what_is_alike_everywhere_is_no_duplicate(caplog: pytest.LogCaptureFixtu
     assert split["good/00.png"] == split["good/08.png"] == "validation"
     assert sorted(map(str, split.values())) == ["test"] * 2 + ["train"] * 6 + ["validation"] * 2
     with caplog.at_level(logging.WARNING):
-        log_remarks(READING, divided, files_of({}), together)
+        log_remarks(READING, divided, files_of({}), together, None)
     assert "10 images look alike in groups larger than a part of the split" in caplog.text
     assert in_words(together) == ", 2 near-duplicates kept together in 1 groups"
 
