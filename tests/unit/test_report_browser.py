@@ -126,7 +126,7 @@ def test_the_disagreement_of_branches_is_shown_on_demand(page: "sync_api.Page") 
     assert veils.first.evaluate("one => one.complete && one.naturalWidth") == 8
     page.select_option("#sort", "name")
     page.locator("#gallery .card", has=page.locator(".veil")).first.click()
-    label = "where the branches disagree"
+    label = "where the branches or students disagree"
     assert page.locator(f'#detail .veil[alt="{label}"]').count() == 1
     page.keyboard.press("Escape")
     page.uncheck("#disagreement")
