@@ -17,8 +17,8 @@ from stages.core.clip.encoder import ClipEncoder, ImageFeatures
 from stages.core.clip.feature_cache import CachedFeatures
 from stages.core.clip.file_features import stack_features
 from stages.core.clip.params import ClipParams
-from stages.core.console import CONSOLE
 from stages.core.device import mixed_precision, pick_device
+from stages.core.running.console import CONSOLE
 from stages.inctrl.heads import InContextHeads
 from stages.inctrl.losses import loss_terms as inctrl_terms
 from stages.madclip.losses import loss_terms as madclip_terms

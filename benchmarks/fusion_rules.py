@@ -27,10 +27,10 @@ from stages.aecsad.plus.branches import KEYS, columns_of_branches
 from stages.aecsad.plus.fusing import fuse
 from stages.aecsad.plus.params import PlusParams
 from stages.aecsad.plus.trust import trust_branches
-from stages.core.console import CONSOLE
-from stages.core.errors import UserError
-from stages.core.params import load_params, load_value
-from stages.core.stage import command_entry
+from stages.core.running.console import CONSOLE
+from stages.core.running.errors import UserError
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import command_entry
 
 KINDS = ("logical", "structural", "planted")
 Aurocs = dict[str, dict[str, float]]  # column -> kind -> AUROC in %, or a difference of two

@@ -32,9 +32,9 @@ from benchmarks.medical_files import (
     read_medical_datasets,
 )
 from benchmarks.paper_files import missing_weights, read_paper_files
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE, PROFILES
-from stages.core.stage import command_entry
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE, PROFILES
+from stages.core.running.stage import command_entry
 
 LOG = logging.getLogger(__name__)
 FILES, WEIGHTS, WORK = Path("data/medical.json"), Path("data/paper.json"), Path("work/medical")

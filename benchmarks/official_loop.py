@@ -19,13 +19,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
-from stages.core.console import CONSOLE
 from stages.core.device import mixed_precision, pick_device
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
 from stages.core.networks.stem_student import StemStudent
 from stages.core.networks.teacher import TeacherHead
-from stages.core.stage import command_entry
+from stages.core.running.console import CONSOLE
+from stages.core.running.stage import command_entry
 
 OFFICIAL_STEPS, CHEAP_STEPS = 60_000, 400  # of profile paper (CSAD) and of profile embedded
 BATCH, CHEAP_BATCH = 2, 8

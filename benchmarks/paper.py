@@ -23,10 +23,10 @@ import yaml
 
 from benchmarks.clone import answer, command, prepare_clone
 from benchmarks.paper_files import check_files, read_paper_files
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE, PROFILES
-from stages.core.stage import command_entry
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE, PROFILES
+from stages.core.running.stage import command_entry
 from stages.download.fetch import fetch
 from stages.download.source import DOWNLOADS
 from stages.report.published import main as print_comparison

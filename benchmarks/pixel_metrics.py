@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages.core.console import CONSOLE
-from stages.core.stage import command_entry
+from stages.core.running.console import CONSOLE
+from stages.core.running.stage import command_entry
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
 from stages.evaluation.resampling import Resampling
 

@@ -23,10 +23,10 @@ from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import calibrate
 from stages.core.artifacts.images import read_images
-from stages.core.console import CONSOLE
-from stages.core.image_tensors import load_stack, to_float
-from stages.core.params import EncoderParams, load_params, load_value, profile_file, validate
-from stages.core.stage import command_entry
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.running.console import CONSOLE
+from stages.core.running.params import EncoderParams, load_params, load_value, profile_file, validate
+from stages.core.running.stage import command_entry
 from stages.core.student_teacher import Maps
 from stages.split.planting import KINDS, plant
 

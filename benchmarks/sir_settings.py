@@ -25,14 +25,14 @@ from sklearn.metrics import roc_auc_score
 
 from stages.core.artifacts.images import PLANTED, read_images
 from stages.core.artifacts.truth import read_truth
-from stages.core.console import CONSOLE
-from stages.core.errors import UserError
-from stages.core.params import Params, load_value, profile_file, validate
+from stages.core.running.console import CONSOLE
+from stages.core.running.errors import UserError
+from stages.core.running.params import Params, load_value, profile_file, validate
+from stages.core.running.stage import command_entry
 from stages.core.sir.feature_files import TeacherFeatures, read_features
 from stages.core.sir.params import DecoderParams, TrainingParams
 from stages.core.sir.shots import Scope, Shots
 from stages.core.sir.training import Trained, train
-from stages.core.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 from stages.sir.scores.params import MapsParams

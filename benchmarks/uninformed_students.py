@@ -20,10 +20,10 @@ import yaml
 from rich.table import Table
 from torch import nn
 
-from stages.core.console import CONSOLE
 from stages.core.device import mixed_precision, pick_device
-from stages.core.networks.encoder import FrozenEncoder
-from stages.core.optimisation import build_optimizer
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.running.console import CONSOLE
+from stages.core.training.optimisation import build_optimizer
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.backbone import Backbone
 from stages.uninformed_students.losses import distillation_loss

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
 
 
 def params_file_of(param: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 KEPT_LINES = 60  # of the output, for error messages

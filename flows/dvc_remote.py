@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.commands import checked, dvc, run
 from flows.faults import Fault, fault_of
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 class RemoteFailed(UserError):

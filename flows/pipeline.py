@@ -12,8 +12,8 @@ from dvc.repo import Repo
 from dvc.utils.serialize import dump_yaml
 
 from flows.plan import Stage
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
 
 COST_FOLDER = Path("metrics/cost")
 

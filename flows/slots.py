@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 POLL_SECONDS = 0.5
 

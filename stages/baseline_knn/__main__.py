@@ -6,12 +6,12 @@ from stages.baseline_knn.params import BaselineKnnParams
 from stages.baseline_knn.writing import write_result
 from stages.core.artifacts.images import read_images
 from stages.core.device import pick_device
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.neighbours.memory_bank import fill_bank
 from stages.core.neighbours.scoring import score_images
-from stages.core.networks.encoder import FrozenEncoder
-from stages.core.params import EncoderParams, load_params, load_value
+from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.core.seeding import seed_everything
-from stages.core.stage import parse_paths, stage_entry
 
 
 @stage_entry

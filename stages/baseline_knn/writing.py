@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
 from stages.core.neighbours.scoring import Result
+from stages.core.running.atomic import replacing_folder
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.console import progress
-from stages.core.errors import UserError
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 CHUNK = 1 << 20  # bytes

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from pydantic import Field
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 THUMBNAIL, SIDE, KEPT = 64, 32, 8  # pixels, pixels, frequencies
 BLOCKS = 8  # blocks a side of a thumbnail, whose means rule most pairs out at once

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
 from stages.core.networks.stem_student import StemStudent

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Sequence
 
-from stages.core.artifacts.atomic import replacing_file
 from stages.core.artifacts.truth import read_truth
-from stages.core.console import progress
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 from stages.core.likeness import LikenessParams
-from stages.core.params import load_value, validate
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.atomic import replacing_file
+from stages.core.running.console import progress
+from stages.core.running.params import load_value, validate
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.data_health.health import check_health
 from stages.data_health.look import look_at
 from stages.data_health.params import DataHealthParams

@@ -2,7 +2,7 @@
 
 from pydantic import Field, PositiveInt
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class DataHealthParams(Params):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.download.category import load_category
 from stages.download.choose import choose_files
 from stages.download.source import locate, open_source

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.packed_entry import PackedEntry, tar_entries, zip_entries
 from stages.download.source_file import SourceFile, name_problem, refuse_unsafe
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from stages.core.params import Params, load_value, validate
+from stages.core.running.params import Params, load_value, validate
 
 Ratios = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 

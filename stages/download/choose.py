@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.elpv import only_kind
 from stages.download.source_file import SourceFile, is_stray
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from functools import partial
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.source_file import SourceFile
 
 LABELS = "labels.csv"

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from stages.core.errors import UserError
-from stages.core.params import Params
+from stages.core.running.errors import UserError
+from stages.core.running.params import Params
 
 LOG = logging.getLogger(__name__)
 SHA256 = Field(pattern="^[0-9a-f]{64}$")

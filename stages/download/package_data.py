@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.manifest import PackageManifest
 
 

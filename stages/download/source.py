@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.archive_files import open_archive
 from stages.download.fetch import fetch
 from stages.download.folder_files import folder_files

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 STRAY_NAMES = ("Thumbs.db", "desktop.ini", "__MACOSX")
 

@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.console import progress
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.download.fundus_crop import crop_folder
 from stages.download.source_file import SourceFile
 

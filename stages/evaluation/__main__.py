@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from stages.core.artifacts.images import PLANTED
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.truth import read_truth
-from stages.core.params import load_value, validate
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_value, validate
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.evaluation.calibration import fit
 from stages.evaluation.curves import write_curves
 from stages.evaluation.disagreement import fit_disagreement

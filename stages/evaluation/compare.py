@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
-from stages.core.stage import command_entry
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
+from stages.core.running.stage import command_entry
 from stages.evaluation.differences import Row, compare
 from stages.evaluation.revisions import read_revision
 

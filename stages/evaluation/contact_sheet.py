@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.core.artifacts.atomic import replacing_file
 from stages.core.artifacts.truth import KINDS
+from stages.core.running.atomic import replacing_file
 
 COUNT, COLUMNS, SIDE, BORDER, LINE, GAP = 12, 3, 192, 4, 22, 8  # images, cells in a row, then pixels
 CORRECT, WRONG, PAPER = (0, 130, 95), (200, 70, 0), (255, 255, 255)  # told apart with a red-green weakness too

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from stages.core.artifacts.atomic import replacing_file
 from stages.core.artifacts.truth import KINDS
+from stages.core.running.atomic import replacing_file
 
 POINTS = 201  # of a curve; more would only make the commits larger
 BINS = 24

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stages.core.artifacts.images import PLANTED
 from stages.core.artifacts.scores import branch_names
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 SHOWN = 5  # ids named in a message
 

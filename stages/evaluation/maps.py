@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.joined import refuse
 
 LOG = logging.getLogger(__name__)

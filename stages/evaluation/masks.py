@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def read_mask(folder: Path, files: Sequence[str], *, height: int, width: int) -> Bool[np.ndarray, "H W"]:

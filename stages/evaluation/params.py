@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float16, UInt8
 from PIL import Image
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 from stages.core.overlays import fit_within, heatmap_overlay, mask_contour
+from stages.core.running.atomic import replacing_file
 from stages.evaluation.disagreement import Disagreement, violet_veil
 from stages.evaluation.masks import read_mask
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.calibration import Calibration, write_calibration
 from stages.core.artifacts.explanations import Explanations
-from stages.core.console import progress
+from stages.core.running.atomic import replacing_file, replacing_folder
+from stages.core.running.console import progress
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
 from stages.evaluation.explained import in_order

@@ -12,7 +12,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.tracked_scores import parse_tracked_scores
 
 WORKSPACE = "workspace"

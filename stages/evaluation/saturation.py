@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, TypeAdapter, ValidationError
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 DEFECTS = "defects_config.json"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_file
+from stages.core.running.atomic import replacing_file
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.decisions import decision_intervals, decision_metrics
 from stages.evaluation.naming import Name, nested

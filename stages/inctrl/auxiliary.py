@@ -9,8 +9,8 @@ import pandas as pd
 
 from stages.core.artifacts.labelled_pool import read_labelled_pool
 from stages.core.clip.params import ObjectParams
-from stages.core.errors import UserError
-from stages.core.windows import Window
+from stages.core.image_files.windows import Window
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stages.core.clip.encoder import ClipEncoder, ImageFeatures
 from stages.core.clip.file_features import FileFeatures, stack_features
-from stages.core.windows import Window
+from stages.core.image_files.windows import Window
 from stages.inctrl.residuals import text_score
 from stages.inctrl.texts import describe
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, RootModel
 
 from stages.core.clip.params import ClipParams, ObjectParams
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class TrainingParams(Params):

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def draw_prompts(images: pd.DataFrame, *, shots: int, draws: int, generator: torch.Generator) -> list[list[str]]:

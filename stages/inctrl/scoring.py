@@ -13,9 +13,9 @@ from torch import Tensor
 
 from stages.core.clip.encoder import ImageFeatures
 from stages.core.clip.file_features import FileFeatures
-from stages.core.console import progress
-from stages.core.images import read_image
-from stages.core.windows import Window
+from stages.core.image_files.reading import read_image
+from stages.core.image_files.windows import Window
+from stages.core.running.console import progress
 from stages.inctrl.encoding import Texts, encode_files, text_scores
 from stages.inctrl.heads import InContextHeads, InContextScores
 

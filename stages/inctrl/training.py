@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from stages.core.checkpoints import checkpoint_file
 from stages.core.clip.encoder import ImageFeatures
 from stages.core.clip.file_features import FileFeatures
-from stages.core.optimisation import Terms, minimise
+from stages.core.training.checkpoints import checkpoint_file
+from stages.core.training.optimisation import Terms, minimise
 from stages.inctrl.auxiliary import LabelledImage
 from stages.inctrl.encoding import Texts, encode_files, text_scores
 from stages.inctrl.episodes import Episode, draw_episodes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.labelled_pool import write_labelled_pool
 from stages.core.artifacts.truth import read_truth
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.labelled_pool.choose import choose_pool, describe
 
 

@@ -7,8 +7,8 @@ from stages.core.artifacts.images import read_images
 from stages.core.artifacts.labelled_pool import read_labelled_pool
 from stages.core.artifacts.method_result import write_method_result
 from stages.core.artifacts.weights import write_weights
-from stages.core.params import load_params, load_value, validate
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value, validate
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.madclip.params import MadclipParams, TargetParams
 from stages.madclip.run import describe_run, train_and_score
 

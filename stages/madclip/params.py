@@ -3,7 +3,7 @@
 from pydantic import PositiveFloat, PositiveInt
 
 from stages.core.clip.params import ClipParams, ObjectParams
-from stages.core.params import Params
+from stages.core.running.params import Params
 from stages.madclip.losses import Decision
 from stages.madclip.prompts import Learned
 from stages.madclip.variants import VariantName

@@ -10,8 +10,8 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stages.core.clip.file_features import FileFeatures, stack_features
-from stages.core.console import progress
-from stages.core.windows import Window
+from stages.core.image_files.windows import Window
+from stages.core.running.console import progress
 from stages.madclip.network import MadClip
 from stages.madclip.scores import abnormal_maps, detection_scores, over_blocks
 from stages.madclip.variants import VARIANTS, ImageScore

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from stages.core.clip.preprocessing import squash
-from stages.core.errors import UserError
-from stages.core.images import open_image, read_image
-from stages.core.windows import Window
+from stages.core.image_files.reading import open_image, read_image
+from stages.core.image_files.windows import Window
+from stages.core.running.errors import UserError
 from stages.madclip.augmentation import Shots
 
 LOG = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
-from stages.core.optimisation import Terms, minimise
+from stages.core.training.checkpoints import checkpoint_file
+from stages.core.training.optimisation import Terms, minimise
 from stages.madclip.losses import loss_terms
 from stages.madclip.network import MadClip
 from stages.madclip.params import MadclipParams

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stages.core.clip.feature_cache import CachedFeatures, key_of
 from stages.core.clip.file_features import stack_features
-from stages.core.console import progress
+from stages.core.running.console import progress
 from stages.madclip.augmentation import augment
 from stages.madclip.shots import LabelledShots
 

@@ -13,11 +13,11 @@ the run; it fails when no image can be read. Run it from the repository's root, 
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.device import pick_device
-from stages.core.params import load_value
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.params import load_value
+from stages.core.running.stage import command_entry
 from stages.core.seeding import seed_everything
-from stages.core.stage import command_entry
 from stages.predict.command_line import parse_arguments
 from stages.predict.heatmaps import HEATMAPS
 from stages.predict.inputs import find_images

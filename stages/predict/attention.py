@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from stages.core.artifacts.arrays import write_arrays
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import stack_images, to_float
-from stages.core.images import read_image
-from stages.core.params import load_value
+from stages.core.frozen_encoder.image_tensors import stack_images, to_float
+from stages.core.image_files.reading import read_image
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.errors import UserError
+from stages.core.running.params import load_value
+from stages.core.running.stage import command_entry
 from stages.core.seeding import seed_everything
-from stages.core.stage import command_entry
 from stages.predict.attention_maps import attention_of
 from stages.predict.attention_picture import write_attention_picture
 from stages.predict.params import part_files

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.self_attention import SelfAttention
+from stages.core.running.errors import UserError
 
 
 @dataclass(frozen=True)

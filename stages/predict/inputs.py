@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.errors import UserError
-from stages.core.images import IMAGE_SUFFIXES
+from stages.core.image_files.reading import IMAGE_SUFFIXES
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

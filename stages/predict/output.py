@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.errors import UserError
 from stages.predict.heatmaps import HEATMAPS
 from stages.predict.run import Outcome
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE, Params, load_value, validate
 
 
 class PredictParams(Params):

@@ -12,10 +12,10 @@ from torch import nn
 from stages.core.artifacts.calibration import Calibration, read_calibration
 from stages.core.artifacts.histogram_models import read_histogram_models
 from stages.core.artifacts.weights import read_weights
-from stages.core.errors import UserError
 from stages.core.fusion import Fusion, fusion_from_json
 from stages.core.networks.segmentor import Segmentor
 from stages.core.patch_histogram import HistogramModel
+from stages.core.running.errors import UserError
 from stages.core.student_teacher import StudentTeacher, rebuild
 from stages.predict.shared_encoder import SharedEncoder
 

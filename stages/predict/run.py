@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.core.console import progress
-from stages.core.errors import UserError
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.predict.heatmaps import HEATMAPS, heatmap_names, write_heatmap
 from stages.predict.inputs import Inputs, Unreadable
 from stages.predict.parts import Parts

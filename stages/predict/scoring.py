@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from stages.core.image_tensors import stack_images, to_float
+from stages.core.frozen_encoder.image_tensors import stack_images, to_float
 from stages.core.patch_histogram import histogram_distances
 from stages.predict.parts import STUDENT_TEACHER, Parts
 
@@ -30,7 +30,7 @@ class Prediction:
 
 
 def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
-    """Score an image of `stages.core.images.read_image`, alone, so that no score depends on its neighbours."""
+    """Score an image of `read_image`, alone, so that no score depends on its neighbours."""
     image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
     columns = histogram_columns(parts, image)
     anomaly_map = parts.student_teacher.combine(parts.student_teacher.raw_maps(image, parts.encoder))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.params import load_value, validate
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.atomic import replacing_file
+from stages.core.running.params import load_value, validate
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.report.page import build_content, write_page
 from stages.report.params import ReportParams
 from stages.report.rows import missing_pairs, read_health, read_rows

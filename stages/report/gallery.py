@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.report.pictures import PictureStore
 from stages.report.rows import read_json
 

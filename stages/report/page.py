@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.core.artifacts.atomic import replacing_file
+from stages.core.running.atomic import replacing_file
 from stages.report.charts import Chart, histogram_chart, unit_chart
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
 from stages.report.labels import LabelReview, read_label_review

@@ -1,6 +1,6 @@
 """What the report is told."""
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class ReportParams(Params):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stages.core.errors import UserError
-from stages.core.stage import command_entry, parse_paths
+from stages.core.running.errors import UserError
+from stages.core.running.stage import command_entry, parse_paths
 from stages.report.rows import read_json
 
 REFERENCE = Path(__file__).parent / "reference"

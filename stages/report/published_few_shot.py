@@ -19,9 +19,9 @@ import pandas as pd
 from rich.table import Table
 from scipy.stats import t as student
 
-from stages.core.console import CONSOLE
-from stages.core.errors import UserError
-from stages.core.stage import command_entry
+from stages.core.running.console import CONSOLE
+from stages.core.running.errors import UserError
+from stages.core.running.stage import command_entry
 from stages.report.plot_data import read_csv
 from stages.report.rows import read_json
 

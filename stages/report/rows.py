@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import dvc.api
 import pandas as pd
 from rich.table import Table
 
-from stages.core.console import CONSOLE
-from stages.core.errors import UserError
-from stages.core.params import load_value, validate
-from stages.core.stage import command_entry
+from stages.core.running.console import CONSOLE
+from stages.core.running.errors import UserError
+from stages.core.running.params import load_value, validate
+from stages.core.running.stage import command_entry
 from stages.report.params import ReportParams
 
 LOG = logging.getLogger(__name__)

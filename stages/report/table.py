@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stages.core.params import load_value, validate
-from stages.core.stage import command_entry, parse_paths
+from stages.core.running.params import load_value, validate
+from stages.core.running.stage import command_entry, parse_paths
 from stages.report.params import ReportParams
 from stages.report.rows import COLUMNS, Row, read_rows
 

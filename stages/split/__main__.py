@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stages.core.artifacts.truth import write_truth
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.split.assign import assign_splits
 from stages.split.checks import check_all, refuse
 from stages.split.equal_files import settle_equal

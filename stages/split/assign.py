@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.grouped_rule import Together, split_together
 from stages.split.near_duplicates import Alike
 from stages.split.records import Record

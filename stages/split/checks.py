@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.inspect_files import Inspection
 from stages.split.records import Record
 

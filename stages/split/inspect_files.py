@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
-from stages.core.console import progress
-from stages.core.errors import UserError
-from stages.core.images import open_image, to_rgb
+from stages.core.image_files.reading import open_image, to_rgb
 from stages.core.likeness import Likeness, likeness_of
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.split.masks import read_mask
 from stages.split.records import Record
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def read_label_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from stages.core.images import open_image
+from stages.core.image_files.reading import open_image
 
 LOSSY = ("JPEG", "MPO", "JPEG2000")
 

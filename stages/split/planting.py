@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.core.artifacts.images import PLANTED
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 
 Picture = UInt8[np.ndarray, "H W 3"]
 KINDS = ("scratch", "pasted patch", "stain")

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.label_table import read_label_table
 from stages.split.listing import files_in
 from stages.split.records import Reading, Record

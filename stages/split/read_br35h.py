@@ -6,8 +6,8 @@ and all of `yes` are test; the number is made of all digits of the file name.
 
 from pathlib import Path, PurePosixPath
 
-from stages.core.errors import UserError
-from stages.core.images import IMAGE_SUFFIXES
+from stages.core.image_files.reading import IMAGE_SUFFIXES
+from stages.core.running.errors import UserError
 from stages.split.listing import files_in, subfolders
 from stages.split.records import Reading, Record
 

@@ -5,7 +5,7 @@ The mask of a slice has its name with `flair` replaced by `seg`.
 
 from pathlib import Path, PurePosixPath
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.listing import files_in, masks_without_image, subfolders
 from stages.split.records import Reading, Record
 

@@ -8,7 +8,7 @@ Camelyon16 has train/good and test/{good,Ungood} (MedIAnomaly), with valid/{good
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.listing import files_in, subfolders
 from stages.split.records import Reading, Record
 

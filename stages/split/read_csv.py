@@ -7,7 +7,7 @@ Names are POSIX paths below the table's folder. `is_anomalous` is 0 or 1 (or fal
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from stages.core.images import IMAGE_SUFFIXES
+from stages.core.image_files.reading import IMAGE_SUFFIXES
 from stages.split.label_table import read_label_table
 from stages.split.records import Reading, Record
 

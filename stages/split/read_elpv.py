@@ -4,7 +4,7 @@ import csv
 import math
 from pathlib import Path
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.records import Reading, Record
 
 TABLE = "labels.csv"

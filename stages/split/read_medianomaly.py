@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.records import Reading, Record
 
 TABLE, IMAGES = "data.json", "images"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.records import Record
 
 Ratios = tuple[int, int, int]

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
-from stages.core.errors import UserError
 from stages.core.likeness import LikenessParams
-from stages.core.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE, Params, load_value, validate
 from stages.split.read_aptos2019 import read_aptos2019
 from stages.split.read_br35h import read_br35h
 from stages.split.read_brats import read_brats

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from PIL import Image
 
-from stages.core.artifacts.atomic import replacing_file, replacing_folder
 from stages.core.artifacts.images import IMAGE_COLUMNS, write_images
 from stages.core.artifacts.truth import TRUTH_COLUMNS
+from stages.core.running.atomic import replacing_file, replacing_folder
 from stages.split.equal_files import EqualFiles
 from stages.split.grouped_rule import Together
 from stages.split.inspect_files import Inspection

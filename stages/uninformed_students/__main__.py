@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.training_curves import write_training_curve
 from stages.core.artifacts.weights import write_weights
-from stages.core.params import load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.uninformed_students.finished_parts import FinishedParts
 from stages.uninformed_students.fitting import fit_ensembles, state_of
 from stages.uninformed_students.params import UninformedStudentsParams

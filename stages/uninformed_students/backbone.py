@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.running.errors import UserError
 
 SMALLEST_DEVIATION = 1e-6  # of a number, as a share of the largest; smaller ones count as constant
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from stages.core.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
+from stages.core.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 
 Train = Callable[[Path], pd.DataFrame]
 
@@ -15,8 +15,8 @@ Train = Callable[[Path], pd.DataFrame]
 class FinishedParts:
     """Keeps the trained weights in the scratch folder of the checkpoints until the stage is done.
 
-    `stages.core.optimisation` deletes its checkpoint at the end of a training. A stage that trains several networks one
-    after the other would else train the first ones again.
+    `stages.core.training.optimisation` deletes its checkpoint at the end of a training. A stage that trains several
+    networks one after the other would else train the first ones again.
     """
 
     def __init__(self) -> None:

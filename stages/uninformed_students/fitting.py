@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack
+from stages.core.running.errors import UserError
 from stages.core.seeding import seed_everything
 from stages.uninformed_students.augmentation import Augmentation, size_of
 from stages.uninformed_students.backbone import Backbone

@@ -11,12 +11,12 @@ from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
-from stages.core.console import progress
 from stages.core.device import mixed_precision
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack
+from stages.core.frozen_encoder.image_tensors import load_stack
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.uninformed_students.augmentation import Augmentation, Transforms, size_of
 from stages.uninformed_students.maps import (
     RawMaps,

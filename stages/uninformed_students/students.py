@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
 from stages.core.device import mixed_precision
-from stages.core.optimisation import Terms, optimise
+from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations
 from stages.uninformed_students.finished_parts import FinishedParts

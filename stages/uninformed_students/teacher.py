@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from stages.core.console import progress
-from stages.core.errors import UserError
-from stages.core.optimisation import Terms, optimise
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
+from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.backbone import Backbone
 from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations

@@ -1,5 +1,8 @@
 """Which code each stage of dvc.yaml depends on: its own folder and the core files it reaches.
 
+A folder of core of which a stage reaches every file stands for them all, so the list is as exact and DVC, whose work
+grows with the entries, has fewer to write and check.
+
 `python -m tests.architecture.code_dependencies` prints the lists; with `--write` it corrects them in dvc.yaml and
 leaves data dependencies, order and comments as they are.
 """
@@ -13,6 +16,7 @@ import yaml
 
 from tests.architecture.source_files import ROOT, imported_files, python_files, room_of
 
+CORE = Path("stages", "core")
 COMMAND = re.compile(r"python -m (stages(?:\.\w+)+)(?=\s|$)")
 
 
@@ -22,7 +26,7 @@ def stage_bodies(dvc_yaml: Any) -> dict[str, dict[str, Any]]:
 
 
 def needed_code(root: Path, command: str) -> list[str]:
-    """The code dependencies of a stage, sorted: its room's folder, then each core file that has any content.
+    """The code dependencies of a stage, sorted: its room's folder, then core's files and folders.
 
     Raises:
         LookupError: the command runs no room of ours, or an import leads nowhere.
@@ -33,10 +37,10 @@ def needed_code(root: Path, command: str) -> list[str]:
         room = room.parent
     if match is None or len(room.parts) < 2:
         raise LookupError(f"{command!r} does not run a room: expected `python -m stages.<room>`")
-    return [room.as_posix(), *reached_core(root, room)]
+    return [room.as_posix(), *sorted(path.as_posix() for path in folded(root, reached_core(root, room)))]
 
 
-def reached_core(root: Path, room: Path) -> list[str]:
+def reached_core(root: Path, room: Path) -> set[Path]:
     """Core files that a room's modules import, directly or through other core files; empty ones are left out."""
     waiting = [path.relative_to(root) for path in python_files(root / room)]
     seen = set(waiting)
@@ -44,8 +48,21 @@ def reached_core(root: Path, room: Path) -> list[str]:
         new = imported_files(root, waiting.pop()) - seen
         seen |= new
         waiting += new
-    core = (path for path in seen if path.parts[:2] == ("stages", "core"))
-    return sorted(path.as_posix() for path in core if (root / path).stat().st_size > 0)
+    return {path for path in seen if path.parts[:2] == CORE.parts and has_content(root / path)}
+
+
+def folded(root: Path, files: set[Path]) -> set[Path]:
+    """The files, those of a folder below core replaced by the folder where none with content is missing."""
+    whole = set()
+    for folder in {path.parent for path in files} - {CORE}:
+        content = {path.relative_to(root) for path in python_files(root / folder) if has_content(path)}
+        if len(content) > 1 and content <= files:
+            whole.add(folder)
+    return whole | {path for path in files if path.parent not in whole}
+
+
+def has_content(path: Path) -> bool:
+    return path.stat().st_size > 0
 
 
 def listed_code(body: dict[str, Any]) -> list[str]:

@@ -58,6 +58,18 @@ def test_the_checker_follows_imports_through_core(tree: Path) -> None:
     assert needed_code(tree, "python -m stages.report.table") == ["stages/report", "stages/core/names.py"]
 
 
+def test_a_folder_of_core_stands_for_its_files_when_all_are_reached(tree: Path) -> None:
+    (tree / "stages/core/ink").mkdir()
+    for name, text in {"__init__.py": "", "black.py": "import os\n", "red.py": "import os\n"}.items():
+        (tree / "stages/core/ink" / name).write_text(text)
+    (tree / "stages/paint/mix.py").write_text("from stages.core.ink import black, red\n")
+    both = ["stages/paint", "stages/core/ink", "stages/core/stage.py"]
+    assert needed_code(tree, "python -m stages.paint") == both
+    (tree / "stages/core/ink/blue.py").write_text("import os\n")  # not reached: the folder would be too much
+    one_by_one = ["stages/paint", "stages/core/ink/black.py", "stages/core/ink/red.py", "stages/core/stage.py"]
+    assert needed_code(tree, "python -m stages.paint") == one_by_one
+
+
 @pytest.mark.parametrize(
     "command", ["bash run.sh", "python -m pytest", "python -m stages", "cd x && python -m stages.a"]
 )

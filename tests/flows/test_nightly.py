@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import ArtifactCollection
 
 from flows.night import RunRejected
 from flows.nightly import nightly
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.flows.toy import Toy
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]

@@ -10,7 +10,7 @@ from flows.clone_lock import hold_clone
 from flows.pipeline import read_pipeline
 from flows.reproduce import reproduce
 from flows.summary import StagesFailed
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.flows.toy import Toy
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]

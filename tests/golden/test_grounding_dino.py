@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stages.aecsad.pseudo_label.foundation.grounding_dino import load_grounding_dino, quietly
 from stages.aecsad.pseudo_label.foundation.grounding_text import extended_attention_mask
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 with quietly():
     from tests.golden.tiny_grounding_dino import outputs, tiny_state, write_text_folder

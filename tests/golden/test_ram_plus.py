@@ -12,7 +12,7 @@ from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, RamPlusConfi
 from stages.aecsad.pseudo_label.foundation.ram_plus_checkpoint import architecture, load_ram_plus
 from stages.aecsad.pseudo_label.foundation.tagging import TagList, tags_of
 from stages.aecsad.pseudo_label.foundation.tagging_head import description_weights
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 HERE = Path(__file__).parent
 TOLERANCE = {"atol": 1e-4, "rtol": 0}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.records import Record
 from stages.split.rule import Ratios, count_anomalies, count_normals, split_by_rule
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.ablation import auroc, read_variant, summarise
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def test_a_variant_has_a_name_and_revisions() -> None:

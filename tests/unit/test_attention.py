@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.errors import UserError
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.self_attention import SelfAttention
+from stages.core.running.errors import UserError
 from stages.predict.attention import highest, parse_arguments
 from stages.predict.attention_maps import Attention, attention_of
 from tests.unit.test_student_teacher import SMALL_GLOBAL

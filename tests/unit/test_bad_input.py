@@ -15,12 +15,12 @@ from stages.aecsad.student_teacher.fitting import fit_student_teacher
 from stages.aecsad.student_teacher.scoring import score_images
 from stages.aecsad.student_teacher.targets import channel_statistics
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.errors import UserError
 from stages.core.networks.segmentor import Segmentor
 from stages.core.networks.stem_student import StemStudent
 from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal
-from stages.core.params import EncoderParams
 from stages.core.patch_histogram import fit_histograms, histogram_distances
+from stages.core.running.errors import UserError
+from stages.core.running.params import EncoderParams
 from tests.unit.test_segmentation import PARAMS, training_set
 
 JUDGING = {"edits_per_image": 3, "min_area": 0.001, "max_area": 0.5, "min_edit_auroc": 0.6, "max_inflation": 2.0}

@@ -12,16 +12,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.core.checkpoints import FOLDER, checkpoint_file, load_checkpoint, remove_old_checkpoints, save_checkpoint
+from stages.core.training.checkpoints import (
+    FOLDER,
+    checkpoint_file,
+    load_checkpoint,
+    remove_old_checkpoints,
+    save_checkpoint,
+)
 
 TRAINING = """
 import os, signal, sys
 from pathlib import Path
 import torch
 from torch import nn
-from stages.core import optimisation, training_curve
+from stages.core.training import optimisation, training_curve
 from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.checkpoints import checkpoint_file
+from stages.core.training.checkpoints import checkpoint_file
 
 optimisation.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 training_curve.POINTS = 4  # stretches of three iterations: some kills fall within one

@@ -14,7 +14,7 @@ from stages.core.clip.feature_cache import CachedFeatures, key_of, stored_files
 from stages.core.clip.params import ClipParams
 from stages.core.clip.preprocessing import crop_and_normalise, squash
 from stages.core.clip.weights import is_torchscript, read_state
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.unit.clip_case import SIZE, tiny_params
 
 

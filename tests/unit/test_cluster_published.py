@@ -13,7 +13,7 @@ from stages.aecsad.cluster.label_images import label_images
 from stages.aecsad.cluster.mean_shift import find_classes
 from stages.aecsad.cluster.params import ClusterParams
 from stages.core.artifacts.component_maps import ComponentMaps
-from stages.core.image_tensors import stack_images
+from stages.core.frozen_encoder.image_tensors import stack_images
 from tests.unit.parts_case import SECTIONS, SIZE, draw
 
 LIMITS = {"min_group_share": 0.25, "labelled_share": 0.5}

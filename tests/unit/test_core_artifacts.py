@@ -21,7 +21,7 @@ from stages.core.artifacts.scores import branch_names, read_scores, write_scores
 from stages.core.artifacts.tables import read_table, write_table
 from stages.core.artifacts.truth import TRUTH_COLUMNS, read_truth, write_truth
 from stages.core.artifacts.weights import read_weights, write_weights
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def table(**columns: list[Any]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.artifacts.atomic import replacing_file, replacing_folder
+from stages.core.running.atomic import replacing_file, replacing_folder
 
 
 def names(folder: Path) -> list[str]:

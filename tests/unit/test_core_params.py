@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
-from stages.core.params import EncoderParams, Params, load_params, load_value, validate
+from stages.core.running.errors import UserError
+from stages.core.running.params import EncoderParams, Params, load_params, load_value, validate
 
 PROFILES = {
     "embedded": "encoder: {name: big, image_size: 256}",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
-from stages.core.stage import command_entry, parse_paths, stage_entry, write_cost
+from stages.core.running.errors import UserError
+from stages.core.running.stage import command_entry, parse_paths, stage_entry, write_cost
 
 # In a file named dvc: starts a stage as DVC does, tells its process id, and waits to be killed.
 DVC = """
@@ -25,7 +25,7 @@ time.sleep(60)
 CHILD = """
 import sys, time
 from pathlib import Path
-from stages.core.stage import {entry}
+from stages.core.running.stage import {entry}
 
 @{entry}
 def main(argv):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.source import open_source
 from stages.download.source_file import is_stray, link_target, name_problem
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.fetch import fetch
 from stages.download.manifest import DownloadManifest, PackageManifest, read_manifest
 from stages.download.package_data import find_package_data

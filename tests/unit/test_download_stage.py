@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.__main__ import main
 from stages.download.choose import category_root
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
-from stages.core.networks import lite0_weights
-from stages.core.networks.encoder import LITE0, LITE0_MEAN_STD, STRIDES, FrozenEncoder
-from stages.core.networks.lite0_weights import build_lite0, stage_of_block, timm_name
+from stages.core.frozen_encoder import lite0_weights
+from stages.core.frozen_encoder.encoder import LITE0, LITE0_MEAN_STD, STRIDES, FrozenEncoder
+from stages.core.frozen_encoder.lite0_weights import build_lite0, stage_of_block, timm_name
+from stages.core.running.errors import UserError
 
 SCIKIT_IMAGE = Path(skimage.data.__file__).parent
 SCIKIT_LEARN = Path(sklearn.datasets.__file__).parent / "images"

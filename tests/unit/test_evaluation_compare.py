@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.compare import as_markdown, as_text, main
 from stages.evaluation.delong import delong_difference
 from stages.evaluation.differences import Metric, compare, hanley_mcneil_error, matched_pairs_error, standard_error

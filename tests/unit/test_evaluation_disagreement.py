@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps, write_anomaly_maps
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.__main__ import main
 from stages.evaluation.disagreement import Disagreement, fit_disagreement, violet_veil
 from stages.evaluation.maps import open_branch_maps

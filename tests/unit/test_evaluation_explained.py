@@ -9,7 +9,7 @@ from PIL import Image
 
 from stages.core.artifacts.calibration import Calibration, Threshold
 from stages.core.artifacts.explanations import Explanation, Explanations, write_explanations
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.explained import NOTHING, explanation_metrics, in_order, open_explanations, overlap
 from stages.evaluation.naming import nested

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.joined import join_truth
 
 

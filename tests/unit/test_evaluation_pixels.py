@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.masks import read_mask
 from stages.evaluation.pixel_areas import area_up_to, aupro, pixel_auroc
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts, levels

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.pixel_areas import au_spro, aupro
 from stages.evaluation.pixel_counts import PixelCounts, levels, saturating_shares
 from stages.evaluation.saturation import Defect, Region, annotated_regions, read_defects

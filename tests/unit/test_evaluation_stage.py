@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.__main__ import main
 from stages.evaluation.contact_sheet import choose_rows
 from stages.evaluation.maps import colour_range, open_maps

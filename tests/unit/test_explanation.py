@@ -17,7 +17,7 @@ from stages.core.artifacts.anomaly_maps import write_anomaly_maps
 from stages.core.artifacts.explanations import Explanation, read_explanations
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.params_files import write_params
 
 SIZE = 64

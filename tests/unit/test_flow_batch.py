@@ -9,7 +9,7 @@ from flows.batch import BatchLog, StageResult
 from flows.batch_size import halve
 from flows.commands import Finished
 from flows.faults import fault_of
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 LINES = """
 Stage 'a' didn't change, skipping

@@ -14,7 +14,7 @@ from flows.judge import judge
 from flows.publish import INLINE_BYTES, artifact_key, data_url, pictures_of
 from flows.schedule import Report
 from flows.summary import StagesFailed, commit_message, headline, raise_for_faults
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 ROW: dict[str, Any] = {
     "category": "pin_tray", "method": "aecsad", "kind": "logical", "metric": "image_auroc", "old": 0.95, "new": 0.951,

@@ -13,7 +13,7 @@ import pytest
 from flows.clone_lock import LOCK_FILE, dead_holder, hold_clone
 from flows.commands import checked, run
 from flows.slots import Device, make_slots, occupied_device, visible_gpus
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 # A command that starts another through a shell, as a stage with `a && b` would; both write their ids.

@@ -9,7 +9,7 @@ import pytest
 
 from stages.aecsad.pseudo_label.by_foundation import propose_by_foundation
 from stages.aecsad.pseudo_label.params import FoundationParams
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.unit.parts_case import SECTIONS
 
 ALL = "stages.aecsad.pseudo_label.foundation.proposing"

@@ -15,7 +15,7 @@ from stages.aecsad.pseudo_label.foundation.checkpoint_files import read_state
 from stages.aecsad.pseudo_label.foundation.masks import encode
 from stages.aecsad.pseudo_label.foundation.sam_checkpoint import encoder_sizes, load_sam
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter, without_doubles
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.golden.tiny_sam import build_tiny_sam, noise, write_tiny_sam
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from stages.aecsad.pseudo_label.foundation.weight_files import (
     require,
 )
 from stages.aecsad.pseudo_label.weights import main
-from stages.core.errors import UserError
 from stages.core.fetch import fetch_file
+from stages.core.running.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 CONTENT = b"weights"

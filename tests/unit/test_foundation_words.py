@@ -16,7 +16,7 @@ from stages.aecsad.pseudo_label.foundation.tag_proposals import suggest, summari
 from stages.aecsad.pseudo_label.foundation.tagging import Tag, Tagger, TagList, read_tag_list, tagging_input
 from stages.aecsad.pseudo_label.prompts import Prompts, load_prompts
 from stages.aecsad.pseudo_label.tag_report import TagReport, write_tags
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.category import AnyCategory
 from tests.golden.tiny_sam import noise
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.fusion_rules import aurocs, compare_rules, fused_by_rule, fused_equally, mean_and_spread, read_run
 from stages.core.artifacts.tables import write_table
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 HISTOGRAM: dict[str, Any] = {
     "weights": {"histogram_1x1": 0.9, "histogram_2x2": 0.8},

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.core.errors import UserError
-from stages.core.images import read_image, resize_image
+from stages.core.image_files.reading import read_image, resize_image
+from stages.core.running.errors import UserError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

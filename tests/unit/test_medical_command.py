@@ -14,7 +14,7 @@ from benchmarks.clone import usable_lock
 from benchmarks.medical import FILES, SIR, compare_counts, params_of, targets
 from benchmarks.medical import main as medical
 from benchmarks.medical_files import entry_of, find_dataset, read_medical_datasets
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.download.category import load_category
 from stages.split.sources import load_split_params
 from tests.architecture.source_files import ROOT

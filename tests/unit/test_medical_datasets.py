@@ -13,7 +13,7 @@ from PIL import Image
 
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.truth import read_truth
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 from stages.download.__main__ import main as download
 from stages.download.fundus_crop import crop_to_fundus
 from stages.split.__main__ import main as split

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.read_br35h import read_br35h
 from stages.split.read_brats import read_brats
 from stages.split.read_class_folders import read_camelyon16, read_oct2017

@@ -10,9 +10,9 @@ from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from stages.core.errors import UserError
-from stages.core.images import read_image
-from stages.core.windows import Window, apply_window, whole_range
+from stages.core.image_files.reading import read_image
+from stages.core.image_files.windows import Window, apply_window, whole_range
+from stages.core.running.errors import UserError
 
 
 def write_dicom(path: Path, values: np.ndarray, **changes: Any) -> None:

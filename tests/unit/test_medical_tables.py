@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.read_aptos2019 import read_aptos2019
 from stages.split.read_isic2018 import read_isic2018
 from stages.split.read_medianomaly import read_medianomaly

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.core.optimisation import build_optimizer, build_schedule
+from stages.core.training.optimisation import build_optimizer, build_schedule
 
 
 def rates(schedule: str, iterations: int) -> list[float]:

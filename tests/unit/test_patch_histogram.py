@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stages.core.artifacts.histogram_models import read_histogram_models, write_histogram_models
-from stages.core.errors import UserError
 from stages.core.patch_histogram import fit_histograms, histogram_distances, patch_histograms
+from stages.core.running.errors import UserError
 
 MAP = np.array([[1, 1, 0, 2], [1, 0, 0, 2], [0, 0, 2, 2], [1, 0, 2, 2]], dtype=np.uint8)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 from stages.split.planting import KINDS, plant, planted_rows, save_planted
 
 

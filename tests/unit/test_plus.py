@@ -20,7 +20,7 @@ from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, w
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores, write_scores
 from stages.core.artifacts.tables import write_table
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from tests.params_files import write_params
 
 HISTOGRAM: dict[str, Any] = {

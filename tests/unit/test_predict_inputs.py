@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from stages.core.artifacts.calibration import Calibration, Threshold, read_calibration, write_calibration
-from stages.core.errors import UserError
-from stages.core.stage import command_entry
+from stages.core.running.errors import UserError
+from stages.core.running.stage import command_entry
 from stages.predict.__main__ import main
 from stages.predict.command_line import parse_arguments
 from stages.predict.heatmaps import heatmap_names
@@ -129,7 +129,7 @@ def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFi
 
 
 def test_the_command_outlives_its_parent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("stages.core.stage.die_with_dvc", lambda: pytest.fail("only stages die with DVC"))
+    monkeypatch.setattr("stages.core.running.stage.die_with_dvc", lambda: pytest.fail("only stages die with DVC"))
     monkeypatch.setattr("sys.argv", ["predict", "a", "b"])
     seen: list[Sequence[str]] = []
 

@@ -16,7 +16,7 @@ from stages.core.artifacts.calibration import read_calibration
 from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.scores import read_scores
 from stages.core.artifacts.weights import write_weights
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.predict.__main__ import main
 from stages.predict.attention import main as attention
 from tests.unit.predict_case import SPLITS, fuse_and_judge, train_parts

@@ -9,7 +9,7 @@ from parts_case import SIZE, draw, write_case
 
 from stages.aecsad.pseudo_label.__main__ import main
 from stages.core.artifacts.component_maps import ComponentMaps, read_component_maps, write_component_maps
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 OPTIONS = [
     "--images",

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import paper_files
 from benchmarks.paper import main as paper
 from benchmarks.paper_files import answers, check_files, read_paper_files
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.report.published import KINDS, REPORTED, THESIS, main, read_runs, text_of, with_averages
 from tests.architecture.source_files import ROOT
 from tests.params_files import read_params

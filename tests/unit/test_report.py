@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.report.__main__ import main
 from stages.report.pictures import PictureStore, fitting_side
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows, total_seconds

@@ -14,8 +14,8 @@ from stages.aecsad.segmentation.training import draw_rows, loss_terms, shrink_la
 from stages.aecsad.segmentation.training_set import TrainingSet
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.networks.segmentor import Segmentor
-from stages.core.params import EncoderParams
 from stages.core.pasting import find_components, paste_components
+from stages.core.running.params import EncoderParams
 
 PASTE = {"min_distance": 0.2, "min_pastes": 1, "max_pastes": 1}
 PARAMS = SegmentationParams(

@@ -12,7 +12,7 @@ from stages.aecsad.segmentation.small_changes import change_slightly, warp_sligh
 from stages.aecsad.segmentation.training import count_iterations, train_segmentor
 from stages.aecsad.segmentation.training_set import TrainingSet, build_training_set
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.networks.segmentor import Segmentor
 from tests.unit.test_segmentation import PARAMS, PASTE, square_scene
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 from stages.core.sir.params import DecoderParams, TrainingParams
 from stages.sir.features.params import TeacherParams
 from stages.sir.scores.maps import anomaly_maps, image_scores, shrink

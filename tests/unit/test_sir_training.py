@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from stages.core.checkpoints import FOLDER
-from stages.core.errors import UserError
-from stages.core.optimisation import CHECKPOINT_SECONDS
+from stages.core.running.errors import UserError
 from stages.core.sir import training as training_module
 from stages.core.sir.feature_files import read_features
 from stages.core.sir.model import SirModel, read_models, write_models
 from stages.core.sir.shots import draw_single_images, full_shot_batches, one_shot_batches, shots_of
 from stages.core.sir.training import Trained, describe, train
+from stages.core.training.checkpoints import FOLDER
+from stages.core.training.optimisation import CHECKPOINT_SECONDS
 from tests.unit.sir_case import TEACHER, decoder_params, make_features, training_params
 
 
@@ -166,7 +166,7 @@ def test_a_process_that_was_killed_goes_on(here: Path) -> None:
     """SIGKILL in the middle, then the same command again."""
     make_features(here, "a")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom stages.core.console import set_up_logging\n"
+        "import sys\nfrom pathlib import Path\nfrom stages.core.running.console import set_up_logging\n"
         "from stages.core.sir.feature_files import read_features\n"
         "from stages.core.sir.model import write_models\nfrom stages.core.sir.training import train\n"
         "from tests.unit.sir_case import decoder_params, training_params\n"

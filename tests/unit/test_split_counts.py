@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.assign import assign_splits
 from stages.split.near_duplicates import Alike
 from stages.split.records import Record

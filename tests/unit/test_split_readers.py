@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.split.read_csv import read_csv
 from stages.split.read_elpv import read_elpv
 from stages.split.read_folder import read_folder

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stages.core.artifacts.images import IMAGE_COLUMNS, read_images
 from stages.core.artifacts.truth import TRUTH_COLUMNS, read_truth
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 from stages.download.__main__ import main as download
 from stages.split.__main__ import main
 

@@ -9,13 +9,13 @@ from stages.aecsad.student_teacher.draws import draw_batches
 from stages.aecsad.student_teacher.losses import hard_feature_loss
 from stages.aecsad.student_teacher.scoring import calibrate, tabulate
 from stages.aecsad.student_teacher.targets import channel_statistics
-from stages.core.errors import UserError
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.networks.global_student import GlobalStudent
 from stages.core.networks.local_student import LocalStudent
 from stages.core.networks.self_attention import SelfAttention
 from stages.core.networks.stem_student import StemStudent
 from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal, weigh_stages
+from stages.core.running.errors import UserError
 from stages.core.student_teacher import StudentTeacher, build_local_student, rebuild
 
 SMALL_LOCAL = {"network": "patch", "widths": [4, 4, 4, 4, 4], "pooling": False, "stride": 8, "batch_norm": True}

@@ -18,8 +18,8 @@ from stages.aecsad.student_teacher.penalty import find_penalty_images, load_pena
 from stages.aecsad.student_teacher.targets import fit_teacher
 from stages.aecsad.student_teacher.training import augmented_view, imitate, imitation_terms, train_students
 from stages.aecsad.student_teacher.views import Views
-from stages.core.errors import UserError
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.running.errors import UserError
 from stages.core.student_teacher import StudentTeacher
 from tests.unit.test_student_teacher import SMALL_GLOBAL, SMALL_LOCAL
 

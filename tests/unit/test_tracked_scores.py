@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.evaluation.tracked_scores import parse_tracked_scores, write_tracked_scores
 
 

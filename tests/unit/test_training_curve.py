@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from stages.aecsad.segmentation.training import named_phases, untrained_curve
-from stages.core import training_curve
 from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.optimisation import optimise
-from stages.core.training_curve import TrainingCurve
+from stages.core.training import training_curve
+from stages.core.training.optimisation import optimise
+from stages.core.training.training_curve import TrainingCurve
 
 
 def record(curve: TrainingCurve, *rows: dict[str, float], first: int = 1) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from stages.core.errors import UserError
-from stages.core.optimisation import optimise
+from stages.core.running.errors import UserError
+from stages.core.training.optimisation import optimise
 from stages.uninformed_students.augmentation import Augmentation, Normalize, Resize, ToImage
 from stages.uninformed_students.losses import compactness_loss, distillation_loss, imitation_loss
 from stages.uninformed_students.maps import (

@@ -14,8 +14,8 @@ from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores
 from stages.core.artifacts.weights import read_weights
-from stages.core.checkpoints import FOLDER
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.training.checkpoints import FOLDER
 from stages.uninformed_students import students as students_module
 from stages.uninformed_students.__main__ import main
 from stages.uninformed_students.backbone import Backbone
@@ -233,7 +233,7 @@ def test_resnet18_describes_patches_with_512_numbers(monkeypatch: pytest.MonkeyP
         body: torch.nn.Module = timm.create_model(name, features_only=True, out_indices=tuple(stages))
         return body
 
-    monkeypatch.setattr("stages.core.networks.encoder.hub_body", random_body)
+    monkeypatch.setattr("stages.core.frozen_encoder.encoder.hub_body", random_body)
     encoder = FrozenEncoder("resnet18.tv_in1k", stages=(4,))
     backbone = Backbone(encoder)
     patches = torch.randn(2, 3, patch_size, patch_size, generator=torch.Generator().manual_seed(0))

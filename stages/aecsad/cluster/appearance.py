@@ -8,9 +8,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from stages.aecsad.cluster.instance_table import InstanceTable
-from stages.core.console import progress
-from stages.core.image_tensors import to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import to_float
+from stages.core.running.console import progress
 
 BATCH = 16  # instances; eight views each. Larger batches leave the cache: 64 take nearly three times as long
 STRIDE_8 = 2  # timm's number of that stage

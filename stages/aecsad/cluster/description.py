@@ -8,7 +8,7 @@ from stages.aecsad.cluster.descriptors import describe_instances, project
 from stages.aecsad.cluster.instance_table import InstanceTable
 from stages.core.artifacts.component_maps import ComponentMaps
 from stages.core.device import pick_device
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 
 
 def describe(

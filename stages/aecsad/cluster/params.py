@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import PositiveFloat, model_validator
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class ClusterParams(Params):

@@ -9,8 +9,8 @@ from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.explanations import write_explanations
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps
-from stages.core.params import load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 
 READS = ("images", "image_files", "label_maps", "maps")
 

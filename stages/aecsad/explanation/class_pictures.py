@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.aecsad.explanation.instances import Instance, find_instances
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
 
 SIDE, COLUMNS, GAP = 72, 6, 4  # pixels of a crop and between crops
 MARGIN = 0.02  # around a component, in image sides

@@ -10,8 +10,8 @@ from stages.aecsad.explanation.hot_spots import explain_map, usual_classes
 from stages.core.artifacts.anomaly_maps import AnomalyMaps
 from stages.core.artifacts.explanations import Explanation
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.console import progress
-from stages.core.errors import UserError
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 
 TINY = 1e-12  # spread of maps that are all alike
 

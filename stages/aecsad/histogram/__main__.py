@@ -9,8 +9,8 @@ from stages.core.artifacts.histogram_models import write_histogram_models
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps
 from stages.core.artifacts.tables import write_table
-from stages.core.params import load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 
 
 @stage_entry

@@ -12,8 +12,8 @@ from jaxtyping import Bool, UInt8
 from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.reliability import Reliability, judge_column
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.errors import UserError
 from stages.core.patch_histogram import HistogramModel, fit_histograms, histogram_distances
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Parameters of the histogram room."""
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class HistogramParams(Params):

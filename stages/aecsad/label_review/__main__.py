@@ -7,7 +7,7 @@ from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.component_maps import read_component_maps
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.stage import parse_paths, stage_entry
 
 READS = ("images", "image_files", "dataset", "component_maps", "labels", "proposal", "verdict")
 

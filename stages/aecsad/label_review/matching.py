@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
 
-from stages.core.images import open_image
+from stages.core.image_files.reading import open_image
 
 FOLDER = "components"  # of the sample data, beside train/: the class of every pixel
 MIN_PIXELS = 20  # smaller true regions are slivers behind other parts

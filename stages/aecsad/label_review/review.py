@@ -13,10 +13,10 @@ from PIL import Image
 from stages.aecsad.label_review.findings import component_counts, warnings_of
 from stages.aecsad.label_review.matching import agreement
 from stages.aecsad.label_review.sheets import class_sheet, overlay_sheet
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.component_maps import ComponentMaps
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.images import read_image, resize_image
+from stages.core.image_files.reading import read_image, resize_image
+from stages.core.running.atomic import replacing_folder
 
 LOG = logging.getLogger(__name__)
 QUALITY = 85  # JPEG

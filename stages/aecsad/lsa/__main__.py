@@ -7,8 +7,8 @@ from stages.aecsad.lsa.versions import paste_versions
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps
 from stages.core.artifacts.pasted_images import write_pasted_images
-from stages.core.params import load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 
 
 @stage_entry

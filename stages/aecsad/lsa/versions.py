@@ -7,10 +7,10 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.console import progress
-from stages.core.errors import UserError
-from stages.core.images import read_image, resize_image
+from stages.core.image_files.reading import read_image, resize_image
 from stages.core.pasting import paste_components
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 
 
 def paste_versions(

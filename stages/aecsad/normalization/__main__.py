@@ -7,8 +7,8 @@ from stages.aecsad.normalization.params import NormalizationParams
 from stages.aecsad.normalization.writing import write_method_scores
 from stages.core.artifacts.fusions import write_fusion
 from stages.core.artifacts.tables import read_table
-from stages.core.params import load_params
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params
+from stages.core.running.stage import parse_paths, stage_entry
 
 
 @stage_entry

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from stages.core.artifacts.choices import read_choice
-from stages.core.errors import UserError
 from stages.core.fusion import Fusion, Scores, fit_fusion
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 KEYS = ["image_id", "split"]

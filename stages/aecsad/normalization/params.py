@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class BranchWeights(Params):

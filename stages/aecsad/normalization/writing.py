@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
+from stages.core.running.atomic import replacing_folder
 
 
 def write_method_scores(folder: Path, scores: pd.DataFrame, maps: Path, explanations: Path) -> None:

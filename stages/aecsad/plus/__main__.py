@@ -13,8 +13,8 @@ from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.fusions import write_fusion
 from stages.core.artifacts.images import read_images
 from stages.core.artifacts.tables import write_table
-from stages.core.params import EncoderParams, load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 
 TABLES = ("histogram", "histogram_choice", "student_teacher", "student_teacher_maps", "neighbours", "explanations")
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps
 from stages.core.artifacts.tables import read_table
-from stages.core.errors import UserError
 from stages.core.neighbours.scoring import Result
+from stages.core.running.errors import UserError
 
 KEYS = ["image_id", "split"]
 HISTOGRAM = "histogram"

@@ -8,9 +8,9 @@ import torch
 
 from stages.aecsad.plus.params import FineNeighboursParams
 from stages.core.device import pick_device
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.neighbours.memory_bank import fill_bank
 from stages.core.neighbours.scoring import Result, score_images
-from stages.core.networks.encoder import FrozenEncoder
 from stages.core.seeding import seed_everything
 
 LOG = logging.getLogger(__name__)

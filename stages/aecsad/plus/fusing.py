@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from stages.aecsad.plus.branches import KEYS, columns_of_branches
-from stages.core.errors import UserError
 from stages.core.fusion import Fusion, Scores, fit_fusion
+from stages.core.running.errors import UserError
 
 
 def fuse(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class FineNeighboursParams(Params):

@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
+from stages.core.running.atomic import replacing_folder
 
 
 def write_method(

@@ -13,10 +13,10 @@ from stages.aecsad.pseudo_label.tag_report import write_tags
 from stages.core.artifacts.choices import write_choice
 from stages.core.artifacts.component_maps import ComponentMaps, write_component_maps
 from stages.core.artifacts.images import read_images
-from stages.core.image_tensors import load_stack
-from stages.core.params import EncoderParams, load_params, load_value
+from stages.core.frozen_encoder.image_tensors import load_stack
+from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.core.seeding import seed_everything
-from stages.core.stage import parse_paths, stage_entry
 
 
 @stage_entry

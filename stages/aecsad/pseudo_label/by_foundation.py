@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.aecsad.pseudo_label.params import FoundationParams
 from stages.aecsad.pseudo_label.prompts import Prompts
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 INSTALL = (
     "run `pip install -c constraints.txt -e '.[foundation]'` and "

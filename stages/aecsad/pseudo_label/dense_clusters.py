@@ -12,7 +12,7 @@ from torch.nn import functional
 from stages.aecsad.pseudo_label.dense_features import dense_descriptors
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.device import pick_device
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 
 
 def label_cells(

@@ -10,9 +10,9 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from stages.core.console import progress
-from stages.core.image_tensors import to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import to_float
+from stages.core.running.console import progress
 
 BATCH = 8
 FIT_IMAGES = 32  # evenly spaced images that give the projection: 131,000 cells at 64 x 64 are plenty

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class BackgroundParams(Params):

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE, Params, load_value, validate
 
 Share = Field(ge=0, le=1)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from stages.core.artifacts.atomic import replacing_file
+from stages.core.running.atomic import replacing_file
 
 HEADER = """\
 # Written by the pseudo_label room, never read by it: proposals for a person. Put the words you agree with under

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.aecsad.pseudo_label.foundation.weight_files import obtain, problem_of, read_weight_files, record, require
-from stages.core.stage import command_entry
+from stages.core.running.stage import command_entry
 
 LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from stages.core.artifacts.images import read_images
 from stages.core.artifacts.label_maps import read_label_maps, write_label_maps
 from stages.core.artifacts.training_curves import write_training_curve
 from stages.core.artifacts.weights import write_weights
-from stages.core.params import EncoderParams, load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 
 
 @stage_entry

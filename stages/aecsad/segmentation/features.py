@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float16, Int64, UInt8
 from torch import Tensor
 
-from stages.core.console import progress
-from stages.core.image_tensors import to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import to_float
+from stages.core.running.console import progress
 
 BATCH = 8
 

@@ -13,13 +13,13 @@ from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
 from stages.aecsad.segmentation.training_set import build_training_set
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.console import progress
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack, to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
 from stages.core.networks.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
-from stages.core.params import EncoderParams
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
+from stages.core.running.params import EncoderParams
 from stages.core.seeding import seed_everything
 
 LOG = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from stages.aecsad.segmentation.small_changes import change_slightly
-from stages.core.image_tensors import to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import to_float
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from stages.core.optimisation import OptimizerName, ScheduleName
-from stages.core.params import Params
+from stages.core.running.params import Params
+from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
 class Epochs(Params):

@@ -21,11 +21,11 @@ from stages.aecsad.segmentation.losses import (
 )
 from stages.aecsad.segmentation.params import Epochs, LossWeights, SegmentationParams
 from stages.aecsad.segmentation.training_set import TrainingSet
-from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
 from stages.core.networks.segmentor import Segmentor
-from stages.core.optimisation import Terms, optimise
-from stages.core.training_curve import TrainingCurve
+from stages.core.training.checkpoints import checkpoint_file
+from stages.core.training.optimisation import Terms, optimise
+from stages.core.training.training_curve import TrainingCurve
 
 LOG = logging.getLogger(__name__)
 

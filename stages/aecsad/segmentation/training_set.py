@@ -12,7 +12,7 @@ from torch import Tensor
 from stages.aecsad.segmentation.features import StageFeatures, encode
 from stages.aecsad.segmentation.fresh_images import FreshImages
 from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.pasting import paste_components
 
 

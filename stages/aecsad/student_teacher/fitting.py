@@ -17,11 +17,11 @@ from stages.aecsad.student_teacher.targets import fit_teacher
 from stages.aecsad.student_teacher.training import train_students
 from stages.aecsad.student_teacher.views import Views
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack
 from stages.core.networks.global_student import INPUT_SIZE
-from stages.core.params import EncoderParams
+from stages.core.running.errors import UserError
+from stages.core.running.params import EncoderParams
 from stages.core.seeding import seed_everything
 from stages.core.student_teacher import StudentTeacher
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from stages.core.optimisation import OptimizerName, ScheduleName
-from stages.core.params import Params
+from stages.core.running.params import Params
+from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
 class TeacherParams(Params):

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stages.core.errors import UserError
-from stages.core.images import IMAGE_SUFFIXES, read_image, resize_image
+from stages.core.image_files.reading import IMAGE_SUFFIXES, read_image, resize_image
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 ENLARGED = 2  # the crop is taken from the image resized to that many times the crop's size, as in CSAD

@@ -12,9 +12,9 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stages.aecsad.student_teacher.fitting import Fitted
-from stages.core.console import progress
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack, to_float
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.core.student_teacher import Maps, StudentTeacher
 
 LOG = logging.getLogger(__name__)

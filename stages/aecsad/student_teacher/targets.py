@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float16, UInt8
 from torch import Tensor
 
-from stages.core.console import progress
-from stages.core.image_tensors import to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import to_float
 from stages.core.networks.teacher import TeacherHead, fit_normalisation, make_orthonormal, weigh_stages
+from stages.core.running.console import progress
 
 BATCH = 8  # of the un-augmented passes; fixed, because the normalisation averages over batches
 

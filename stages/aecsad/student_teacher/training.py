@@ -14,10 +14,10 @@ from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
 from stages.aecsad.student_teacher.params import TrainingParams
 from stages.aecsad.student_teacher.penalty import load_penalty_image, total_bytes
 from stages.aecsad.student_teacher.views import View, Views
-from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision
-from stages.core.optimisation import Terms, optimise
 from stages.core.student_teacher import StudentTeacher
+from stages.core.training.checkpoints import checkpoint_file
+from stages.core.training.optimisation import Terms, optimise
 
 
 def train_students(
@@ -41,7 +41,7 @@ def train_students(
         penalty_files: natural images; none: no penalty.
 
     Returns:
-        How the terms ran, see `stages.core.training_curve.TrainingCurve.table`.
+        How the terms ran, see `stages.core.training.training_curve.TrainingCurve.table`.
     """
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
     settings = {**params.model_dump(), "seed": generator.initial_seed()}

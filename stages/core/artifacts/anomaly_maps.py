@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float16
 
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.errors import UserError
 
 FILE, PICTURES = "explanations.json", "components"
 Box = tuple[float, float, float, float]

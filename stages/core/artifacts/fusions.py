@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from stages.core.artifacts.atomic import replacing_file
 from stages.core.fusion import Fusion
+from stages.core.running.atomic import replacing_file
 
 
 def write_fusion(path: Path, fusion: Fusion) -> None:

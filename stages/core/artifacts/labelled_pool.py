@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.tables import read_table, write_table
+from stages.core.running.atomic import replacing_folder
 
 # image_id, file   as in the image table
 # is_anomalous     bool: a normal training image, or an anomaly that was set aside in validation

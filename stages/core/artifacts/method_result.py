@@ -7,8 +7,8 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.atomic import replacing_folder
 from stages.core.artifacts.scores import write_scores
+from stages.core.running.atomic import replacing_folder
 
 
 def write_method_result(path: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"] | None) -> None:

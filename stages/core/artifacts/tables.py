@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
 
 
 def write_table(path: Path, table: pd.DataFrame, *, columns: Sequence[str]) -> None:

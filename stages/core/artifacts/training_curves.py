@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.artifacts.atomic import replacing_file
+from stages.core.running.atomic import replacing_file
 
 
 def write_training_curve(path: Path, curve: pd.DataFrame) -> None:
-    """Write a table of `stages.core.training_curve` with 6 significant digits, an empty cell for NaN.
+    """Write a table of `stages.core.training.training_curve` with 6 significant digits, an empty cell for NaN.
 
     Where nothing was trained the file has only its header.
     """

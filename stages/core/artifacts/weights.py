@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
 
 
 def write_weights(path: Path, state: dict[str, torch.Tensor], arguments: dict[str, Any]) -> None:

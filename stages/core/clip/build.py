@@ -10,7 +10,7 @@ from torch import Tensor
 from stages.core.clip.encoder import ClipEncoder
 from stages.core.clip.params import Architecture, ClipParams, RandomWeights
 from stages.core.clip.weights import read_state, weights_file
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def sequence_first(clip: CLIP) -> None:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stages.core.artifacts.atomic import replacing_file
 from stages.core.clip.encoder import ClipEncoder, ImageFeatures
+from stages.core.running.atomic import replacing_file
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path("work/clip_features")  # git-ignored, no output of a stage: it may be deleted at any time

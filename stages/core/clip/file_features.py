@@ -13,8 +13,8 @@ from stages.core.clip.encoder import ClipEncoder, ImageFeatures
 from stages.core.clip.feature_cache import CachedFeatures, key_of
 from stages.core.clip.params import ClipParams
 from stages.core.device import pick_device
-from stages.core.images import read_image
-from stages.core.windows import Window
+from stages.core.image_files.reading import read_image
+from stages.core.image_files.windows import Window
 
 Prepare = Callable[[UInt8[ndarray, "H W 3"], int], Float[Tensor, "3 S S"]]
 

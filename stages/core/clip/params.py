@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
 
-from stages.core.params import Params
-from stages.core.windows import Window
+from stages.core.image_files.windows import Window
+from stages.core.running.params import Params
 
 
 class VisionTower(Params):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stages.core.clip.params import FileWeights, PublishedWeights
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that its archives hold beside weights
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")

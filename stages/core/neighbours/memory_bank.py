@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stages.core.errors import UserError
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.neighbours.patches import iterate_patches
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.running.errors import UserError
 
 
 def fill_bank(

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from stages.core.console import progress
 from stages.core.device import mixed_precision
-from stages.core.image_tensors import load_stack, to_float
-from stages.core.networks.encoder import STRIDES, FrozenEncoder
+from stages.core.frozen_encoder.encoder import STRIDES, FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.running.console import progress
 
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 

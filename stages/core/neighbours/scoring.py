@@ -9,9 +9,9 @@ import pandas as pd
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.neighbours.distances import squared_distances
 from stages.core.neighbours.patches import iterate_patches
-from stages.core.networks.encoder import FrozenEncoder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
 
 DILATIONS = (6, 12, 18)
 LOW_LEVEL_CHANNELS = 48

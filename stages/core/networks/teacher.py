@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 Features = Sequence[Float[Tensor, "B C h w"]]
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from stages.core.artifacts.atomic import replacing_folder
-from stages.core.errors import UserError
+from stages.core.running.atomic import replacing_folder
+from stages.core.running.errors import UserError
 
 DESCRIPTION = "features.json"
 

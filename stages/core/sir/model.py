@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stages.core.artifacts.weights import read_weights, write_weights
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 from stages.core.sir.decoder import Features, RefinementDecoder
 
 SMALLEST_DEVIATION = 1e-6  # of a channel, as a share of its stage's largest; smaller ones count as constant

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from stages.core.optimisation import OptimizerName, ScheduleName
-from stages.core.params import Params
+from stages.core.running.params import Params
 from stages.core.sir.decoder import Entry, Norm
+from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
 class DecoderParams(Params):

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE
 from stages.core.sir.feature_files import TeacherFeatures
 
 Shots = Literal["one_shot", "full_shot"]

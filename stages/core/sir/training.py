@@ -12,16 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.checkpoints import checkpoint_file
 from stages.core.device import mixed_precision, pick_device
-from stages.core.errors import UserError
-from stages.core.optimisation import Terms, optimise
+from stages.core.running.errors import UserError
 from stages.core.seeding import seed_everything
 from stages.core.sir.distances import reconstruction_loss
 from stages.core.sir.feature_files import TeacherFeatures
 from stages.core.sir.model import SirModel
 from stages.core.sir.params import DecoderParams, TrainingParams
 from stages.core.sir.shots import Pick, Shots, draw_single_images, full_shot_batches, one_shot_batches
+from stages.core.training.checkpoints import checkpoint_file
+from stages.core.training.optimisation import Terms, optimise
 
 LOG = logging.getLogger(__name__)
 SCALE_BATCHES = 10  # full-shot batches from which the channels' scales are taken
@@ -33,7 +33,7 @@ class Trained:
 
     Attributes:
         drawn: for each draw the one image_id of every category; empty where all images are learned from.
-        curve: see `stages.core.training_curve.TrainingCurve.table`; a column `draw_<n>` each.
+        curve: see `stages.core.training.training_curve.TrainingCurve.table`; a column `draw_<n>` each.
         loss_by_loop: for each draw, of every loop after the training, on the draw's images or on one random batch.
     """
 

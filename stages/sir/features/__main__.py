@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from stages.core.artifacts.images import read_images
-from stages.core.params import load_params, load_value
-from stages.core.stage import parse_paths, stage_entry
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 

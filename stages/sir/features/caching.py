@@ -11,11 +11,11 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stages.core.console import progress
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack, to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.core.sir.feature_files import writing_features
 from stages.sir.features.params import TeacherParams, View
 

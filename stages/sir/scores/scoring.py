@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Float16
 
-from stages.core.console import progress
 from stages.core.device import mixed_precision, pick_device
-from stages.core.errors import UserError
-from stages.core.image_tensors import load_stack, to_float
-from stages.core.networks.encoder import FrozenEncoder
+from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 from stages.core.sir.decoder import Features
 from stages.core.sir.model import SirModel
 from stages.sir.scores.maps import anomaly_maps, image_scores, shrink

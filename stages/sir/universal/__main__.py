@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from stages.core.artifacts.choices import write_choice
 from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.params import load_params, load_value
+from stages.core.running.params import load_params, load_value
+from stages.core.running.stage import parse_paths, stage_entry
 from stages.core.sir.model import write_models
 from stages.core.sir.params import DecoderParams, TrainingParams
 from stages.core.sir.shots import shots_of
 from stages.core.sir.training import describe, train
-from stages.core.stage import parse_paths, stage_entry
 from stages.sir.universal.gathering import gather_features
 
 

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import UserError
-from stages.core.params import PARAMS_FILE
+from stages.core.running.errors import UserError
+from stages.core.running.params import PARAMS_FILE
 from stages.core.sir.feature_files import TeacherFeatures, read_features
 
 LOG = logging.getLogger(__name__)

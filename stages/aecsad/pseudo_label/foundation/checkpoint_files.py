@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

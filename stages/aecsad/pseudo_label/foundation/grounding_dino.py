@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stages.aecsad.pseudo_label.foundation.checkpoint_files import count_blocks, load_strictly, read_state, shape_of
 from stages.aecsad.pseudo_label.foundation.grounding_text import check_text_folder, text_encoder_from_config
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 UNUSED = re.compile(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 MAX_TOKENS = 256  # the network cuts longer captions without a word
 

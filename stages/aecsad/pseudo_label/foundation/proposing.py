@@ -25,10 +25,10 @@ from stages.aecsad.pseudo_label.params import FilterParams, FoundationParams
 from stages.aecsad.pseudo_label.prompts import Prompts
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.aecsad.pseudo_label.tag_report import TagReport
-from stages.core.console import progress
 from stages.core.device import pick_device
-from stages.core.errors import UserError
-from stages.core.images import read_image
+from stages.core.image_files.reading import read_image
+from stages.core.running.console import progress
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stages.aecsad.pseudo_label.foundation.checkpoint_files import count_blocks, load_strictly, read_state, shape_of
 from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, RamPlusConfig
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 BUFFER = re.compile(r"visual_encoder\..*\.(relative_position_index|attn_mask)")  # timm computes them

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from stages.aecsad.pseudo_label.foundation.imagenet import normalised
 from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus
-from stages.core.errors import UserError
-from stages.core.images import resize_image
+from stages.core.image_files.reading import resize_image
+from stages.core.running.errors import UserError
 
 
 @dataclass(frozen=True)

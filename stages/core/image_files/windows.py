@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from pydantic import Field
 
-from stages.core.params import Params
+from stages.core.running.params import Params
 
 
 class Window(Params):

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.errors import UserError
-from stages.core.networks.folding import fold_batch_norms
-from stages.core.networks.lite0_weights import build_lite0, copy_matching
+from stages.core.frozen_encoder.folding import fold_batch_norms
+from stages.core.frozen_encoder.lite0_weights import build_lite0, copy_matching
+from stages.core.running.errors import UserError
 
 STRIDES = (4, 8, 16)
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.core.artifacts.atomic import replacing_file
+from stages.core.running.atomic import replacing_file
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path("work/checkpoints")

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_modality_lut
 
-from stages.core.windows import Window, apply_window, whole_range
+from stages.core.image_files.windows import Window, apply_window, whole_range
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")  # in the first, high values are dark
 

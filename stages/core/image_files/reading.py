@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from stages.core.errors import UserError
-from stages.core.windows import Window, apply_window
+from stages.core.image_files.windows import Window, apply_window
+from stages.core.running.errors import UserError
 
 MAX_PIXELS = 100_000_000
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
@@ -70,7 +70,7 @@ def dicom_picture(path: Path, window: Window | None) -> Image.Image:
     Raises:
         ValueError: see `read_dicom`.
     """
-    from stages.core.dicom import read_dicom  # half a second that most data sets need not wait for
+    from stages.core.image_files.dicom import read_dicom  # half a second that most data sets need not wait for
 
     picture = Image.fromarray(read_dicom(path, window, max_pixels=MAX_PIXELS))
     picture.format = DICOM

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from stages.core.images import read_image, resize_image
+from stages.core.image_files.reading import read_image, resize_image
 
 
 def load_stack(folder: Path, files: Iterable[str], *, size: int) -> UInt8[Tensor, "N 3 S S"]:

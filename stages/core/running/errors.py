@@ -4,5 +4,5 @@
 class UserError(Exception):
     """Names the file or value, says what is wrong and what to do.
 
-    `stages.core.stage.stage_entry` prints it as one message without a traceback and exits with code 1.
+    `stages.core.running.stage.stage_entry` prints it as one message without a traceback and exits with code 1.
     """
