@@ -1,5 +1,6 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
+# make test-slow   what takes longer: trainings killed and repeated bit by bit, the real DAG again (CI runs it, too)
 # make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
 # make test-proofs   the real DAG with what is off by default: methods on CLIP, foundation models, the published settings
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
@@ -26,7 +27,11 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
 
-.PHONY: repro test test-proofs test-faults serve bench ablation paper medical setup setup-flows clean
+# Two processes of one thread: several threads for small tensors cost a quarter more processor time. In the order of
+# tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: repro test test-slow test-proofs test-faults serve bench ablation paper medical setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -39,7 +44,10 @@ test: setup-flows
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py
+	$(PYTEST)
+
+test-slow: setup-flows
+	$(PYTEST) -m slow
 
 test-proofs: setup-flows
 	$(VENV)/bin/python -m pytest -m proof

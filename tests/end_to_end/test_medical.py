@@ -18,7 +18,6 @@ def read(root: Path, name: str) -> Any:
     return json.loads((root / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_masked_slices_reach_the_split(tmp_path: Path) -> None:
     space = copy_repository(tmp_path)

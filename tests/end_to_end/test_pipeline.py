@@ -17,7 +17,7 @@ import torch
 
 from tests.end_to_end.workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 STAGES_OF_AECSAD = {
     "download", "split", "pseudo_label", "cluster", "lsa", "segmentation", "histogram", "student_teacher",
     "normalization",
@@ -69,6 +69,7 @@ def test_editing_a_room_reruns_only_its_part(workspace: Workspace) -> None:
         workspace.dvc("repro")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
     artefacts = ["aecsad/segmentation/tiny/label_maps.npz", "scores/aecsad/tiny/scores.parquet"]
     before = [(workspace.root / "artifacts" / name).read_bytes() for name in artefacts]
@@ -91,6 +92,7 @@ def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path
         assert float(row["score"]) == scores.loc[image_id, "score"]
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_still_importing_dies_with_dvc(workspace: Workspace) -> None:
     with changed_iterations(workspace, 100_000), started_training(workspace) as (dvc, stage):
         dvc.kill()
@@ -98,6 +100,7 @@ def test_a_stage_that_is_still_importing_dies_with_dvc(workspace: Workspace) -> 
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_three_steps_ends_with_the_same_weights_and_curve(workspace: Workspace) -> None:
     weights = workspace.root / "artifacts/aecsad/student_teacher/tiny/model.safetensors"
     curve = workspace.root / "metrics/plots/training/tiny/student_teacher.csv"

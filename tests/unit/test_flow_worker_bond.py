@@ -49,4 +49,5 @@ def test_a_run_dies_with_its_worker_though_a_runner_is_between(tmp_path: Path) -
 def test_without_a_worker_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MARK, raising=False)
     die_with_worker()
-    assert find_worker() == os.getppid()  # the caller of the tests: nobody is bound to it without the mark
+    caller = os.getppid()  # of the tests: nobody is bound to it without the mark
+    assert find_worker() == (caller if caller > 1 else None)

@@ -83,7 +83,6 @@ def test_decisions_are_those_of_loops_over_arrays(seed: int, inside: bool) -> No
     assert [mask.tobytes() for mask in found] == [mask.tobytes() for mask in expected]
 
 
-@pytest.mark.slow
 def test_at_full_size_it_is_twenty_times_faster() -> None:
     """100 masks of 1600 x 1280; both sides start from what they store."""
     arrays = ellipses(100, height=1280, width=1600, seed=0)

@@ -22,7 +22,6 @@ from stages.predict.attention import main as attention
 from tests.unit.predict_case import SPLITS, fuse_and_judge, train_parts
 
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
-pytestmark = pytest.mark.slow  # the rooms train for about ten seconds
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,6 +14,8 @@ from stages.core.sir.feature_files import read_features
 from tests.params_files import change_params
 from tests.unit.sir_rooms_case import SECTION, SIZE, cache, score, train, write_drawn
 
+SHORT = {f"{SECTION}.training.one_shot.iterations": 4}  # where it does not matter how well it learned
+
 
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -57,6 +59,7 @@ def test_full_shot_has_one_column_and_repeats_bit_by_bit(drawn: Path) -> None:
 
 
 def test_no_score_depends_on_the_other_images(drawn: Path) -> None:
+    change_params(drawn, SHORT)
     cache("stripes")
     model = train("sir_one_shot_specialised", "stripes")
     expected = score("stripes", model, "all").loc["test/bad", "draw_1"]
@@ -96,6 +99,7 @@ def test_at_most_so_many_images_are_kept_and_the_seed_decides_which(
 
 
 def test_small_images_are_enlarged_as_everywhere(drawn: Path) -> None:
+    change_params(drawn, SHORT)
     for file in (drawn / "stripes/images").iterdir():
         Image.open(file).resize((9, 7)).save(file)
     cache("stripes")
@@ -104,6 +108,7 @@ def test_small_images_are_enlarged_as_everywhere(drawn: Path) -> None:
 
 
 def test_images_of_one_colour_are_left_out_and_named(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change_params(drawn, SHORT)
     Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/images/3.png")
     Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/images/9.png")
     cache("stripes")

@@ -92,7 +92,7 @@ def test_the_loss_falls_and_the_result_repeats_bit_by_bit(here: Path, shots: Any
 
 def test_one_image_is_rebuilt_better_the_longer_it_is_seen(here: Path) -> None:
     features = [make_features(here, "a")]
-    longer = training_params(one_shot={"iterations": 150, "draws": 1})
+    longer = training_params(one_shot={"iterations": 60, "draws": 1})
     trained = train(features, decoder_params(widths=[16, 32]), longer, shots="one_shot", seed=0)
     assert max(trained.loss_by_loop[0]) < 0.5 < trained.curve["draw_0"].iloc[0]
 

@@ -148,7 +148,6 @@ def test_an_unchanged_image_is_seen_as_the_cached_one() -> None:
     torch.testing.assert_close(again.local_inputs, cached.local_inputs, atol=0.02, rtol=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "colour", "pasted"])
 def test_training_repeats_bit_by_bit_and_the_penalty_changes_it(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
