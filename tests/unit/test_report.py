@@ -212,7 +212,11 @@ def test_a_room_of_several_categories_costs_each_of_them_its_whole_time(tmp_path
     assert total_seconds(costs, "tray", ["first", "shared/other"]) is None
 
 
-def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        print_table(["--metrics", str(root / "metrics")])
+    assert "the name '<b>&cell' does not consist of letters" in caplog.text
+    (root / "params.yaml").write_text(json.dumps(PARAMS).replace("<b>&cell", "cell"))
     print_table(["--metrics", str(root / "metrics")])
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines() if line.startswith("tray")][0] == [
