@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stages.core.running.params import check_category_names, load_value, validate
 from stages.core.running.stage import command_entry, parse_paths
+from stages.report.methods import evaluated_pairs
 from stages.report.params import ReportParams
 from stages.report.rows import COLUMNS, Row, read_rows
 
@@ -43,7 +44,9 @@ def main(argv: Sequence[str]) -> str:
     params = validate(ReportParams, load_value("report"), where="report")
     categories = list(load_value("categories"))
     check_category_names(categories)
-    rows = read_rows(paths.metrics, categories=categories, rooms_of_method=params.rooms_of_method)
+    methods = list(params.rooms_of_method)
+    pairs = evaluated_pairs(categories, methods, off_by_default=params.off_by_default)
+    rows = read_rows(paths.metrics, pairs=pairs, rooms_of_method=params.rooms_of_method)
     Console().print(terminal_table(rows))
     return f"{len(rows)} rows"
 
