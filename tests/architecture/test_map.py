@@ -72,6 +72,12 @@ def test_every_tracked_path_is_in_the_command(name: str) -> None:
     assert not unused, f"{name}: no option of the command names {sorted(unused)}"
 
 
+def test_the_report_tracks_the_metrics_of_every_method() -> None:
+    """Its option names the folder of all metrics; a method that may be off has no folder that DVC could ask for."""
+    for method in STAGES["evaluation"]["matrix"]["method"]:
+        assert f"metrics/{method}" in STAGES["report"]["deps"]
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_metrics_and_plots_are_kept_by_git(name: str) -> None:
     """What lies below metrics/ is small and committed, so DVC must not cache it; the rest must not be in git."""
