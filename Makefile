@@ -78,7 +78,7 @@ paper: setup
 
 medical: setup
 	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))
-	$(VENV)/bin/python -m benchmarks.medical --folder $(FOLDER) --profile $(PROFILE)
+	$(VENV)/bin/python -m benchmarks.medical --folder '$(FOLDER)' --profile $(PROFILE)
 
 setup: $(STAMP)
 

@@ -34,7 +34,7 @@ def paste_components(
     random: np.random.Generator,
     csad_exact: bool = False,
 ) -> tuple[Image, LabelMap]:
-    """Duplicate between `min_pastes` and `max_pastes` random components at other places, rotated at random.
+    """Duplicate random components at other places, rotated at random.
 
     CSAD's `labeled_lsa` with three repairs: labels are warped by nearest neighbour (bilinear ones get a rim of wrong
     classes; `csad_exact` keeps that), every search is bounded, and a component without a free place is left out, where
@@ -43,6 +43,8 @@ def paste_components(
 
     Args:
         min_distance: of the pasted centre from the original's, as a share of the image's width and height.
+        min_pastes, max_pastes: between them lies the number of components that are tried. Fewer are pasted where the
+            image has fewer, or no free place for one.
 
     Returns:
         New arrays; equal to the inputs when there is no component or no place.

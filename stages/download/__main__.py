@@ -12,9 +12,9 @@ from stages.download.write import write_dataset
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, writes=["dataset"], values=["path", "category"], about=__doc__)
+    paths = parse_paths(argv, writes=["dataset"], values=["category"], about=__doc__)
     category = load_category(paths.category)
-    with open_source(locate(Path(paths.path))) as files:
+    with open_source(locate(Path(category.path))) as files:
         chosen = choose_files(
             files,
             source=category.source,

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stages.core.running.errors import UserError
 from stages.download.packed_entry import PackedEntry, tar_entries, zip_entries
@@ -25,7 +25,7 @@ def open_archive(path: Path) -> Iterator[list[SourceFile]]:
 
     Raises:
         UserError: it is not an archive or a damaged one; an entry has an unsafe name, leads out of the archive, is a
-            device, is encrypted, or has the name of another entry.
+            device, is encrypted, or has the name of another entry or of another's folder.
     """
     try:
         if tarfile.is_tarfile(path):
@@ -50,6 +50,8 @@ def safe_files(path: Path, entries: Sequence[PackedEntry]) -> list[SourceFile]:
     regular = {entry.name: entry for entry in entries if entry.kind == "file"}
     counts = Counter(entry.name for entry in entries)
     problems = [f"{name}: occurs {count} times" for name, count in counts.items() if count > 1]
+    folders = {folder.as_posix() for name in counts for folder in PurePosixPath(name).parents}
+    problems += [f"{name}: is a file, and the folder of other files" for name in counts if name in folders]
     files = []
     for entry in entries:
         problem = entry_problem(entry, regular)

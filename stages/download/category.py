@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from stages.core.running.params import Params, load_value, validate
+from stages.core.running.params import Params, check_category_names, load_value, validate
 
 Ratios = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
@@ -107,7 +107,9 @@ def load_category(key: str) -> Source:
     """Validate `categories.<key>` of params.yaml.
 
     Raises:
-        UserError: there is no such category, or one of its keys is missing, unknown or of the wrong kind.
+        UserError: its name is unusable, there is no such category, or one of its keys is missing, unknown or of the
+            wrong kind.
     """
+    check_category_names([key])
     where = f"categories.{key}"
     return validate(AnyCategory, load_value(where), where=where).root

@@ -1,12 +1,16 @@
 """The overview: one row for each category and method."""
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.running.errors import UserError
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,36 @@ COLUMNS = (
 )
 
 
-def read_rows(metrics: Path, *, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Read `metrics`/<method>/<category>.json of every method and category that was evaluated.
+def read_rows(
+    metrics: Path, *, pairs: Sequence[tuple[str, str]], rooms_of_method: Mapping[str, Sequence[str]]
+) -> list[Row]:
+    """Read `metrics`/<method>/<category>.json of every pair that was evaluated.
+
+    Args:
+        pairs: category and method, see `evaluated_pairs`.
 
     Raises:
         UserError: none was, or a file is not JSON.
     """
-    return list(_rows(metrics, categories, rooms_of_method)) or _refuse_nothing(metrics)
+    files = {pair: metrics_file(metrics, *pair) for pair in pairs}
+    rows = [
+        Row(category, method, read_json(path), total_seconds(metrics / "cost", category, rooms_of_method[method]))
+        for (category, method), path in files.items()
+        if path.exists()
+    ]
+    if not rows:
+        raise UserError(f"{metrics}: no method of `report.rooms_of_method` was evaluated: run `dvc repro`")
+    return rows
+
+
+def warn_of_leftovers(
+    metrics: Path, *, pairs: Collection[tuple[str, str]], categories: Sequence[str], methods: Sequence[str]
+) -> None:
+    """Name the results of methods that params.yaml has switched off since; DVC leaves the files of such stages."""
+    for category, method in itertools.product(categories, methods):
+        path = metrics_file(metrics, category, method)
+        if (category, method) not in pairs and path.exists():
+            LOG.warning("%s is left over and not shown: %s is off for %s; delete the file", path, method, category)
 
 
 def missing_pairs(rows: Sequence[Row], *, categories: Sequence[str], methods: Sequence[str]) -> list[str]:
@@ -86,16 +113,9 @@ def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
     return {category: read_json(path) for category, path in paths.items() if path.exists()}
 
 
-def _rows(metrics: Path, categories: Sequence[str], rooms_of_method: Mapping[str, Sequence[str]]) -> Iterator[Row]:
-    for category in categories:
-        for method, rooms in rooms_of_method.items():
-            path = metrics / method / f"{category}.json"
-            if path.exists():
-                yield Row(category, method, read_json(path), total_seconds(metrics / "cost", category, rooms))
-
-
-def _refuse_nothing(metrics: Path) -> list[Row]:
-    raise UserError(f"{metrics}: no method of `report.rooms_of_method` was evaluated: run `dvc repro`")
+def metrics_file(metrics: Path, category: str, method: str) -> Path:
+    """Where the evaluation writes what it measured."""
+    return metrics / method / f"{category}.json"
 
 
 def total_seconds(costs: Path, category: str, rooms: Sequence[str]) -> float | None:

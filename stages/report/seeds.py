@@ -17,6 +17,7 @@ from stages.core.running.console import CONSOLE
 from stages.core.running.errors import UserError
 from stages.core.running.params import load_value, validate
 from stages.core.running.stage import command_entry
+from stages.report.methods import evaluated_pairs
 from stages.report.params import ReportParams
 
 LOG = logging.getLogger(__name__)
@@ -35,18 +36,20 @@ def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("revisions", nargs="+", help="commits, branches, tags or DVC experiments")
     revisions = parser.parse_args(argv).revisions
-    methods = validate(ReportParams, load_value("report"), where="report").rooms_of_method
+    params = validate(ReportParams, load_value("report"), where="report")
+    pairs = evaluated_pairs(
+        list(load_value("categories")), list(params.rooms_of_method), off_by_default=params.off_by_default
+    )
     table = Table(title=f"mean ± spread (largest - smallest) / 2 over {len(revisions)} runs, in %")
     for heading in ("category", "method", *COLUMNS, DIFFERING):
         table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
-    for category in load_value("categories"):
-        for method in methods:
-            if not Path(f"metrics/{method}/{category}.json").exists():  # a method that is off there
-                continue
-            runs = [read_metrics(f"metrics/{method}/{category}.json", revision) for revision in revisions]
-            scores = [read_scores(f"metrics/scores/{method}/{category}.csv", revision) for revision in revisions]
-            numbers = (mean_and_spread(runs, path) for path in COLUMNS.values())
-            table.add_row(category, method, *numbers, verdicts_that_differ(runs, scores))
+    for category, method in pairs:
+        if not Path(f"metrics/{method}/{category}.json").exists():  # not evaluated yet
+            continue
+        runs = [read_metrics(f"metrics/{method}/{category}.json", revision) for revision in revisions]
+        scores = [read_scores(f"metrics/scores/{method}/{category}.csv", revision) for revision in revisions]
+        numbers = (mean_and_spread(runs, path) for path in COLUMNS.values())
+        table.add_row(category, method, *numbers, verdicts_that_differ(runs, scores))
     CONSOLE.print(table)
     return f"{len(revisions)} runs compared"
 

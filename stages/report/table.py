@@ -6,8 +6,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stages.core.running.params import load_value, validate
+from stages.core.running.params import check_category_names, load_value, validate
 from stages.core.running.stage import command_entry, parse_paths
+from stages.report.methods import evaluated_pairs
 from stages.report.params import ReportParams
 from stages.report.rows import COLUMNS, Row, read_rows
 
@@ -41,7 +42,11 @@ def markdown_table(rows: Sequence[Row]) -> str:
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["metrics"], about=__doc__)
     params = validate(ReportParams, load_value("report"), where="report")
-    rows = read_rows(paths.metrics, categories=list(load_value("categories")), rooms_of_method=params.rooms_of_method)
+    categories = list(load_value("categories"))
+    check_category_names(categories)
+    methods = list(params.rooms_of_method)
+    pairs = evaluated_pairs(categories, methods, off_by_default=params.off_by_default)
+    rows = read_rows(paths.metrics, pairs=pairs, rooms_of_method=params.rooms_of_method)
     Console().print(terminal_table(rows))
     return f"{len(rows)} rows"
 

@@ -47,6 +47,8 @@ def row_problems(row: Mapping[str, str]) -> list[str]:
         name = PurePosixPath(row.get(column, ""))
         if name.is_absolute() or ".." in name.parts:
             problems.append(f"{column} {row[column]!r} leads out of the data set's folder")
+        elif row.get(column) and not name.name:
+            problems.append(f"{column} {row[column]!r} names no file")
     anomalous = TRUTH_VALUES.get(row["is_anomalous"].lower())
     if anomalous is None:
         problems.append(f"is_anomalous is {row['is_anomalous']!r}, not 0 or 1")

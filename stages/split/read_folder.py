@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from stages.split.listing import files_in, masks_without_image, subfolders
-from stages.split.records import Reading, Record
+from stages.split.records import Reading, Record, without_suffix
 
 KIND_OF_FOLDER = {"good": "normal", "defect": "unspecified"}
 
@@ -18,7 +18,7 @@ def read_folder(root: Path) -> Reading:
         images, unexpected = files_in(root, f"images/{folder}")
         findings += unexpected
         for path in images:
-            mask = f"masks/{PurePosixPath(path).stem}.png"
+            mask = f"masks/{PurePosixPath(without_suffix(path)).name}.png"
             masks = (mask,) if folder == "defect" and (root / mask).is_file() else ()
             records.append(Record(path, KIND_OF_FOLDER[folder], folder, mask_paths=masks))
     used = {mask for record in records for mask in record.mask_paths}

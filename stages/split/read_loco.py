@@ -8,7 +8,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 from stages.split.listing import files_in, masks_without_image, subfolders
-from stages.split.records import Reading, Record
+from stages.split.records import Reading, Record, without_suffix
 
 KIND_OF_FOLDER = {"good": "normal", "logical_anomalies": "logical", "structural_anomalies": "structural"}
 FOLDERS = {"train": ("good",), "validation": ("good",), "test": tuple(KIND_OF_FOLDER)}
@@ -35,7 +35,7 @@ def read_loco(root: Path) -> Reading:
 def loco_record(root: Path, path: str, *, split: str, folder: str) -> Record:
     masks: list[str] = []
     if split == "test" and folder != "good":
-        masks, _ = files_in(root, f"ground_truth/{folder}/{PurePosixPath(path).stem}")
+        masks, _ = files_in(root, f"ground_truth/{folder}/{PurePosixPath(without_suffix(path)).name}")
     return Record(path, KIND_OF_FOLDER[folder], folder, split, tuple(masks))
 
 

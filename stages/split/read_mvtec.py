@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from stages.split.listing import files_in, masks_without_image, subfolders
-from stages.split.records import Reading, Record
+from stages.split.records import Reading, Record, without_suffix
 
 
 def read_mvtec(root: Path) -> Reading:
@@ -23,6 +23,6 @@ def read_mvtec(root: Path) -> Reading:
 
 
 def mvtec_record(root: Path, path: str, *, split: str, folder: str) -> Record:
-    mask = f"ground_truth/{folder}/{PurePosixPath(path).stem}_mask.png"
+    mask = f"ground_truth/{folder}/{PurePosixPath(without_suffix(path)).name}_mask.png"
     masks = (mask,) if split == "test" and (root / mask).is_file() else ()
     return Record(path, "normal" if folder == "good" else "structural", folder, split, masks)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from stages.core.image_files.reading import IMAGE_SUFFIXES
+
 
 @dataclass(frozen=True)
 class Record:
@@ -25,7 +27,7 @@ class Record:
 
     @property
     def image_id(self) -> str:
-        return PurePosixPath(self.path).with_suffix("").as_posix()
+        return without_suffix(self.path)
 
     @property
     def is_anomalous(self) -> bool:
@@ -48,3 +50,9 @@ class Reading:
     notes: tuple[str, ...] = ()
     left_out: int = 0
     defect_names: Mapping[int, str] = field(default_factory=dict)
+
+
+def without_suffix(path: str) -> str:
+    """A POSIX path without the suffix of an image; other dots are part of the name, as in DICOM's 1.2.840.10008."""
+    suffix = PurePosixPath(path).suffix
+    return path.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else path

@@ -7,6 +7,8 @@ import pytest
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
 
+DATA = "data/tiny product's $(photos) & more"  # nothing that a shell may take apart
+
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
@@ -14,7 +16,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root: Path = tmp_path_factory.mktemp("pipeline") / "with a space"
     root.mkdir()
     space = copy_repository(root)
-    write_tiny_product(root / "data" / "tiny")
-    space.set_params({"profile": "smoke", "categories": {"tiny": {"source": "mvtec_loco", "path": "data/tiny"}}})
+    write_tiny_product(root / DATA)
+    space.set_params({"profile": "smoke", "categories": {"tiny": {"source": "mvtec_loco", "path": DATA}}})
     space.dvc("repro")
     return space

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.end_to_end.conftest import DATA
 from tests.end_to_end.workspace import Workspace
 
 pytestmark = pytest.mark.timeout(900)
@@ -79,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
 
 
 def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
-    images = workspace.root / "data/tiny/test"
+    images = workspace.root / DATA / "test"
     options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
     command = [sys.executable, "-m", "stages.predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
@@ -121,7 +122,7 @@ def test_a_training_killed_at_three_steps_ends_with_the_same_weights_and_curve(w
 
 
 def test_a_truncated_image_stops_the_run_before_training(workspace: Workspace) -> None:
-    victim = workspace.root / "data/tiny/train/good/003.png"
+    victim = workspace.root / DATA / "train/good/003.png"
     before = victim.read_bytes()
     victim.write_bytes(before[: len(before) // 2])
     try:

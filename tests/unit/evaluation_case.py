@@ -16,7 +16,11 @@ seed: 0
 evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
              confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
 categories: {tray: {}}
-report: {rooms_of_method: {ours: [first, second]}}
+report: {rooms_of_method: {ours: [first, second]}, off_by_default: []}
+inctrl: {categories: {}}
+madclip: {categories: {}}
+uninformed_students: {categories: {}}
+sir: {categories: {}, universal: [], specialised: []}
 """
 KINDS = ["normal"] * 10 + ["normal"] * 4 + ["logical"] * 3 + ["structural"] * 3
 

@@ -7,7 +7,15 @@ from typing import Any
 from PIL import Image
 
 ROOMS = {"ours": ["first", "second"], "theirs": ["third"]}
-PARAMS = {"categories": {"tray": {}, "<b>&cell": {}}, "report": {"rooms_of_method": ROOMS}}
+OFF = {
+    **{method: {"categories": {}} for method in ("inctrl", "madclip", "uninformed_students")},
+    "sir": {"categories": {}, "universal": [], "specialised": []},
+}  # the sections of methods that are switched on by name
+PARAMS = {
+    "categories": {"tray": {}, "<b>&cell": {}},
+    "report": {"rooms_of_method": ROOMS, "off_by_default": []},
+    **OFF,
+}
 FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.running.errors import UserError
-from stages.core.running.params import EncoderParams, Params, load_params, load_value, validate
+from stages.core.running.params import EncoderParams, Params, check_category_names, load_params, load_value, validate
 
 PROFILES = {
     "embedded": "encoder: {name: big, image_size: 256}",
@@ -87,3 +87,14 @@ def test_params_are_frozen() -> None:
     room = Room(size=3)
     with pytest.raises(ValueError, match="frozen"):
         room.size = 4  # type: ignore[misc]
+
+
+def test_names_of_categories() -> None:
+    check_category_names(["pin_tray", "größe-2", "12"])
+    with pytest.raises(UserError) as error:
+        check_category_names(["good", "my part", "a.b", "a\n", "", 12, False])
+    for name in ("'my part'", "'a.b'", r"'a\n'", "''"):
+        assert f"the name {name} does not consist of letters, digits, - and _: rename it" in str(error.value)
+    for number in ("12", "False"):
+        assert f"the name {number} is not read as text: put it in quotes" in str(error.value)
+    assert "good" not in str(error.value)

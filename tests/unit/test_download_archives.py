@@ -85,6 +85,7 @@ def test_links_inside_an_archive_are_the_file_they_lead_to(tmp_path: Path) -> No
         (link_entry("a/pipe", "", tarfile.FIFOTYPE), "is a device"),
         (link_entry("a/disk", "", tarfile.BLKTYPE), "is a device"),
         (file_entry("good.png"), "good.png: occurs 2 times"),
+        (file_entry("good.png/deep/b.png"), "good.png: is a file, and the folder of other files"),
     ],
 )
 def test_unsafe_tar_entries_are_refused(tmp_path: Path, entry: Entry, message: str) -> None:

@@ -26,7 +26,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run_stage(key: str = "part", **category: Any) -> dict[str, bytes]:
         Path("params.yaml").write_text(yaml.safe_dump({"categories": {key: category}}), encoding="utf-8")
-        main(["--path", str(category["path"]), "--category", key, "--dataset", f"artifacts/download/{key}"])
+        main(["--category", key, "--dataset", f"artifacts/download/{key}"])
         root = Path("artifacts/download") / key
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
@@ -69,6 +69,14 @@ def test_elpv_package_gives_one_kind(run: Run) -> None:
     assert {row["type"] for row in rows} == {"mono"}
     assert {row["filename"] for row in rows} == set(files)
     assert files[rows[0]["filename"]].startswith(b"\x89PNG")
+
+
+def test_a_name_that_no_command_can_carry_is_refused(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    lay_out(Path("data"), "images/good/a.png")
+    with pytest.raises(SystemExit) as stop:
+        run(key="my part", source="folder", path="data")
+    assert stop.value.code == 1
+    assert "categories: the name 'my part' does not consist of" in caplog.text
 
 
 def test_folder_is_copied_without_stray_files(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,7 +33,7 @@ def run(path: str | Path, **category: Any) -> tuple[pd.DataFrame, dict[str, Any]
     params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"scan": entry},
               "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    download(["--path", str(path), "--category", "scan", "--dataset", "dataset"])
+    download(["--category", "scan", "--dataset", "dataset"])
     argv = ["--dataset", "dataset", "--category", "scan", "--images", "images.parquet", "--image-files", "images"]
     split([*argv, "--truth", "truth.parquet", "--mask-files", "masks", "--counts", "counts.json"])
     return read_truth(Path("truth.parquet")), json.loads(Path("counts.json").read_text(encoding="utf-8"))
@@ -190,7 +190,7 @@ def test_aptos2019_is_cropped_while_it_is_copied(caplog: pytest.LogCaptureFixtur
     Path("data/train.csv").write_text("id_code,diagnosis\na,0\n", encoding="utf-8")
     entry = {"source": "aptos2019", "path": "data", "crop": "fundus"}
     Path("params.yaml").write_text(yaml.safe_dump({"categories": {"scan": entry}}), encoding="utf-8")
-    argv = ["--path", "data", "--category", "scan", "--dataset", "dataset"]
+    argv = ["--category", "scan", "--dataset", "dataset"]
     download(argv)
     assert read_image(Path("dataset/train_images/a.png")).shape == (512, 512, 3)
     assert read_image(folder / "a.png").shape == (120, 200, 3)

@@ -19,6 +19,7 @@ from stages.report.table import main as print_table
 from stages.report.table import markdown_table
 from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_curve, make_evaluation, save
 
+PAIRS = [("tray", "ours"), ("tray", "theirs")]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -212,7 +213,11 @@ def test_a_room_of_several_categories_costs_each_of_them_its_whole_time(tmp_path
     assert total_seconds(costs, "tray", ["first", "shared/other"]) is None
 
 
-def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        print_table(["--metrics", str(root / "metrics")])
+    assert "the name '<b>&cell' does not consist of letters" in caplog.text
+    (root / "params.yaml").write_text(json.dumps(PARAMS).replace("<b>&cell", "cell"))
     print_table(["--metrics", str(root / "metrics")])
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines() if line.startswith("tray")][0] == [
@@ -227,16 +232,16 @@ def test_a_bar_in_a_name_does_not_break_the_table() -> None:
 
 def test_nothing_evaluated_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no method of `report.rooms_of_method` was evaluated"):
-        read_rows(tmp_path, categories=["tray"], rooms_of_method=ROOMS)
+        read_rows(tmp_path, pairs=PAIRS, rooms_of_method=ROOMS)
 
 
 def test_a_damaged_file_is_named(root: Path) -> None:
     (root / "metrics" / "ours" / "tray.json").write_text("{")
     with pytest.raises(UserError, match=r"tray\.json: not readable as JSON"):
-        read_rows(root / "metrics", categories=["tray"], rooms_of_method=ROOMS)
+        read_rows(root / "metrics", pairs=PAIRS, rooms_of_method=ROOMS)
 
 
 def test_old_results_of_a_removed_category_do_not_appear(root: Path) -> None:
-    rows = read_rows(root / "metrics", categories=["tray"], rooms_of_method=ROOMS)
+    rows = read_rows(root / "metrics", pairs=PAIRS, rooms_of_method=ROOMS)
     assert [(row.category, row.method) for row in rows] == [("tray", "ours"), ("tray", "theirs")]
     assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["third (off)"]

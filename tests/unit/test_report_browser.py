@@ -3,6 +3,7 @@
 Debian: `apt install chromium`; another one is named by the environment variable CHROMIUM. No root is needed else.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stages.report.__main__ import main
-from tests.unit.report_case import make_costs, make_evaluation
+from tests.unit.report_case import PARAMS, make_costs, make_evaluation
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed: make setup")
 NAMES = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,7 +29,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("report")
     before = Path.cwd()
     (root / "params.yaml").write_text(
-        '{"categories": {"tray": {}, "<b>&cell": {}}, "report": {"rooms_of_method": {"ours": ["first"], "theirs": []}}}'
+        json.dumps({**PARAMS, "report": {"rooms_of_method": {"ours": ["first"], "theirs": []}, "off_by_default": []}})
     )
     for method, category in (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell")):
         make_evaluation(root, method, category)

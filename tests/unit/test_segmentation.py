@@ -127,6 +127,20 @@ def test_training_learns_a_visible_class(unlabelled: bool, caplog: pytest.LogCap
     assert (predicted == data.labels[:1]).float().mean() > 0.95
 
 
+def test_a_batch_may_hold_more_unlabelled_images_than_there_are_labelled() -> None:
+    data = training_set(unlabelled=True)
+    rows = torch.arange(14) % 6
+    rest = StageFeatures(data.labelled.low[rows], data.labelled.high[rows])
+    curve = train_segmentor(
+        Segmentor((4, 4), num_classes=2, width=8, momentum=0.1),
+        TrainingSet(data.labelled, data.labels, rest),
+        PARAMS.model_copy(update={"batch_size": 16, "iterations": 4}),
+        device=torch.device("cpu"),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert curve.loc[curve["phase"] == "all images", "histogram"].notna().sum() == 2
+
+
 def test_without_component_classes_every_map_is_background(caplog: pytest.LogCaptureFixture) -> None:
     images = pd.DataFrame({"image_id": ["a", "b"], "file": ["a.png", "b.png"], "split": ["train", "test"]})
     nothing = LabelMaps(("a",), np.zeros((1, 32, 32), np.uint8), 1, np.zeros(1, bool))

@@ -22,6 +22,9 @@ def lay_out(root: Path, *names: str) -> None:
 
 def test_image_id_is_the_path_without_suffix() -> None:
     assert Record("test/a.b/größe 1.PNG", "normal", "good").image_id == "test/a.b/größe 1"
+    for name in ("test/a.b/1.2.840.1", "scan.001", "1.2.840.1"):  # no suffix of an image
+        assert Record(name, "normal", "good").image_id == name
+        assert Record(f"{name}.dcm", "normal", "good").image_id == name
 
 
 def test_loco(tmp_path: Path) -> None:
@@ -73,12 +76,13 @@ def test_mvtec(tmp_path: Path) -> None:
 
 def test_folder(tmp_path: Path) -> None:
     lay_out(tmp_path, "images/good/ä 1.jpg", "images/defect/ä 1.png", "images/defect/2.png", "images/maybe/3.png")
-    lay_out(tmp_path, "masks/ä 1.png", "masks/9.png")
+    lay_out(tmp_path, "masks/ä 1.png", "masks/9.png", "images/defect/1.2.840", "masks/1.2.840.png")
     reading = read_folder(tmp_path)
     assert set(reading.records) == {
         Record("images/good/ä 1.jpg", "normal", "good"),
         Record("images/defect/ä 1.png", "unspecified", "defect", None, ("masks/ä 1.png",)),
         Record("images/defect/2.png", "unspecified", "defect"),
+        Record("images/defect/1.2.840", "unspecified", "defect", None, ("masks/1.2.840.png",)),
     }
     assert reading.findings == (
         "images/maybe: is neither images/good nor images/defect: move or remove it",
@@ -126,6 +130,7 @@ def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
         "5.png,0,test,,logical",
         ",0,test,,",
         "6.png,0,test,,,surplus",
+        "./,0,test,.,",
         "7.png,0,,,",
         "8.png,0,train,,",
     )
@@ -138,6 +143,8 @@ def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
         "labels.csv, row 6: kind is 'logical', not normal",
         "labels.csv, row 7: filename is empty",
         "labels.csv, row 8: has more values than the table has columns",
+        "labels.csv, row 9: filename './' names no file",
+        "labels.csv, row 9: mask_path '.' names no file",
         "labels.csv: some rows have a split and others none: fill the column or remove it",
     )
 

@@ -71,7 +71,7 @@ def test_sample_category(run: Run) -> None:
     archive = str(REPOSITORY / "data" / "samples" / "loco_like.tar")
     entry = {"source": "sample", "path": archive}
     Path("params.yaml").write_text(yaml.safe_dump({"categories": {"pin_tray": entry}}), encoding="utf-8")
-    download(["--path", archive, "--category", "pin_tray", "--dataset", "artifacts/download/pin_tray"])
+    download(["--category", "pin_tray", "--dataset", "artifacts/download/pin_tray"])
     result = run(key="pin_tray", **entry)
     assert result.counts == {
         "train": {"normal": 160},

@@ -9,7 +9,8 @@ class LsaParams(Params):
     """Section `aecsad.lsa`.
 
     copies: pasted versions of each training image, drawn once; 0 makes none. min_distance: of a pasted component from
-    its own place, as a share of the image; min_pastes, max_pastes: per image.
+    its own place, as a share of the image. min_pastes, max_pastes: how many components of an image are tried; one
+    without a free place is left out.
     """
 
     copies: NonNegativeInt

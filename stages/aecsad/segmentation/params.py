@@ -19,7 +19,8 @@ class AugmentationParams(Params):
 
     copies: augmented versions of each labelled image beside the image itself, drawn once; or "fresh": as in CSAD, each
     image anew and only augmented whenever it is drawn, with small shifts, turns and changes of brightness, too.
-    min_distance: from the component's own place, as a share of the image; min_pastes, max_pastes: per image.
+    min_distance: from the component's own place, as a share of the image.
+    min_pastes, max_pastes: how many components of an image are tried; one without a free place is left out.
     """
 
     copies: NonNegativeInt | Literal["fresh"]

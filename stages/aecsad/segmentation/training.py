@@ -107,11 +107,15 @@ def loss_terms(
     logits: Float[Tensor, "B K S S"],
     labels: Int64[Tensor, "B S S"],
     unlabelled: Float[Tensor, "U K S S"] | None,
-    random_labels: Int64[Tensor, "U S S"],
+    random_labels: Int64[Tensor, "R S S"],
     *,
     csad_exact: bool,
 ) -> Terms:
-    """The loss terms by name, unweighted; the last two only with unlabelled logits."""
+    """The loss terms by name, unweighted; the last two only with unlabelled logits.
+
+    Args:
+        random_labels: of labelled images, at least as many as there are unlabelled ones; more are ignored.
+    """
     terms = {
         "cross_entropy": cross_entropy_loss(logits, labels, csad_exact=csad_exact),
         "focal": focal_loss(logits, labels),
@@ -130,12 +134,15 @@ def shrink_labels(labels: UInt8[Tensor, "N S S"], size: int) -> UInt8[Tensor, "N
 
 @dataclass(frozen=True)
 class Draw:
-    """Row numbers of iteration `step`: labelled images, unlabelled ones or None, labelled maps for the histogram."""
+    """Row numbers of iteration `step`: labelled images, unlabelled ones or None, labelled maps for the histogram.
+
+    There are at least as many of those maps as of unlabelled images.
+    """
 
     step: int
     labelled: Int64[Tensor, " B"]
     unlabelled: Int64[Tensor, " U"] | None
-    random: Int64[Tensor, " B"]
+    random: Int64[Tensor, " R"]
 
 
 def draw_batches(
@@ -147,7 +154,8 @@ def draw_batches(
     for step in itertools.count(1):
         batch = next(rows)
         rest = next(others) if unlabelled and step > supervised_steps else None
-        yield Draw(step, batch, rest, torch.randint(labelled, (len(batch),), generator=generator))
+        maps = max(len(batch), 0 if rest is None else len(rest))
+        yield Draw(step, batch, rest, torch.randint(labelled, (maps,), generator=generator))
 
 
 def count_iterations(wanted: int | Epochs, *, labelled: int, batch_size: int) -> int:

@@ -1,5 +1,7 @@
 """params.yaml and the active profile's file: one frozen, fully specified model per room, validated once."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ from stages.core.running.errors import UserError
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, beside dvc.yaml where every stage runs
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
+CATEGORY_NAME = re.compile(r"[\w-]+")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -72,6 +75,27 @@ def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
             raise UserError(f"{file}: the key {key!r} is missing (no {part!r} there)")
         value = value[part]
     return value
+
+
+def check_category_names(names: Iterable[object]) -> None:
+    """Refuse keys of `categories` that cannot be part of stage names, of paths and of the commands that DVC starts.
+
+    Raises:
+        UserError: a name is not text (DVC silently runs nothing for it), or has other characters than letters, digits,
+            `-` and `_`; all such names are listed.
+    """
+    problems = [problem for name in names if (problem := category_problem(name))]
+    if problems:
+        raise UserError(f"{PARAMS_FILE}: categories: {'; '.join(problems)}")
+
+
+def category_problem(name: object) -> str | None:
+    """Why a category must not be called so, None when it may."""
+    if not isinstance(name, str):
+        return f"the name {name!r} is not read as text: put it in quotes"
+    if not CATEGORY_NAME.fullmatch(name):
+        return f"the name {name!r} does not consist of letters, digits, - and _: rename it"
+    return None
 
 
 def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:
