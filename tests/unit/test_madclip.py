@@ -144,6 +144,22 @@ def test_the_stage_writes_scores_maps_model_and_shots(place: Path) -> None:
     MadClip(load_encoder(tiny_params()), **arguments).load_state_dict(state, strict=True)
 
 
+def test_shots_of_any_draw_are_trained_on_and_not_scored(place: Path) -> None:
+    """All four anomalies of the pool lie in the target's validation, by content; each draw takes another one."""
+    write_clip_params(place, seed=1, profiles__smoke__madclip__shots=1)
+    pool = pd.read_parquet("pool/pool.parquet")
+    for row in pool[pool["is_anomalous"]].itertuples():
+        (place / "target/images" / row.file).write_bytes((place / "pool/images" / row.file).read_bytes())
+    aside = pool[pool["is_anomalous"]].assign(split="validation_anomalous")[["image_id", "file", "split"]]
+    pd.concat([pd.read_parquet("target/images.parquet"), aside]).to_parquet("target/images.parquet")
+    scores = run("out")
+    drawn = json.loads((place / "choice.json").read_text())["drawn"].values()
+    shots = {name for draw in drawn for name in draw["anomalous"]}
+    assert len(shots) == 2
+    assert set(scores.index) & set(aside["image_id"]) == set(aside["image_id"]) - shots
+    assert len(scores) == 6 + 4 - len(shots)
+
+
 def test_the_same_seed_gives_the_same_scores_and_training_changes_them(place: Path) -> None:
     first = run("a")
     assert first.equals(run("b"))
