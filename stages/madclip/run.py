@@ -51,6 +51,7 @@ def train_and_score(
     target: TargetParams,
     params: MadclipParams,
     *,
+    category: str,
     seed: int,
 ) -> Run:
     """Train on shots of the pool and score every image of the target that is neither for training nor a shot.
@@ -58,17 +59,18 @@ def train_and_score(
     Args:
         images, folder: the target's image table and files.
         pool, pool_folder: the labelled pool to learn from.
+        category: the target's key.
 
     Raises:
         UserError: weights are missing, there are too few images, or a text does not fit.
     """
-    generator = seed_everything(seed)
+    pool_window, generator = target.pool_window(category), seed_everything(seed)
     draws = draw_shots(pool, shots=params.shots, draws=params.draws, generator=torch.Generator().manual_seed(seed))
     files = FileFeatures(params.clip, blocks=params.blocks, prepare=squash)
     rows = rows_to_score(images, draws)
     networks, scored = [], []
     for number, draw in enumerate(draws):
-        shots = load_shots(draw, pool_folder, size=files.encoder.image_size, window=target.window)
+        shots = load_shots(draw, pool_folder, size=files.encoder.image_size, window=pool_window)
         jitter = VARIANTS[params.variant].zoom_and_jitter
         data = build_training_set(shots, files.cached, zoom_and_jitter=jitter, generator=generator)
         networks.append(train_network(data, params, name=target.object, draw=number, generator=generator))

@@ -14,7 +14,7 @@ from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.inctrl.__main__ import main
 from stages.inctrl.heads import InContextHeads
-from tests.unit.clip_case import write_clip_params, write_image, write_pool, write_target
+from tests.unit.clip_case import make_deep, make_grey, write_clip_params, write_image, write_pool, write_target
 
 OPTIONS = [
     "--images", "target/images.parquet", "--image-files", "target/images", "--pools", "pools", "--category", "part",
@@ -87,6 +87,19 @@ def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.
     assert f"other/{twin}" not in read_weights(place / "model.safetensors")[1]["images"]
 
 
+def test_16_bit_images_each_through_the_window_of_their_category(place: Path) -> None:
+    target, other = place / "target/images", place / "pools/other/images"
+    for folder in (target, other):
+        make_grey(folder)
+    expected = run("a")
+    windows = make_deep(target, offset=1000), make_deep(other, offset=30_000)
+    write_clip_params(
+        place,
+        inctrl__categories__part__window=windows[0], inctrl__auxiliary__other__window=windows[1],
+    )  # fmt: skip
+    assert run("b").equals(expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -99,7 +112,7 @@ def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.
         ({"inctrl__categories": {"part": {"object": "very " * 75 + "long"}}}, "give the object a shorter name"),
         (
             {"inctrl__categories": {"part": {"object": "x", "window": {"level": 1, "width": 9}}}},
-            "a window is for 16-bit grey and DICOM images",
+            r"\.png: a window is for 16-bit grey and DICOM images, this one is RGB: remove `window` from",
         ),
     ],
 )  # fmt: skip

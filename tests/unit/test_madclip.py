@@ -13,14 +13,16 @@ from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.core.clip.build import load_encoder
+from stages.core.running.errors import UserError
 from stages.madclip.__main__ import main
 from stages.madclip.adapters import Adapter, DualAdapters, Similarities
 from stages.madclip.augmentation import Shots, augment
 from stages.madclip.losses import dice_loss, focal_loss, loss_terms, siglip_loss
 from stages.madclip.network import MadClip
+from stages.madclip.params import TargetParams
 from stages.madclip.scores import abnormal_maps
 from stages.madclip.variants import VARIANTS, VariantName
-from tests.unit.clip_case import SIZE, tiny_params, write_clip_params, write_pool, write_target
+from tests.unit.clip_case import SIZE, make_deep, make_grey, tiny_params, write_clip_params, write_pool, write_target
 
 OPTIONS = [
     "--images", "target/images.parquet", "--image-files", "target/images", "--pool", "pool", "--category", "part",
@@ -158,6 +160,28 @@ def test_shots_of_any_draw_are_trained_on_and_not_scored(place: Path) -> None:
     assert len(shots) == 2
     assert set(scores.index) & set(aside["image_id"]) == set(aside["image_id"]) - shots
     assert len(scores) == 6 + 4 - len(shots)
+
+
+def test_16_bit_images_each_through_the_window_of_their_category(place: Path) -> None:
+    target, source, fast = place / "target/images", place / "pool/images", {"profiles__smoke__madclip__draws": 1}
+    for folder in (target, source):
+        make_grey(folder)
+    write_clip_params(place, **fast)
+    expected = run("a")
+    windows = {"window": make_deep(target, offset=1000), "trained_on_window": make_deep(source, offset=30_000)}
+    part = {"trained_on": "other", "object": "steel part", **windows}
+    write_clip_params(place, **fast, madclip__categories__part=part)
+    assert run("b").equals(expected)
+
+
+def test_the_windows_of_the_pool() -> None:
+    one, other = {"level": 10, "width": 20}, {"level": 1, "width": 2}
+    itself = TargetParams.model_validate({"trained_on": "part", "object": "x", "window": one})
+    assert itself.pool_window("part") == itself.window is not None
+    assert itself.pool_window("else") is None
+    both = TargetParams.model_validate({"trained_on": "part", "object": "x", "trained_on_window": other})
+    with pytest.raises(UserError, match=r"categories\.part\.trained_on_window: part is trained on itself: remove it"):
+        both.pool_window("part")
 
 
 def test_the_same_seed_gives_the_same_scores_and_training_changes_them(place: Path) -> None:
