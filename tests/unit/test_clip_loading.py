@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import zipfile
 from pathlib import Path
 
@@ -169,8 +170,11 @@ def test_texts_without_tokens_or_with_too_many() -> None:
 
 def test_blocks_and_sizes_are_checked() -> None:
     encoder = load_encoder(tiny_params())
-    with pytest.raises(ValueError, match=r"blocks \[5\] are not in 1\.\.4"):
-        encoder.image_features(image()[None], blocks=[5])
+    for blocks in ([5], [0], [1, 1, 2, 3], [3, 1]):
+        with pytest.raises(
+            UserError, match=rf"blocks: {re.escape(str(blocks))} must be increasing numbers from 1 to 4"
+        ):
+            encoder.image_features(image()[None], blocks=blocks)
     with pytest.raises(ValueError, match="images of \\(47, 47\\) pixels for a network of 48"):
         encoder.image_features(image()[None, :, 1:, 1:], blocks=[1])
     odd = load_encoder(tiny_params(image_size=SIZE + 7))

@@ -104,6 +104,7 @@ def test_16_bit_images_each_through_the_window_of_their_category(place: Path) ->
     ("changes", "message"),
     [
         ({"profiles__smoke__inctrl__shots": 7}, "7 prompts need 8 normal training images .*, other has 6: lower it"),
+        ({"profiles__smoke__inctrl__blocks": [3, 1]}, r"blocks: \[3, 1\] must be increasing numbers from 1 to 4"),
         ({"inctrl__auxiliary": {}}, "no labelled anomaly to train on"),
         ({"inctrl__auxiliary": {"part": {"object": "x"}}}, "no labelled anomaly to train on: name another category"),
         ({"inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),

@@ -217,6 +217,10 @@ def test_no_score_depends_on_the_other_images(place: Path) -> None:
             "5 normal and 5 anomalous images are wanted, the pool outside test has 6 and 4: lower it, or let the split",
         ),
         ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.yaml: madclip\.blocks\.3: Field required"),
+        (
+            {"profiles__smoke__madclip__blocks": [6, 12, 18, 24]},
+            r"blocks: \[6, 12, 18, 24\] must be .* from 1 to 4, the",
+        ),
         ({"profiles__smoke__madclip__variant": "mine"}, "variant: Input should be 'as_code' or 'as_paper'"),
         ({"madclip__categories": {}}, r"the key 'madclip\.categories\.part' is missing"),
         (

@@ -54,6 +54,21 @@ class ClipEncoder(nn.Module):
     def device(self) -> torch.device:
         return torch.device(self.clip.positional_embedding.device)
 
+    def check_blocks(self, blocks: Sequence[int]) -> None:
+        """Refuse blocks that the vision transformer does not have, or that come twice or out of order.
+
+        Raises:
+            UserError: see above.
+        """
+        count, last = len(self.clip.visual.transformer.resblocks), 0
+        for block in blocks:
+            if not last < block <= count:
+                raise UserError(
+                    f"profile: blocks: {list(blocks)} must be increasing numbers from 1 to {count}, the blocks of "
+                    "clip.architecture: correct them"
+                )
+            last = block
+
     @property
     def grid(self) -> int:
         """Patches on a side of the image."""
@@ -93,11 +108,10 @@ class ClipEncoder(nn.Module):
             images: as the method prepares them, normalised or not.
 
         Raises:
-            ValueError: a block does not exist, or the images have another size than the network.
+            UserError: see `check_blocks`.
+            ValueError: the images have another size than the network.
         """
-        count = len(self.clip.visual.transformer.resblocks)
-        if not all(1 <= block <= count for block in blocks):
-            raise ValueError(f"blocks {list(blocks)} are not in 1..{count}")
+        self.check_blocks(blocks)
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(f"images of {tuple(images.shape[-2:])} pixels for a network of {self.image_size}")
         found = self.clip.visual.forward_intermediates(

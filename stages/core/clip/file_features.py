@@ -34,9 +34,10 @@ class FileFeatures:
             prepare: from an 8-bit image and the network's size to the network's input.
 
         Raises:
-            UserError: see `load_encoder`.
+            UserError: see `load_encoder` and `check_blocks`.
         """
         self.encoder: ClipEncoder = load_encoder(params).to(pick_device())
+        self.encoder.check_blocks(blocks)
         self.cached = CachedFeatures(self.encoder, blocks=blocks, gigabytes=params.cache_gigabytes)
         self.prepare = prepare
         self.keys: dict[tuple[Path, Window | None], str] = {}
