@@ -49,7 +49,11 @@ class PublishedWeights(Params):
 
 
 class FileWeights(Params):
-    """A local file: safetensors, a PyTorch state_dict, or OpenAI's TorchScript archive; sha256 None is not checked."""
+    """A local file: safetensors, a PyTorch state_dict, or OpenAI's TorchScript archive.
+
+    Attributes:
+        sha256: of the file; None is not checked. State it for an archive, which can run code when it is loaded.
+    """
 
     file: Path
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
