@@ -75,7 +75,7 @@ def train_and_score(
         data = build_training_set(shots, files.cached, zoom_and_jitter=jitter, generator=generator)
         networks.append(train_network(data, params, name=target.object, draw=number, generator=generator))
         scored.append(score_images(networks[-1], files, rows, folder, window=target.window))
-    masked = all((draw["mask_files"].str.len() > 0).any() for draw in draws)
+    masked = all_masked(draws)
     reported = VARIANTS[params.variant].image_score if masked else "detection"
     table = tabulate(rows.drop(columns="file").reset_index(drop=True), scored, reported=reported)
     return Run(networks[0], draws, reported, table, scored[0].maps if masked else None)
@@ -96,6 +96,21 @@ def rows_to_score(images: pd.DataFrame, draws: Sequence[pd.DataFrame]) -> pd.Dat
             learned.sum(), (rows["split"][~learned] == "validation_anomalous").sum(),
         )  # fmt: skip
     return rows[~learned]
+
+
+def all_masked(draws: Sequence[pd.DataFrame]) -> bool:
+    """Whether each draw has a shot with a mask; a warning names those that have none where others have one.
+
+    Without a mask a network learns no segmentation. As all draws must be scored alike, one such draw costs the maps.
+    """
+    bare = [f"draw_{number}" for number, draw in enumerate(draws) if not (draw["mask_files"].str.len() > 0).any()]
+    if bare and len(bare) < len(draws):
+        LOG.warning(
+            "no anomalous shot of %s has a mask: all draws are scored by detection and there are no maps; more "
+            "shots, or masks for all anomalies, would give both",
+            ", ".join(bare),
+        )
+    return not bare
 
 
 def tabulate(rows: pd.DataFrame, scored: Sequence[Scored], *, reported: ImageScore) -> pd.DataFrame:

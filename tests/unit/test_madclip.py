@@ -202,6 +202,18 @@ def test_without_any_mask_only_detection_is_trained(place: Path, caplog: pytest.
     assert json.loads((place / "choice.json").read_text())["image_score"] == "detection"
 
 
+def test_one_draw_without_a_mask_costs_all_draws_their_maps(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With seed 1, draws of one shot take the pool's anomalies 1 and 3; only 3 has a mask."""
+    write_clip_params(place, seed=1, profiles__smoke__madclip__shots=1)
+    pool = pd.read_parquet("pool/pool.parquet")
+    pool["mask_files"] = [row.mask_files if row.image_id == "bad/9" else [] for row in pool.itertuples()]
+    pool.to_parquet("pool/pool.parquet")
+    scores = run("out")
+    assert scores["score"].to_list() == scores["detection"].to_list()
+    assert not (place / "out" / "maps").exists()
+    assert "no anomalous shot of draw_0 has a mask: all draws are scored by detection" in caplog.text
+
+
 def test_no_score_depends_on_the_other_images(place: Path) -> None:
     together = run("a")
     images = pd.read_parquet("target/images.parquet")
