@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
 from stages.core.image_files.windows import Window
 from stages.core.running.params import Params
@@ -92,3 +92,11 @@ class ObjectParams(Params):
 
     object: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     window: Window | None = None
+
+    @field_validator("object")
+    @classmethod
+    def has_words(cls, name: str) -> str:
+        """Refuse a name like "_", which would leave a gap in every text."""
+        if not any(character.isalnum() for character in name):
+            raise ValueError(f"{name!r} has no letter or digit: name the object in words")
+        return name
