@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.scores import branch_names, read_scores
@@ -67,6 +68,16 @@ def test_a_second_run_reads_the_cache_and_gives_the_same(place: Path, caplog: py
     assert first.equals(second)
 
 
+def test_options_of_the_published_code_reach_the_training(place: Path) -> None:
+    run("out")
+    paired = read_weights(place / "model.safetensors")[0]
+    for option in ({"batching": "published"}, {"double_sigmoid": False}, {"exclude_query": False}):
+        write_clip_params(place, **{f"profiles__smoke__inctrl__{name}": value for name, value in option.items()})
+        run("out")
+        state = read_weights(place / "model.safetensors")[0]
+        assert not torch.equal(state["diff_head.projection1.weight"], paired["diff_head.projection1.weight"]), option
+
+
 def test_no_score_depends_on_the_other_images(place: Path) -> None:
     together = run("a")
     images = pd.read_parquet("target/images.parquet")
@@ -109,6 +120,10 @@ def test_16_bit_images_each_through_the_window_of_their_category(place: Path) ->
         ({"inctrl__auxiliary": {"part": {"object": "x"}}}, "no labelled anomaly to train on: name another category"),
         ({"inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
         ({"inctrl__categories": {"part": {"object": " "}}}, r"inctrl\.categories\.part\.object: String should have at"),
+        (
+            {"inctrl__categories": {"part": {"object": "_"}}},
+            r"inctrl\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+        ),
         ({"inctrl__categories": {}}, r"the key 'inctrl\.categories\.part' is missing"),
         ({"inctrl__categories": {"part": {"object": "very " * 75 + "long"}}}, "give the object a shorter name"),
         (

@@ -184,11 +184,16 @@ def test_the_windows_of_the_pool() -> None:
         both.pool_window("part")
 
 
-def test_the_same_seed_gives_the_same_scores_and_training_changes_them(place: Path) -> None:
-    first = run("a")
-    assert first.equals(run("b"))
-    write_clip_params(place, profiles__smoke__madclip__training__epochs=2)
-    assert not first["score"].equals(run("c")["score"])
+def test_the_same_seed_gives_the_same_scores_and_every_option_of_the_training_others(place: Path) -> None:
+    def scores(name: str, **changes: Any) -> pd.Series:
+        write_clip_params(place, **{f"profiles__smoke__madclip__{key}": value for key, value in changes.items()}, **one)
+        return run(name)["score"]
+
+    one = {"profiles__smoke__madclip__draws": 1}
+    first = scores("a")
+    assert first.equals(scores("b"))
+    for changes in ({"training__epochs": 2}, {"decision": "max"}, {"decision": "both"}):
+        assert not first.equals(scores("c", **changes)), changes
 
 
 def test_without_any_mask_only_detection_is_trained(place: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -234,6 +239,10 @@ def test_no_score_depends_on_the_other_images(place: Path) -> None:
             r"blocks: \[6, 12, 18, 24\] must be .* from 1 to 4, the",
         ),
         ({"profiles__smoke__madclip__variant": "mine"}, "variant: Input should be 'as_code' or 'as_paper'"),
+        (
+            {"madclip__categories": {"part": {"trained_on": "other", "object": "_"}}},
+            r"madclip\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+        ),
         ({"madclip__categories": {}}, r"the key 'madclip\.categories\.part' is missing"),
         (
             {"madclip__categories": {"part": {"trained_on": "x", "object": "very " * 75 + "long"}}},
