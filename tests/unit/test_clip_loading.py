@@ -171,6 +171,15 @@ def test_texts_without_tokens_or_with_too_many() -> None:
     assert encoder.tokenize([" ".join(["part"] * 75)]).shape == (1, 77)
 
 
+def test_the_same_texts_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(tiny_params())
+    first = encoder.ensemble(["a part", "a plate"])
+    monkeypatch.setattr(encoder, "encode_embeddings", None)
+    assert torch.equal(encoder.ensemble(["a part", "a plate"]), first)
+    with pytest.raises(TypeError):
+        encoder.ensemble(["a part"])
+
+
 def test_blocks_and_sizes_are_checked() -> None:
     encoder = load_encoder(tiny_params())
     for blocks in ([5], [0], [1, 1, 2, 3], [3, 1]):

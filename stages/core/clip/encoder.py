@@ -45,6 +45,7 @@ class ClipEncoder(nn.Module):
         self.clip = clip.eval().requires_grad_(False)
         sequence_first(clip)
         self.tokenizer = SimpleTokenizer(context_length=clip.context_length)
+        self.ensembles: dict[tuple[str, ...], Tensor] = {}
 
     def train(self, mode: bool = True) -> "ClipEncoder":
         """Stay in eval mode whatever the surrounding module does."""
@@ -169,13 +170,16 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def ensemble(self, texts: Sequence[str]) -> Float[Tensor, " E"]:
-        """The unit mean of the unit features of several texts.
+        """The unit mean of the unit features of several texts; the same texts are encoded once.
 
         Raises:
             UserError: see `encode`.
         """
-        ids = self.tokenize(texts)
-        batches = [
-            self.encode_embeddings(self.token_embeddings(b), b.argmax(dim=-1), causal=True) for b in ids.split(64)
-        ]
-        return F.normalize(F.normalize(torch.cat(batches), dim=-1).mean(dim=0), dim=-1)
+        key = tuple(texts)
+        if key not in self.ensembles:
+            batches = [
+                self.encode_embeddings(self.token_embeddings(ids), ids.argmax(dim=-1), causal=True)
+                for ids in self.tokenize(texts).split(64)
+            ]
+            self.ensembles[key] = F.normalize(F.normalize(torch.cat(batches), dim=-1).mean(dim=0), dim=-1)
+        return self.ensembles[key]
