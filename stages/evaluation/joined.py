@@ -13,10 +13,11 @@ SHOWN = 5  # ids named in a message
 
 
 def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """One row for each validation and test image: the truth's columns, then score and branches.
+    """One row for each scored validation and test image: the truth's columns, then score and branches.
 
     Scores of planted defects, of which the truth knows nothing, are left out. The split is the truth's; labelled
-    anomalies of its validation part are called `validation_anomalous`, as in the scores. Rows are sorted by image_id.
+    anomalies of its validation part are called `validation_anomalous`, as in the scores. Those that a method learned
+    from have no score and no row. Rows are sorted by image_id.
 
     Raises:
         UserError: an image_id occurs twice, is missing on one side, has another split there, or has a score that is
@@ -27,16 +28,15 @@ def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     for name, table in (("scores", scores), ("truth", truth)):
         refuse(table["image_id"][table["image_id"].duplicated()], f"images named twice in the {name}")
     refuse(set(scores["image_id"]) - set(truth["image_id"]), "scores for images that the truth does not know")
-    judged = truth[truth["split"] != "train"]
+    truth = truth.astype({"is_anomalous": bool})
+    aside = (truth["split"] == "validation") & truth["is_anomalous"]
+    truth = truth.assign(split=truth["split"].mask(aside, "validation_anomalous"))
+    judged = truth[truth["split"].isin(["validation", "test"])]
     refuse(set(judged["image_id"]) - set(scores["image_id"]), "validation or test images without a score")
     columns = ["split", "score", *branch_names(scores)]
     if taken := set(columns[1:]) & set(truth.columns):
         raise ValueError(f"a branch has the name of a column of the truth: {sorted(taken)}")
-    joined = truth.astype({"is_anomalous": bool}).merge(
-        scores[["image_id", *columns]], on="image_id", suffixes=("", "_of_scores")
-    )
-    aside = (joined["split"] == "validation") & joined["is_anomalous"]
-    joined["split"] = joined["split"].mask(aside, "validation_anomalous")
+    joined = truth.merge(scores[["image_id", *columns]], on="image_id", suffixes=("", "_of_scores"))
     wrong = joined["split"] != joined["split_of_scores"]
     refuse(joined["image_id"][wrong], "scores that name another split than the truth")
     joined = joined[joined["split"] != "train"].drop(columns="split_of_scores")

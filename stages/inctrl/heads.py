@@ -52,7 +52,7 @@ class ImageAdapter(nn.Module):
 class ScoreHead(nn.Module):
     """From d numbers to one: two hidden layers, each with ReLU and then BatchNorm. The sigmoid is not part of it.
 
-    `bn1` is in the published checkpoints and in no forward pass; it is kept so that they load strictly.
+    `bn1` is in the published code, too, and in no forward pass there; it is kept so that the tensors are the same ones.
     """
 
     def __init__(self, dim: int) -> None:
@@ -71,7 +71,7 @@ class ScoreHead(nn.Module):
 
 
 class InContextHeads(nn.Module):
-    """Adapter and heads; the names of the tensors are those of the published checkpoints.
+    """Adapter and heads; the names of the tensors are those of the published code.
 
     Attributes:
         arguments: rebuild the module; plain JSON values.

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from stages.core.clip.encoder import ImageFeatures
 from stages.core.clip.file_features import FileFeatures
-from stages.core.image_files.reading import read_image
 from stages.core.image_files.windows import Window
 from stages.core.running.console import progress
 from stages.inctrl.encoding import Texts, encode_files, text_scores
@@ -57,7 +56,7 @@ def score_images(
         text = text_scores(query.embedding, [texts])
         found = [score_one(heads, query, own, text) for own in prompts]
         table.append(columns(found, text))
-        height, width, _ = read_image(folder / name, window).shape
+        height, width = files.sizes[folder / name]
         maps.append(uncrop(found[0].residual_map, width=width, height=height))
     scores = rows.drop(columns="file").reset_index(drop=True).join(pd.DataFrame(table))
     return Result(scores, np.stack([one.cpu().numpy().astype(np.float16) for one in maps]))

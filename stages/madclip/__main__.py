@@ -24,7 +24,9 @@ def main(argv: Sequence[str]) -> str:
     where = f"madclip.categories.{paths.category}"
     target = validate(TargetParams, load_value(where), where=where)
     images, pool = read_images(paths.images), read_labelled_pool(paths.pool)
-    run = train_and_score(images, paths.image_files, pool, paths.pool, target, params, seed=load_value("seed"))
+    run = train_and_score(
+        images, paths.image_files, pool, paths.pool, target, params, category=paths.category, seed=load_value("seed")
+    )
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.network.state_dict(), run.network.arguments)
     write_method_result(paths.scores, run.scores, run.maps)

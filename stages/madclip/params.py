@@ -3,6 +3,8 @@
 from pydantic import PositiveFloat, PositiveInt
 
 from stages.core.clip.params import ClipParams, ObjectParams
+from stages.core.image_files.windows import Window
+from stages.core.running.errors import UserError
 from stages.core.running.params import Params
 from stages.madclip.losses import Decision
 from stages.madclip.prompts import Learned
@@ -40,6 +42,32 @@ class MadclipParams(Params):
 
 
 class TargetParams(ObjectParams):
-    """`madclip.categories.<key>`: a category to score, and the one whose labelled pool is learned from."""
+    """`madclip.categories.<key>`: a category to score, and the one whose labelled pool is learned from.
+
+    The texts name `object` in training, too: those of another category are read as if they showed the target's object.
+
+    Attributes:
+        trained_on: key of the category to learn from, the target itself or another one.
+        trained_on_window: of another category's images, as `window` is of the target's.
+    """
 
     trained_on: str
+    trained_on_window: Window | None = None
+
+    def pool_window(self, category: str) -> Window | None:
+        """The window of the images to learn from.
+
+        Args:
+            category: the target's key.
+
+        Raises:
+            UserError: the target is its own source and has two windows.
+        """
+        if self.trained_on != category:
+            return self.trained_on_window
+        if self.trained_on_window is not None:
+            raise UserError(
+                f"params.yaml: madclip.categories.{category}.trained_on_window: {category} is trained on itself: "
+                "remove it, `window` holds for all its images"
+            )
+        return self.window

@@ -52,7 +52,7 @@ class Phrases(nn.Module):
 
 
 class LearnedTexts(nn.Module):
-    """The two text features t_n and t_ab; the names of the contexts are those of the published checkpoints."""
+    """The two text features t_n and t_ab; the names of the contexts are those of the published code."""
 
     fixed: Float[Tensor, "E 2"]
 

@@ -1,8 +1,9 @@
 """For each draw of shots: train, then score the target."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from stages.madclip.shots import draw_shots, load_shots
 from stages.madclip.training import train_network
 from stages.madclip.training_set import build_training_set
 from stages.madclip.variants import VARIANTS, ImageScore
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,32 +51,66 @@ def train_and_score(
     target: TargetParams,
     params: MadclipParams,
     *,
+    category: str,
     seed: int,
 ) -> Run:
-    """Train on shots of the pool and score every image of the target that is not for training.
+    """Train on shots of the pool and score every image of the target that is neither for training nor a shot.
 
     Args:
         images, folder: the target's image table and files.
         pool, pool_folder: the labelled pool to learn from.
+        category: the target's key.
 
     Raises:
         UserError: weights are missing, there are too few images, or a text does not fit.
     """
-    generator = seed_everything(seed)
+    pool_window, generator = target.pool_window(category), seed_everything(seed)
     draws = draw_shots(pool, shots=params.shots, draws=params.draws, generator=torch.Generator().manual_seed(seed))
     files = FileFeatures(params.clip, blocks=params.blocks, prepare=squash)
-    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    rows = rows_to_score(images, draws)
     networks, scored = [], []
     for number, draw in enumerate(draws):
-        shots = load_shots(draw, pool_folder, size=files.encoder.image_size, window=target.window)
+        shots = load_shots(draw, pool_folder, size=files.encoder.image_size, window=pool_window)
         jitter = VARIANTS[params.variant].zoom_and_jitter
         data = build_training_set(shots, files.cached, zoom_and_jitter=jitter, generator=generator)
         networks.append(train_network(data, params, name=target.object, draw=number, generator=generator))
         scored.append(score_images(networks[-1], files, rows, folder, window=target.window))
-    masked = all((draw["mask_files"].str.len() > 0).any() for draw in draws)
+    masked = all_masked(draws)
     reported = VARIANTS[params.variant].image_score if masked else "detection"
     table = tabulate(rows.drop(columns="file").reset_index(drop=True), scored, reported=reported)
     return Run(networks[0], draws, reported, table, scored[0].maps if masked else None)
+
+
+def rows_to_score(images: pd.DataFrame, draws: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """(image_id, split, file) of all but training images and, by content, the shots of any draw.
+
+    A shot's score is that of a training image, of which no threshold may be made. The shots of all draws are left out,
+    so that every draw is scored on the same images.
+    """
+    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    shots = {PurePosixPath(file).stem for draw in draws for file in draw["file"]}
+    learned = rows["file"].map(lambda file: PurePosixPath(file).stem).isin(shots)
+    if learned.any():
+        LOG.info(
+            "%d of the target's labelled anomalies in validation are shots of some draw and get no score; %d are left",
+            learned.sum(), (rows["split"][~learned] == "validation_anomalous").sum(),
+        )  # fmt: skip
+    return rows[~learned]
+
+
+def all_masked(draws: Sequence[pd.DataFrame]) -> bool:
+    """Whether each draw has a shot with a mask; a warning names those that have none where others have one.
+
+    Without a mask a network learns no segmentation. As all draws must be scored alike, one such draw costs the maps.
+    """
+    bare = [f"draw_{number}" for number, draw in enumerate(draws) if not (draw["mask_files"].str.len() > 0).any()]
+    if bare and len(bare) < len(draws):
+        LOG.warning(
+            "no anomalous shot of %s has a mask: all draws are scored by detection and there are no maps; more "
+            "shots, or masks for all anomalies, would give both",
+            ", ".join(bare),
+        )
+    return not bare
 
 
 def tabulate(rows: pd.DataFrame, scored: Sequence[Scored], *, reported: ImageScore) -> pd.DataFrame:

@@ -1,11 +1,14 @@
-"""Our few-shot results beside the publications' tables.
+"""Our few-shot results, with the mean over the draws of shots, beside the publications' tables.
 
-    python -m stages.report.published_few_shot inctrl candle=VisA/candle
+    python -m stages.report.published_few_shot inctrl my_part candle=VisA/candle
     python -m stages.report.published_few_shot madclip brain=BrainMRI liver=LiverCT adni=BrainMRI/ADNI
 
 Each pair names one of our categories and the data set that it is in the publication; "trained on/judged on" is a row of
-MadCLIP's cross-dataset table. Our image AUROC is the mean over the draws of shots with a 95 % interval (Student's t),
-our pixel AUROC that of the first draw, which makes the maps. Published numbers stand as printed.
+MadCLIP's cross-dataset table. A category alone has our result alone. A published mean of several categories takes as
+many of ours, joined by "+": candle+capsules+...=VisA.
+
+Our image AUROC is the mean over the draws with a 95 % interval (Student's t), of several categories that of each draw's
+mean; image AUPRC (average precision) and pixel AUROC are those of the first draw. Published numbers stand as printed.
 """
 
 import argparse
@@ -27,7 +30,8 @@ from stages.report.rows import read_json
 
 REFERENCE = Path(__file__).parent / "reference"
 CONFIDENCE = 0.95
-IMAGE, PIXEL = "image AUROC", "pixel AUROC"
+IMAGE, PRECISION, PIXEL = "image AUROC", "image AUPRC", "pixel AUROC"
+CATEGORIES_OF = {"VisA": 12, "Avg": 6}  # of published means; every other name stands for one category
 Line = tuple[str, str, str, str]  # method, source, metric, value in percent
 
 
@@ -35,7 +39,7 @@ Line = tuple[str, str, str, str]  # method, source, metric, value in percent
 def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("method", choices=list(READERS))
-    parser.add_argument("pairs", nargs="+", metavar="category=data set")
+    parser.add_argument("pairs", nargs="+", metavar="category[+category...][=data set]")
     parser.add_argument("--metrics", type=Path, default=Path("metrics"))
     parser.add_argument("--reference", type=Path, default=REFERENCE)
     given = parser.parse_args(argv)
@@ -43,33 +47,72 @@ def main(argv: Sequence[str]) -> str:
     for heading in ("data set", "shots", "method", "source", "metric", "value"):
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for pair in given.pairs:
-        category, _, name = pair.partition("=")
-        shots, ours = our_result(given.metrics, given.method, category)
-        published = READERS[given.method](given.reference, name, shots)
-        if not published:
-            raise UserError(f"{name!r} with {shots} shots is in no table of {given.reference}: correct {pair!r}")
-        for line in (*published, *ours):
-            if line[2] in {metric for _, _, metric, _ in published}:
-                table.add_row(name, str(shots), *line)
+        names, _, dataset = pair.partition("=")
+        shots, lines = our_result(given.metrics, given.method, names.split("+"))
+        if dataset:
+            published = published_rows(given.reference, given.method, pair, shots)
+            lines = [*published, *(line for line in lines if line[2] in {metric for _, _, metric, _ in published})]
+        for line in lines:
+            table.add_row(dataset or names, str(shots), *line)
         table.add_section()
     CONSOLE.print(table)
-    return f"{len(given.pairs)} data sets compared"
+    return f"{len(given.pairs)} results shown"
 
 
-def our_result(metrics: Path, method: str, category: str) -> tuple[int, list[Line]]:
-    """(shots, image AUROC over the draws and, where there are masks, pixel AUROC).
+def published_rows(reference: Path, method: str, pair: str, shots: int) -> list[Line]:
+    """The published lines for "category=data set".
 
     Raises:
-        UserError: the category was not evaluated.
+        UserError: there are none, or the published number stands for more or fewer categories than are named.
     """
-    own: Mapping[str, Any] = read_json(metrics / method / f"{category}.json")
-    shots = int(read_json(metrics / "choices" / category / f"{method}.json")["shots"])
-    draws = [100 * value["all"] for name, value in own["branches"].items() if name.startswith("draw_")]
-    lines = [(method, "this repository", IMAGE, mean_and_interval(draws))]
-    pixels = own.get("pixel_auroc", {}).get("all")
-    if pixels is not None:
-        lines.append((method, "this repository", PIXEL, f"{percent(pixels)} (1 draw)"))
-    return shots, lines
+    names, _, dataset = pair.partition("=")
+    published = READERS[method](reference, dataset, shots)
+    if not published:
+        raise UserError(
+            f"{dataset!r} with {shots} shots is in no table of {reference}: correct {pair!r}, or write {names!r} for "
+            "our result alone"
+        )
+    expected, found = CATEGORIES_OF.get(dataset, 1), len(names.split("+"))
+    if found != expected:
+        raise UserError(
+            f"{pair!r}: the published number for {dataset} stands for {expected} categories, {found} named: join that "
+            'many by "+", or name a single category\'s data set'
+        )
+    return published
+
+
+def our_result(metrics: Path, method: str, categories: Sequence[str]) -> tuple[int, list[Line]]:
+    """(shots, lines for image AUROC over the draws, image AUPRC and, where there are masks, pixel AUROC).
+
+    Raises:
+        UserError: a category was not evaluated or has no anomaly in test, or the categories differ in shots or draws.
+    """
+    own: list[Mapping[str, Any]] = [read_json(metrics / method / f"{name}.json") for name in categories]
+    shots = {int(read_json(metrics / "choices" / name / f"{method}.json")["shots"]) for name in categories}
+    draws = [draw_values(one, category=name) for one, name in zip(own, categories, strict=True)]
+    if len(shots) > 1 or len({len(values) for values in draws}) > 1:
+        raise UserError(f"{'+'.join(categories)}: evaluated with different shots or draws: run `dvc repro` for all")
+    means = [statistics.mean(values) for values in zip(*draws, strict=True)]
+    several = f", mean of {len(own)} categories" if len(own) > 1 else ""
+    lines = [(method, f"this repository{several}", IMAGE, mean_and_interval(means))]
+    for key, metric in (("average_precision", PRECISION), ("pixel_auroc", PIXEL)):
+        found = [value for one in own if (value := one.get(key, {}).get("all")) is not None]
+        if found:
+            several = f", mean of {len(found)} categories" if len(own) > 1 else ""
+            lines.append((method, f"this repository{several}", metric, f"{percent(statistics.mean(found))} (1 draw)"))
+    return shots.pop(), lines
+
+
+def draw_values(own: Mapping[str, Any], *, category: str) -> list[float]:
+    """Image AUROC of each draw in percent, in the order of their numbers.
+
+    Raises:
+        UserError: it is undefined, because the category has no anomaly in test.
+    """
+    draws = {name: value["all"] for name, value in own["branches"].items() if name.startswith("draw_")}
+    if None in draws.values():
+        raise UserError(f"{category} has no anomaly in test, so that there is no AUROC: leave it out")
+    return [100 * draws[name] for name in sorted(draws, key=lambda name: int(name.removeprefix("draw_")))]
 
 
 def mean_and_interval(values: Sequence[float]) -> str:
@@ -86,11 +129,14 @@ def read_inctrl(folder: Path, name: str, shots: int) -> list[Line]:
     """Rows of inctrl_reported.csv; `name` is "data set/category", or the data set alone for its mean."""
     table = read_csv(folder / "inctrl_reported.csv")
     dataset, _, category = name.partition("/")
-    own = table[(table["dataset"] == dataset) & (table["category"] == (category or "mean"))]
-    own = own[(own["shots"] == shots) & (own["metric"] == "AUROC")]
-    lines = [("inctrl", "paper", IMAGE, percent(value)) for value in own["paper"].dropna().unique()]
-    again = zip(own["rerun_kind"], own["evidence"], own["third_party_rerun"], strict=True)
-    return lines + [("inctrl", f"{kind} ({evidence})", IMAGE, percent(value)) for kind, evidence, value in again]
+    own = table[(table["dataset"] == dataset) & (table["category"] == (category or "mean")) & (table["shots"] == shots)]
+    lines = []
+    for metric, label in (("AUROC", IMAGE), ("AUPRC", PRECISION)):
+        rows = own[own["metric"] == metric]
+        lines += [("inctrl", "paper", label, percent(value)) for value in rows["paper"].dropna().unique()]
+        again = zip(rows["rerun_kind"], rows["evidence"], rows["third_party_rerun"], strict=True)
+        lines += [("inctrl", f"{kind} ({evidence})", label, percent(value)) for kind, evidence, value in again]
+    return lines
 
 
 def read_madclip(folder: Path, name: str, shots: int) -> list[Line]:

@@ -10,7 +10,7 @@ from stages.core.clip.build import load_state
 from stages.core.clip.encoder import ClipEncoder, ImageFeatures
 from stages.madclip.augmentation import Shots, augment
 from stages.madclip.losses import loss_terms, siglip_loss
-from stages.madclip.network import MadClip, published_state
+from stages.madclip.network import MadClip
 from stages.madclip.prompts import LearnedTexts
 from stages.madclip.scores import abnormal_maps, detection_scores, over_blocks
 from tests.golden.tiny_clip import TOLERANCE, build_encoder, part, read_golden
@@ -29,16 +29,12 @@ class Golden:
     images: ImageFeatures
 
     def network(self) -> MadClip:
-        """The trained part with the stored weights, loaded as from a published checkpoint."""
+        """The trained part with the stored weights."""
         network = MadClip(self.encoder, name="Brain", variant="as_code", learned="both")
-        checkpoint = {
-            name: {key.removeprefix(f"{name}."): value for key, value in part(self.weights, f"{name}.").items()}
-            for name in ("normal_det_adapters", "abnormal_det_adapters")
-        }
-        for state in ("normal", "abnormal"):
-            contexts = part(self.weights, f"ctx.{state}_").items()
-            checkpoint[f"prompt_maker_{state}"] = {f"prompt_learner.{name}": value for name, value in contexts}
-        network.load_state_dict(published_state(checkpoint, learned=("normal", "abnormal")), strict=True)
+        adapters = part(self.weights, "normal_det_adapters.", "abnormal_det_adapters.")
+        state = {f"adapters.{name}": value for name, value in adapters.items()}
+        state |= {f"texts.{name}": value for name, value in part(self.weights, "ctx.").items()}
+        network.load_state_dict(state, strict=True)
         return network
 
     def terms(self, network: MadClip) -> dict[str, torch.Tensor]:
@@ -181,9 +177,3 @@ def test_augmentation(golden: Golden) -> None:
     np.testing.assert_array_equal(found.masks, arrays["augment/out_mask"][:, 0] > 0.5)
     fewer = augment(shots, zoom_and_jitter=False, generator=torch.Generator())
     assert torch.equal(fewer.images, found.images[[*range(9), 14, 15]])
-
-
-def test_a_checkpoint_without_contexts_is_refused() -> None:
-    checkpoint = {"normal_det_adapters": {}, "abnormal_det_adapters": {}, "prompt_maker_normal": {"text_encoder.x": 0}}
-    with pytest.raises(KeyError, match="prompt_maker_normal has no prompt_learner"):
-        published_state(checkpoint, learned=["normal"])

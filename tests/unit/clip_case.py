@@ -40,6 +40,20 @@ def write_image(path: Path, *, seed: int, defective: bool, width: int = SIZE, he
     Image.fromarray(image.astype(np.uint8)).save(path)
 
 
+def make_grey(folder: Path) -> None:
+    """Turn the images of a folder to 8-bit grey."""
+    for path in sorted(folder.iterdir()):
+        Image.open(path).convert("L").save(path)
+
+
+def make_deep(folder: Path, *, offset: int) -> dict[str, int]:
+    """Turn 8-bit grey images to 16-bit ones, in place, and return the window that makes them the same again."""
+    for path in sorted(folder.iterdir()):
+        values = np.asarray(Image.open(path)).astype(np.uint16) + offset
+        Image.fromarray(values.astype(np.uint16)).save(path)
+    return {"level": offset + 128, "width": 256}  # black is offset, white offset + 255
+
+
 def write_target(root: Path, *, train: int = 6, others: int = 3) -> pd.DataFrame:
     """An image table and files of a category: normal training images, then half of the others defective."""
     rows = [(f"train/{n}", "train", False) for n in range(train)]

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import zipfile
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_weights_from_files(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.(trace|save):FutureWarning")
-def test_openai_archives_are_read_without_their_code(tmp_path: Path) -> None:
+def test_openai_archives_are_read(tmp_path: Path) -> None:
     clip = build_clip(tiny_params())
     expected = {name: value.half().float() for name, value in clip.state_dict().items()}
     write_archive(tmp_path / "ViT.pt", clip)
@@ -114,6 +115,9 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
         ),
         ({"architecture": "ViT-X"}, "has no CLIP 'ViT-X'"),
         ({"architecture": "coca_ViT-B-32"}, "has no CLIP 'coca_ViT-B-32'"),
+        ({"architecture": "RN50"}, "'RN50' is no vision transformer with CLIP's own text transformer: take one like"),
+        ({"architecture": "convnext_base"}, "'convnext_base' is no vision transformer"),
+        ({"architecture": "roberta-ViT-B-32"}, "'roberta-ViT-B-32' is no vision transformer with CLIP's own text"),
         ({"weights": {"tag": "openai", "source": "hub", "offline": True}}, "need a name of open_clip's, not measures"),
         ({"image_size": 12}, "12 is less than one patch of 16 pixels"),
     ],
@@ -167,10 +171,22 @@ def test_texts_without_tokens_or_with_too_many() -> None:
     assert encoder.tokenize([" ".join(["part"] * 75)]).shape == (1, 77)
 
 
+def test_the_same_texts_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(tiny_params())
+    first = encoder.ensemble(["a part", "a plate"])
+    monkeypatch.setattr(encoder, "encode_embeddings", None)
+    assert torch.equal(encoder.ensemble(["a part", "a plate"]), first)
+    with pytest.raises(TypeError):
+        encoder.ensemble(["a part"])
+
+
 def test_blocks_and_sizes_are_checked() -> None:
     encoder = load_encoder(tiny_params())
-    with pytest.raises(ValueError, match=r"blocks \[5\] are not in 1\.\.4"):
-        encoder.image_features(image()[None], blocks=[5])
+    for blocks in ([5], [0], [1, 1, 2, 3], [3, 1]):
+        with pytest.raises(
+            UserError, match=rf"blocks: {re.escape(str(blocks))} must be increasing numbers from 1 to 4"
+        ):
+            encoder.image_features(image()[None], blocks=blocks)
     with pytest.raises(ValueError, match="images of \\(47, 47\\) pixels for a network of 48"):
         encoder.image_features(image()[None, :, 1:, 1:], blocks=[1])
     odd = load_encoder(tiny_params(image_size=SIZE + 7))

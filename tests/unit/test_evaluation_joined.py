@@ -51,7 +51,12 @@ def test_scores_of_unknown_images_are_refused() -> None:
         join_truth(make_scores(), make_truth().iloc[:4])
 
 
-@pytest.mark.parametrize("position", [0, 1, 3])
+def test_anomalies_that_a_method_learned_from_have_no_score() -> None:
+    joined = join_truth(make_scores().drop(index=1), make_truth())
+    assert joined["image_id"].tolist() == ["b", "d", "e"]
+
+
+@pytest.mark.parametrize("position", [0, 2, 3])
 def test_images_without_a_score_are_refused(position: int) -> None:
     scores = make_scores().drop(index=position)
     with pytest.raises(UserError, match=f"without a score: {'bcde'[position]}"):

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from stages.core.artifacts.anomaly_maps import read_anomaly_maps
 from stages.core.artifacts.scores import branch_names, read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.inctrl.__main__ import main
 from stages.inctrl.heads import InContextHeads
-from tests.unit.clip_case import write_clip_params, write_image, write_pool, write_target
+from tests.unit.clip_case import make_deep, make_grey, write_clip_params, write_image, write_pool, write_target
 
 OPTIONS = [
     "--images", "target/images.parquet", "--image-files", "target/images", "--pools", "pools", "--category", "part",
@@ -67,6 +68,16 @@ def test_a_second_run_reads_the_cache_and_gives_the_same(place: Path, caplog: py
     assert first.equals(second)
 
 
+def test_options_of_the_published_code_reach_the_training(place: Path) -> None:
+    run("out")
+    paired = read_weights(place / "model.safetensors")[0]
+    for option in ({"batching": "published"}, {"double_sigmoid": False}, {"exclude_query": False}):
+        write_clip_params(place, **{f"profiles__smoke__inctrl__{name}": value for name, value in option.items()})
+        run("out")
+        state = read_weights(place / "model.safetensors")[0]
+        assert not torch.equal(state["diff_head.projection1.weight"], paired["diff_head.projection1.weight"]), option
+
+
 def test_no_score_depends_on_the_other_images(place: Path) -> None:
     together = run("a")
     images = pd.read_parquet("target/images.parquet")
@@ -87,19 +98,37 @@ def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.
     assert f"other/{twin}" not in read_weights(place / "model.safetensors")[1]["images"]
 
 
+def test_16_bit_images_each_through_the_window_of_their_category(place: Path) -> None:
+    target, other = place / "target/images", place / "pools/other/images"
+    for folder in (target, other):
+        make_grey(folder)
+    expected = run("a")
+    windows = make_deep(target, offset=1000), make_deep(other, offset=30_000)
+    write_clip_params(
+        place,
+        inctrl__categories__part__window=windows[0], inctrl__auxiliary__other__window=windows[1],
+    )  # fmt: skip
+    assert run("b").equals(expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"profiles__smoke__inctrl__shots": 7}, "7 prompts need 8 normal training images .*, other has 6: lower it"),
+        ({"profiles__smoke__inctrl__blocks": [3, 1]}, r"blocks: \[3, 1\] must be increasing numbers from 1 to 4"),
         ({"inctrl__auxiliary": {}}, "no labelled anomaly to train on"),
         ({"inctrl__auxiliary": {"part": {"object": "x"}}}, "no labelled anomaly to train on: name another category"),
         ({"inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
         ({"inctrl__categories": {"part": {"object": " "}}}, r"inctrl\.categories\.part\.object: String should have at"),
+        (
+            {"inctrl__categories": {"part": {"object": "_"}}},
+            r"inctrl\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+        ),
         ({"inctrl__categories": {}}, r"the key 'inctrl\.categories\.part' is missing"),
         ({"inctrl__categories": {"part": {"object": "very " * 75 + "long"}}}, "give the object a shorter name"),
         (
             {"inctrl__categories": {"part": {"object": "x", "window": {"level": 1, "width": 9}}}},
-            "a window is for 16-bit grey and DICOM images",
+            r"\.png: a window is for 16-bit grey and DICOM images, this one is RGB: remove `window` from",
         ),
     ],
 )  # fmt: skip

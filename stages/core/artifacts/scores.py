@@ -14,6 +14,8 @@ SCORE_COLUMNS = ("image_id", "split", "score")
 def write_scores(path: Path, scores: pd.DataFrame) -> None:
     """Write one row for each validation and test image (SCORE_COLUMNS, then a float column a branch).
 
+    Only labelled anomalies of validation that the method learned from may be left out.
+
     Raises:
         ValueError: a score is not finite.
     """

@@ -1,6 +1,7 @@
 """Build a frozen CLIP from params."""
 
 import logging
+from typing import Any
 
 import open_clip
 import torch
@@ -52,9 +53,7 @@ def build_clip(params: ClipParams) -> CLIP:
         text = CLIPTextCfg(**chosen.text.model_dump())
         patch, embed_dim = chosen.vision.patch_size, chosen.embed_dim
     else:
-        config = open_clip.get_model_config(chosen)
-        if config is None or set(config) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}:
-            raise UserError(f"profile: clip.architecture: open_clip {open_clip.__version__} has no CLIP {chosen!r}")
+        config = named_config(chosen)
         vision = CLIPVisionCfg(**{**config["vision_cfg"], "image_size": params.image_size})
         text = CLIPTextCfg(**config["text_cfg"])
         patch, embed_dim = vision.patch_size, config["embed_dim"]
@@ -64,6 +63,27 @@ def build_clip(params: ClipParams) -> CLIP:
         LOG.info("%d pixels are no multiple of %d: the last %d of each row and column are not seen",
                  params.image_size, patch, params.image_size % patch)  # fmt: skip
     return CLIP(embed_dim, vision, text, quick_gelu=params.quick_gelu)
+
+
+def named_config(name: str) -> dict[str, Any]:
+    """open_clip's measures of a CLIP that is made of its own two transformers.
+
+    Raises:
+        UserError: open_clip does not know the name, or it stands for another network: a ResNet, a tower of timm or of
+            Hugging Face, a captioner.
+    """
+    config: dict[str, Any] | None = open_clip.get_model_config(name)
+    if config is None or set(config) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}:
+        raise UserError(f"profile: clip.architecture: open_clip {open_clip.__version__} has no CLIP {name!r}")
+    vision = config["vision_cfg"]
+    own = all(isinstance(vision.get(measure), int) for measure in ("layers", "patch_size"))
+    foreign = [key for key in (*vision, *config["text_cfg"]) if key.startswith(("timm_", "hf_"))]
+    if not own or foreign:
+        raise UserError(
+            f"profile: clip.architecture: {name!r} is no vision transformer with CLIP's own text transformer: take one "
+            "like ViT-B-16 or ViT-L-14-336"
+        )
+    return config
 
 
 def load_state(clip: CLIP, state: dict[str, Tensor]) -> None:

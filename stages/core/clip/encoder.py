@@ -45,6 +45,7 @@ class ClipEncoder(nn.Module):
         self.clip = clip.eval().requires_grad_(False)
         sequence_first(clip)
         self.tokenizer = SimpleTokenizer(context_length=clip.context_length)
+        self.ensembles: dict[tuple[str, ...], Tensor] = {}
 
     def train(self, mode: bool = True) -> "ClipEncoder":
         """Stay in eval mode whatever the surrounding module does."""
@@ -53,6 +54,21 @@ class ClipEncoder(nn.Module):
     @property
     def device(self) -> torch.device:
         return torch.device(self.clip.positional_embedding.device)
+
+    def check_blocks(self, blocks: Sequence[int]) -> None:
+        """Refuse blocks that the vision transformer does not have, or that come twice or out of order.
+
+        Raises:
+            UserError: see above.
+        """
+        count, last = len(self.clip.visual.transformer.resblocks), 0
+        for block in blocks:
+            if not last < block <= count:
+                raise UserError(
+                    f"profile: blocks: {list(blocks)} must be increasing numbers from 1 to {count}, the blocks of "
+                    "clip.architecture: correct them"
+                )
+            last = block
 
     @property
     def grid(self) -> int:
@@ -93,11 +109,10 @@ class ClipEncoder(nn.Module):
             images: as the method prepares them, normalised or not.
 
         Raises:
-            ValueError: a block does not exist, or the images have another size than the network.
+            UserError: see `check_blocks`.
+            ValueError: the images have another size than the network.
         """
-        count = len(self.clip.visual.transformer.resblocks)
-        if not all(1 <= block <= count for block in blocks):
-            raise ValueError(f"blocks {list(blocks)} are not in 1..{count}")
+        self.check_blocks(blocks)
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(f"images of {tuple(images.shape[-2:])} pixels for a network of {self.image_size}")
         found = self.clip.visual.forward_intermediates(
@@ -155,13 +170,16 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def ensemble(self, texts: Sequence[str]) -> Float[Tensor, " E"]:
-        """The unit mean of the unit features of several texts.
+        """The unit mean of the unit features of several texts; the same texts are encoded once.
 
         Raises:
             UserError: see `encode`.
         """
-        ids = self.tokenize(texts)
-        batches = [
-            self.encode_embeddings(self.token_embeddings(b), b.argmax(dim=-1), causal=True) for b in ids.split(64)
-        ]
-        return F.normalize(F.normalize(torch.cat(batches), dim=-1).mean(dim=0), dim=-1)
+        key = tuple(texts)
+        if key not in self.ensembles:
+            batches = [
+                self.encode_embeddings(self.token_embeddings(ids), ids.argmax(dim=-1), causal=True)
+                for ids in self.tokenize(texts).split(64)
+            ]
+            self.ensembles[key] = F.normalize(F.normalize(torch.cat(batches), dim=-1).mean(dim=0), dim=-1)
+        return self.ensembles[key]

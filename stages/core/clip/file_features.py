@@ -24,6 +24,7 @@ class FileFeatures:
 
     Attributes:
         encoder: the frozen CLIP behind it.
+        sizes: (height, width) in pixels of every file whose features were asked for.
     """
 
     def __init__(self, params: ClipParams, *, blocks: Sequence[int], prepare: Prepare) -> None:
@@ -34,12 +35,14 @@ class FileFeatures:
             prepare: from an 8-bit image and the network's size to the network's input.
 
         Raises:
-            UserError: see `load_encoder`.
+            UserError: see `load_encoder` and `check_blocks`.
         """
         self.encoder: ClipEncoder = load_encoder(params).to(pick_device())
+        self.encoder.check_blocks(blocks)
         self.cached = CachedFeatures(self.encoder, blocks=blocks, gigabytes=params.cache_gigabytes)
         self.prepare = prepare
         self.keys: dict[tuple[Path, Window | None], str] = {}
+        self.sizes: dict[Path, tuple[int, int]] = {}
 
     def __call__(self, path: Path, window: Window | None) -> ImageFeatures:
         """Features on the CPU, tokens in float16.
@@ -49,7 +52,9 @@ class FileFeatures:
         """
 
         def prepared() -> Tensor:
-            return self.prepare(read_image(path, window), self.encoder.image_size)
+            image = read_image(path, window)
+            self.sizes[path] = (image.shape[0], image.shape[1])
+            return self.prepare(image, self.encoder.image_size)
 
         if (path, window) not in self.keys:
             image = prepared()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
 from stages.core.image_files.windows import Window
 from stages.core.running.params import Params
@@ -49,7 +49,11 @@ class PublishedWeights(Params):
 
 
 class FileWeights(Params):
-    """A local file: safetensors, a PyTorch state_dict, or OpenAI's TorchScript archive; sha256 None is not checked."""
+    """A local file: safetensors, a PyTorch state_dict, or OpenAI's TorchScript archive.
+
+    Attributes:
+        sha256: of the file; None is not checked. State it for an archive, which can run code when it is loaded.
+    """
 
     file: Path
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
@@ -88,3 +92,11 @@ class ObjectParams(Params):
 
     object: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     window: Window | None = None
+
+    @field_validator("object")
+    @classmethod
+    def has_words(cls, name: str) -> str:
+        """Refuse a name like "_", which would leave a gap in every text."""
+        if not any(character.isalnum() for character in name):
+            raise ValueError(f"{name!r} has no letter or digit: name the object in words")
+        return name

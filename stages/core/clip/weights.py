@@ -93,8 +93,9 @@ def place(weights: PublishedWeights, source: dict[str, str]) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """The weights by open_clip's names, in float32 on the CPU.
 
-    OpenAI's files are TorchScript archives, which hold code besides tensors; only the tensors are taken, none of the
-    code is run. Everything else must be safetensors or a plain state_dict.
+    OpenAI's files are TorchScript archives, which hold code besides tensors. Only the tensors are kept, but loading an
+    archive can run code of it: take one from a place you trust and state its sha256. Everything else must be
+    safetensors or a plain state_dict, from which nothing is run.
 
     Raises:
         UserError: the file is of no known kind or damaged.

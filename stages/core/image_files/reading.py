@@ -38,19 +38,25 @@ def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H
             MAX_PIXELS, which is read from the header before anything is decoded.
     """
     with open_image(path, window) as image:
-        return to_rgb(image if window is None else windowed(image, window))
+        return to_rgb(image if window is None else windowed(image, window, path))
 
 
-def windowed(image: Image.Image, window: Window) -> Image.Image:
+def windowed(image: Image.Image, window: Window, path: Path) -> Image.Image:
     """A window of a 16-bit grey image as 8-bit grey; a DICOM slice was windowed when it was opened.
 
+    Args:
+        path: of the file, for the message.
+
     Raises:
-        ValueError: the image has 8 bits or colours.
+        UserError: the image has 8 bits or colours.
     """
     if image.format == DICOM:
         return image
     if image.mode not in SIXTEEN_BIT_GREY:
-        raise ValueError(f"a window is for 16-bit grey and DICOM images, this one is {image.mode}: remove `window`")
+        raise UserError(
+            f"{path}: a window is for 16-bit grey and DICOM images, this one is {image.mode}: remove `window` from the "
+            "category's params"
+        )
     return Image.fromarray(apply_window(np.asarray(ImageOps.exif_transpose(image)), window))
 
 
