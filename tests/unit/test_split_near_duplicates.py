@@ -136,7 +136,7 @@ def test_a_thousand_images_are_compared_in_seconds(alike: bool) -> None:
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 3 if alike else 50, (1000, 64, 64), dtype=np.uint8)
     looks = {f"{n:04}": Likeness(look(0).thumbnail + one, look(0).bits) for n, one in enumerate(noise)}
-    started = time.perf_counter()
+    started = time.process_time()
     groups = find_groups(files_of(looks), **LIMITS).groups
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert [len(group) for group in groups] == ([1000] if alike else [])
