@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.core.overlays import upsample_map
+from stages.core.running.console import progress
 from stages.evaluation.masks import read_masks, union
 from stages.evaluation.naming import Name
 from stages.evaluation.pixel_areas import au_spro, aupro, pixel_auroc, pixel_average_precision
@@ -60,11 +61,17 @@ def pixel_metrics(
         return PixelMetrics({(*name, group): nothing for name in names for group in GROUPS}, {})
     defects = read_defects(mask_files)
     parts = {part: rows_of(test, part) for part in PARTS}
-    counts = {part: count_images(judged(rows, maps, mask_files, defects)) for part, rows in parts.items()}
+    counts = {
+        part: count_images(judged(rows, maps, mask_files, defects, label=f"pixels, {part}"))
+        for part, rows in parts.items()
+    }
     totals = {group: sum((counts[part] for part in parts_of(group)), start=PixelCounts.empty()) for group in GROUPS}
     values = {(*name, group): value for group in GROUPS for name, value in measure(totals[group], limits).items()}
     levels = thresholds_of(totals["all"])
-    curves = {part: image_curves(judged(rows, maps, mask_files, defects), levels) for part, rows in parts.items()}
+    curves = {
+        part: image_curves(judged(rows, maps, mask_files, defects, label=f"pixel curves, {part}"), levels)
+        for part, rows in parts.items()
+    }
     return PixelMetrics(values, intervals_of(values, curves, limits, resampling))
 
 
@@ -79,10 +86,12 @@ def parts_of(group: str) -> tuple[str, ...]:
     return PARTS if group == "all" else ("normal", group)
 
 
-def judged(rows: pd.DataFrame, maps: Maps, mask_files: Path, defects: Mapping[int, Defect]) -> Iterator[Judged]:
+def judged(
+    rows: pd.DataFrame, maps: Maps, mask_files: Path, defects: Mapping[int, Defect], *, label: str
+) -> Iterator[Judged]:
     """Map, mask and annotated regions of each image, one after the other."""
     columns = zip(rows["image_id"], rows["mask_files"], rows["height"], rows["width"], strict=True)
-    for image_id, files, height, width in columns:
+    for image_id, files, height, width in progress(columns, total=len(rows), label=label):
         masks = read_masks(mask_files, list(files), height=height, width=width)
         regions = annotated_regions(masks, defects, where=image_id) if defects else []
         yield (

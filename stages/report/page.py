@@ -9,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.core.running.atomic import replacing_file
+from stages.core.running.console import progress
 from stages.report.charts import Chart, histogram_chart, unit_chart
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
 from stages.report.labels import LabelReview, read_label_review
@@ -105,7 +106,8 @@ def build_images(
     """All images in the order of the rows; the store is asked for the wrong ones first."""
     places = [(number, result) for number, own in enumerate(results) for result in own]
     images: dict[int, dict[str, Any]] = {}
-    for position in sorted(range(len(places)), key=lambda index: bool(places[index][1]["correct"])):
+    order = sorted(range(len(places)), key=lambda index: bool(places[index][1]["correct"]))
+    for position in progress(order, total=len(order), label="images of the page"):
         number, result = places[position]
         row = rows[number]
         images[position] = page_image(folders[number], result, store, category=row.category, method=row.method)

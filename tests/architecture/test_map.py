@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from tests.architecture.code_dependencies import stage_bodies
-from tests.architecture.source_files import ROOT
+from tests.architecture.source_files import ROOT, python_files
 
+WITHOUT_PROGRESS = {"normalization": "copies two folders: 0.2 s"}
+NOT_ITS_WORK = ("stages/core/fetch.py", "stages/core/running", "stages/core/running/console.py")
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 # One process that the shell replaces itself with: with `&&`, a pipe or a redirection a killed DVC leaves an orphan.
 PLAIN = r"(?:[\w./@:=,+-]|\$\{[\w.]+\})+"
@@ -51,6 +53,14 @@ def test_what_users_name_freely_reaches_no_shell(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_names_its_resource(name: str) -> None:
     assert STAGES[name].get("meta", {}).get("resource") in ("cpu", "gpu"), name
+
+
+@pytest.mark.parametrize("name", sorted(set(STAGES) - set(WITHOUT_PROGRESS)))
+def test_a_stage_shows_its_progress(name: str) -> None:
+    """Somewhere in the code that it depends on; fetching weights or data is not its own work."""
+    code = [ROOT / dep for dep in STAGES[name]["deps"] if dep.startswith("stages/") and dep not in NOT_ITS_WORK]
+    modules = {module for path in code for module in ([path] if path.is_file() else python_files(path))}
+    assert any("progress(" in module.read_text(encoding="utf-8") for module in modules), name
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -13,6 +13,7 @@ from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.reliability import Reliability, judge_column
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.patch_histogram import HistogramModel, fit_histograms, histogram_distances
+from stages.core.running.console import progress
 from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def score_histograms(
     num_classes, random = label_maps.num_classes, np.random.default_rng(seed)
     edited = edit_components(maps[validation], num_classes=num_classes, random=random, **editing)
     models, verdicts = [], {}
-    for grid in grids:
+    for grid in progress(grids, total=len(grids), label="patch histograms"):
         model = fit_histograms(maps[train], grid=grid, num_classes=num_classes, shrinkage=shrinkage)
         distances = histogram_distances(model, maps)
         verdict = judge_column(

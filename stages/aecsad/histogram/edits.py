@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from stages.core.running.console import progress
+
 LabelMap = UInt8[np.ndarray, "H W"]
 RING = np.ones((5, 5), dtype=np.uint8)
 
@@ -40,7 +42,7 @@ def edit_components(
     """
     edits = [remove, duplicate] + ([reclassify] if num_classes > 2 else [])
     edited = []
-    for labels in label_maps:
+    for labels in progress(label_maps, total=len(label_maps), label="edited label maps"):
         regions = find_regions(labels, min_area=min_area, max_area=max_area)
         for _ in range(edits_per_image if regions else 0):
             region = regions[random.integers(len(regions))]

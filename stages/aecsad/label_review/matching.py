@@ -10,6 +10,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
 
 from stages.core.image_files.reading import open_image
+from stages.core.running.console import progress
 
 FOLDER = "components"  # of the sample data, beside train/: the class of every pixel
 MIN_PIXELS = 20  # smaller true regions are slivers behind other parts
@@ -45,7 +46,7 @@ def agreement(dataset: Path, image_ids: Sequence[str], proposed: UInt16[np.ndarr
         return None
     matched: list[float] = []
     components, errors = 0, []
-    for row, file in present.items():
+    for row, file in progress(present.items(), total=len(present), label="true components"):
         truth = true_instances(read_classes(file), size=proposed.shape[-1])
         overlaps = pairwise_iou(truth, proposed[row])
         pairs = overlaps[linear_sum_assignment(overlaps, maximize=True)]

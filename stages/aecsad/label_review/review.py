@@ -1,7 +1,7 @@
 """Pictures, numbers and warnings about one category's components."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from stages.core.artifacts.component_maps import ComponentMaps
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.image_files.reading import read_image, resize_image
 from stages.core.running.atomic import replacing_folder
+from stages.core.running.console import progress
 
 LOG = logging.getLogger(__name__)
 QUALITY = 85  # JPEG
@@ -54,13 +55,14 @@ def review(
     }
 
 
-def read_pictures(folder: Path, files: Iterable[str], *, size: int) -> UInt8[np.ndarray, "N size size 3"]:
+def read_pictures(folder: Path, files: Collection[str], *, size: int) -> UInt8[np.ndarray, "N size size 3"]:
     """Photographs at the size of the maps, without torch, whose import takes longer than the rest.
 
     Raises:
         UserError: a file cannot be read.
     """
-    return np.stack([resize_image(read_image(folder / name), size) for name in files])
+    names = progress(files, total=len(files), label="pictures")
+    return np.stack([resize_image(read_image(folder / name), size) for name in names])
 
 
 def write_sheets(

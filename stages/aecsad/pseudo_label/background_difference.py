@@ -7,6 +7,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
+from stages.core.running.console import progress
 
 L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
 
@@ -36,7 +37,8 @@ def propose_by_background(
     side = round(window * images.shape[2]) // 2 * 2 + 1
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     masks = [
-        differing(background_distance(image, window=side, lightness=lightness), low=low, high=high) for image in pixels
+        differing(background_distance(image, window=side, lightness=lightness), low=low, high=high)
+        for image in progress(pixels, total=len(pixels), label="difference to the background")
     ]
     return instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
 

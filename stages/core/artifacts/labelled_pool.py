@@ -7,6 +7,7 @@ import pandas as pd
 
 from stages.core.artifacts.tables import read_table, write_table
 from stages.core.running.atomic import replacing_folder
+from stages.core.running.console import progress
 
 # image_id, file   as in the image table
 # is_anomalous     bool: a normal training image, or an anomaly that was set aside in validation
@@ -23,7 +24,7 @@ def write_labelled_pool(path: Path, pool: pd.DataFrame, *, images: Path, masks: 
             ("masks", masks, {file for row in pool["mask_files"] for file in row}),
         ):
             (folder / name).mkdir()
-            for file in sorted(files):
+            for file in progress(sorted(files), total=len(files), label=name):
                 shutil.copyfile(source / file, folder / name / file)
 
 
