@@ -1,4 +1,4 @@
-"""CLIP weights are found, read and checked, never replaced by random ones; the cache changes the speed only."""
+"""CLIP weights are found, read and checked, never replaced by random ones; names, blocks and texts are checked."""
 
 import io
 import logging
@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 
 from stages.core.clip.build import build_clip, load_encoder
-from stages.core.clip.feature_cache import CachedFeatures, key_of, stored_files
 from stages.core.clip.params import ClipParams
 from stages.core.clip.preprocessing import crop_and_normalise, squash
 from stages.core.clip.weights import is_torchscript, read_state
@@ -192,62 +191,6 @@ def test_blocks_and_sizes_are_checked() -> None:
     odd = load_encoder(tiny_params(image_size=SIZE + 7))
     assert odd.grid == 3  # the last 7 pixels are not seen
     assert odd.image_features(torch.zeros(1, 3, SIZE + 7, SIZE + 7), blocks=[1, 4]).tokens.shape == (1, 2, 10, 32)
-
-
-def test_the_cache_changes_nothing_but_the_work(tmp_path: Path) -> None:
-    encoder = load_encoder(tiny_params())
-    cold = CachedFeatures(encoder, blocks=[1, 3], gigabytes=1, folder=tmp_path)
-    first = cold.of_image(image())
-    again = cold.of_image(image())
-    warm = CachedFeatures(encoder, blocks=[1, 3], gigabytes=1, folder=tmp_path)
-    third = warm.of_image(image())
-    assert (cold.computed, warm.computed) == (1, 0)
-    for other in (again, third):
-        assert torch.equal(first.tokens, other.tokens)
-        assert torch.equal(first.embedding, other.embedding)
-    exact = encoder.image_features(image()[None], blocks=[1, 3])
-    torch.testing.assert_close(first.tokens.float(), exact.tokens[0], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(first.embedding, exact.embedding[0])
-
-
-def test_the_cache_tells_images_blocks_and_encoders_apart(tmp_path: Path) -> None:
-    encoder = load_encoder(tiny_params())
-    cached = CachedFeatures(encoder, blocks=[1], gigabytes=1, folder=tmp_path)
-    cached.of_image(image())
-    cached.of_image(image() + 1e-6 * (torch.arange(SIZE) == 0))
-    assert cached.computed == 2
-    for other, blocks in ((encoder, [2]), (load_encoder(tiny_params(weights={"random_seed": 1})), [1])):
-        fresh = CachedFeatures(other, blocks=blocks, gigabytes=1, folder=tmp_path)
-        fresh.of_image(image())
-        assert fresh.computed == 1
-
-
-def test_the_cache_is_bounded_and_forgets_the_oldest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    encoder = load_encoder(tiny_params())
-    probe = CachedFeatures(encoder, blocks=[1], gigabytes=1, folder=tmp_path / "probe")
-    probe.of_image(image())
-    size = probe.bytes
-    cached = CachedFeatures(encoder, blocks=[1], gigabytes=4.5 * size / 1e9, folder=tmp_path / "c")
-    for seed in range(4):
-        cached.of_image(image(seed))
-    for seed in (1, 2, 3):  # 0 was used longest ago
-        cached.of_image(image(seed))
-    assert cached.computed == 4
-    cached.of_image(image(9))
-    kept = {path.stem for _, _, path in stored_files(tmp_path / "c")}
-    assert sum(path.stat().st_size for path in (tmp_path / "c").rglob("*.safetensors")) <= cached.limit
-    assert key_of(image(9)) in kept
-    assert key_of(image(0)) not in kept
-    assert "the oldest features are deleted (cache_gigabytes)" in caplog.text
-
-
-def test_a_damaged_cache_file_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cached = CachedFeatures(load_encoder(tiny_params()), blocks=[1], gigabytes=1, folder=tmp_path)
-    before = cached.of_image(image())
-    (path,) = tmp_path.rglob("*.safetensors")
-    path.write_bytes(path.read_bytes()[:100])
-    assert torch.equal(cached.of_image(image()).tokens, before.tokens)
-    assert "computing the features again" in caplog.text
 
 
 def test_preparations_by_hand() -> None:
