@@ -120,6 +120,22 @@ def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path
     assert run("d")["score"].to_list() != [first["score"]["test/bad"]]
 
 
+def test_a_map_beyond_half_precision_is_cut_off_and_the_score_is_not(drawn: Path) -> None:
+    """A background of 240 to 248 in all images: what students fail at in a dark square is far from every normal one."""
+    noise = np.random.default_rng(0)
+    for number in range(12):
+        image = 240 + noise.integers(0, 9, (SIZE, SIZE, 1)) + np.zeros((1, 1, 3), dtype=int)
+        if number in (8, 11):
+            image[16:32, 16:32] = 20
+        Image.fromarray(image.astype(np.uint8)).save(drawn / "images" / f"{number}.png")
+    change_params(drawn, {f"{SECTION}.normalization": "cells"})
+    scores = run("out")["score"]
+    assert set(scores.index[scores.argsort()[-2:]]) == {"test/bad", "validation/0#planted"}
+    maps = read_anomaly_maps(drawn / "out" / "maps")
+    assert scores["test/bad"] > 65_504
+    assert float(maps.values[maps.image_ids.index("test/bad")].max()) == 65_504
+
+
 @pytest.mark.slow
 def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
     change_params(drawn, {f"{SECTION}.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
