@@ -15,6 +15,7 @@ from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores
 from stages.core.artifacts.weights import read_weights
 from stages.core.frozen_encoder.encoder import FrozenEncoder
+from stages.core.running.errors import UserError
 from stages.core.training.checkpoints import FOLDER
 from stages.uninformed_students import students as students_module
 from stages.uninformed_students.__main__ import main
@@ -231,12 +232,24 @@ def test_mistakes_are_one_clear_message(
     assert not (drawn / "out").exists()
 
 
-def test_images_of_one_colour_are_a_user_error(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for file in (drawn / "images").iterdir():
-        Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(file)
+@pytest.mark.parametrize("rotation", [[], [{"name": "RandomRotation", "degrees": 180.0}]])
+def test_images_of_one_colour_are_a_user_error(
+    drawn: Path, caplog: pytest.LogCaptureFixture, rotation: list[dict[str, Any]]
+) -> None:
+    """Also with the published list of transforms, whose rotation gives bare patches black corners that differ."""
+    for grey, file in enumerate(sorted((drawn / "images").iterdir())):
+        Image.new("RGB", (SIZE, SIZE), (90 + grey, 90, 90)).save(file)
+    crop = {"name": "RandomCrop", "size": "patch_size"}
+    change_params(drawn, {**SHORT, f"{SECTION}.teacher.augmentation": [RESIZE, crop, *rotation, *END]})
     with pytest.raises(SystemExit, match="1"):
         run("out")
-    assert "all look the same to tf_efficientnet_lite0: the images are of one colour" in caplog.text.replace("\n", " ")
+    assert "all 6 training images are of one colour: there is nothing to learn from" in caplog.text.replace("\n", " ")
+
+
+def test_patches_that_all_look_the_same_are_a_user_error() -> None:
+    backbone = Backbone(FrozenEncoder("tf_efficientnet_lite0", stages=(1,)))
+    with pytest.raises(UserError, match="4 patches of the training images all look the same to tf_efficientnet_lite0"):
+        backbone.fit(torch.full((4, 3, 17, 17), 0.5), standardise=True)
 
 
 @pytest.mark.parametrize("patch_size", [17, 33, 65])
