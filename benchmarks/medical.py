@@ -125,7 +125,10 @@ def targets(stages: Sequence[str], methods: Sequence[str], names: Sequence[str])
 
 
 def compare_counts(clone: Path, datasets: Mapping[str, MedicalDataset], names: Sequence[str]) -> None:
-    """Warn where the numbers of images are not the publications': another version of the data, or equal files."""
+    """Warn where the numbers of images are not the publications', and say what may be the reason.
+
+    A correct download can differ: data sets have versions, and not every publication says which it used.
+    """
     for name in names:
         counts = json.loads((clone / f"metrics/split/{name}.json").read_text(encoding="utf-8"))
         ours = {
@@ -135,7 +138,8 @@ def compare_counts(clone: Path, datasets: Mapping[str, MedicalDataset], names: S
         for part, published in datasets[name].images.model_dump().items():
             if published not in (None, ours[part]):
                 LOG.warning(
-                    "%s: %d images of %s (with validation), published are %d; left out as equal files: %s",
+                    "%s: %d images of %s (with validation), published are %d: part of it may be missing, or it is "
+                    "another version of the data set, whose results do not compare; left out as equal files: %s",
                     name, ours[part], part, published, counts.get("equal_files", "none"),
                 )  # fmt: skip
 

@@ -66,17 +66,21 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--planted", action="store_true", help="judge by planted defects, leave test images alone")
     given = parser.parse_intermixed_args(argv)
     categories = sorted(word for word in given.categories if "=" not in word)
-    sections, seed = changed_sections([word for word in given.categories if "=" in word]), load_value("seed")
+    if not categories:
+        raise UserError("no category was named, only values: which ones shall be judged?")
+    changes, seed = [word for word in given.categories if "=" in word], load_value("seed")
+    sections = changed_sections(changes)
+    loops = given.loops or [sections.decoder.loops]
+    decoders = [changed_sections([*changes, f"decoder.loops={one}"]).decoder for one in loops]
     features = {name: features_of(name, sections.teacher, seed=seed) for name in categories}
     columns: dict[str, Cells] = {}
-    for loops in given.loops or [sections.decoder.loops]:
-        decoder = sections.decoder.model_copy(update={"loops": loops})
+    for decoder in decoders:
         for method in given.settings:
             started = time.perf_counter()
             trained = train_setting(method, features, decoder, sections.training, seed=seed)
             seconds = time.perf_counter() - started
             cells = judge(trained, features, sections.maps, planted=given.planted)
-            columns[f"{method.removeprefix('sir_')}, K = {loops}"] = {
+            columns[f"{method.removeprefix('sir_')}, K = {decoder.loops}"] = {
                 **cells,
                 ("training", "seconds"): f"{seconds:.0f}",
             }
@@ -85,16 +89,20 @@ def main(argv: Sequence[str]) -> str:
 
 
 def changed_sections(changes: Sequence[str]) -> Sections:
-    """The active profile's `sir` with values replaced, `decoder.loops=2` and so on."""
+    """The active profile's `sir` with values replaced, `decoder.loops=2` and so on.
+
+    Raises:
+        UserError: there is no such key, or a value does not fit.
+    """
     section: dict[str, Any] = yaml.safe_load(profile_file().read_text(encoding="utf-8"))["sir"]
     for change in changes:
         key, _, value = change.partition("=")
         *parents, last = key.split(".")
-        node = section
+        node: Any = section
         for parent in parents:
-            node = node[parent]
-        if last not in node:
-            raise UserError(f"sir has no key {key}")
+            node = node.get(parent) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
+            raise UserError(f"{profile_file()}: sir has no key {key}, which {change!r} shall change: correct it")
         node[last] = yaml.safe_load(value)
     return validate(Sections, section, where="sir", file=profile_file())
 

@@ -12,6 +12,7 @@ import pandas as pd
 from stages.core.running.atomic import replacing_file
 from stages.evaluation.calibration import Fitted
 from stages.evaluation.decisions import decision_intervals, decision_metrics
+from stages.evaluation.draws import draw_metrics
 from stages.evaluation.naming import Name, nested
 from stages.evaluation.pixel_metrics import PixelMetrics, images_without_mask
 from stages.evaluation.ranking import GROUPS, anomalies, ranking_intervals, ranking_metrics
@@ -46,6 +47,7 @@ def summarise(
     values: dict[Name, Any] = {
         **{("images", name): count for name, count in image_counts(test).items()},
         **ranking,
+        **draw_metrics(ranking, branches),
         **pixel.values,
         **under("threshold", {(name,): value for name, value in asdict(threshold).items()}),
         **under("at_threshold", decision_metrics(test, threshold.value)),

@@ -11,6 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from stages.core.running.atomic import replacing_file
 from stages.core.running.console import progress
 from stages.report.charts import Chart, histogram_chart, unit_chart
+from stages.report.draws import HEADINGS as DRAWS_HEADINGS
+from stages.report.draws import NOTE as DRAWS_NOTE
+from stages.report.draws import draw_lines
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
 from stages.report.labels import LabelReview, read_label_review
 from stages.report.pictures import PictureStore, fitting_side
@@ -149,7 +152,8 @@ def write_page(
         "columns": COLUMNS, "rows": rows, "sections": content.sections, "note": NOTE, "missing": missing,
         "left_out": content.store.left_out, "references": REFERENCES, "reference_note": REFERENCE_NOTE, "data": data,
         "categories": list(dict.fromkeys(row.category for row in rows)), "health": health,
-        "methods": list(dict.fromkeys(row.method for row in rows)),
+        "methods": list(dict.fromkeys(row.method for row in rows)), "draws": draw_lines(rows),
+        "draws_headings": DRAWS_HEADINGS, "draws_note": DRAWS_NOTE,
     }  # fmt: skip
     with replacing_file(path) as temporary:
         temporary.write_text(environment.get_template("page.html.j2").render(values), encoding="utf-8")

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from stages.core.running.params import check_category_names, load_value, validate
 from stages.core.running.stage import command_entry, parse_paths
+from stages.report.draws import HEADINGS, draw_lines, terminal_draws
+from stages.report.draws import NOTE as DRAWS_NOTE
 from stages.report.methods import evaluated_pairs
 from stages.report.params import ReportParams
 from stages.report.rows import COLUMNS, Row, read_rows
@@ -29,13 +31,20 @@ def terminal_table(rows: Sequence[Row]) -> Table:
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """The same as Markdown; a bar in a name is escaped."""
+    """The same as Markdown, and means over draws where a method has some."""
     headings = ["category", "method", *(" ".join(column.heading) for column in COLUMNS)]
-    rules = ["---", "---", *["---:"] * len(COLUMNS)]
     cells = [[row.category, row.method, *(column.text(row) for column in COLUMNS)] for row in rows]
+    text = markdown(headings, cells, note=NOTE)
+    draws = draw_lines(rows)
+    return f"{text}\n{markdown(HEADINGS, draws, note=DRAWS_NOTE)}" if draws else text
+
+
+def markdown(headings: Sequence[str], cells: Sequence[Sequence[str]], *, note: str) -> str:
+    """A table of two names and numbers; a bar in a name is escaped."""
+    rules = ["---", "---", *["---:"] * (len(headings) - 2)]
     escaped = [[text.replace("|", "\\|") for text in line] for line in cells]
     lines = [f"| {' | '.join(line)} |" for line in (headings, rules, *escaped)]
-    return "\n".join([*lines, "", f"{NOTE}.", ""])
+    return "\n".join([*lines, "", f"{note}.", ""])
 
 
 @command_entry
@@ -47,7 +56,10 @@ def main(argv: Sequence[str]) -> str:
     methods = list(params.rooms_of_method)
     pairs = evaluated_pairs(categories, methods, off_by_default=params.off_by_default)
     rows = read_rows(paths.metrics, pairs=pairs, rooms_of_method=params.rooms_of_method)
-    Console().print(terminal_table(rows))
+    console = Console()
+    console.print(terminal_table(rows))
+    if draws := draw_lines(rows):
+        console.print(terminal_draws(draws))
     return f"{len(rows)} rows"
 
 

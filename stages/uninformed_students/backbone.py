@@ -45,8 +45,8 @@ class Backbone(nn.Module):
         std, mean = torch.std_mean(self(patches), dim=0, correction=0)
         if not bool((std > SMALLEST_DEVIATION * mean.abs().max()).any()):
             raise UserError(
-                f"{len(patches)} patches of the training images all look the same to {self.encoder.name}: the images "
-                "are of one colour, or all the same; there is nothing to learn from"
+                f"{len(patches)} patches of the training images all look the same to {self.encoder.name}: there is "
+                "nothing to learn from; take a larger patch or look at the files"
             )
         if standardise:
             self.mean.copy_(mean)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from stages.core.device import pick_device
 from stages.core.frozen_encoder.encoder import FrozenEncoder
@@ -34,7 +36,7 @@ def fit_ensembles(
         By patch size.
 
     Raises:
-        UserError: the backbone's weights are missing, or there are no training images or no differences between them.
+        UserError: the backbone's weights are missing, or there are no training images or only bare ones.
     """
     files = images.loc[images["split"] == "train", "file"].to_list()
     if not files:
@@ -44,6 +46,7 @@ def fit_ensembles(
     device = pick_device()
     encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
     stack = load_stack(folder, files, size=size_of(params.inference))
+    refuse_one_colour(stack)
     ensembles: dict[int, Ensemble] = {}
     for patch_size in params.patch_sizes:
         seed_everything(seed)
@@ -62,6 +65,17 @@ def fit_ensembles(
         )  # fmt: skip
         ensembles[patch_size] = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
     return ensembles
+
+
+def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:
+    """Raise a UserError unless there is an image with two different pixels.
+
+    It looks at pixels, as patches of one colour differ once a rotation has given them black corners.
+    """
+    if not any(bool((image != image[:, :1, :1]).any()) for image in images):
+        raise UserError(
+            f"all {len(images)} training images are of one colour: there is nothing to learn from; look at the files"
+        )
 
 
 def make_network(patch_size: int, dim: int, width: float, device: torch.device) -> PatchNetwork:

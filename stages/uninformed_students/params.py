@@ -100,6 +100,9 @@ class UninformedStudentsParams(Params):
             raise ValueError(
                 "several patch_sizes need normalization: zscore or cells, else the largest drowns the rest"
             )
+        cells = (-(-size // self.stride)) ** 2
+        if self.pooled_cells > cells:
+            raise ValueError(f"pooled_cells: {self.pooled_cells} are more than the {cells} cells of a map")
         if self.tile % self.stride:
             raise ValueError(f"tile {self.tile} is not a multiple of stride {self.stride}")
         if self.teacher.training.batch_size < 2:

@@ -31,6 +31,7 @@ from stages.uninformed_students.patch_network import PatchNetwork
 
 CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
 CELL_FLOOR = 0.1
+LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Result:
     """Scores (image_id, split, score, a column a branch) and, row by row, two maps of the same images.
 
     Attributes:
-        maps: the anomaly map a; without standardisation divided by the descriptor's length, as float16 ends at 65,504.
+        maps: the anomaly map a; without standardisation divided by the descriptor's length. Cut off at +-65,504, where
+            float16 ends; the score is not.
         uncertainty: v, the mean over the patch sizes, divided by the descriptor's length.
     """
 
@@ -85,32 +87,32 @@ def score_images(
     normalization: Normalization,
     pooled_cells: int,
 ) -> Result:
-    """Score images one by one: no score depends on the other test images.
+    """Score images one by one: no score depends on the other test images, and maps are kept in half precision only.
 
     Args:
         ensembles: by patch size.
         normalization: see `UninformedStudentsParams`.
 
     Raises:
-        UserError: an image cannot be read, or there is no validation image to standardise by.
+        UserError: an image cannot be read, or there is none to score, or no validation image to standardise by.
     """
     rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
-    validation = np.flatnonzero(rows["split"] == "validation")
-    if normalization == "zscore" and not len(validation):
-        raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
-    train = images[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES).to_list()
+    if rows.empty:
+        raise UserError("the image table has only training images: there is nothing to score")
     read = Reader(folder, inference, stride, tile)
-    dims = {patch_size: ensemble.teacher.arguments["dim"] for patch_size, ensemble in ensembles.items()}
-    lengths = dims if normalization == "none" else dict.fromkeys(dims, 1)
-    raw: dict[int, list[RawMaps]] = {}
-    combined: dict[int, list[Float[Tensor, "1 h w"]]] = {}
-    for patch_size, ensemble in ensembles.items():
-        raw[patch_size] = maps = read.maps(ensemble, rows["file"].to_list())
-        normal = None if normalization == "none" else [maps[row] for row in validation]
-        if normalization == "cells":
-            normal = read.maps(ensemble, train)
-        combined[patch_size] = combine(maps, normal, by_cell=normalization == "cells")
-    return tabulate(rows.drop(columns="file"), raw, combined, lengths, dims, pooled_cells=pooled_cells)
+    ranges = normal_ranges(ensembles, images, read, normalization)
+    cells = -(-size_of(inference) // stride)
+    maps, uncertainty = (np.empty((len(rows), cells, cells), dtype=np.float16) for _ in range(2))
+    scores = []
+    for row, file in enumerate(progress(rows["file"], total=len(rows), label="anomaly maps")):
+        raw = {patch_size: read.map(ensemble, file) for patch_size, ensemble in ensembles.items()}
+        combined = {patch_size: combine(one, ranges[patch_size]) for patch_size, one in raw.items()}
+        scores.append(scores_of(raw, combined, pooled_cells=pooled_cells))
+        lengths = {p: ensemble.teacher.arguments["dim"] for p, ensemble in ensembles.items()}
+        uncertainty[row] = half([one.variance / lengths[p] for p, one in raw.items()])
+        maps[row] = half([one / (lengths[p] if normalization == "none" else 1) for p, one in combined.items()])
+    table = pd.concat([rows.drop(columns="file").reset_index(drop=True), pd.DataFrame(scores)], axis=1)
+    return Result(table, maps, uncertainty)
 
 
 @dataclass(frozen=True)
@@ -122,23 +124,33 @@ class Reader:
     stride: int
     tile: int
 
-    def maps(self, ensemble: Ensemble, files: Sequence[str]) -> list[RawMaps]:
-        """e and v of each file, one image after the other."""
-        transform, found = Augmentation(self.inference, patch_size=ensemble.teacher.patch_size), []
-        for name in progress(files, total=len(files), label="anomaly maps"):
-            image = load_stack(self.folder, [name], size=size_of(self.inference))
-            found.append(map_image(ensemble, image, transform, stride=self.stride, tile=self.tile))
-        return found
+    def map(self, ensemble: Ensemble, file: str) -> RawMaps:
+        """e and v of a file."""
+        transform = Augmentation(self.inference, patch_size=ensemble.teacher.patch_size)
+        image = load_stack(self.folder, [file], size=size_of(self.inference))
+        return map_image(ensemble, image, transform, stride=self.stride, tile=self.tile)
 
 
-def combine(
-    maps: Sequence[RawMaps], normal: Sequence[RawMaps] | None, *, by_cell: bool
-) -> list[Float[Tensor, "1 h w"]]:
-    """The score map of each image: e + v, or both standardised on the `normal` ones."""
-    if normal is None:
-        return [plain_score_map(one) for one in maps]
-    spread = score_range(normal, by_cell=by_cell)
-    return [standardised_score_map(one, spread) for one in maps]
+def normal_ranges(
+    ensembles: Mapping[int, Ensemble], images: pd.DataFrame, read: Reader, normalization: Normalization
+) -> dict[int, ScoreRange | None]:
+    """By patch size what its maps are standardised by; None where they are not.
+
+    Raises:
+        UserError: an image cannot be read, or there is no validation image to standardise by.
+    """
+    ranges: dict[int, ScoreRange | None] = dict.fromkeys(ensembles)
+    if normalization == "none":
+        return ranges
+    by_cell = normalization == "cells"
+    normal = images[images["split"] == ("train" if by_cell else "validation")].sort_values("image_id")
+    if normal.empty:
+        raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
+    files = normal["file"].head(CELL_IMAGES if by_cell else len(normal)).to_list()
+    for patch_size, ensemble in ensembles.items():
+        maps = [read.map(ensemble, file) for file in progress(files, total=len(files), label="maps of normal images")]
+        ranges[patch_size] = score_range(maps, by_cell=by_cell)
+    return ranges
 
 
 def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
@@ -157,39 +169,34 @@ def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
     return ScoreRange(*found)
 
 
-def tabulate(
-    rows: pd.DataFrame,
-    raw: Mapping[int, Sequence[RawMaps]],
-    combined: Mapping[int, Sequence[Float[Tensor, "1 h w"]]],
-    lengths: Mapping[int, int],
-    dims: Mapping[int, int],
-    *,
-    pooled_cells: int,
-) -> Result:
-    """One score an image from the mean of its maps over the patch sizes, and a column for every part of it.
+def combine(maps: RawMaps, normal: ScoreRange | None) -> Float[Tensor, "1 h w"]:
+    """The score map: e + v, or both standardised."""
+    return plain_score_map(maps) if normal is None else standardised_score_map(maps, normal)
 
-    Args:
-        lengths, dims: what to divide maps and variances by before they are stored.
-    """
-    together = [torch.cat(maps).mean(dim=0) for maps in zip(*combined.values(), strict=True)]
-    table = rows.assign(score=pooled(together, pooled_cells))
+
+def scores_of(
+    raw: Mapping[int, RawMaps], combined: Mapping[int, Float[Tensor, "1 h w"]], *, pooled_cells: int
+) -> dict[str, float]:
+    """An image's score, from the mean of its maps over the patch sizes, and a value for every part of it."""
+
+    def pooled(values: Float[Tensor, "1 h w"]) -> float:
+        return float(image_scores(values, pooled_cells=pooled_cells))
+
+    found = {"score": pooled(torch.cat([*combined.values()]).mean(dim=0, keepdim=True))}
     for patch_size, maps in raw.items():
         suffix = f"_{patch_size}" if len(raw) > 1 else ""
-        table[f"error{suffix}"] = pooled([one.error[0] for one in maps], pooled_cells)
-        table[f"variance{suffix}"] = pooled([one.variance[0] for one in maps], pooled_cells)
-    stored = [torch.cat([combined[p][row] / lengths[p] for p in raw]).mean(dim=0) for row in range(len(together))]
-    spread = [torch.cat([raw[p][row].variance / dims[p] for p in raw]).mean(dim=0) for row in range(len(together))]
-    return Result(table, half(torch.stack(stored)), half(torch.stack(spread)))
+        found |= {f"error{suffix}": pooled(maps.error), f"variance{suffix}": pooled(maps.variance)}
+    return found
 
 
-def pooled(maps: Sequence[Float[Tensor, "h w"]], cells: int) -> list[float]:
-    """The image score of each map."""
-    return [float(image_scores(one[None], pooled_cells=cells)) for one in maps]
+def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:
+    """The mean over the patch sizes as float16, cut off at its ends.
 
-
-def half(maps: Float[Tensor, "N h w"]) -> Float16[np.ndarray, "N h w"]:
-    """As float16."""
-    return maps.numpy().astype(np.float16)
+    Where normal images vary hardly at all, a defect is millions of deviations away. A map that says "more than 65,504"
+    shows it as well; the score is taken before. NaN stays, for `write_anomaly_maps` to refuse.
+    """
+    mean = torch.cat([*maps]).mean(dim=0)
+    return mean.clamp(-LARGEST_HALF, LARGEST_HALF).numpy().astype(np.float16)
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from stages.core.artifacts.calibration import Calibration, Threshold
 from stages.evaluation.curves import decisions, precision_recall_points, roc_points, score_bins
 from stages.evaluation.decisions import decision_metrics
+from stages.evaluation.draws import draw_metrics
 from stages.evaluation.naming import nested
 from stages.evaluation.ranking import auroc, average_precision, false_positive_rate, oracle_f1_max, ranking_metrics
 from stages.evaluation.thresholds import conformal_threshold
@@ -32,6 +33,26 @@ def test_auroc_of_each_kind_is_against_all_normals() -> None:
     measured = nested(ranking_metrics(CASE, []))
     assert measured["image_auroc"] == pytest.approx({"all": 7.5 / 12, "logical": 4.5 / 6, "structural": 0.5})
     assert measured["defect_type_auroc"] == pytest.approx({"log": 0.75, "str": 0.5})
+
+
+def test_draws_by_hand() -> None:
+    """Three values 0.7, 0.8, 0.9: deviation 0.1. `draw_own` and `drawn` are other branches."""
+    ranking = {
+        ("branches", name, group): Undefined("none") if group == "logical" else value
+        for name, value in (("draw_0", 0.7), ("draw_1", 0.8), ("draw_2", 0.9), ("draw_own", 0.1), ("drawn", 0.1))
+        for group in ("all", "logical", "structural")
+    }
+    found = nested(draw_metrics(ranking, ["draw_0", "drawn", "draw_1", "draw_2", "draw_own"]))["draws"]
+    assert found["count"] == 3
+    assert found["image_auroc_mean"] == {
+        "all": pytest.approx(0.8), "logical": Undefined("none"), "structural": pytest.approx(0.8)
+    }  # fmt: skip
+    assert found["image_auroc_deviation"]["all"] == pytest.approx(0.1)
+    assert found["image_auroc_deviation"]["logical"] == Undefined("none")
+    alone = draw_metrics(ranking, ["draw_0"])
+    assert alone["draws", "image_auroc_mean", "all"] == 0.7
+    assert alone["draws", "image_auroc_deviation", "all"] == Undefined("a single draw has no spread")
+    assert draw_metrics(ranking, ["drawn", "draw_own"]) == {}
 
 
 def test_equal_to_scikit_learn() -> None:

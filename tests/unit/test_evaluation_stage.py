@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.scores import write_scores
 from stages.core.running.errors import UserError
 from stages.evaluation.__main__ import main
 from stages.evaluation.contact_sheet import choose_rows
@@ -37,6 +38,7 @@ def test_metrics_by_hand(tmp_path: Path) -> None:
     assert metrics["image_auroc"] == {"all": pytest.approx(22 / 24, abs=1e-6), "logical": 0.833333, "structural": 1.0}
     assert metrics["defect_type_auroc"] == {"logical_x": 0.833333, "structural_x": 1.0}
     assert metrics["branches"] == {"local-student": metrics["image_auroc"]}
+    assert "draws" not in metrics
     # k = ceil(11 * 0.8) = 9 of the scores 0 to 9; above 8 lie 8.5 and five anomalies.
     assert metrics["threshold"] == {"value": 8.0, "false_alarm_budget": 0.2, "normals": 10, "normals_needed": 4,
                                     "attainable_false_alarm_rate": 0.181818}  # fmt: skip
@@ -155,3 +157,27 @@ def test_the_report_reads_what_the_evaluation_writes(tmp_path: Path, capsys: pyt
     assert "| tray | ours | 83.3 | 100.0 | 91.7 |" in places.table.read_text(encoding="utf-8")
     print_table(["--metrics", str(tmp_path / "metrics")])
     assert "91.7" in capsys.readouterr().out
+
+
+def test_draws_are_averaged_in_metrics_table_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second draw ranks the other way round: AUROC a and 1 - a have mean 1/2 and deviation |2 a - 1| / sqrt(2)."""
+    arguments = make_case(tmp_path)
+    scores = pd.read_parquet(tmp_path / "scores/scores.parquet")
+    write_scores(tmp_path / "scores/scores.parquet", scores.assign(draw_0=scores["score"], draw_1=-scores["score"]))
+    main(arguments)
+    metrics = json.loads((tmp_path / "metrics/ours/tray.json").read_text())
+    assert metrics["draws"] == {
+        "count": 2,
+        "image_auroc_mean": {"all": 0.5, "logical": 0.5, "structural": 0.5},
+        "image_auroc_deviation": {"all": 0.589256, "logical": 0.471405, "structural": 0.707107},
+    }
+    assert metrics["image_auroc"]["all"] == pytest.approx(22 / 24, abs=1e-6)  # the first draw's
+    (tmp_path / "labels").mkdir()
+    report(["--evaluations", str(tmp_path / "evaluations"), "--metrics", str(tmp_path / "metrics"),
+            "--labels", str(tmp_path / "labels"), "--page", str(tmp_path / "index.html"),
+            "--table", str(tmp_path / "table.md")])  # fmt: skip
+    line = ["tray", "ours", "2", "50.0 ± 47.1", "50.0 ± 70.7", "50.0 ± 58.9"]
+    assert f"| {' | '.join(line)} |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "".join(f'<td class="number">{value}</td>' for value in line[2:]) in (tmp_path / "index.html").read_text()
+    print_table(["--metrics", str(tmp_path / "metrics")])
+    assert " ".join(line) in " ".join(capsys.readouterr().out.split())

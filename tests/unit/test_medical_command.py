@@ -159,7 +159,9 @@ def test_other_numbers_of_images_than_published_are_told(tmp_path: Path, caplog:
     counts["equal_files"] = {"seen_twice": 1, "contradicting": 0}
     (tmp_path / "metrics/split/br35h.json").write_text(json.dumps(counts), encoding="utf-8")
     compare_counts(tmp_path, datasets, ["br35h"])
-    assert "br35h: 999 images of train (with validation), published are 1000; left out as equal files" in caplog.text
+    message = " ".join(caplog.text.split())
+    assert "br35h: 999 images of train (with validation), published are 1000: part of it may be missing" in message
+    assert "or it is another version of the data set, whose results do not compare; left out as equal files" in message
     assert "images of test" not in caplog.text
 
 

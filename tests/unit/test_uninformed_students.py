@@ -23,7 +23,7 @@ from stages.uninformed_students.maps import (
     standardised_score_map,
 )
 from stages.uninformed_students.patch_network import PatchNetwork
-from stages.uninformed_students.scoring import Ensemble, combine, map_image
+from stages.uninformed_students.scoring import Ensemble, combine, map_image, score_range
 from stages.uninformed_students.statistics import RunningStatistics
 from stages.uninformed_students.students import imitation_terms
 from stages.uninformed_students.teacher import normalise_teacher
@@ -98,10 +98,10 @@ def test_standardised_cell_by_cell() -> None:
     zero = torch.zeros(1, 1, 2)
     normal = [RawMaps(torch.tensor([[[error, 10.0]]]), zero) for error in (1.0, 3.0)]
     odd = RawMaps(torch.tensor([[[5.0, 50.0]]]), zero)
-    (cells,) = combine([odd], normal, by_cell=True)
+    cells = combine(odd, score_range(normal, by_cell=True))
     expected = torch.tensor([3 / (1 + 0.1 * 16.5**0.5), 40 / (0.1 * 16.5**0.5)])
     torch.testing.assert_close(cells[0, 0], expected)
-    (pixels,) = combine([odd], normal, by_cell=False)
+    pixels = combine(odd, score_range(normal, by_cell=False))
     values = torch.tensor([1.0, 10.0, 3.0, 10.0])
     torch.testing.assert_close(pixels[0, 0], (torch.tensor([5.0, 50.0]) - values.mean()) / values.std(correction=0))
 
@@ -109,7 +109,7 @@ def test_standardised_cell_by_cell() -> None:
 def test_one_student_has_no_variance() -> None:
     maps = raw_maps(pictures(1, 2, 3, 4, 4), pictures(2, 3, 4, 4).flip(-1))
     assert bool((maps.variance == 0).all())
-    (score,) = combine([maps], [maps], by_cell=False)
+    score = combine(maps, score_range([maps], by_cell=False))
     expected = (maps.error - maps.error.mean()) / maps.error.std(correction=0)
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
 

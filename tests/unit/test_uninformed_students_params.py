@@ -109,6 +109,7 @@ def test_flips_and_the_black_corners_of_a_rotation() -> None:
         ({"patch_sizes": [17, 33]}, "several patch_sizes need normalization: zscore or cells"),
         ({"students__count": 0}, "greater than 0"),
         ({"stride": 3}, "Input should be 1, 2, 4 or 8"),
+        ({"stride": 8, "tile": 128, "pooled_cells": 1025}, "1025 are more than the 1024 cells of a map"),
         ({"stride": 4, "tile": 30}, "tile 30 is not a multiple of stride 4"),
         ({"teacher__training__batch_size": 1}, "give it 2 or more"),
         ({"teacher__augmentation": [RESIZE, TO_IMAGE, IMAGENET]}, "needs one RandomCrop of size patch_size"),

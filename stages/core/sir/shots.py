@@ -42,8 +42,9 @@ def shots_of(method: str, *, scope: Scope) -> Shots:
 def draw_single_images(features: TeacherFeatures, *, draws: int, seed: int) -> list[int]:
     """The row of the one image of each draw; different ones as long as there are enough.
 
-    The choice depends on the seed and the category's name alone: the universal and the specialised setting learn from
-    the same images, and another category changes nothing.
+    The choice depends on the seed, the category's name and its images whose features were kept (`sir.teacher.images`,
+    without those of one colour): the universal and the specialised setting learn from the same images, and another
+    category changes nothing.
     """
     digest = hashlib.sha256(f"{seed} {features.category}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
