@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
-from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.anomaly_maps import to_half, write_anomaly_maps
 from stages.core.artifacts.scores import write_scores
 from stages.core.device import mixed_precision
 from stages.core.frozen_encoder.image_tensors import load_stack
@@ -31,7 +31,6 @@ from stages.uninformed_students.patch_network import PatchNetwork
 
 CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
 CELL_FLOOR = 0.1
-LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -190,13 +189,8 @@ def scores_of(
 
 
 def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:
-    """The mean over the patch sizes as float16, cut off at its ends.
-
-    Where normal images vary hardly at all, a defect is millions of deviations away. A map that says "more than 65,504"
-    shows it as well; the score is taken before. NaN stays, for `write_anomaly_maps` to refuse.
-    """
-    mean = torch.cat([*maps]).mean(dim=0)
-    return mean.clamp(-LARGEST_HALF, LARGEST_HALF).numpy().astype(np.float16)
+    """The mean over the patch sizes."""
+    return to_half(torch.cat([*maps]).mean(dim=0).numpy())
 
 
 def write_result(path: Path, result: Result) -> None:

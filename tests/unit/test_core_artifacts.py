@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stages.core.artifacts.anomaly_maps import read_anomaly_maps, write_anomaly_maps
+from stages.core.artifacts.anomaly_maps import read_anomaly_maps, to_half, write_anomaly_maps
 from stages.core.artifacts.arrays import read_arrays, write_arrays
 from stages.core.artifacts.choices import read_choice, write_choice
 from stages.core.artifacts.component_maps import ComponentMaps, read_component_maps, write_component_maps
@@ -105,6 +105,11 @@ def test_unusable_maps_are_refused(tmp_path: Path, ids: list[str], values: Any, 
     with pytest.raises(ValueError, match=message):
         write_anomaly_maps(tmp_path / "maps", ids, values)
     assert not (tmp_path / "maps").exists()
+
+
+def test_half_precision_is_cut_off_and_keeps_nan() -> None:
+    half = to_half(np.float32([0.1, 1e6, -1e6, np.inf, np.nan]))
+    np.testing.assert_array_equal(half, np.float16([0.1, 65504, -65504, 65504, np.nan]))
 
 
 def test_weights_round_trip(tmp_path: Path) -> None:

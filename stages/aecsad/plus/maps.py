@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float16, Float32
 
 from stages.aecsad.plus.trust import Trust
-from stages.core.artifacts.anomaly_maps import AnomalyMaps
+from stages.core.artifacts.anomaly_maps import AnomalyMaps, to_half
 
 SMALLEST_STD = 1e-6
 
@@ -45,7 +45,7 @@ def fuse_maps(
     total = np.zeros((len(scores), *size), dtype=np.float32)
     for name, one in maps.items():
         total += weights[name] / sum(weights.values()) * resized(scaled(one.astype(np.float32), validation), size)
-    return total.astype(np.float16)
+    return to_half(total)
 
 
 def scaled(values: Float32[np.ndarray, "N h w"], validation: np.ndarray) -> Float32[np.ndarray, "N h w"]:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stages.aecsad.student_teacher.fitting import Fitted
+from stages.core.artifacts.anomaly_maps import to_half
 from stages.core.frozen_encoder.image_tensors import load_stack, to_float
 from stages.core.running.console import progress
 from stages.core.running.errors import UserError
@@ -86,8 +87,7 @@ def tabulate(module: StudentTeacher, images: pd.DataFrame, raw: Sequence[Maps]) 
 
 def as_array(maps: Sequence[Float[Tensor, "1 M M"]]) -> Float16[np.ndarray, "N M M"]:
     """The maps in one array."""
-    values: Float16[np.ndarray, "N M M"] = torch.cat(list(maps)).cpu().numpy().astype(np.float16)
-    return values
+    return to_half(torch.cat(list(maps)).cpu().numpy())
 
 
 def pooled(module: StudentTeacher, maps: Sequence[Float[Tensor, "1 M M"]]) -> list[float]:

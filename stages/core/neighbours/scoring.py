@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from stages.core.artifacts.anomaly_maps import to_half
 from stages.core.frozen_encoder.encoder import FrozenEncoder
 from stages.core.neighbours.distances import squared_distances
 from stages.core.neighbours.patches import iterate_patches
@@ -46,7 +47,7 @@ def score_images(
     ):
         distances = patch_distances(patches, bank)
         scores.append(image_score(patches, distances, bank, neighbours=neighbours))
-        maps.append(distances.cpu().numpy().astype(np.float16))
+        maps.append(to_half(distances.cpu().numpy()))
     return Result(rows.drop(columns="file").assign(score=scores), np.stack(maps))
 
 
