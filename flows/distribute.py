@@ -26,7 +26,7 @@ from flows.clone_lock import hold_clone
 from flows.faults import Fault
 from flows.janitor import bury
 from flows.left import left_to_do
-from flows.night import Night, close, raise_if_rejected, record, update
+from flows.night import Night, close, raise_if_rejected, record, telling_of_errors, update
 from flows.parts import Shares, merge_locks, share_out
 from flows.pipeline import parse_lock, read_lock, read_pipeline, write_lock
 from flows.reproduce import TASK_RUNNER, slots_of
@@ -68,13 +68,13 @@ def distribute(
         clone, branch, git_remote, push_git, dvc_remote_name, baseline, tolerance, files_address, retries,
         retry_delay_seconds,
     )  # fmt: skip
-    settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
     die_with_worker()
-    with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+    with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+        settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
         if not dvc_remote.has_remote(clone, dvc_remote_name):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
-        update(night)
+        update(night, logger)
         pipeline = read_pipeline(clone, data_elsewhere=True)
         shares = share_out(pipeline.stages, pipeline.changed)
         logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
@@ -90,15 +90,16 @@ def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float,
     if shares.first:
         report = reproduce_clone(settings, shares.first, logger, needs=False)
         record(night, report)
-        dvc_remote.push(night.clone, night.dvc_remote)
+        retrying = dvc_remote.push.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
+        retrying(night.clone, night.dvc_remote)
     if shares.parts and not report.faults:
         prefix = f"oddpart-parts/{flow_run.id}"
         states = wait_for(start_parts(night, shares, prefix), minutes, logger)
         report = report.followed_by(gather(night, shares, prefix, states))
     if shares.last and not report.faults:
         needed = {name for last in shares.last for name in read_pipeline(night.clone).stages[last].needs}
-        retrying = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
-        retrying(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
+        pulling = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
+        pulling(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
         report = report.followed_by(reproduce_clone(settings, shares.last, logger, needs=False))
     left = sorted(read_pipeline(night.clone, data_elsewhere=True).changed) or left_to_do(night.clone)
     if left and not report.faults:

@@ -6,7 +6,7 @@ from prefect.runtime import flow_run
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.janitor import bury
-from flows.night import Night, close, pull, raise_if_rejected, update
+from flows.night import Night, close, pull, raise_if_rejected, telling_of_errors, update
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
 from flows.summary import headline
@@ -48,11 +48,11 @@ def nightly(
         clone, branch, git_remote, push_git, dvc_remote, baseline, tolerance, files_address, retries,
         retry_delay_seconds,
     )  # fmt: skip
-    settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
     die_with_worker()
-    with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+    with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+        settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
-        update(night)
+        update(night, logger)
         has_remote = pull(night, logger)
         report = reproduce_clone(settings, [], logger)
         verdict = close(night, report, has_remote=has_remote, logger=logger)
