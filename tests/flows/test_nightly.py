@@ -31,12 +31,22 @@ def remotes(toy: Toy, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What automations would have been told: names and payloads."""
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr("flows.publish.emit_event", lambda event, resource, payload: told.append((event, payload)))
+    return told
+
+
 def artifacts() -> dict[str, ArtifactCollection]:
     with get_client(sync_client=True) as client:
         return {found.key: found for found in client.read_latest_artifacts()}
 
 
-def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(toy: Toy, remotes: Path) -> None:
+def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
+    toy: Toy, remotes: Path, events: list[tuple[str, dict[str, Any]]]
+) -> None:
     developer = Toy(remotes / "developer")
     subprocess.run(["git", "clone", "-q", str(remotes / "git"), str(developer.root)], check=True)
     for key in ("user.name", "user.email"):
@@ -62,13 +72,19 @@ def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(toy: To
     assert [line["stage"] for line in json.loads(shown["stages"].data)][:1] == ["prepare@a"]
     assert shown["metrics-method-a"].data.startswith("data:image/svg+xml;base64,")
 
+    (told,) = events
+    assert told[0] == "oddpart.nightly.passed"
+    assert (told[1]["commit"], told[1]["reasons"], len(told[1]["ran"])) == (head.strip(), [], 4)
+
     developer.git("pull", "-q")
     developer.dvc("pull", "-q", "--run-cache")
     assert developer.value("report") == 71
 
 
 @pytest.mark.faults
-def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(toy: Toy) -> None:
+def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(
+    toy: Toy, events: list[tuple[str, dict[str, Any]]]
+) -> None:
     nightly(**QUICK)  # sets the tag
     passed = toy.git("rev-parse", "baseline^{commit}")
     toy.set_params(categories={"a": {"value": 20}, "b": {"value": 31}})
@@ -78,6 +94,8 @@ def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(toy: Toy) -> None:
         ):
             nightly(**QUICK)
         assert len(toy.started()) == ran
+        assert events[-1][0] == "oddpart.nightly.rejected"
+        assert "1 metrics dropped significantly" in events[-1][1]["reasons"][0]
     assert toy.git("rev-parse", "baseline^{commit}") == passed
     assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 4 stages ran"
     toy.set_params(categories={"a": {"value": 29}, "b": {"value": 31}})
@@ -112,7 +130,7 @@ def test_missing_metrics_are_judged_though_all_stages_are_fine(toy: Toy) -> None
     toy.control("no metrics")
     toy.git("rm", "-q", "-r", "metrics/method")
     toy.git("commit", "-qam", "forget to write metrics")
-    with pytest.raises(RunRejected, match=r"(?s)no metric at all.*2 metrics of the baseline are missing: a method"):
+    with pytest.raises(RunRejected, match=r"(?s)HEAD: no evaluation below metrics/.*no metric that could be judged"):
         nightly(**QUICK)
     assert toy.git("rev-parse", "baseline^{commit}") == passed
 
@@ -126,13 +144,14 @@ def test_a_stage_that_does_not_write_its_metrics_fails(toy: Toy) -> None:
     assert (toy.root / "metrics/method/a.json").exists()  # that of the commit before
 
 
-def test_a_dirty_tree_is_refused(toy: Toy) -> None:
+def test_a_dirty_tree_is_refused(toy: Toy, events: list[tuple[str, dict[str, Any]]]) -> None:
     (toy.root / "stages/new.py").touch()
     with pytest.raises(
         UserError, match=r"changes that are not committed \(\?\? stages/new.py\): commit, stash or delete"
     ):
         nightly(**QUICK)
     assert toy.started() == set()
+    assert [(name, payload["commit"]) for name, payload in events] == [("oddpart.nightly.rejected", None)]
 
 
 @pytest.mark.faults

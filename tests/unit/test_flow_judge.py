@@ -43,7 +43,7 @@ def test_a_missing_metric_fails() -> None:
 
 @pytest.mark.parametrize("rows", [[], [row(new=None, verdict="missing")]])
 def test_a_run_without_any_metric_fails(rows: list[MetricRow]) -> None:
-    assert "there is no metric at all" in judge(rows, Report()).reasons[0]
+    assert "there is no metric that could be judged" in judge(rows, Report()).reasons[0]
 
 
 def test_failed_and_skipped_stages_and_other_problems_fail() -> None:
