@@ -9,6 +9,7 @@ from flows import branch, dvc_remote, git, git_transfer
 from flows.batch_size import params_file_of
 from flows.comparison import Comparison, compare
 from flows.judge import Verdict, judge
+from flows.packages import refuse_other_packages
 from flows.pipeline import read_pipeline
 from flows.publish import pictures_of, publish_links, publish_metrics, publish_pictures, publish_stages, tell
 from flows.run_stages import Logger
@@ -62,6 +63,7 @@ def update(night: Night, logger: Logger) -> None:
     """Bring the branch up to date, and the tag, if it is shared."""
     git.refuse_dirty(night.clone)
     branch.update(night.clone, night.branch, night.git_remote, trying=night.trying(logger))
+    refuse_other_packages(night.clone)
     if night.pushes_to is not None:
         git_transfer.fetch_tag(night.clone, night.pushes_to, night.baseline, trying=night.trying(logger))
 

@@ -40,7 +40,7 @@ def nightly(
         files_address: where this repository's files are served, for pictures too large for the page.
 
     Raises:
-        UserError: the clone is held, dirty or cannot be updated.
+        UserError: the clone is held, dirty or cannot be updated, or the update wants other packages.
         RunRejected: a stage or the push failed, or metrics dropped or are missing.
     """
     logger, clone = get_run_logger(), clone_folder()

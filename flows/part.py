@@ -8,6 +8,7 @@ from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.git_parts import switch_to
 from flows.janitor import bury
+from flows.packages import refuse_other_packages
 from flows.pipeline import read_pipeline
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
@@ -37,7 +38,8 @@ def part(
             when it is there, everything is.
 
     Raises:
-        UserError: the clone is held or dirty, a stage failed, or a remote did not answer. What is finished was pushed.
+        UserError: the clone is held or dirty, the commit wants other packages, a stage failed, or a remote did not
+            answer. What is finished was pushed.
     """
     logger, clone = get_run_logger(), clone_folder()
     settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
@@ -49,6 +51,7 @@ def part(
         bury(dead, logger)
         git.refuse_dirty(clone)
         switch_to(clone, commit, git_remote, trying=trying)
+        refuse_other_packages(clone)
         pull(clone, dvc_remote_name, ["--with-deps", *stages])
         report = reproduce_clone(settings, stages, logger)
         finished = [name for name, result in report.results.items() if result.state != "failed"]
