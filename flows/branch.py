@@ -1,15 +1,21 @@
 """Bring the clone's branch up to date, though runs have committed results to it that nobody else has."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from flows import git, git_transfer
 from flows.commands import checked
+from flows.git_parts import file_at
 from flows.git_transfer import Trying
+from flows.parts import merge_locks
+from flows.pipeline import parse_lock, write_lock
 from flows.summary import COMMIT_PREFIX
 from stages.core.running.errors import UserError
 
-RESULTS = ("dvc.lock", "metrics")  # only runs write them, so a run can make them again
+LOCK = "dvc.lock"
+RESULTS = (LOCK, "metrics")  # only runs write them, so a run can make them again
 NOT_RESULTS = (".", *(f":(exclude){path}" for path in RESULTS))
 
 
@@ -28,7 +34,7 @@ def update(clone: Path, branch: str, remote: str | None, *, trying: Trying) -> N
         checked(["git", "switch", branch], folder=clone, doing=f"switching to {branch}")
     if remote is not None:
         if results_on_both_sides(clone) and all(line.startswith(COMMIT_PREFIX) for line in own_commits(clone)):
-            _give_way(clone, f"{remote}/{branch}", trying)
+            _join_results(clone, f"{remote}/{branch}", trying)
         else:
             _rebase(clone, f"{remote}/{branch}", git.revision(clone, "HEAD"))
 
@@ -44,9 +50,7 @@ def push(clone: Path, branch: str, remote: str, *, trying: Trying) -> None:
     except git_transfer.BranchBehind:
         git_transfer.fetch(clone, remote, branch, trying=trying)
         if results_on_both_sides(clone):
-            raise UserError(
-                f"{remote}/{branch} got other results during the run: the next run starts from them"
-            ) from None
+            raise UserError(f"{remote}/{branch} got other results during the run: the next run joins them") from None
         trying.tell(f"commits came to {remote}/{branch} during the run: they go below its own, the next run tries them")
         _rebase(clone, f"{remote}/{branch}", git.revision(clone, "HEAD"))
         git_transfer.push(clone, remote, f"refs/heads/{branch}", trying=trying)
@@ -55,7 +59,7 @@ def push(clone: Path, branch: str, remote: str, *, trying: Trying) -> None:
 def results_on_both_sides(clone: Path) -> bool:
     """Whether dvc.lock or metrics changed here and on the fetched branch since both were one.
 
-    Git would join them line by line; what comes out is no run's result, and often no YAML either.
+    Git would join them line by line, with a conflict each night until somebody resets the clone, or as broken YAML.
     """
     return bool(_changed(clone, "HEAD...FETCH_HEAD", RESULTS) and _changed(clone, "FETCH_HEAD...HEAD", RESULTS))
 
@@ -72,20 +76,49 @@ def _changed(clone: Path, between: str, paths: tuple[str, ...]) -> list[str]:
     return [path for path in checked(command, folder=clone, doing="looking for changes").split("\0") if path]
 
 
-def _give_way(clone: Path, name: str, trying: Trying) -> None:
-    """Take the branch's results. What else own commits changed (halved batch sizes) goes on top, as one commit."""
+def _join_results(clone: Path, name: str, trying: Trying) -> None:
+    """Join by stage and by file, in one commit: the branch's version where it changed one, else that of own commits.
+
+    What then does not fit together differs from dvc.lock, so the run makes it again. What own commits changed beside
+    results (halved batch sizes) is joined by git.
+    """
     before, own = git.revision(clone, "HEAD"), own_commits(clone)
-    others = _changed(clone, "FETCH_HEAD...HEAD", NOT_RESULTS)
+    base = checked(["git", "merge-base", before, "FETCH_HEAD"], folder=clone, doing="looking for the root").strip()
     trying.tell(
-        f"{name} brings results of its own: {len(own)} commits of earlier runs, up to {before[:10]}, give way to them; "
-        "what they recorded is made again, mostly from DVC's run-cache"
+        f"{name} brings results of its own: they count where it and {len(own)} commits of earlier runs here (up to "
+        f"{before[:10]}) both changed a stage; what does not fit together is made again"
     )
-    base = checked(["git", "merge-base", "HEAD", "FETCH_HEAD"], folder=clone, doing="looking for the common commit")
-    checked(["git", "reset", "--quiet", "--hard", base.strip()], folder=clone, doing="dropping own results")
-    if others:
-        checked(["git", "checkout", "--quiet", before, "--", *others], folder=clone, doing="keeping own params")
-        git.commit(clone, others, f"{COMMIT_PREFIX}keep what earlier runs changed\n\n" + "\n".join(own))
+    others = _changed(clone, f"{base}..{before}", NOT_RESULTS)
+    theirs = _changed(clone, f"{base}..FETCH_HEAD", RESULTS)
+    kept = [path for path in _changed(clone, f"{base}..{before}", RESULTS) if path not in (LOCK, *theirs)]
+    locks = [_lock_at(clone, revision) for revision in (base, before, "FETCH_HEAD")]
+    checked(["git", "reset", "--quiet", "--hard", base], folder=clone, doing="taking own commits apart")
+    _commit_files(clone, before, others, own)
     _rebase(clone, name, before)
+    if LOCK in theirs:
+        write_lock(clone, join_locks(*locks))
+    else:
+        kept.append(LOCK)
+    _commit_files(clone, before, kept, own)
+
+
+def join_locks(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Ours, with the stages that they changed since the base as they have them."""
+    old, new = (lock.get("stages") or {} for lock in (base, theirs))
+    return merge_locks(ours, {"branch": theirs}, {"branch": [name for name in new if new[name] != old.get(name)]})
+
+
+def _lock_at(clone: Path, revision: str) -> dict[str, Any]:
+    there = checked(["git", "ls-tree", revision, LOCK], folder=clone, doing=f"looking for {LOCK}")
+    return parse_lock(file_at(clone, revision, LOCK)) if there else {}
+
+
+def _commit_files(clone: Path, revision: str, paths: Sequence[str], own: Sequence[str]) -> None:
+    """Commit files as they are in another revision, with dvc.lock as it lies here."""
+    if paths:
+        command = ["git", "restore", "--staged", "--worktree", f"--source={revision}", "--", *paths]
+        checked(command, folder=clone, doing="keeping what earlier runs changed")
+    git.commit(clone, [LOCK, *paths], "\n".join([f"{COMMIT_PREFIX}keep what earlier runs changed", "", *own]))
 
 
 def _rebase(clone: Path, name: str, before: str) -> None:

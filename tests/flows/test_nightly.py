@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import ArtifactCollection
 from flows.night import RunRejected
 from flows.nightly import nightly
 from stages.core.running.errors import UserError
+from tests.flows.task_runs import runs_of
 from tests.flows.toy import Toy
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]
@@ -39,6 +40,15 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     return told
 
 
+def developer_at(remotes: Path) -> Toy:
+    """A developer's clone of the git remote."""
+    developer = Toy(remotes / "developer")
+    subprocess.run(["git", "clone", "-q", str(remotes / "git"), str(developer.root)], check=True)
+    for key in ("user.name", "user.email"):
+        developer.git("config", key, "dev@localhost")
+    return developer
+
+
 def artifacts() -> dict[str, ArtifactCollection]:
     with get_client(sync_client=True) as client:
         return {found.key: found for found in client.read_latest_artifacts()}
@@ -47,10 +57,7 @@ def artifacts() -> dict[str, ArtifactCollection]:
 def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
     toy: Toy, remotes: Path, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    developer = Toy(remotes / "developer")
-    subprocess.run(["git", "clone", "-q", str(remotes / "git"), str(developer.root)], check=True)
-    for key in ("user.name", "user.email"):
-        developer.git("config", key, "dev@localhost")
+    developer = developer_at(remotes)
     developer.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     developer.git("push", "-q", "origin", "main")
 
@@ -162,11 +169,13 @@ def test_a_remote_that_does_not_answer_loses_nothing(toy: Toy, remotes: Path) ->
     store.write_text("no folder any more")
     with pytest.raises(RunRejected, match="committed here but not pushed; the next run pushes them. dvc push failed"):
         nightly(retries=1, **QUICK)
+    assert runs_of("dvc push") == 2
     assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 4 stages ran"
     assert toy.git("tag", "--list").strip() == ""
     store.unlink()
     store.mkdir()
     assert nightly(**QUICK) == "0 stages ran"
+    assert runs_of("dvc push") == 1
     assert toy.git("tag", "--list").strip() == "baseline"
     assert list(store.rglob("*"))
 
@@ -181,3 +190,22 @@ def test_own_commits_that_do_not_fit_onto_the_branch_are_an_error(toy: Toy, remo
         nightly(git_remote="origin", **QUICK)
     assert toy.git("status", "--porcelain") == ""
     assert not (toy.root / ".git/rebase-merge").exists()
+
+
+@pytest.mark.faults
+def test_results_that_a_developer_commits_are_joined_with_those_of_earlier_nights(toy: Toy, remotes: Path) -> None:
+    developer = developer_at(remotes)
+    developer.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    developer.git("push", "-q", "origin", "main")
+    assert nightly(git_remote="origin", **QUICK) == "4 stages ran"  # committed in the clone only
+    developer.set_params(categories={"a": {"value": 40}, "b": {"value": 50}})
+    developer.dvc("repro", "-q", "score@b")
+    developer.git("commit", "-qam", "score of b")
+    developer.git("push", "-q", "origin", "main")
+    developer.dvc("push", "-q", "score@b", "--with-deps")
+    toy.started()
+    assert nightly(git_remote="origin", **QUICK) == "1 stage ran"
+    assert toy.started() == {"report"}
+    assert toy.value("report") == 90
+    assert toy.git("log", "-3", "--format=%s").splitlines()[::2] == ["nightly: 1 stage ran", "score of b"]
+    assert toy.git("rev-parse", "baseline^{commit}") == toy.git("rev-parse", "HEAD")

@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows import branch, git, git_transfer
 from flows.git_transfer import BranchBehind, Trying
 from stages.core.running.errors import UserError
 
-START = {"dvc.lock": "stages: 0\n", "metrics/a": "0", "metrics/b": "0", "code": "0", "params": "batch: 8\n"}
+
+def lock(**stages: int) -> str:
+    """A dvc.lock whose entries differ by a number."""
+    return yaml.safe_dump({"schema": "2.0", "stages": {name: {"cmd": str(run)} for name, run in stages.items()}})
+
+
+START = {"dvc.lock": lock(a=0, b=0), "metrics/a": "0", "metrics/b": "0", "code": "0", "params": "batch: 8\n"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Clone, Clon
 
 def test_own_results_go_on_top_of_a_developers_code(clones: tuple[Clone, Clone]) -> None:
     nightly, developer = clones
-    nightly.commit("nightly: 1 stage ran", {"dvc.lock": "stages: 1\n", "metrics/a": "1"})
+    nightly.commit("nightly: 1 stage ran", {"dvc.lock": lock(a=1, b=0), "metrics/a": "1"})
     developer.commit("code", {"code": "1"})
     developer.push()
     nightly.update()
@@ -75,34 +82,38 @@ def test_own_results_go_on_top_of_a_developers_code(clones: tuple[Clone, Clone])
     assert nightly.told == []
 
 
-def test_own_results_give_way_to_those_of_the_branch_and_halved_batches_stay(clones: tuple[Clone, Clone]) -> None:
+def test_results_of_both_sides_are_joined_by_stage_and_halved_batches_stay(clones: tuple[Clone, Clone]) -> None:
     nightly, developer = clones
-    nightly.commit("nightly: 1 stage ran", {"dvc.lock": "stages: 1\n", "metrics/a": "1", "params": "batch: 4\n"})
-    nightly.commit("nightly: 2 stages ran", {"dvc.lock": "stages: 2\n", "metrics/a": "2", "metrics/new": "2"})
+    nightly.commit("nightly: 1 stage ran", {"dvc.lock": lock(a=1, b=1), "metrics/a": "1", "params": "batch: 4\n"})
+    nightly.commit("nightly: 2 stages ran", {"dvc.lock": lock(a=1, b=2), "metrics/b": "2", "metrics/new": "2"})
     (developer.root / "metrics/a").unlink()  # a product that was removed: git calls this a conflict, too
-    developer.commit("results", {"dvc.lock": "stages: 3\n", "metrics/b": "3"})
+    developer.commit("results", {"dvc.lock": lock(a=0, b=3, c=3), "metrics/c": "3"})
     developer.push()
     nightly.update()
-    assert nightly.state() == ("nightly: keep what earlier runs changed\nresults\nstart\n", "", "False")
-    assert (nightly.read("dvc.lock"), nightly.read("metrics/b"), nightly.read("params")) == (
-        "stages: 3\n", "3", "batch: 4\n",
-    )  # fmt: skip
-    assert sorted(path.name for path in (nightly.root / "metrics").iterdir()) == ["b"]
-    assert "origin/main brings results of its own: 2 commits of earlier runs" in nightly.told[0]
+    kept = "nightly: keep what earlier runs changed\n"
+    assert nightly.state() == (f"{kept}{kept}results\nstart\n", "", "False")
+    joined = {name: stage["cmd"] for name, stage in yaml.safe_load(nightly.read("dvc.lock"))["stages"].items()}
+    assert joined == {"a": "1", "b": "3", "c": "3"}
+    assert nightly.read("params") == "batch: 4\n"
+    metrics = {path.name: path.read_text() for path in (nightly.root / "metrics").iterdir()}
+    assert metrics == {"b": "2", "c": "3", "new": "2"}
+    assert "origin/main brings results of its own: they count where it and 2 commits" in nightly.told[0]
+    nightly.update()  # nothing is left to join
+    assert len(nightly.told) == 1
 
 
 @pytest.mark.parametrize(
     ("own", "theirs"),
     [
-        ("by hand", {"dvc.lock": "stages: 3\n"}),  # a person's commit is a person's to merge
-        ("nightly: 1 stage ran", {"dvc.lock": "stages: 3\n", "params": "batch: 16\n"}),
+        ("by hand", {"dvc.lock": lock(a=3, b=0)}),  # a person's commit is a person's to merge
+        ("nightly: 1 stage ran", {"dvc.lock": lock(a=3, b=0), "params": "batch: 16\n"}),
     ],
 )
 def test_what_does_not_fit_is_an_error_and_changes_nothing(
     clones: tuple[Clone, Clone], own: str, theirs: dict[str, str]
 ) -> None:
     nightly, developer = clones
-    nightly.commit(own, {"dvc.lock": "stages: 1\n", "params": "batch: 4\n"})
+    nightly.commit(own, {"dvc.lock": lock(a=1, b=0), "params": "batch: 4\n"})
     developer.commit("theirs", theirs)
     developer.push()
     before = nightly.state()
@@ -113,7 +124,7 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(
 
 def test_a_developers_push_during_the_run_goes_below_its_results(clones: tuple[Clone, Clone]) -> None:
     nightly, developer = clones
-    nightly.commit("nightly: 1 stage ran", {"dvc.lock": "stages: 1\n"})
+    nightly.commit("nightly: 1 stage ran", {"dvc.lock": lock(a=1, b=0)})
     developer.commit("code", {"code": "1"})
     developer.push()
     nightly.push()
@@ -122,12 +133,12 @@ def test_a_developers_push_during_the_run_goes_below_its_results(clones: tuple[C
     assert len(nightly.told) == 1  # a clear no is not asked for again
 
 
-def test_others_results_during_the_run_are_a_problem_and_the_next_run_starts_from_them(
+def test_others_results_during_the_run_are_a_problem_and_the_next_run_joins_them(
     clones: tuple[Clone, Clone],
 ) -> None:
     nightly, developer = clones
-    nightly.commit("nightly: 1 stage ran", {"dvc.lock": "stages: 1\n"})
-    developer.commit("results", {"dvc.lock": "stages: 3\n"})
+    nightly.commit("nightly: 1 stage ran", {"dvc.lock": lock(a=1, b=0)})
+    developer.commit("results", {"dvc.lock": lock(a=3, b=0)})
     developer.push()
     before = nightly.state()
     with pytest.raises(UserError, match="origin/main got other results during the run"):
