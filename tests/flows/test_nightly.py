@@ -61,6 +61,9 @@ def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
     developer.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     developer.git("push", "-q", "origin", "main")
 
+    page = toy.root / "artifacts/report/index.html"
+    page.parent.mkdir()
+    page.touch()
     assert nightly(git_remote="origin", push_git=True, **QUICK) == "4 stages ran"
 
     files = toy.git("show", "--name-only", "--format=%s", "HEAD").split("\n")
@@ -79,6 +82,7 @@ def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
     assert [line["stage"] for line in json.loads(shown["stages"].data)][:1] == ["prepare@a"]
     assert shown["metrics-method-a"].data.startswith("data:image/svg+xml;base64,")
 
+    assert str(shown["report"].data).startswith(f"[{page} on ")
     (told,) = events
     assert told[0] == "oddpart.nightly.passed"
     assert (told[1]["commit"], told[1]["reasons"], len(told[1]["ran"])) == (head.strip(), [], 4)
