@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from stages.core.running.errors import UserError
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 KEPT_LINES = 60  # of the output, for error messages
 ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+
+SHORT_SECONDS = 600.0  # for commands without a log: one that hangs, such as git at a dead remote, would hold the clone
+GRACE_SECONDS = 10.0  # in which git deletes its lock files when it is asked to end
 
 Clock = Callable[[str], float | None]
 
@@ -87,21 +91,48 @@ def run(
     return Finished(process.wait(), tuple(tail), timed_out=not whole)
 
 
-def checked(command: Sequence[str], *, folder: Path, doing: str, environment: Mapping[str, str] | None = None) -> str:
+def checked(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    doing: str,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = SHORT_SECONDS,
+) -> str:
     """Run a short command without a log and return what it printed.
 
+    It does not die with this process: git is left to finish, as one killed within a commit leaves a lock file.
+
+    Args:
+        timeout: seconds until it is stopped with all it started.
+
     Raises:
-        UserError: it failed; the message says what was being done and shows its error.
+        UserError: it failed or took too long; the message says what was being done and shows its error.
     """
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **ENVIRONMENT, **(environment or {})}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise UserError(
-            f"{doing} failed: `{' '.join(command)}` in {folder} says: {(done.stderr or done.stdout).strip()}"
-        )
-    return done.stdout
+    words = f"`{' '.join(command)}` in {folder}"
+    with subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **ENVIRONMENT, **(environment or {})}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    ) as process:  # fmt: skip
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{doing} failed: {words} took longer than {timeout:g} s and was stopped") from None
+        finally:
+            if process.returncode is None:
+                _end_group(process)
+    if process.returncode != 0:
+        raise UserError(f"{doing} failed: {words} says: {(err or out).strip()}")
+    return out
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """Ask the process group that it leads to end, then make it."""
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _python_first() -> dict[str, str]:

@@ -6,27 +6,26 @@ is left.
 """
 
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
-from prefect.states import Crashed
 
 from flows import dvc_remote, git, git_parts
 from flows.batch import StageResult
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.faults import Fault
+from flows.git_transfer import Trying
 from flows.janitor import bury
 from flows.left import left_to_do
-from flows.night import Night, close, raise_if_rejected, record, update
+from flows.night import Night, close, raise_if_rejected, record, telling_of_errors, update
+from flows.part_runs import PREFIX, Limits, delete_left_over, wait_for
 from flows.parts import Shares, merge_locks, share_out
 from flows.pipeline import parse_lock, read_lock, read_pipeline, write_lock
 from flows.reproduce import TASK_RUNNER, slots_of
@@ -36,7 +35,6 @@ from flows.summary import headline
 from flows.worker_bond import die_with_worker
 from stages.core.running.errors import UserError
 
-POLL_SECONDS = 2.0
 DEPLOYMENT = "part/part"
 
 
@@ -50,6 +48,7 @@ def distribute(
     tolerance: float = 2.0,
     files_address: str | None = None,
     part_timeout_minutes: float = 720,
+    queue_timeout_minutes: float = 120,
     retries: int = 2,
     retry_delay_seconds: float = 60,
 ) -> str:
@@ -57,7 +56,8 @@ def distribute(
 
     Args:
         git_remote: where the workers' clones come from, too; parts come back as branches below oddpart-parts/.
-        part_timeout_minutes: after which a part counts as lost, with its worker.
+        part_timeout_minutes: after which a part that was begun counts as lost, with its worker.
+        queue_timeout_minutes: after which parts that wait count as lost if no part was at work for so long.
 
     Raises:
         UserError: the clone is held or dirty, or there is no DVC remote.
@@ -68,37 +68,39 @@ def distribute(
         clone, branch, git_remote, push_git, dvc_remote_name, baseline, tolerance, files_address, retries,
         retry_delay_seconds,
     )  # fmt: skip
-    settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
     die_with_worker()
-    with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+    with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+        settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
         if not dvc_remote.has_remote(clone, dvc_remote_name):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
-        update(night)
+        update(night, logger)
+        delete_left_over(clone, git_remote, logger, trying=night.trying(logger))
         pipeline = read_pipeline(clone, data_elsewhere=True)
         shares = share_out(pipeline.stages, pipeline.changed)
         logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
-        report = run_shares(night, settings, shares, part_timeout_minutes, logger)
+        report = run_shares(night, settings, shares, Limits(part_timeout_minutes, queue_timeout_minutes), logger)
         verdict = close(night, report, has_remote=True, logger=logger)
     raise_if_rejected(verdict)
     return headline(report)
 
 
-def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float, logger: Logger) -> Report:
+def run_shares(night: Night, settings: Settings, shares: Shares, limits: Limits, logger: Logger) -> Report:
     """Stages of no product here, those of one product on workers, those of several here; then ask what is left."""
     report = Report()
     if shares.first:
         report = reproduce_clone(settings, shares.first, logger, needs=False)
         record(night, report)
-        dvc_remote.push(night.clone, night.dvc_remote)
+        retrying = dvc_remote.push.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
+        retrying(night.clone, night.dvc_remote)
     if shares.parts and not report.faults:
-        prefix = f"oddpart-parts/{flow_run.id}"
-        states = wait_for(start_parts(night, shares, prefix), minutes, logger)
+        prefix = f"{PREFIX}/{flow_run.id}"
+        states = wait_for(start_parts(night, shares, prefix, night.trying(logger)), limits, logger)
         report = report.followed_by(gather(night, shares, prefix, states))
     if shares.last and not report.faults:
         needed = {name for last in shares.last for name in read_pipeline(night.clone).stages[last].needs}
-        retrying = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
-        retrying(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
+        pulling = dvc_remote.pull.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
+        pulling(night.clone, night.dvc_remote, sorted(needed - set(shares.last)))
         report = report.followed_by(reproduce_clone(settings, shares.last, logger, needs=False))
     left = sorted(read_pipeline(night.clone, data_elsewhere=True).changed) or left_to_do(night.clone)
     if left and not report.faults:
@@ -106,10 +108,10 @@ def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float,
     return report
 
 
-def start_parts(night: Night, shares: Shares, prefix: str) -> dict[str, UUID]:
+def start_parts(night: Night, shares: Shares, prefix: str, trying: Trying) -> dict[str, UUID]:
     """Start a run for each part, in whichever worker of the pool is free."""
     commit = git.revision(night.clone, "HEAD")
-    git_parts.show_commit(night.clone, str(night.git_remote), f"{prefix}/base", commit)
+    git_parts.show_commit(night.clone, str(night.git_remote), f"{prefix}/base", commit, trying=trying)
     started = {}
     for part, names in shares.parts.items():
         parameters = {
@@ -120,23 +122,6 @@ def start_parts(night: Night, shares: Shares, prefix: str) -> dict[str, UUID]:
         run = run_deployment(DEPLOYMENT, parameters=parameters, timeout=0, flow_run_name=f"part {part}")
         started[part] = cast(FlowRun, run).id
     return started
-
-
-def wait_for(runs: Mapping[str, UUID], minutes: float, logger: Logger) -> dict[str, State[Any]]:
-    """Wait until every part has ended; one that takes too long is set to Crashed: its worker may be gone."""
-    deadline, states = time.monotonic() + 60 * minutes, dict[str, State[Any]]()
-    with get_client(sync_client=True) as client:
-        while len(states) < len(runs):
-            for part, run in runs.items():
-                state = client.read_flow_run(run).state
-                if part not in states and state is not None and state.is_final():
-                    states[part] = state
-                    logger.info("part %s: %s", part, state.name)
-                if part not in states and time.monotonic() > deadline:
-                    lost = f"no end after {minutes:g} minutes: its worker is gone, or part_timeout_minutes too short"
-                    client.set_flow_run_state(run, Crashed(message=lost), force=True)
-            time.sleep(POLL_SECONDS)
-    return states
 
 
 def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State[Any]]) -> Report:

@@ -10,6 +10,8 @@ from flows.commands import checked, dvc, run
 from flows.faults import Fault, fault_of
 from stages.core.running.errors import UserError
 
+LIMIT_HOURS = 12.0  # of one transfer: DVC says nothing while it works, so one that hangs looks like a large one
+
 
 class RemoteFailed(UserError):
     """A transfer failed for good."""
@@ -20,9 +22,9 @@ class RemoteFailed(UserError):
 
 
 def may_recover(task: Any, task_run: Any, state: Any) -> bool:
-    """Prefect's question whether a failed transfer is worth a retry: any but one that found the disk full."""
+    """Prefect's question whether a failed transfer is worth a retry: not if the disk is full or all time was used."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, RemoteFailed) and error.fault.kind != "disk_full"
+    return isinstance(error, RemoteFailed) and error.fault.kind not in ("disk_full", "timeout")
 
 
 def has_remote(clone: Path, remote: str | None) -> bool:
@@ -63,6 +65,8 @@ def _remote(remote: str | None) -> list[str]:
 
 
 def _transfer(clone: Path, what: str, arguments: list[str]) -> None:
-    finished = run(dvc(what, *arguments), folder=clone, on_line=get_run_logger().info)
+    finished = run(dvc(what, *arguments), folder=clone, on_line=get_run_logger().info, timeout=3600 * LIMIT_HOURS)
+    if finished.timed_out:
+        raise RemoteFailed(Fault("timeout", f"dvc {what}: stopped after {LIMIT_HOURS:g} hours: the remote hangs"))
     if finished.code != 0:
         raise RemoteFailed(fault_of(finished, doing=f"dvc {what}"))

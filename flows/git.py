@@ -1,4 +1,4 @@
-"""What a scheduled run does with git: bring a branch up to date, record results, move a tag. Never `git add -A`."""
+"""What a scheduled run does with git in its clone: record results, move a tag. Never `git add -A`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,37 +20,6 @@ def refuse_dirty(clone: Path) -> None:
             f"{clone} has changes that are not committed ({shown}): commit, stash or delete them; scheduled runs "
             "should have a clone of their own"
         )
-
-
-def update(clone: Path, branch: str, remote: str | None) -> None:
-    """Switch to the branch and take what is new on the remote; own commits that the remote lacks go on top.
-
-    Args:
-        remote: None leaves the branch as it is here.
-
-    Raises:
-        UserError: the remote or the branch is not there, or own commits do not fit onto it.
-    """
-    if remote is not None:
-        checked(["git", "fetch", "--no-tags", remote, branch], folder=clone, doing=f"fetching {branch}")
-    if branch != checked(["git", "branch", "--show-current"], folder=clone, doing="asking for the branch").strip():
-        checked(["git", "switch", branch], folder=clone, doing=f"switching to {branch}")
-    if remote is not None:
-        try:
-            checked(["git", *identity(clone), "rebase", "FETCH_HEAD"], folder=clone, doing=f"taking {remote}/{branch}")
-        except UserError as error:
-            checked(["git", "rebase", "--abort"], folder=clone, doing="going back")
-            raise UserError(
-                f"commits of this clone do not fit onto {remote}/{branch}: merge them by hand in {clone}, or drop them "
-                f"with `git reset --hard {remote}/{branch}` (their outputs stay in DVC's cache). {error}"
-            ) from None
-
-
-def fetch_tag(clone: Path, remote: str, tag: str) -> None:
-    """Take the remote's tag, if it has one, also if it stands elsewhere here."""
-    if checked(["git", "ls-remote", "--tags", remote, tag], folder=clone, doing=f"asking {remote} for {tag}").strip():
-        reference = f"+refs/tags/{tag}:refs/tags/{tag}"
-        checked(["git", "fetch", "--no-tags", remote, reference], folder=clone, doing=f"fetching {tag}")
 
 
 def revision(clone: Path, name: str) -> str:
@@ -89,15 +58,6 @@ def restore(clone: Path, paths: Sequence[str]) -> None:
 
 def move_tag(clone: Path, tag: str, message: str) -> None:
     checked(["git", *identity(clone), "tag", "--force", "-a", tag, "-m", message], folder=clone, doing="moving the tag")
-
-
-def push(clone: Path, remote: str, *references: str) -> None:
-    """Push references as git writes them; "+" before one lets it move.
-
-    Raises:
-        UserError: git refused or the remote did not answer.
-    """
-    checked(["git", "push", "--quiet", remote, *references], folder=clone, doing=f"pushing to {remote}")
 
 
 def identity(clone: Path) -> list[str]:

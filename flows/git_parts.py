@@ -4,25 +4,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.commands import checked
+from flows.git_transfer import TRYING, Trying, fetch, list_references, push
 from stages.core.running.errors import UserError
 
 
-def switch_to(clone: Path, commit: str, remote: str) -> None:
+def switch_to(clone: Path, commit: str, remote: str, *, trying: Trying = TRYING) -> None:
     """Check the commit out, without a branch.
 
     Raises:
         UserError: the remote does not have it.
     """
-    checked(["git", "fetch", "--no-tags", remote, commit], folder=clone, doing=f"fetching {commit}")
+    fetch(clone, remote, commit, trying=trying)
     checked(["git", "switch", "--detach", commit], folder=clone, doing=f"switching to {commit}")
 
 
-def fetch_answer(clone: Path, remote: str, branch: str) -> bool:
+def fetch_answer(clone: Path, remote: str, branch: str, *, trying: Trying = TRYING) -> bool:
     """Fetch a branch to FETCH_HEAD, if it is there."""
     reference = f"refs/heads/{branch}"
-    if not checked(["git", "ls-remote", remote, reference], folder=clone, doing=f"asking {remote} for {branch}"):
+    if not list_references(clone, remote, reference, trying=trying):
         return False
-    checked(["git", "fetch", "--no-tags", remote, reference], folder=clone, doing=f"fetching {branch}")
+    fetch(clone, remote, reference, trying=trying)
     return True
 
 
@@ -40,22 +41,20 @@ def take(clone: Path, revision: str, paths: Sequence[str]) -> None:
             checked(["git", "checkout", "--quiet", revision, "--", *there], folder=clone, doing="taking metrics")
 
 
-def delete_branches(clone: Path, remote: str, prefix: str) -> None:
+def delete_branches(clone: Path, remote: str, prefix: str, *, trying: Trying = TRYING) -> None:
     """Delete the branches of a run from the remote."""
-    command = ["git", "ls-remote", remote, f"refs/heads/{prefix}/*"]
-    listed = checked(command, folder=clone, doing="listing parts").split()[1::2]
+    listed = list_references(clone, remote, f"refs/heads/{prefix}/*", trying=trying)
     if listed:
-        checked(["git", "push", "--quiet", remote, "--delete", *listed], folder=clone, doing="deleting parts")
+        push(clone, remote, *(f":{reference}" for reference in listed), trying=trying)
 
 
-def show_commit(clone: Path, remote: str, branch: str, commit: str) -> None:
+def show_commit(clone: Path, remote: str, branch: str, commit: str, *, trying: Trying = TRYING) -> None:
     """Push a commit as a branch, for the workers to fetch.
 
     Raises:
         UserError: the remote did not answer.
     """
-    command = ["git", "push", "--quiet", remote, f"+{commit}:refs/heads/{branch}"]
     try:
-        checked(command, folder=clone, doing="showing the workers the commit")
+        push(clone, remote, f"+{commit}:refs/heads/{branch}", trying=trying)
     except UserError as error:
         raise UserError(f"workers get their commit through the git remote {remote}. {error}") from None

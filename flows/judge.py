@@ -32,7 +32,7 @@ def judge(rows: Sequence[MetricRow], report: Report, *, problems: Iterable[str] 
         reasons.append(f"not run, as they need a stage that failed: {', '.join(report.skipped)}")
     reasons += problems
     if not any(row.new is not None for row in rows):
-        reasons.append("there is no metric at all: is metrics/ committed, and does `dvc repro` write it?")
+        reasons.append("there is no metric that could be judged: is metrics/ committed, and does `dvc repro` write it?")
     missing = [row.name for row in rows if row.verdict == "missing"]
     if missing:
         reasons.append(f"{len(missing)} metrics of the baseline are missing: {_some(missing)}")

@@ -6,7 +6,7 @@ from prefect.runtime import flow_run
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.janitor import bury
-from flows.night import Night, close, pull, raise_if_rejected, update
+from flows.night import Night, close, pull, raise_if_rejected, telling_of_errors, update
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
 from flows.summary import headline
@@ -40,7 +40,7 @@ def nightly(
         files_address: where this repository's files are served, for pictures too large for the page.
 
     Raises:
-        UserError: the clone is held, dirty or cannot be updated.
+        UserError: the clone is held, dirty or cannot be updated, or the update wants other packages.
         RunRejected: a stage or the push failed, or metrics dropped or are missing.
     """
     logger, clone = get_run_logger(), clone_folder()
@@ -48,11 +48,11 @@ def nightly(
         clone, branch, git_remote, push_git, dvc_remote, baseline, tolerance, files_address, retries,
         retry_delay_seconds,
     )  # fmt: skip
-    settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
     die_with_worker()
-    with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+    with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+        settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
-        update(night)
+        update(night, logger)
         has_remote = pull(night, logger)
         report = reproduce_clone(settings, [], logger)
         verdict = close(night, report, has_remote=has_remote, logger=logger)

@@ -3,11 +3,12 @@
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows import dvc_remote, git
+from flows import dvc_remote, git, git_transfer
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.git_parts import switch_to
 from flows.janitor import bury
+from flows.packages import refuse_other_packages
 from flows.pipeline import read_pipeline
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
@@ -37,17 +38,20 @@ def part(
             when it is there, everything is.
 
     Raises:
-        UserError: the clone is held or dirty, a stage failed, or a remote did not answer. What is finished was pushed.
+        UserError: the clone is held or dirty, the commit wants other packages, a stage failed, or a remote did not
+            answer. What is finished was pushed.
     """
     logger, clone = get_run_logger(), clone_folder()
     settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
     pull = dvc_remote.pull.with_options(retries=retries, retry_delay_seconds=retry_delay_seconds)
     push = dvc_remote.push.with_options(retries=retries, retry_delay_seconds=retry_delay_seconds)
+    trying = git_transfer.Trying(retries, retry_delay_seconds, logger.warning)
     die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         bury(dead, logger)
         git.refuse_dirty(clone)
-        switch_to(clone, commit, git_remote)
+        switch_to(clone, commit, git_remote, trying=trying)
+        refuse_other_packages(clone)
         pull(clone, dvc_remote_name, ["--with-deps", *stages])
         report = reproduce_clone(settings, stages, logger)
         finished = [name for name, result in report.results.items() if result.state != "failed"]
@@ -56,6 +60,6 @@ def part(
         recorded = [path for name in finished for path in known[name].recorded]
         git.commit(clone, ["dvc.lock", *recorded], commit_message(report))
         push(clone, dvc_remote_name, finished)
-        git.push(clone, git_remote, f"+HEAD:refs/heads/{answer}")
+        git_transfer.push(clone, git_remote, f"+HEAD:refs/heads/{answer}", trying=trying)
     raise_for_faults(report)
     return headline(report)

@@ -1,8 +1,7 @@
 """What a run shows in Prefect: tables, the comparison, pictures, links, and an event that automations can react to."""
 
-import base64
-import mimetypes
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 
 from flows.comparison import Comparison
+from flows.picture import data_url
 from flows.schedule import Report
 from flows.summary import headline, rows_of
 
 PICTURES = (".jpg", ".jpeg", ".png", ".svg", ".webp")
-INLINE_BYTES = 400_000  # larger pictures are left to the link: Prefect keeps artifacts in its database
 
 
 def publish_stages(report: Report) -> None:
@@ -43,21 +42,26 @@ def publish_metrics(comparison: Comparison, verdict: str) -> None:
 
 
 def publish_pictures(clone: Path, paths: Iterable[str], *, address: str | None) -> list[str]:
-    """Heatmap sheets and plots that stages wrote below metrics/.
+    """Heatmap sheets and plots that stages wrote below metrics/. What cannot be shown is listed as `pictures-left-out`.
 
     Args:
         address: where the repository's files are served, with a slash at its end; None puts the pictures themselves
-            into the artifact, which the page shows without any other server.
+            into the artifact, large ones made smaller, which the page shows without any other server.
 
     Returns:
         The paths of the pictures shown.
     """
-    shown = []
+    shown, left_out = [], []
     for path in sorted(path for path in paths if path.endswith(PICTURES) and (clone / path).is_file()):
-        url = data_url(clone / path) if address is None else f"{address}{path}"
-        if url is not None:
-            create_image_artifact(image_url=url, key=artifact_key(path), description=path)
-            shown.append(path)
+        url, remark = data_url(clone / path) if address is None else (f"{address}{path}", "")
+        if url is None:
+            left_out.append(f"- `{path}`: {remark}")
+            continue
+        create_image_artifact(image_url=url, key=artifact_key(path), description=f"{path}{remark and f', {remark}'}")
+        shown.append(path)
+    if left_out:
+        text = "\n".join([f"Not shown here, but in `{clone}` on {socket.gethostname()}:", "", *left_out])
+        create_markdown_artifact(text, key="pictures-left-out")
     return shown
 
 
@@ -65,7 +69,11 @@ def publish_links(clone: Path, commit: str, *, address: str | None) -> None:
     """Where to read on: the report's page and the commit."""
     page = clone / "artifacts/report/index.html"
     if page.is_file():
-        create_link_artifact(page.as_uri(), key="report", link_text="report (on the machine that ran)")
+        place = f"{page} on {socket.gethostname()}"
+        how = (
+            "Browsers open no file from a page of a server: copy the path into the address bar of one on that machine."
+        )
+        create_link_artifact(page.as_uri(), key="report", link_text=place, description=f"The report is {place}. {how}")
     if address is not None:
         create_link_artifact(f"{address}dvc.lock", key="lock", link_text=f"dvc.lock of {commit[:10]}")
 
@@ -74,15 +82,6 @@ def tell(event: str, clone: Path, **payload: Any) -> None:
     """Emit `oddpart.<event>` about this clone; automations can trigger on it."""
     resource = {"prefect.resource.id": f"oddpart.clone.{clone.name}", "prefect.resource.name": str(clone)}
     emit_event(event=f"oddpart.{event}", resource=resource, payload=payload)
-
-
-def data_url(path: Path) -> str | None:
-    """The picture as a data: address; None if it is too large for one."""
-    content = path.read_bytes()
-    if len(content) > INLINE_BYTES:
-        return None
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def artifact_key(path: str) -> str:

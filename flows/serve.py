@@ -79,7 +79,7 @@ def tell(port: int, home: Path) -> None:
     lines = (
         f"Prefect: http://{HOST}:{port}  (server and worker log to {home})",
         "start a run now:  prefect deployment run nightly/nightly",
-        f"with              export PREFECT_API_URL=http://{HOST}:{port}/api",
+        f"with              export PREFECT_API_URL=http://{HOST}:{port}/api DO_NOT_TRACK=1",
         "Ctrl-C ends the server, the worker and its runs",
     )
     sys.stdout.write("\n".join(lines) + "\n")

@@ -6,6 +6,7 @@ from flows.schedule import Report
 from stages.core.running.errors import UserError
 
 SUBJECT_CHARACTERS = 72
+COMMIT_PREFIX = "nightly: "
 
 
 class StagesFailed(UserError):
@@ -43,9 +44,10 @@ def raise_for_faults(report: Report) -> None:
 
 def commit_message(report: Report) -> str:
     """The subject says how many stages ran; the body lists them with their seconds, and what else is to be known."""
-    subject = f"nightly: {headline(report)}"
+    subject = f"{COMMIT_PREFIX}{headline(report)}"
     if len(subject) > SUBJECT_CHARACTERS:
-        subject = f"nightly: {len(report.ran)} ran, {len(report.faults)} failed, {len(report.skipped)} skipped"
+        counts = f"{len(report.ran)} ran, {len(report.faults)} failed, {len(report.skipped)} skipped"
+        subject = f"{COMMIT_PREFIX}{counts}"
     lines = [f"{row['stage']}: {row['state']}" + _seconds(row["seconds"]) for row in rows_of(report)]
     return "\n".join([subject, "", *report.remarks, *lines])
 

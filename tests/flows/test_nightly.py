@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import ArtifactCollection
 from flows.night import RunRejected
 from flows.nightly import nightly
 from stages.core.running.errors import UserError
+from tests.flows.task_runs import runs_of
 from tests.flows.toy import Toy
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]
@@ -31,19 +32,38 @@ def remotes(toy: Toy, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What automations would have been told: names and payloads."""
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr("flows.publish.emit_event", lambda event, resource, payload: told.append((event, payload)))
+    return told
+
+
+def developer_at(remotes: Path) -> Toy:
+    """A developer's clone of the git remote."""
+    developer = Toy(remotes / "developer")
+    subprocess.run(["git", "clone", "-q", str(remotes / "git"), str(developer.root)], check=True)
+    for key in ("user.name", "user.email"):
+        developer.git("config", key, "dev@localhost")
+    return developer
+
+
 def artifacts() -> dict[str, ArtifactCollection]:
     with get_client(sync_client=True) as client:
         return {found.key: found for found in client.read_latest_artifacts()}
 
 
-def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(toy: Toy, remotes: Path) -> None:
-    developer = Toy(remotes / "developer")
-    subprocess.run(["git", "clone", "-q", str(remotes / "git"), str(developer.root)], check=True)
-    for key in ("user.name", "user.email"):
-        developer.git("config", key, "dev@localhost")
+def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
+    toy: Toy, remotes: Path, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    developer = developer_at(remotes)
     developer.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
     developer.git("push", "-q", "origin", "main")
 
+    page = toy.root / "artifacts/report/index.html"
+    page.parent.mkdir()
+    page.touch()
     assert nightly(git_remote="origin", push_git=True, **QUICK) == "4 stages ran"
 
     files = toy.git("show", "--name-only", "--format=%s", "HEAD").split("\n")
@@ -62,13 +82,20 @@ def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(toy: To
     assert [line["stage"] for line in json.loads(shown["stages"].data)][:1] == ["prepare@a"]
     assert shown["metrics-method-a"].data.startswith("data:image/svg+xml;base64,")
 
+    assert str(shown["report"].data).startswith(f"[{page} on ")
+    (told,) = events
+    assert told[0] == "oddpart.nightly.passed"
+    assert (told[1]["commit"], told[1]["reasons"], len(told[1]["ran"])) == (head.strip(), [], 4)
+
     developer.git("pull", "-q")
     developer.dvc("pull", "-q", "--run-cache")
     assert developer.value("report") == 71
 
 
 @pytest.mark.faults
-def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(toy: Toy) -> None:
+def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(
+    toy: Toy, events: list[tuple[str, dict[str, Any]]]
+) -> None:
     nightly(**QUICK)  # sets the tag
     passed = toy.git("rev-parse", "baseline^{commit}")
     toy.set_params(categories={"a": {"value": 20}, "b": {"value": 31}})
@@ -78,6 +105,8 @@ def test_a_drop_is_recorded_but_not_passed_and_not_forgotten(toy: Toy) -> None:
         ):
             nightly(**QUICK)
         assert len(toy.started()) == ran
+        assert events[-1][0] == "oddpart.nightly.rejected"
+        assert "1 metrics dropped significantly" in events[-1][1]["reasons"][0]
     assert toy.git("rev-parse", "baseline^{commit}") == passed
     assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 4 stages ran"
     toy.set_params(categories={"a": {"value": 29}, "b": {"value": 31}})
@@ -112,7 +141,7 @@ def test_missing_metrics_are_judged_though_all_stages_are_fine(toy: Toy) -> None
     toy.control("no metrics")
     toy.git("rm", "-q", "-r", "metrics/method")
     toy.git("commit", "-qam", "forget to write metrics")
-    with pytest.raises(RunRejected, match=r"(?s)no metric at all.*2 metrics of the baseline are missing: a method"):
+    with pytest.raises(RunRejected, match=r"(?s)HEAD: no evaluation below metrics/.*no metric that could be judged"):
         nightly(**QUICK)
     assert toy.git("rev-parse", "baseline^{commit}") == passed
 
@@ -126,13 +155,14 @@ def test_a_stage_that_does_not_write_its_metrics_fails(toy: Toy) -> None:
     assert (toy.root / "metrics/method/a.json").exists()  # that of the commit before
 
 
-def test_a_dirty_tree_is_refused(toy: Toy) -> None:
+def test_a_dirty_tree_is_refused(toy: Toy, events: list[tuple[str, dict[str, Any]]]) -> None:
     (toy.root / "stages/new.py").touch()
     with pytest.raises(
         UserError, match=r"changes that are not committed \(\?\? stages/new.py\): commit, stash or delete"
     ):
         nightly(**QUICK)
     assert toy.started() == set()
+    assert [(name, payload["commit"]) for name, payload in events] == [("oddpart.nightly.rejected", None)]
 
 
 @pytest.mark.faults
@@ -143,11 +173,13 @@ def test_a_remote_that_does_not_answer_loses_nothing(toy: Toy, remotes: Path) ->
     store.write_text("no folder any more")
     with pytest.raises(RunRejected, match="committed here but not pushed; the next run pushes them. dvc push failed"):
         nightly(retries=1, **QUICK)
+    assert runs_of("dvc push") == 2
     assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 4 stages ran"
     assert toy.git("tag", "--list").strip() == ""
     store.unlink()
     store.mkdir()
     assert nightly(**QUICK) == "0 stages ran"
+    assert runs_of("dvc push") == 1
     assert toy.git("tag", "--list").strip() == "baseline"
     assert list(store.rglob("*"))
 
@@ -162,3 +194,22 @@ def test_own_commits_that_do_not_fit_onto_the_branch_are_an_error(toy: Toy, remo
         nightly(git_remote="origin", **QUICK)
     assert toy.git("status", "--porcelain") == ""
     assert not (toy.root / ".git/rebase-merge").exists()
+
+
+@pytest.mark.faults
+def test_results_that_a_developer_commits_are_joined_with_those_of_earlier_nights(toy: Toy, remotes: Path) -> None:
+    developer = developer_at(remotes)
+    developer.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    developer.git("push", "-q", "origin", "main")
+    assert nightly(git_remote="origin", **QUICK) == "4 stages ran"  # committed in the clone only
+    developer.set_params(categories={"a": {"value": 40}, "b": {"value": 50}})
+    developer.dvc("repro", "-q", "score@b")
+    developer.git("commit", "-qam", "score of b")
+    developer.git("push", "-q", "origin", "main")
+    developer.dvc("push", "-q", "score@b", "--with-deps")
+    toy.started()
+    assert nightly(git_remote="origin", **QUICK) == "1 stage ran"
+    assert toy.started() == {"report"}
+    assert toy.value("report") == 90
+    assert toy.git("log", "-3", "--format=%s").splitlines()[::2] == ["nightly: 1 stage ran", "score of b"]
+    assert toy.git("rev-parse", "baseline^{commit}") == toy.git("rev-parse", "HEAD")

@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import get_client
 
 from flows.clone_lock import hold_clone
 from flows.pipeline import read_pipeline
 from flows.reproduce import reproduce
 from flows.summary import StagesFailed
 from stages.core.running.errors import UserError
+from tests.flows.task_runs import runs_of
 from tests.flows.toy import Toy
 
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(300)]
@@ -89,19 +89,6 @@ def test_a_transient_fault_is_tried_again_and_another_is_not(toy: Toy) -> None:
     with pytest.raises(StagesFailed, match="ValueError: a bug"):
         reproduce(["train@a"], retries=1, **QUICK)
     assert runs_of("train@a") == 1
-
-
-def runs_of(task: str) -> int:
-    """How often the newest task run of that name was run, once the server has been told."""
-    deadline = time.monotonic() + 60
-    while True:
-        with get_client(sync_client=True) as client:
-            found = [run for run in client.read_task_runs(limit=200) if run.name == task]
-        newest = max(found, key=lambda run: run.created, default=None)
-        if newest is not None and newest.state is not None and newest.state.is_final():
-            return newest.run_count
-        assert time.monotonic() < deadline, f"{task}: {newest}"
-        time.sleep(0.2)
 
 
 def test_a_stage_over_its_time_is_stopped(toy: Toy) -> None:

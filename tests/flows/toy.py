@@ -49,7 +49,7 @@ if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exi
 """
 # As `python -m stages.evaluation.compare OLD NEW --format F --output FILE`, with one metric a file.
 COMPARE = """
-import argparse, json, subprocess
+import argparse, json, subprocess, sys
 from pathlib import Path
 parser = argparse.ArgumentParser()
 for name in ("old", "new"):
@@ -60,6 +60,8 @@ given = parser.parse_args()
 def metrics(revision):
     names = subprocess.check_output(["git", "ls-tree", "-r", "--name-only", revision, "metrics/method"], text=True)
     files = [name for name in names.split() if name.endswith(".json")]
+    if not files:
+        sys.exit(f"ERROR {revision}: no evaluation below metrics/: run `dvc repro` and commit its metrics")
     read = lambda name: subprocess.check_output(["git", "show", f"{revision}:{name}"], text=True)
     return {Path(name).stem: json.loads(read(name))["auroc"] for name in files}
 limit = max(0.01, float(given.tolerance or 0) / 100)

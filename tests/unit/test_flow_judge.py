@@ -2,16 +2,19 @@
 
 import base64
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from flows.batch import StageResult
 from flows.comparison import MetricRow, read_rows
 from flows.faults import Fault
 from flows.judge import judge
-from flows.publish import INLINE_BYTES, artifact_key, data_url, pictures_of
+from flows.picture import INLINE_BYTES, data_url
+from flows.publish import artifact_key, pictures_of, publish_links, publish_pictures
 from flows.schedule import Report
 from flows.summary import StagesFailed, commit_message, headline, raise_for_faults
 from stages.core.running.errors import UserError
@@ -43,7 +46,7 @@ def test_a_missing_metric_fails() -> None:
 
 @pytest.mark.parametrize("rows", [[], [row(new=None, verdict="missing")]])
 def test_a_run_without_any_metric_fails(rows: list[MetricRow]) -> None:
-    assert "there is no metric at all" in judge(rows, Report()).reasons[0]
+    assert "there is no metric that could be judged" in judge(rows, Report()).reasons[0]
 
 
 def test_failed_and_skipped_stages_and_other_problems_fail() -> None:
@@ -93,12 +96,47 @@ def test_the_error_names_every_fault_and_what_to_do() -> None:
     assert headline(Report()) == "0 stages ran"
 
 
-def test_pictures_come_with_the_page_unless_too_large(tmp_path: Path) -> None:
+def test_pictures_come_with_the_page(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"abc")
-    assert data_url(tmp_path / "a.jpg") == "data:image/jpeg;base64," + base64.b64encode(b"abc").decode()
-    (tmp_path / "a.jpg").write_bytes(bytes(INLINE_BYTES + 1))
-    assert data_url(tmp_path / "a.jpg") is None
+    assert data_url(tmp_path / "a.jpg") == ("data:image/jpeg;base64," + base64.b64encode(b"abc").decode(), "")
     assert pictures_of(["a/b.jpg", "a/b.json", "c.svg"]) == ["a/b.jpg", "c.svg"]
+
+
+def test_a_large_picture_is_made_smaller_and_says_so(tmp_path: Path) -> None:
+    noise = Image.effect_noise((600, 300), 100)
+    noise.save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").stat().st_size
+    url, remark = data_url(tmp_path / "a.png", limit=20_000)
+    assert url is not None
+    kind, _, text = url.partition(",")
+    content = base64.b64decode(text)
+    assert (kind, len(content) <= 20_000 < before) == ("data:image/jpeg;base64", True)
+    with Image.open(BytesIO(content)) as smaller:
+        assert smaller.width == 2 * smaller.height < 600
+        assert remark == f"made smaller: {smaller.width} px wide, from {before / 1000:.0f} kB"
+
+
+def test_what_cannot_be_shown_is_listed_and_the_report_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, str] = {}
+    for kind, text in (("image", "description"), ("markdown", "markdown"), ("link", "link_text")):
+
+        def create(*given: str, key: str, text: str = text, **more: str) -> None:
+            made[key] = more.get(text) or given[0]
+
+        monkeypatch.setattr(f"flows.publish.create_{kind}_artifact", create)
+    (tmp_path / "a.svg").write_bytes(bytes(INLINE_BYTES + 1))
+    (tmp_path / "b.jpg").write_bytes(b"abc")
+    assert publish_pictures(tmp_path, ["a.svg", "b.jpg", "gone.jpg"], address=None) == ["b.jpg"]
+    assert made["b"] == "b.jpg"
+    assert f"in `{tmp_path}` on" in made["pictures-left-out"]
+    assert "- `a.svg`: 400 kB are too large for the page" in made["pictures-left-out"]
+    assert publish_pictures(tmp_path, ["a.svg"], address="http://files/") == ["a.svg"]
+    (tmp_path / "artifacts/report").mkdir(parents=True)
+    (tmp_path / "artifacts/report/index.html").touch()
+    publish_links(tmp_path, "0" * 40, address=None)
+    assert made["report"].startswith(f"{tmp_path}/artifacts/report/index.html on ")
 
 
 def test_keys_of_artifacts() -> None:

@@ -86,6 +86,13 @@ def test_a_short_command_that_fails_says_what_was_being_done(tmp_path: Path) -> 
         checked(["sh", "-c", "echo no >&2; exit 1"], folder=tmp_path, doing="asking")
 
 
+def test_a_short_command_that_hangs_is_stopped_with_what_it_started(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"fetching failed: `sh -c .* took longer than 1 s and was stopped"):
+        checked(["sh", "-c", FAMILY], folder=tmp_path, doing="fetching", timeout=1)
+    for name in ("parent", "child"):
+        wait_for(lambda name=name: not is_alive(written_id(tmp_path / name)))  # type: ignore[misc]
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     (tmp_path / ".dvc").mkdir()
