@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.commands import Finished, dvc, run
 from flows.faults import Fault, fault_of
+from flows.stop_switch import StopSwitch
 
 BEGINS = re.compile(r"Running stage '([^']+)'")
 UNCHANGED = re.compile(r"(?:Stage )?'([^']+)' didn't change, skipping")
@@ -77,6 +78,7 @@ def run_batch(
     limits: Mapping[str, float],
     environment: Mapping[str, str],
     on_line: Callable[[str], None],
+    stop: StopSwitch,
 ) -> Outcome:
     """Reproduce the stages one after the other, each only if it is not up to date.
 
@@ -84,10 +86,14 @@ def run_batch(
         batch: names, each after those it needs.
         limits: seconds that each stage may take.
         environment: variables for the stages, such as the GPU they may see.
+
+    Raises:
+        Stopped: the run was broken off.
     """
     log = BatchLog(limits)
     finished = run(
         dvc("repro", "--single-item", *batch),
         folder=clone, on_line=on_line, timeout=limits[batch[0]] + 600, clock=log.read, environment=environment,
+        stop=stop,
     )  # fmt: skip
     return log.outcome(batch, finished)

@@ -3,6 +3,7 @@
 import logging
 import queue
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from flows.pipeline import read_pipeline
 from flows.plan import Plan, make_plan
 from flows.schedule import Batch, Machine, Report, drive
 from flows.slots import Slots, occupied_device, slots_folder
+from flows.stop_switch import StopSwitch
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -54,16 +56,17 @@ def is_transient(task: Any, task_run: Any, state: Any) -> bool:
 
 
 @task(task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=is_transient)
-def run_stages(label: str, batch: Batch, limits: dict[str, float], settings: Settings) -> Outcome:
+def run_stages(label: str, batch: Batch, limits: dict[str, float], settings: Settings, stop: StopSwitch) -> Outcome:
     """One batch in its slot. Prefect's result cache is off: DVC is the cache.
 
     Raises:
         StageFailed: a stage of the batch failed.
+        Stopped: the run was broken off.
     """
     logger = get_run_logger()
-    arguments: dict[str, Any] = {"clone": settings.clone, "limits": limits, "on_line": logger.info}
+    arguments: dict[str, Any] = {"clone": settings.clone, "limits": limits, "on_line": logger.info, "stop": stop}
     if batch.resource == "gpu":
-        with occupied_device(slots_folder(), settings.slots.devices) as device:
+        with occupied_device(slots_folder(), settings.slots.devices, stop) as device:
             logger.info("slot %s", device.name)
             outcome = run_batch(batch.stages, environment=device.environment, **arguments)
     else:
@@ -75,13 +78,16 @@ def run_stages(label: str, batch: Batch, limits: dict[str, float], settings: Set
 
 
 def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
-    """Run a plan within a flow whose task runner has a thread per slot."""
+    """Run a plan within a flow whose task runner has a thread per slot. Left early, it leaves no stage running."""
     finished: queue.SimpleQueue[tuple[Batch, PrefectFuture[Outcome]]] = queue.SimpleQueue()
+    futures: list[PrefectFuture[Outcome]] = []
+    stop = StopSwitch()
 
     def start(batch: Batch) -> None:
         limits = {name: 60 * (plan.stages[name].timeout_minutes or settings.timeout_minutes) for name in batch.stages}
         retrying = run_stages.with_options(retries=settings.retries, retry_delay_seconds=settings.retry_delay_seconds)
-        future = retrying.submit(label_of(batch), batch, limits, settings)
+        future = retrying.submit(label_of(batch), batch, limits, settings, stop)
+        futures.append(future)
         future.add_done_callback(lambda done: finished.put((batch, done)))
 
     def wait() -> tuple[Batch, Outcome]:
@@ -99,7 +105,14 @@ def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
         logger.warning("out of GPU memory: %s", remark or f"{param} is 1 already")
         return remark
 
-    return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
+    try:
+        return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
+    except BaseException:  # Ctrl-C and a cancel, too: stages are deaf to these, and whoever called frees the clone now
+        stop.press()
+        for future in futures:
+            with suppress(Exception):
+                future.wait()
+        raise
 
 
 def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger, *, needs: bool = True) -> Report:
