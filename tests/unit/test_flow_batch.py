@@ -77,6 +77,17 @@ def test_each_stage_starts_its_own_clock() -> None:
         ("ERROR: failed to reproduce 'a': failed to run: x, exited with -9", "killed", False),
         ("ERROR: images/3.png is truncated: replace it", "failed", False),
         ("ValueError: loss is 502.0", "failed", False),
+        ("ValueError: epoch 502/1000 reconstruction error 0.31 is not finite", "failed", False),
+        ("yaml.YAMLError: line 504: error in key", "failed", False),
+        ("RuntimeError: the timeout is over, all 4 threads already ended", "failed", False),
+        ("RuntimeError: process killed by user input", "failed", False),
+        ("Killed", "killed", False),
+        ("bash: line 1: 4711 Killed                  python -m stages.a", "killed", False),
+        ("HTTP Error 503: come back later", "network", True),
+        ("dvc_s3.Error: server answered with status code 502", "network", True),
+        ("ClientError: An error occurred (503) when calling the PutObject operation", "network", True),
+        ("requests: error: 504 Gateway Timeout", "network", True),
+        ("ReadTimeoutError: HTTPSConnectionPool: Read timed out. (read timeout=60)", "network", True),
     ],
 )
 def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
@@ -84,6 +95,19 @@ def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
     assert (fault.kind, fault.transient) == (kind, transient)
     assert line in fault.message
     assert "Running stage" not in fault.message
+
+
+def test_what_an_earlier_stage_of_the_call_said_is_not_the_fault() -> None:
+    lines = ("Running stage 'a':", "ConnectionError, trying the mirror", "Running stage 'b':", "ValueError: a bug")
+    fault = fault_of(Finished(1, lines), doing="stage b")
+    assert (fault.kind, fault.transient) == ("failed", False)
+    assert "mirror" not in fault.message
+
+
+def test_the_advice_for_a_full_disk_keeps_what_commits_need() -> None:
+    message = fault_of(Finished(1, ("No space left on device",)), doing="stage a").message
+    assert "dvc gc --all-commits" in message
+    assert "--workspace" not in message
 
 
 def test_a_time_limit_is_told_as_such() -> None:
