@@ -147,8 +147,8 @@ def _lines(process: subprocess.Popen[bytes], deadline: _Deadline, stop: StopSwit
     assert process.stdout is not None
     handle, rest = process.stdout.fileno(), b""
     while True:
-        ready, _, _ = select.select([handle, stop], [], [], deadline.left())
-        if not ready or stop in ready:
+        ready, _, _ = select.select([handle, stop.fileno()], [], [], deadline.left())
+        if not ready or stop.fileno() in ready:
             yield None
             return
         chunk = os.read(handle, 65536)

@@ -20,13 +20,14 @@ KINDS = (
     ("gpu_memory", r"CUDA out of memory|torch\.OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED", False,
      "the GPU's memory did not suffice: use a smaller batch_size, or fewer gpu_slots on the same GPU"),
     ("disk_full", r"No space left on device|\[Errno 28\]|Disk quota exceeded", False,
-     "the disk is full: free some space (`dvc push --all-commits`, if there is a remote, then `dvc gc --all-commits`, which"
-     " deletes from the cache what no commit of this clone names)"),
+     "the disk is full: free some space (`dvc push --all-commits` where there is a remote, then `dvc gc --all-commits`,"
+     " which deletes from the cache what no commit of this clone names)"),
     ("locked", r"Unable to acquire lock|is busy, it is being blocked by", True,
      "another DVC process holds this clone"),
     ("network", r"Could not connect|ConnectionError|Connection (?:refused|reset|aborted|timed out)|ConnectTimeout"
      r"|Temporary failure in name resolution|Name or service not known|Network is unreachable|RemoteDisconnected"
-     r"|Cannot connect to host|Max retries exceeded|EndpointConnectionError|timed? ?out\b.*\b(?:read|connect|https?|s3|ssh)\b"
+     r"|Cannot connect to host|Max retries exceeded|EndpointConnectionError"
+     r"|timed? ?out\b.*\b(?:read|connect|https?|s3|ssh)\b"
      r"|Service ?Unavailable|SlowDown|error occurred \(50[234]\)|\b(?:HTTP|status)\b\W*(?:\w+\W+){0,2}50[234]\b"
      r"|\b50[234] (?:Server Error|Bad Gateway|Gateway Time-?out)", True,
      "the network or the remote did not answer"),
