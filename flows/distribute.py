@@ -26,6 +26,7 @@ from flows.clone_lock import hold_clone
 from flows.faults import Fault
 from flows.janitor import bury
 from flows.left import left_to_do
+from flows.leftovers import tidy
 from flows.night import Night, close, raise_if_rejected, record, update
 from flows.parts import Shares, merge_locks, share_out
 from flows.pipeline import parse_lock, read_lock, read_pipeline, write_lock
@@ -72,19 +73,22 @@ def distribute(
     die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         bury(dead, logger)
+        tidy(clone, logger)
         if not dvc_remote.has_remote(clone, dvc_remote_name):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
         update(night)
         pipeline = read_pipeline(clone, data_elsewhere=True)
         shares = share_out(pipeline.stages, pipeline.changed)
         logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
-        report = run_shares(night, settings, shares, part_timeout_minutes, logger)
+        prefix = f"oddpart-parts/{flow_run.id}"
+        report = run_shares(night, settings, shares, prefix, part_timeout_minutes, logger)
         verdict = close(night, report, has_remote=True, logger=logger)
+        git_parts.delete_branches(clone, git_remote, prefix)  # not before their content is committed
     raise_if_rejected(verdict)
     return headline(report)
 
 
-def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float, logger: Logger) -> Report:
+def run_shares(night: Night, settings: Settings, shares: Shares, prefix: str, minutes: float, logger: Logger) -> Report:
     """Stages of no product here, those of one product on workers, those of several here; then ask what is left."""
     report = Report()
     if shares.first:
@@ -92,7 +96,6 @@ def run_shares(night: Night, settings: Settings, shares: Shares, minutes: float,
         record(night, report)
         dvc_remote.push(night.clone, night.dvc_remote)
     if shares.parts and not report.faults:
-        prefix = f"oddpart-parts/{flow_run.id}"
         states = wait_for(start_parts(night, shares, prefix), minutes, logger)
         report = report.followed_by(gather(night, shares, prefix, states))
     if shares.last and not report.faults:
@@ -160,7 +163,6 @@ def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State
     recorded = {path for stage in read_pipeline(night.clone).stages.values() for path in stage.recorded}
     answered = [merged["stages"].get(name, {}) for part in locks for name in shares.parts[part]]
     remove_outputs(night.clone, {out["path"] for entry in answered for out in entry.get("outs", [])} - recorded)
-    git_parts.delete_branches(night.clone, str(night.git_remote), prefix)
     return report
 
 

@@ -6,6 +6,7 @@ from prefect.runtime import flow_run
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.janitor import bury
+from flows.leftovers import tidy
 from flows.night import Night, close, pull, raise_if_rejected, update
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
@@ -40,7 +41,7 @@ def nightly(
         files_address: where this repository's files are served, for pictures too large for the page.
 
     Raises:
-        UserError: the clone is held, dirty or cannot be updated.
+        UserError: the clone is held, cannot be updated, or has changes that no broken off run left.
         RunRejected: a stage or the push failed, or metrics dropped or are missing.
     """
     logger, clone = get_run_logger(), clone_folder()
@@ -52,6 +53,7 @@ def nightly(
     die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         bury(dead, logger)
+        tidy(clone, logger)
         update(night)
         has_remote = pull(night, logger)
         report = reproduce_clone(settings, [], logger)

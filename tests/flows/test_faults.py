@@ -80,6 +80,30 @@ def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(sit
     assert toy.started() == {"train@a", "score@a", "report"}  # prepare@a was finished
 
 
+def test_the_night_after_a_kill_needs_nobody_and_runs_only_what_was_not_finished(site: Site, toy: Toy) -> None:
+    (toy.root.parent / "store").mkdir()
+    toy.dvc("remote", "add", "-q", "--default", "store", str(toy.root.parent / "store"))
+    toy.dvc("push", "-q")
+    change(toy)
+    started = hang(toy, "train@a")
+    night = site.start_flow(toy, "nightly")
+    wait_for(started.exists, "train@a runs")
+    night.kill()
+    wait_for(lambda: not processes("stage.py", toy.root), "the stage is gone", 30)
+    assert toy.git("status", "--porcelain") != ""
+    (toy.root / "artifacts/train@a.txt").write_text("4")  # half of it
+    behave(toy)
+    assert toy.started() == {"prepare@a", "train@a"}
+    night = site.start_flow(toy, "nightly")
+    output, _ = night.communicate(timeout=600)
+    assert night.returncode == 0, output
+    assert toy.started() == {"train@a", "score@a", "report"}
+    assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 3 stages ran"
+    assert "prepare@a: ran" in toy.git("log", "-2", "--format=%b")
+    assert toy.git("status", "--porcelain") == ""
+    assert (toy.value("report"), toy.git("tag", "--list").strip()) == (71, "baseline")
+
+
 def test_ctrl_c_ends_the_stages_before_it_frees_the_clone(site: Site, toy: Toy) -> None:
     change(toy)
     started = hang(toy, "train@a")
