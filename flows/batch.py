@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.commands import Finished, dvc, run
 from flows.faults import Fault, fault_of
+from flows.stop_switch import StopSwitch
 
 BEGINS = re.compile(r"Running stage '([^']+)'")
 UNCHANGED = re.compile(r"(?:Stage )?'([^']+)' didn't change, skipping")
@@ -23,12 +24,23 @@ class StageResult:
     seconds: float
 
 
+def both(earlier: Mapping[str, StageResult], later: Mapping[str, StageResult]) -> dict[str, StageResult]:
+    """What became of stages in two calls: the later one counts, but one that ran is not "unchanged" after that."""
+    ran = {name for name, result in earlier.items() if result.state in ("ran", "cached")}
+    changes = {name: result for name, result in later.items() if not (result.state == "unchanged" and name in ran)}
+    return {**earlier, **changes}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The stages of a batch that were reached, and the fault that ended it, if any."""
 
     results: Mapping[str, StageResult]
     fault: Fault | None
+
+    def followed_by(self, later: "Outcome") -> "Outcome":
+        """This call and a later one for the same stages as one."""
+        return Outcome(both(self.results, later.results), later.fault)
 
     def names(self, *, failed: bool) -> set[str]:
         return {name for name, result in self.results.items() if (result.state == "failed") == failed}
@@ -56,13 +68,19 @@ class BatchLog:
         return None
 
     def outcome(self, batch: Sequence[str], finished: Finished) -> Outcome:
-        """What became of each stage. Of a broken off batch the stage that ran last counts as failed."""
+        """What became of each stage. Of a broken off batch the stage that ran last counts as failed.
+
+        Of one that succeeded all are done: of data sources and frozen stages DVC prints other lines.
+        """
         fault = None
         if finished.code != 0 or finished.timed_out:
             reached = list(self.states)
             self.failed = self.failed or (reached[-1] if reached else batch[0])
             self.states.setdefault(self.failed, ("failed", self.now()))
             fault = fault_of(finished, doing=f"stage {self.failed}")
+        else:
+            for name in batch:
+                self.states.setdefault(name, ("unchanged", self.now()))
         results, times = {}, [moment for _, moment in self.states.values()] + [self.now()]
         for number, (name, (state, _)) in enumerate(self.states.items()):
             state = "failed" if name == self.failed and fault else state
@@ -77,6 +95,7 @@ def run_batch(
     limits: Mapping[str, float],
     environment: Mapping[str, str],
     on_line: Callable[[str], None],
+    stop: StopSwitch,
 ) -> Outcome:
     """Reproduce the stages one after the other, each only if it is not up to date.
 
@@ -84,10 +103,14 @@ def run_batch(
         batch: names, each after those it needs.
         limits: seconds that each stage may take.
         environment: variables for the stages, such as the GPU they may see.
+
+    Raises:
+        Stopped: the run was broken off.
     """
     log = BatchLog(limits)
     finished = run(
         dvc("repro", "--single-item", *batch),
         folder=clone, on_line=on_line, timeout=limits[batch[0]] + 600, clock=log.read, environment=environment,
+        stop=stop,
     )  # fmt: skip
     return log.outcome(batch, finished)

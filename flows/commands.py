@@ -12,10 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.stop_switch import StopSwitch
 from stages.core.running.errors import UserError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 KEPT_LINES = 60  # of the output, for error messages
+KILLED_SECONDS = 10.0  # in which the processes of a killed group are gone
 ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
 SHORT_SECONDS = 600.0  # for commands without a log: one that hangs, such as git at a dead remote, would hold the clone
@@ -55,6 +57,7 @@ def run(
     timeout: float | None = None,
     clock: Clock = lambda line: None,
     environment: Mapping[str, str] | None = None,
+    stop: StopSwitch | None = None,
 ) -> Finished:
     """Run a command under the supervisor and wait for it.
 
@@ -63,10 +66,14 @@ def run(
         timeout: seconds until it is killed with all it started; None waits for ever.
         clock: called with each line; a number of seconds starts the time anew (the next stage of several began).
         environment: variables beside those of this process.
+        stop: ends it as a deadline does.
 
     Raises:
         UserError: the program is not there.
+        Stopped: it was ended by `stop`.
     """
+    stop = stop or StopSwitch()
+    stop.check()
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     deadline = _Deadline(timeout)
     whole = False
@@ -75,7 +82,7 @@ def run(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
     ) as process:  # fmt: skip
         try:
-            for line in _lines(process, deadline):
+            for line in _lines(process, deadline, stop):
                 if line is None:
                     break
                 tail.append(line)
@@ -88,6 +95,9 @@ def run(
         finally:
             if not whole:
                 os.killpg(process.pid, signal.SIGKILL)
+                _wait_for_the_group(process)
+    if not whole:
+        stop.check()
     return Finished(process.wait(), tuple(tail), timed_out=not whole)
 
 
@@ -154,13 +164,22 @@ class _Deadline:
         return None if self._moment is None else max(0.0, self._moment - time.monotonic())
 
 
-def _lines(process: subprocess.Popen[bytes], deadline: _Deadline) -> Iterator[str | None]:
-    """Lines until the end of the output; None once the deadline has passed."""
+def _wait_for_the_group(process: subprocess.Popen[bytes]) -> None:
+    """Wait until nobody holds the other end of the output: whoever gets the clone next must not meet a dying stage."""
+    assert process.stdout is not None
+    moment = time.monotonic() + KILLED_SECONDS
+    while select.select([process.stdout], [], [], max(0.0, moment - time.monotonic()))[0]:
+        if not os.read(process.stdout.fileno(), 65536):
+            return
+
+
+def _lines(process: subprocess.Popen[bytes], deadline: _Deadline, stop: StopSwitch) -> Iterator[str | None]:
+    """Lines until the end of the output; None once the deadline has passed or the run is broken off."""
     assert process.stdout is not None
     handle, rest = process.stdout.fileno(), b""
     while True:
-        ready, _, _ = select.select([handle], [], [], deadline.left())
-        if not ready:
+        ready, _, _ = select.select([handle, stop.fileno()], [], [], deadline.left())
+        if not ready or stop.fileno() in ready:
             yield None
             return
         chunk = os.read(handle, 65536)

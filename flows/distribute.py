@@ -24,6 +24,7 @@ from flows.faults import Fault
 from flows.git_transfer import Trying
 from flows.janitor import bury
 from flows.left import left_to_do
+from flows.leftovers import tidy
 from flows.night import Night, close, raise_if_rejected, record, telling_of_errors, update
 from flows.part_runs import PREFIX, Limits, delete_left_over, wait_for
 from flows.parts import Shares, merge_locks, share_out
@@ -72,6 +73,7 @@ def distribute(
     with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         settings = Settings(clone, slots_of(None, None), part_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
+        tidy(clone, logger)
         if not dvc_remote.has_remote(clone, dvc_remote_name):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")
         update(night, logger)
@@ -79,13 +81,17 @@ def distribute(
         pipeline = read_pipeline(clone, data_elsewhere=True)
         shares = share_out(pipeline.stages, pipeline.changed)
         logger.info("parts: %s", {part: len(names) for part, names in shares.parts.items()} or "nothing to do")
-        report = run_shares(night, settings, shares, Limits(part_timeout_minutes, queue_timeout_minutes), logger)
+        prefix = f"{PREFIX}/{flow_run.id}"
+        limits = Limits(part_timeout_minutes, queue_timeout_minutes)
+        report = run_shares(night, settings, shares, prefix, limits, logger)
         verdict = close(night, report, has_remote=True, logger=logger)
+        trying = night.trying(logger)
+        git_parts.delete_branches(clone, git_remote, prefix, trying=trying)  # not before their content is committed
     raise_if_rejected(verdict)
     return headline(report)
 
 
-def run_shares(night: Night, settings: Settings, shares: Shares, limits: Limits, logger: Logger) -> Report:
+def run_shares(night: Night, settings: Settings, shares: Shares, prefix: str, limits: Limits, logger: Logger) -> Report:
     """Stages of no product here, those of one product on workers, those of several here; then ask what is left."""
     report = Report()
     if shares.first:
@@ -94,7 +100,6 @@ def run_shares(night: Night, settings: Settings, shares: Shares, limits: Limits,
         retrying = dvc_remote.push.with_options(retries=night.retries, retry_delay_seconds=night.retry_delay_seconds)
         retrying(night.clone, night.dvc_remote)
     if shares.parts and not report.faults:
-        prefix = f"{PREFIX}/{flow_run.id}"
         states = wait_for(start_parts(night, shares, prefix, night.trying(logger)), limits, logger)
         report = report.followed_by(gather(night, shares, prefix, states))
     if shares.last and not report.faults:
@@ -145,7 +150,6 @@ def gather(night: Night, shares: Shares, prefix: str, states: Mapping[str, State
     recorded = {path for stage in read_pipeline(night.clone).stages.values() for path in stage.recorded}
     answered = [merged["stages"].get(name, {}) for part in locks for name in shares.parts[part]]
     remove_outputs(night.clone, {out["path"] for entry in answered for out in entry.get("outs", [])} - recorded)
-    git_parts.delete_branches(night.clone, str(night.git_remote), prefix)
     return report
 
 

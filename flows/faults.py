@@ -20,15 +20,18 @@ KINDS = (
     ("gpu_memory", r"CUDA out of memory|torch\.OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED", False,
      "the GPU's memory did not suffice: use a smaller batch_size, or fewer gpu_slots on the same GPU"),
     ("disk_full", r"No space left on device|\[Errno 28\]|Disk quota exceeded", False,
-     "the disk is full: free some space (`dvc gc --workspace` deletes cached versions that no commit here needs)"),
+     "the disk is full: free some space (`dvc push --all-commits` where there is a remote, then `dvc gc --all-commits`,"
+     " which deletes from the cache what no commit of this clone names)"),
     ("locked", r"Unable to acquire lock|is busy, it is being blocked by", True,
      "another DVC process holds this clone"),
     ("network", r"Could not connect|ConnectionError|Connection (?:refused|reset|aborted|timed out)|ConnectTimeout"
      r"|Temporary failure in name resolution|Name or service not known|Network is unreachable|RemoteDisconnected"
-     r"|Cannot connect to host|Max retries exceeded|EndpointConnectionError|timed? ?out.*(?:read|connect|http|s3|ssh)"
-     r"|Service ?Unavailable|SlowDown|\b50[234]\b.*(?:error|gateway|unavailable)", True,
+     r"|Cannot connect to host|Max retries exceeded|EndpointConnectionError"
+     r"|timed? ?out\b.*\b(?:read|connect|https?|s3|ssh)\b"
+     r"|Service ?Unavailable|SlowDown|error occurred \(50[234]\)|\b(?:HTTP|status)\b\W*(?:\w+\W+){0,2}50[234]\b"
+     r"|\b50[234] (?:Server Error|Bad Gateway|Gateway Time-?out)", True,
      "the network or the remote did not answer"),
-    ("killed", r"exited with -9\b|exited with 137\b|\bKilled\b", False,
+    ("killed", r"exited with -9\b|exited with 137\b|^(?-i:(?:.*: +\d+ )?Killed)(?:$| {2})", False,
      "the stage was killed, probably because the machine's memory ran out (see `dmesg`): use fewer slots"),
 )  # fmt: skip
 
@@ -37,9 +40,11 @@ def fault_of(finished: Finished, *, doing: str) -> Fault:
     """The fault of a call that failed, with the lines in which DVC or the stage says what was wrong."""
     if finished.timed_out:
         return Fault("timeout", f"{doing}: stopped, it took longer than its limit (stage_timeout_minutes)")
-    said = " / ".join(_telling(finished.tail))
+    begins = [number for number, line in enumerate(finished.tail) if line.startswith("Running stage")]
+    lines = finished.tail[begins[-1] if begins else 0 :]  # what stages before it said in the same call is not its fault
+    said = " / ".join(_telling(lines))
     for kind, pattern, transient, remedy in KINDS:
-        if re.search(pattern, finished.text, re.IGNORECASE):
+        if re.search(pattern, "\n".join(lines), re.IGNORECASE | re.MULTILINE):
             return Fault(kind, f"{doing}: {remedy}; it says: {said}", transient)
     return Fault("failed", f"{doing} failed with code {finished.code}; it says: {said}")
 

@@ -1,6 +1,6 @@
 """What a scheduled run does with git in its clone: record results, move a tag. Never `git add -A`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from flows.commands import checked
@@ -9,13 +9,20 @@ from stages.core.running.errors import UserError
 NAME, EMAIL = "Oddpart nightly", "nightly@localhost"  # where git knows no committer
 
 
-def refuse_dirty(clone: Path) -> None:
+def changes(clone: Path) -> dict[str, str]:
+    """Files that differ from the last commit, or are new and not ignored, with git's letters for what they are."""
+    command = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]
+    listed = checked(command, folder=clone, doing="looking for changes").split("\0")
+    return {entry[3:]: entry[:2].strip() for entry in listed if entry}
+
+
+def refuse_dirty(clone: Path, *, but: Collection[str] = ()) -> None:
     """Raises:
-    UserError: files differ from the last commit, or are new and not ignored: they would enter the results.
+    UserError: files other than these differ from the last commit, or are new: they would enter the results.
     """
-    changes = checked(["git", "status", "--porcelain"], folder=clone, doing="looking for changes").splitlines()
-    if changes:
-        shown = ", ".join(line.strip() for line in changes[:5]) + (", ..." if len(changes) > 5 else "")
+    found = [f"{letters} {path}" for path, letters in changes(clone).items() if path not in but]
+    if found:
+        shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         raise UserError(
             f"{clone} has changes that are not committed ({shown}): commit, stash or delete them; scheduled runs "
             "should have a clone of their own"
@@ -54,6 +61,27 @@ def restore(clone: Path, paths: Sequence[str]) -> None:
     if any(tracked) and paths:
         files = [file for file in tracked if file]
         checked(["git", "checkout", "--quiet", "HEAD", "--", *files], folder=clone, doing="restoring metrics")
+
+
+def committed(clone: Path, path: str) -> str | None:
+    """A file's text in the last commit; None if it is not there."""
+    if not checked(["git", "ls-tree", "--name-only", "HEAD", path], folder=clone, doing=f"looking for {path}"):
+        return None
+    return checked(["git", "show", f"HEAD:{path}"], folder=clone, doing=f"reading {path}")
+
+
+def discard(clone: Path, paths: Collection[str]) -> None:
+    """Make these files as in the last commit; those it does not have are deleted."""
+    listed = checked(["git", "ls-tree", "-r", "-z", "--name-only", "HEAD"], folder=clone, doing="listing files")
+    known = sorted(set(paths) & set(listed.split("\0")))
+    new = sorted(set(paths) - set(known))
+    if known:
+        checked(["git", "checkout", "--quiet", "HEAD", "--", *known], folder=clone, doing="putting files back")
+    if new:  # the run may have been killed between adding and committing them
+        command = ["git", "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *new]
+        checked(command, folder=clone, doing="putting files back")
+    for path in new:
+        (clone / path).unlink(missing_ok=True)
 
 
 def move_tag(clone: Path, tag: str, message: str) -> None:

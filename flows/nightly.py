@@ -6,6 +6,7 @@ from prefect.runtime import flow_run
 from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.janitor import bury
+from flows.leftovers import tidy
 from flows.night import Night, close, pull, raise_if_rejected, telling_of_errors, update
 from flows.reproduce import TASK_RUNNER, slots_of
 from flows.run_stages import Settings, reproduce_clone
@@ -40,7 +41,8 @@ def nightly(
         files_address: where this repository's files are served, for pictures too large for the page.
 
     Raises:
-        UserError: the clone is held, dirty or cannot be updated, or the update wants other packages.
+        UserError: the clone is held, has changes that no broken off run left or cannot be updated, or the update wants
+            other packages.
         RunRejected: a stage or the push failed, or metrics dropped or are missing.
     """
     logger, clone = get_run_logger(), clone_folder()
@@ -52,6 +54,7 @@ def nightly(
     with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
         bury(dead, logger)
+        tidy(clone, logger)
         update(night, logger)
         has_remote = pull(night, logger)
         report = reproduce_clone(settings, [], logger)

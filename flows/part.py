@@ -8,6 +8,7 @@ from flows.clone import clone_folder
 from flows.clone_lock import hold_clone
 from flows.git_parts import switch_to
 from flows.janitor import bury
+from flows.leftovers import tidy
 from flows.packages import refuse_other_packages
 from flows.pipeline import read_pipeline
 from flows.reproduce import TASK_RUNNER, slots_of
@@ -38,18 +39,21 @@ def part(
             when it is there, everything is.
 
     Raises:
-        UserError: the clone is held or dirty, the commit wants other packages, a stage failed, or a remote did not
-            answer. What is finished was pushed.
+        UserError: the clone is held or has changes that no broken off run left, the commit wants other packages, a
+            stage failed, or a remote did not answer. What is finished was pushed.
     """
     logger, clone = get_run_logger(), clone_folder()
-    settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
+    settings = Settings(
+        clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds,
+        halving=False,  # the other workers go on with the param as it is in the commit
+    )  # fmt: skip
     pull = dvc_remote.pull.with_options(retries=retries, retry_delay_seconds=retry_delay_seconds)
     push = dvc_remote.push.with_options(retries=retries, retry_delay_seconds=retry_delay_seconds)
     trying = git_transfer.Trying(retries, retry_delay_seconds, logger.warning)
     die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         bury(dead, logger)
-        git.refuse_dirty(clone)
+        tidy(clone, logger)
         switch_to(clone, commit, git_remote, trying=trying)
         refuse_other_packages(clone)
         pull(clone, dvc_remote_name, ["--with-deps", *stages])

@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stages.core.running.atomic import replacing_file
 from stages.core.running.errors import UserError
 
 COST_FOLDER = Path("metrics/cost")
+LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,71 @@ def read_pipeline(clone: Path, *, data_elsewhere: bool = False) -> Pipeline:
     Raises:
         UserError: DVC cannot read the pipeline.
     """
+    with _opened(clone) as repo:
+        differing = _changed_but_for_missing(repo) if data_elsewhere else repo.status()
+        changed = frozenset(_name(node, clone) for node in repo.index.graph if node.addressing in differing)
+        return Pipeline(_stages(repo, clone), changed)
+
+
+def read_stages(clone: Path) -> Mapping[str, Stage]:
+    """Read dvc.yaml alone.
+
+    Raises:
+        UserError: DVC cannot read the pipeline, or not its dvc.lock.
+    """
+    with _opened(clone) as repo:
+        return _stages(repo, clone)
+
+
+def finished_stages(clone: Path, names: Collection[str]) -> list[str]:
+    """Those of the stages whose outputs are what dvc.lock says; outputs in DVC's cache may be missing here.
+
+    Raises:
+        UserError: DVC cannot read the pipeline.
+    """
+    with _opened(clone) as repo, repo.lock:
+        nodes = {_name(node, clone): node for node in repo.index.graph}
+        return sorted(name for name in nodes.keys() & set(names) if all(_agrees(out) for out in nodes[name].outs))
+
+
+def _agrees(out: Any) -> bool:
+    return bool(out.hash_info) and (not out.workspace_status() if out.exists else out.use_cache)
+
+
+def remove_unknown_outputs(clone: Path) -> list[str]:
+    """Delete outputs of stages that are not what dvc.lock says: over them `dvc pull` stumbles.
+
+    Raises:
+        UserError: DVC cannot read the pipeline.
+    """
+    removed = []
+    with _opened(clone) as repo, repo.lock:
+        outputs = [out for node in repo.index.graph if getattr(node, "cmd", None) for out in node.outs]
+        for out in outputs:
+            if out.use_cache and out.exists and out.workspace_status():
+                out.remove()
+                removed.append(str(out))
+    return sorted(removed)
+
+
+@contextmanager
+def _opened(clone: Path) -> Iterator[Repo]:
     try:
         with Repo(str(clone), _wait_for_lock=True) as repo:
-            graph = repo.index.graph  # an edge leads from a stage to one that it needs
-            names = {node: _name(node, clone) for node in graph}
-            stages = {
-                name: _stage(node, name, {names[s] for s in graph.successors(node)}, clone)
-                for node, name in names.items()
-            }
-            differing = _changed_but_for_missing(repo) if data_elsewhere else repo.status()
-            changed = frozenset(name for node, name in names.items() if node.addressing in differing)
+            yield repo
     except UserError:
         raise
     except Exception as error:  # DVC raises many kinds; each says what is wrong
         raise UserError(f"DVC cannot read the pipeline in {clone} ({type(error).__name__}): {error}") from error
-    return Pipeline(stages, changed)
+
+
+def _stages(repo: Repo, clone: Path) -> dict[str, Stage]:
+    graph = repo.index.graph  # an edge leads from a stage to one that it needs
+    names = {node: _name(node, clone) for node in graph}
+    return {
+        name: _stage(node, name, {names[needed] for needed in graph.successors(node)}, clone)
+        for node, name in names.items()
+    }
 
 
 def _changed_but_for_missing(repo: Repo) -> set[str]:

@@ -2,8 +2,10 @@
 
 import logging
 import queue
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from prefect.futures import PrefectFuture
 
 from flows.batch import Outcome, run_batch
 from flows.batch_size import halve
+from flows.faults import Fault
 from flows.pipeline import read_pipeline
 from flows.plan import Plan, make_plan
 from flows.schedule import Batch, Machine, Report, drive
 from flows.slots import Slots, occupied_device, slots_folder
+from flows.stop_switch import StopSwitch
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -28,78 +32,100 @@ def label_of(batch: Batch) -> str:
 
 
 class StageFailed(Exception):
-    """A stage of a batch failed. Carries what became of all its stages."""
+    """A stage of a batch failed."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        assert outcome.fault is not None
-        super().__init__(outcome.fault.message)
-        self.outcome = outcome
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How stages run: `retries` holds for transient faults only; the timeout is per stage."""
+    """How stages run.
+
+    Attributes:
+        timeout_minutes: of each stage, unless it has its own.
+        retries: for transient faults only.
+        halving: whether a batch size may be halved when the GPU's memory does not suffice.
+    """
 
     clone: Path
     slots: Slots
     timeout_minutes: float
     retries: int
     retry_delay_seconds: float
+    halving: bool = True
 
 
 def is_transient(task: Any, task_run: Any, state: Any) -> bool:
     """Prefect's question whether a failed task is worth a retry."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, StageFailed) and error.outcome.fault is not None and error.outcome.fault.transient
+    return isinstance(error, StageFailed) and error.fault.transient
 
 
 @task(task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=is_transient)
-def run_stages(label: str, batch: Batch, limits: dict[str, float], settings: Settings) -> Outcome:
+def run_stages(
+    label: str, batch: Batch, limits: dict[str, float], settings: Settings, stop: StopSwitch,
+    tell: Callable[[Outcome], None],
+) -> None:  # fmt: skip
     """One batch in its slot. Prefect's result cache is off: DVC is the cache.
+
+    Args:
+        tell: is given what became of the stages, also of those of an attempt that is followed by another.
 
     Raises:
         StageFailed: a stage of the batch failed.
+        Stopped: the run was broken off.
     """
     logger = get_run_logger()
-    arguments: dict[str, Any] = {"clone": settings.clone, "limits": limits, "on_line": logger.info}
+    arguments: dict[str, Any] = {"clone": settings.clone, "limits": limits, "on_line": logger.info, "stop": stop}
     if batch.resource == "gpu":
-        with occupied_device(slots_folder(), settings.slots.devices) as device:
+        with occupied_device(slots_folder(), settings.slots.devices, stop) as device:
             logger.info("slot %s", device.name)
             outcome = run_batch(batch.stages, environment=device.environment, **arguments)
     else:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if settings.slots.devices[0].gpu is not None else {}
         outcome = run_batch(batch.stages, environment=hidden, **arguments)
+    tell(outcome)
     if outcome.fault is not None:
-        raise StageFailed(outcome)
-    return outcome
+        raise StageFailed(outcome.fault)
 
 
 def run_plan(plan: Plan, settings: Settings, logger: Logger) -> Report:
-    """Run a plan within a flow whose task runner has a thread per slot."""
-    finished: queue.SimpleQueue[tuple[Batch, PrefectFuture[Outcome]]] = queue.SimpleQueue()
+    """Run a plan within a flow whose task runner has a thread per slot. Left early, it leaves no stage running."""
+    finished: queue.SimpleQueue[tuple[Batch, list[Outcome], PrefectFuture[None]]] = queue.SimpleQueue()
+    futures: list[PrefectFuture[None]] = []
+    stop = StopSwitch()
 
     def start(batch: Batch) -> None:
         limits = {name: 60 * (plan.stages[name].timeout_minutes or settings.timeout_minutes) for name in batch.stages}
         retrying = run_stages.with_options(retries=settings.retries, retry_delay_seconds=settings.retry_delay_seconds)
-        future = retrying.submit(label_of(batch), batch, limits, settings)
-        future.add_done_callback(lambda done: finished.put((batch, done)))
+        attempts: list[Outcome] = []
+        future = retrying.submit(label_of(batch), batch, limits, settings, stop, attempts.append)
+        futures.append(future)
+        future.add_done_callback(lambda done: finished.put((batch, attempts, done)))
 
     def wait() -> tuple[Batch, Outcome]:
-        batch, future = finished.get()
+        batch, attempts, future = finished.get()
         future.wait()  # the callback can come before the state is final
-        result = future.result(raise_on_failure=False)
-        if isinstance(result, StageFailed):
-            return batch, result.outcome
-        if isinstance(result, BaseException):
-            raise result
-        return batch, result
+        error: object = future.result(raise_on_failure=False)
+        if isinstance(error, BaseException) and not isinstance(error, StageFailed):
+            raise error
+        return batch, reduce(Outcome.followed_by, attempts)
 
     def halve_and_tell(param: str) -> str | None:
         remark = halve(settings.clone, param)
-        logger.warning("out of GPU memory: %s", remark or f"{param} is 1 already")
+        logger.warning("out of GPU memory: %s", remark or f"{param} is too small already")
         return remark
 
-    return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
+    try:
+        return drive(plan, settings.slots, Machine(start, wait, halve_and_tell))
+    except BaseException:  # Ctrl-C and a cancel, too: stages are deaf to these, and whoever called frees the clone now
+        stop.press()
+        for future in futures:
+            with suppress(Exception):
+                future.wait()
+        raise
 
 
 def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger, *, needs: bool = True) -> Report:
@@ -112,8 +138,11 @@ def reproduce_clone(settings: Settings, targets: Sequence[str], logger: Logger, 
     whole = Report()
     while True:
         pipeline = read_pipeline(settings.clone)
-        plan = make_plan(pipeline.stages, pipeline.changed, targets, needs=needs)
-        logger.info("%d of %d stages to run", len(plan.stages), len(pipeline.stages))
+        stages = pipeline.stages
+        if not settings.halving:
+            stages = {name: replace(stage, batch_size=None) for name, stage in stages.items()}
+        plan = make_plan(stages, pipeline.changed, targets, needs=needs)
+        logger.info("%d of %d stages to run", len(plan.stages), len(stages))
         report = run_plan(plan, settings, logger)
         whole = whole.followed_by(report)
         if not report.remarks or report.faults:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from flows.batch import Outcome, StageResult
+from flows.batch import Outcome, StageResult, both
 from flows.faults import Fault
 from flows.grouping import next_batch
 from flows.plan import Plan
@@ -33,8 +33,8 @@ class Report:
         return [name for name, result in self.results.items() if result.state in ("ran", "cached")]
 
     def followed_by(self, later: "Report") -> "Report":
-        """This run and a later one of the same clone as one; what became of a stage last counts."""
-        return Report({**self.results, **later.results}, later.faults, later.skipped, [*self.remarks, *later.remarks])
+        """This run and a later one of the same clone as one."""
+        return Report(both(self.results, later.results), later.faults, later.skipped, [*self.remarks, *later.remarks])
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""How many stages may run at once, and on which GPU: counted per run, and locked per machine."""
+"""How many stages may run at once, and on which GPU: counted per run, and locked for all runs of this user."""
 
 import fcntl
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.stop_switch import StopSwitch
 from stages.core.running.errors import UserError
 
 POLL_SECONDS = 0.5
@@ -84,8 +84,12 @@ def slots_folder() -> Path:
 
 
 @contextmanager
-def occupied_device(folder: Path, devices: Sequence[Device]) -> Iterator[Device]:
-    """Wait for a device that no run on this machine uses, and hold it; the kernel frees it if this process dies."""
+def occupied_device(folder: Path, devices: Sequence[Device], stop: StopSwitch) -> Iterator[Device]:
+    """Wait for a device that no run of this user on this machine uses, and hold it; freed also if this process dies.
+
+    Raises:
+        Stopped: the run was broken off meanwhile.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         for device in devices:
@@ -100,4 +104,4 @@ def occupied_device(folder: Path, devices: Sequence[Device]) -> Iterator[Device]
             finally:
                 os.close(handle)
             return
-        time.sleep(POLL_SECONDS)
+        stop.check(seconds=POLL_SECONDS)

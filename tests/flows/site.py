@@ -78,12 +78,12 @@ class Site:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def start_flow(self, toy: Toy, *arguments: str) -> subprocess.Popen[str]:
-        """Start `python -m flows.reproduce` in the toy."""
+    def start_flow(self, toy: Toy, flow: str = "reproduce") -> subprocess.Popen[str]:
+        """Start a flow in the toy, with all its parameters as they are by default."""
+        command = [sys.executable, "-c", f"from flows.{flow} import {flow}; {flow}()"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.reproduce", *arguments], cwd=toy.root, env=self.variables(toy), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command, cwd=toy.root, env=self.variables(toy), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         self.others.append(process)
         return process
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.clone_lock import LOCK_FILE
 from flows.server import answers, free_port
 from tests.flows.site import Site, processes, wait_for
 from tests.flows.toy import Toy
@@ -52,6 +53,15 @@ def slot_is_free(toy: Toy) -> bool:
         os.close(handle)
 
 
+def clone_is_held(toy: Toy) -> bool:
+    with (toy.root / LOCK_FILE).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(site: Site, toy: Toy) -> None:
     change(toy)
     started = hang(toy, "train@a")
@@ -68,6 +78,52 @@ def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(sit
     assert "is set to Crashed" in out
     assert site.state(killed["id"]) == "Crashed"
     assert toy.started() == {"train@a", "score@a", "report"}  # prepare@a was finished
+
+
+def test_the_night_after_a_kill_needs_nobody_and_runs_only_what_was_not_finished(site: Site, toy: Toy) -> None:
+    (toy.root.parent / "store").mkdir()
+    toy.dvc("remote", "add", "-q", "--default", "store", str(toy.root.parent / "store"))
+    toy.dvc("push", "-q")
+    change(toy)
+    started = hang(toy, "train@a")
+    night = site.start_flow(toy, "nightly")
+    wait_for(started.exists, "train@a runs")
+    night.kill()
+    wait_for(lambda: not processes("stage.py", toy.root), "the stage is gone", 30)
+    assert toy.git("status", "--porcelain") != ""
+    (toy.root / "artifacts/train@a.txt").write_text("4")  # half of it
+    behave(toy)
+    assert toy.started() == {"prepare@a", "train@a"}
+    night = site.start_flow(toy, "nightly")
+    output, _ = night.communicate(timeout=600)
+    assert night.returncode == 0, output
+    assert toy.started() == {"train@a", "score@a", "report"}
+    assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 3 stages ran"
+    assert "prepare@a: ran" in toy.git("log", "-2", "--format=%b")
+    assert toy.git("status", "--porcelain") == ""
+    assert (toy.value("report"), toy.git("tag", "--list").strip()) == (71, "baseline")
+
+
+def test_ctrl_c_ends_the_stages_before_it_frees_the_clone(site: Site, toy: Toy) -> None:
+    change(toy)
+    started = hang(toy, "train@a")
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # else the flow might inherit that it is ignored
+    try:
+        flow = site.start_flow(toy)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    wait_for(started.exists, "train@a runs")
+    assert processes("stage.py", toy.root)
+    flow.send_signal(signal.SIGINT)
+    wait_for(lambda: not clone_is_held(toy), "the clone is free", 60)
+    assert not processes("stage.py", toy.root)
+    output, _ = flow.communicate(timeout=60)
+    assert flow.returncode != 0, output
+    assert slot_is_free(toy)
+    behave(toy)
+    toy.started()
+    site.command(toy, "flows.reproduce")
+    assert toy.started() == {"train@a", "score@a", "report"}
 
 
 def test_a_killed_worker_takes_its_run_along_and_the_janitor_makes_place_for_the_next(site: Site, toy: Toy) -> None:

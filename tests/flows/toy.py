@@ -1,7 +1,8 @@
 """A small repository with a pipeline that does nothing but can fail on demand: what flows are tried on.
 
 For each category prepare -> train (gpu) -> score, and a report over all scores. A file in `control/`, which nobody
-tracks, makes a stage misbehave: `train@a.print` is printed before it fails, `train@a.sleep` holds seconds to wait.
+tracks, makes a stage misbehave: `train@a.print` is printed before it fails (`train@a.once`: the first time only),
+`train@a.sleep` holds seconds to wait.
 """
 
 import os
@@ -32,6 +33,8 @@ if control.with_name(name + ".sleep").exists():
     time.sleep(float(control.with_name(name + ".sleep").read_text()))
 if control.with_name(name + ".print").exists():
     sys.exit(control.with_name(name + ".print").read_text())
+if control.with_name(name + ".once").exists():
+    sys.exit(control.with_name(name + ".once").rename(control.with_name(name + ".done")).read_text())
 if control.with_name(name + ".full").exists():
     with open("/dev/full", "w") as device:
         device.write("x")

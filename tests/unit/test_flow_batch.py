@@ -4,12 +4,15 @@ import itertools
 from pathlib import Path
 
 import pytest
+import yaml
 
-from flows.batch import BatchLog, StageResult
+from flows.batch import BatchLog, Outcome, StageResult
 from flows.batch_size import halve
 from flows.commands import Finished
-from flows.faults import fault_of
+from flows.faults import Fault, fault_of
+from flows.schedule import Report
 from stages.core.running.errors import UserError
+from tests.end_to_end.workspace import REPOSITORY
 
 LINES = """
 Stage 'a' didn't change, skipping
@@ -52,6 +55,23 @@ def test_without_a_name_the_last_one_begun_failed_and_later_ones_were_not_reache
     assert "c" not in outcome.results
 
 
+def test_a_call_that_succeeded_has_done_all_its_stages() -> None:
+    outcome = log_of("Verifying data sources in stage: 'a.dvc'\nRunning stage 'b@x':").outcome(
+        ["a", "b@x", "c"], Finished(0, ())
+    )
+    assert outcome.names(failed=False) == {"a", "b@x", "c"}
+    assert (outcome.results["b@x"].state, outcome.results["a"].state) == ("ran", "unchanged")
+
+
+def test_what_ran_in_a_first_attempt_counts_though_it_is_unchanged_in_the_second() -> None:
+    ran, failed, unchanged = (StageResult(state, 5.0) for state in ("ran", "failed", "unchanged"))
+    first = Outcome({"a": ran, "b": failed}, Fault("network", "x", True))
+    second = Outcome({"a": unchanged, "b": ran, "c": unchanged}, None)
+    assert first.followed_by(second) == Outcome({"a": ran, "b": ran, "c": unchanged}, None)
+    report = Report(dict(first.results)).followed_by(Report(dict(second.results)))
+    assert report.ran == ["a", "b"]
+
+
 def test_a_call_that_reached_no_stage_fails_its_first() -> None:
     outcome = log_of("").outcome(["a", "c"], Finished(255, ("ERROR: dvc.yaml is broken",)))
     assert outcome.names(failed=True) == {"a"}
@@ -77,6 +97,17 @@ def test_each_stage_starts_its_own_clock() -> None:
         ("ERROR: failed to reproduce 'a': failed to run: x, exited with -9", "killed", False),
         ("ERROR: images/3.png is truncated: replace it", "failed", False),
         ("ValueError: loss is 502.0", "failed", False),
+        ("ValueError: epoch 502/1000 reconstruction error 0.31 is not finite", "failed", False),
+        ("yaml.YAMLError: line 504: error in key", "failed", False),
+        ("RuntimeError: the timeout is over, all 4 threads already ended", "failed", False),
+        ("RuntimeError: process killed by user input", "failed", False),
+        ("Killed", "killed", False),
+        ("bash: line 1: 4711 Killed                  python -m stages.a", "killed", False),
+        ("HTTP Error 503: come back later", "network", True),
+        ("dvc_s3.Error: server answered with status code 502", "network", True),
+        ("ClientError: An error occurred (503) when calling the PutObject operation", "network", True),
+        ("requests: error: 504 Gateway Timeout", "network", True),
+        ("ReadTimeoutError: HTTPSConnectionPool: Read timed out. (read timeout=60)", "network", True),
     ],
 )
 def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
@@ -84,6 +115,19 @@ def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
     assert (fault.kind, fault.transient) == (kind, transient)
     assert line in fault.message
     assert "Running stage" not in fault.message
+
+
+def test_what_an_earlier_stage_of_the_call_said_is_not_the_fault() -> None:
+    lines = ("Running stage 'a':", "ConnectionError, trying the mirror", "Running stage 'b':", "ValueError: a bug")
+    fault = fault_of(Finished(1, lines), doing="stage b")
+    assert (fault.kind, fault.transient) == ("failed", False)
+    assert "mirror" not in fault.message
+
+
+def test_the_advice_for_a_full_disk_keeps_what_commits_need() -> None:
+    message = fault_of(Finished(1, ("No space left on device",)), doing="stage a").message
+    assert "dvc gc --all-commits" in message
+    assert "--workspace" not in message
 
 
 def test_a_time_limit_is_told_as_such() -> None:
@@ -102,9 +146,28 @@ def test_halving_changes_one_number_and_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "params.yaml").read_text() == expected
 
 
-def test_one_cannot_be_halved(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("n: 1\n")
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_one_image_is_no_batch(tmp_path: Path, number: int) -> None:
+    (tmp_path / "params.yaml").write_text(f"n: {number}\n")
     assert halve(tmp_path, "n") is None
+
+
+def test_what_dvc_yaml_lets_halve_is_a_batch_size_of_every_profile_that_the_stage_reads(tmp_path: Path) -> None:
+    allowed = {}
+    for name, stage in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].items():
+        body = stage.get("do", stage)
+        if "batch_size" in body["meta"]:
+            file, _, key = body["meta"]["batch_size"].partition(":")
+            (read,) = [section[file] for section in body["params"] if isinstance(section, dict)]
+            assert file == "profiles/${profile}.yaml"
+            assert any(key.startswith(f"{section}.") for section in read), name
+            allowed[name] = key
+    assert set(allowed) == {"segmentation", "student_teacher", "inctrl", "madclip"}
+    (tmp_path / "profiles").mkdir()
+    for profile in (REPOSITORY / "profiles").glob("*.yaml"):
+        (tmp_path / "profiles" / profile.name).write_text(profile.read_text())
+        for key in allowed.values():
+            halve(tmp_path, f"profiles/{profile.name}:{key}")  # raises where there is none
 
 
 @pytest.mark.parametrize(("key", "message"), [("a.net.size", "has no 'size'"), ("b", "must be a whole number")])

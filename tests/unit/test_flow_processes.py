@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from flows.clone_lock import LOCK_FILE, dead_holder, hold_clone
 from flows.commands import checked, run
 from flows.slots import Device, make_slots, occupied_device, visible_gpus
+from flows.stop_switch import Stopped, StopSwitch
 from stages.core.running.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,19 @@ def test_a_time_limit_ends_the_command_and_what_it_started(tmp_path: Path) -> No
     assert time.monotonic() - started < 30
     for name in ("parent", "child"):  # a killed process takes a moment to go
         wait_for(lambda name=name: not is_alive(written_id(tmp_path / name)))  # type: ignore[misc]
+
+
+def test_a_run_that_is_broken_off_has_no_process_left_when_its_command_returns(tmp_path: Path) -> None:
+    stop = StopSwitch()
+    breaking = threading.Thread(target=lambda: (written_id(tmp_path / "child"), stop.press()))
+    breaking.start()
+    with pytest.raises(Stopped):
+        run(["sh", "-c", FAMILY], folder=tmp_path, on_line=lambda line: None, stop=stop)
+    breaking.join()
+    assert not any(is_alive(written_id(tmp_path / name)) for name in ("parent", "child"))
+    with pytest.raises(Stopped):
+        run(["touch", "started"], folder=tmp_path, on_line=lambda line: None, stop=stop)
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_line_can_start_the_time_anew(tmp_path: Path) -> None:
@@ -173,8 +188,11 @@ def test_cuda_visible_devices_is_kept_to(monkeypatch: pytest.MonkeyPatch, value:
 
 
 def test_a_device_is_held_by_one_run_on_the_machine(tmp_path: Path) -> None:
-    devices = [Device("gpu-0-0", "0"), Device("gpu-1-0", "1")]
-    with occupied_device(tmp_path, devices) as first, occupied_device(tmp_path, devices) as second:
+    devices, stop = [Device("gpu-0-0", "0"), Device("gpu-1-0", "1")], StopSwitch()
+    with occupied_device(tmp_path, devices, stop) as first, occupied_device(tmp_path, devices, stop) as second:
         assert (first.environment, second.environment) == ({"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"})
-    with occupied_device(tmp_path, devices) as again:
+        threading.Timer(0.1, stop.press).start()
+        with pytest.raises(Stopped), occupied_device(tmp_path, devices, stop):
+            pass
+    with occupied_device(tmp_path, devices, StopSwitch()) as again:
         assert again.name == "gpu-0-0"

@@ -1,0 +1,79 @@
+"""What a killed run leaves in a clone, and what a person does."""
+
+import logging
+
+import pytest
+
+from flows.leftovers import tidy
+from flows.pipeline import read_stages
+from stages.core.running.errors import UserError
+from tests.flows.toy import Toy
+
+LOGGER = logging.getLogger(__name__)
+PROFILE = "net: {batch_size: 8}\n"
+
+
+def break_off(toy: Toy) -> None:
+    """As if a run was killed in train@a, with prepare@a finished."""
+    toy.set_params(categories={"a": {"value": 40}, "b": {"value": 31}})
+    toy.dvc("repro", "-q", "--single-item", "prepare@a")
+    (toy.root / "metrics/cost/toy/train@a.json").unlink()
+    (toy.root / "artifacts/train@a.txt").write_text("4")
+    (toy.root / "metrics/method/a.json").write_text("{}")
+    toy.git("add", "metrics/method")
+    toy.started()
+
+
+@pytest.mark.parametrize("cut", ["", "between lines"])
+def test_what_a_killed_run_finished_is_committed_and_the_rest_put_back(toy: Toy, cut: str) -> None:
+    break_off(toy)
+    (toy.root / "profiles/toy.yaml").write_text(PROFILE.replace("8", "2"))  # halved twice
+    if cut:  # DVC was writing dvc.lock
+        lock = (toy.root / "dvc.lock").read_text()
+        (toy.root / "dvc.lock").write_text(lock[: lock.index("      size:", lock.index("train@b:"))])
+    tidy(toy.root, LOGGER)
+    assert toy.git("status", "--porcelain") == ""
+    assert toy.git("log", "-1", "--format=%B").split("\n\n")[1].split("\n") == [
+        "prepare@a: ran", "profiles/toy.yaml: halved",
+    ]  # fmt: skip
+    assert not (toy.root / "artifacts/train@a.txt").exists()
+    (toy.root / "profiles/toy.yaml").write_text(PROFILE)
+    toy.dvc("repro", "-q", "train")
+    assert toy.started() == {"train@a"}
+    assert toy.value("train@a") == 40
+
+
+def test_half_a_lock_is_given_up(toy: Toy) -> None:
+    break_off(toy)
+    lock = (toy.root / "dvc.lock").read_text()
+    (toy.root / "dvc.lock").write_text(lock[: lock.index("md5:", len(lock) // 2) + 2])
+    with pytest.raises(UserError, match="cannot read the pipeline"):
+        read_stages(toy.root)
+    tidy(toy.root, LOGGER)
+    assert toy.git("status", "--porcelain") == ""
+    assert toy.git("log", "-1", "--format=%s").strip() == "params"
+    assert {path.name for path in (toy.root / "artifacts").iterdir()} >= {"train@b.txt", "report.txt"}
+    assert not (toy.root / "artifacts/train@a.txt").exists()
+
+
+def test_a_first_run_is_kept_though_git_has_nothing_of_it_yet(toy: Toy) -> None:
+    toy.git("rm", "-q", "--cached", "dvc.lock", "metrics/method/a.json")
+    toy.git("commit", "-qm", "as before the first run")
+    toy.git("add", "metrics/method/a.json")
+    tidy(toy.root, LOGGER)
+    assert toy.git("status", "--porcelain") == ""
+    assert toy.git("log", "-1", "--format=%s").strip() == "nightly: what a run that was broken off had finished"
+    assert toy.git("ls-files", "dvc.lock", "metrics/method").split() == [
+        "dvc.lock", "metrics/method/a.json", "metrics/method/a.svg", "metrics/method/b.json", "metrics/method/b.svg",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [PROFILE.replace("8", "3"), PROFILE.replace("8", "4") + "# less\n", "net: {}\n", None])
+def test_a_persons_change_is_refused_by_its_name_and_nothing_is_touched(toy: Toy, text: str | None) -> None:
+    profile = toy.root / "profiles/toy.yaml"
+    profile.unlink() if text is None else profile.write_text(text)
+    (toy.root / "metrics/method/a.json").write_text("{}")
+    before = toy.git("diff")
+    with pytest.raises(UserError, match=r"not committed \([MD] profiles/toy.yaml\): commit, stash or delete"):
+        tidy(toy.root, LOGGER)
+    assert toy.git("diff") == before
