@@ -116,7 +116,8 @@ class Site:
         return str((self.ask(f"/flow_runs/{run}")["state"] or {}).get("name"))
 
     def newest_run(self) -> dict[str, Any]:
-        found = self.ask("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+        begun = {"start_time": {"is_null_": False}}  # others, planned for later, would come first
+        found = self.ask("/flow_runs/filter", {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": 1})
         return dict(found[0]) if found else {}
 
     def wait_for_state(self, run: str, *states: str) -> str:
