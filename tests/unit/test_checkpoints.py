@@ -78,6 +78,7 @@ def train(folder: Path, name: str, *, killed_at: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # several processes, each importing torch, perhaps on a busy machine
 def test_a_killed_training_ends_with_the_same_weights_and_curve(tmp_path: Path) -> None:
     assert train(tmp_path, "whole.pt", killed_at=0) == 0
     expected = torch.load(tmp_path / "whole.pt", weights_only=True)

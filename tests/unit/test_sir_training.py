@@ -162,6 +162,7 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # several processes, each importing torch, perhaps on a busy machine
 def test_a_process_that_was_killed_goes_on(here: Path) -> None:
     """SIGKILL in the middle, then the same command again."""
     make_features(here, "a")
