@@ -56,7 +56,10 @@ test-faults: setup-flows
 	$(VENV)/bin/python -m pytest -m faults --reruns 1  # they wait for servers and workers: a busy machine gets a second try
 
 bench: setup
-	for seed in 1 2; do $(VENV)/bin/dvc exp run --force --temp --name seed-$$seed --set-param seed=$$seed || exit; done
+	for seed in 1 2; do \
+	  $(VENV)/bin/dvc exp remove --quiet seed-$$seed 2> /dev/null; \
+	  $(VENV)/bin/dvc exp run --temp --name seed-$$seed --set-param seed=$$seed || exit; \
+	done
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
 
 # Name, attention and bottleneck of each global student; the runs end before evaluation.
@@ -65,7 +68,8 @@ ablation: setup
 	for seed in 0 1 2; do \
 	  for student in "aecsad true false" "bottleneck_attention true true" "latent_only false false" "csad false true"; do \
 	    set -- $$student; \
-	    $(VENV)/bin/dvc exp run --force --temp --name $$1-$$seed --set-param seed=$$seed \
+	    $(VENV)/bin/dvc exp remove --quiet $$1-$$seed 2> /dev/null; \
+	    $(VENV)/bin/dvc exp run --temp --name $$1-$$seed --set-param seed=$$seed \
 	      --set-param $(GLOBAL_STUDENT).attention=$$2 --set-param $(GLOBAL_STUDENT).bottleneck=$$3 \
 	      normalization@pin_tray normalization@juice_bottle || exit; \
 	  done; \

@@ -78,17 +78,18 @@ def write_sleeps(root: Path, shape: Shape) -> None:
     (root / "params.yaml").write_text("{}\n", encoding="utf-8")
     stages = {}
     for name, (seconds, needs) in shape.items():
-        cost = f"metrics/cost/all/{name}.json"
+        cost = f"artifacts/cost/all/{name}.json"
         stages[name] = {
             "cmd": f"python sleep.py {seconds} {name}.txt {cost}",
             "deps": ["sleep.py", *(f"{needed}.txt" for needed in needs)],
-            "outs": [f"{name}.txt", {cost: {"cache": False}}],
+            "outs": [f"{name}.txt", cost],
             "meta": {"resource": "cpu"},
         }
-        (root / cost).parent.mkdir(parents=True, exist_ok=True)
-        (root / cost).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
-    (root / ".gitignore").write_text("/*.txt\n", encoding="utf-8")
+    costs = {f"all/{name}": {"seconds": seconds} for name, (seconds, _) in shape.items()}
+    (root / "metrics").mkdir()
+    (root / "metrics/cost.json").write_text(json.dumps(costs), encoding="utf-8")
+    (root / ".gitignore").write_text("/*.txt\n/artifacts/\n", encoding="utf-8")
     for command in (
         "git init -q", f"{sys.executable} -m dvc init -q", f"{sys.executable} -m dvc config core.analytics false",
         "git add -A", "git -c user.name=bench -c user.email=bench@localhost commit -qm sleeps",

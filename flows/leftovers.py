@@ -2,8 +2,8 @@
 
 DVC deletes the outputs of a stage before it runs it, and rewrites dvc.lock in place after it. So a kill, a reboot or a
 cancel leaves changes that nobody committed, perhaps half a dvc.lock, and outputs that DVC knows nothing of, over which
-`dvc pull` stumbles. The next run must not need a person for that. It cannot rely on DVC's run cache either: DVC keeps
-no stage in it that has outputs without cache beside metrics and plots, as every stage here has.
+`dvc pull` stumbles. The next run must not need a person for that. DVC's run-cache alone would not do: it keeps no stage
+whose outputs git tracks beside metrics and plots (evaluations), and half a dvc.lock stops DVC before it looks there.
 """
 
 from collections.abc import Iterable, Mapping

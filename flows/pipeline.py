@@ -16,7 +16,8 @@ from flows.plan import Stage
 from stages.core.running.atomic import replacing_file
 from stages.core.running.errors import UserError
 
-COST_FOLDER = Path("metrics/cost")
+COST_FOLDER = Path("artifacts/cost")  # what each stage writes, and DVC caches
+COSTS = "metrics/cost.json"  # all of them, which git tracks: known before any data is pulled
 LOCK = "dvc.lock"
 
 
@@ -99,8 +100,9 @@ def _opened(clone: Path) -> Iterator[Repo]:
 def _stages(repo: Repo, clone: Path) -> dict[str, Stage]:
     graph = repo.index.graph  # an edge leads from a stage to one that it needs
     names = {node: _name(node, clone) for node in graph}
+    costs = _last_seconds(clone)
     return {
-        name: _stage(node, name, {names[needed] for needed in graph.successors(node)}, clone)
+        name: _stage(node, name, {names[needed] for needed in graph.successors(node)}, clone, costs)
         for node, name in names.items()
     }
 
@@ -137,9 +139,9 @@ def _name(node: Any, clone: Path) -> str:
     return str(node.name) if file == "dvc.yaml" else f"{file}:{node.name}"
 
 
-def _stage(node: Any, name: str, needs: Set[str], clone: Path) -> Stage:
+def _stage(node: Any, name: str, needs: Set[str], clone: Path, costs: Mapping[str, float]) -> Stage:
     meta = node.meta or {}
-    recorded = tuple(sorted(str(Path(out.fs_path).relative_to(clone)) for out in node.outs if not out.use_cache))
+    outputs = {str(Path(out.fs_path).relative_to(clone)): out for out in node.outs}
     resource = meta.get("resource", "cpu")
     if resource not in ("cpu", "gpu"):
         raise UserError(f"stage {name}: meta.resource is {resource!r}, expected cpu or gpu (dvc.yaml)")
@@ -147,8 +149,8 @@ def _stage(node: Any, name: str, needs: Set[str], clone: Path) -> Stage:
         name=name,
         resource=resource,
         needs=frozenset(needs),
-        seconds=_last_seconds(clone, recorded),
-        recorded=recorded,
+        seconds=next((costs[path] for path in outputs if path in costs), None),
+        recorded=tuple(sorted(path for path, out in outputs.items() if not out.use_cache)),
         params=frozenset(key for dep in node.deps for key in _params(dep, clone)),
         batch_size=meta.get("batch_size"),
         timeout_minutes=meta.get("timeout_minutes"),
@@ -162,15 +164,13 @@ def _params(dep: Any, clone: Path) -> list[str]:
     return [key if file == "params.yaml" else f"{file}:{key}" for key in keys]
 
 
-def _last_seconds(clone: Path, recorded: tuple[str, ...]) -> float | None:
-    """The seconds that the stage's last run wrote to its cost file; None where there is no such file."""
-    for path in recorded:
-        if Path(path).is_relative_to(COST_FOLDER):
-            try:
-                return float(json.loads(_text(clone, path))["seconds"])
-            except (ValueError, KeyError, TypeError):
-                return None
-    return None
+def _last_seconds(clone: Path) -> dict[str, float]:
+    """The seconds of each stage's last run by the path of its cost file; {} where nothing ran yet."""
+    try:
+        costs = json.loads(_text(clone, COSTS))
+        return {f"{COST_FOLDER}/{name}.json": float(cost["seconds"]) for name, cost in costs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _text(clone: Path, path: str) -> str:

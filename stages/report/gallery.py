@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.running.errors import UserError
+from stages.report.json_files import read_json
 from stages.report.pictures import PictureStore
-from stages.report.rows import read_json
 
 SHOWN = 8  # images of a strip
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.report.json_files import read_json
 from stages.report.pictures import PictureStore
-from stages.report.rows import read_json
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from stages.report.draws import HEADINGS as DRAWS_HEADINGS
 from stages.report.draws import NOTE as DRAWS_NOTE
 from stages.report.draws import draw_lines
 from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
+from stages.report.json_files import read_json
 from stages.report.labels import LabelReview, read_label_review
 from stages.report.pictures import PictureStore, fitting_side
 from stages.report.plot_data import read_csv
 from stages.report.references import NOTE as REFERENCE_NOTE
 from stages.report.references import REFERENCES
-from stages.report.rows import COLUMNS, Row, read_json
+from stages.report.rows import COLUMNS, Row
 from stages.report.table import NOTE
 from stages.report.training import training_charts
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from stages.core.running.errors import UserError
 from stages.core.running.stage import command_entry, parse_paths
-from stages.report.rows import read_json
+from stages.report.json_files import read_json
 
 REFERENCE = Path(__file__).parent / "reference"
 THESIS, REPORTED = REFERENCE / "aecsad_thesis_table_5_1.csv", REFERENCE / "mvtec_loco_reported.csv"

@@ -25,8 +25,8 @@ from scipy.stats import t as student
 from stages.core.running.console import CONSOLE
 from stages.core.running.errors import UserError
 from stages.core.running.stage import command_entry
+from stages.report.json_files import read_json
 from stages.report.plot_data import read_csv
-from stages.report.rows import read_json
 
 REFERENCE = Path(__file__).parent / "reference"
 CONFIDENCE = 0.95

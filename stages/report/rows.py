@@ -1,7 +1,6 @@
 """The overview: one row for each category and method."""
 
 import itertools
-import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.running.errors import UserError
+from stages.report.costs import Costs, total_seconds
+from stages.report.json_files import read_json
 
 LOG = logging.getLogger(__name__)
 
@@ -63,7 +64,11 @@ COLUMNS = (
 
 
 def read_rows(
-    metrics: Path, *, pairs: Sequence[tuple[str, str]], rooms_of_method: Mapping[str, Sequence[str]]
+    metrics: Path,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    costs: Costs,
+    rooms_of_method: Mapping[str, Sequence[str]],
 ) -> list[Row]:
     """Read `metrics`/<method>/<category>.json of every pair that was evaluated.
 
@@ -75,7 +80,7 @@ def read_rows(
     """
     files = {pair: metrics_file(metrics, *pair) for pair in pairs}
     rows = [
-        Row(category, method, read_json(path), total_seconds(metrics / "cost", category, rooms_of_method[method]))
+        Row(category, method, read_json(path), total_seconds(costs, category, rooms_of_method[method]))
         for (category, method), path in files.items()
         if path.exists()
     ]
@@ -116,25 +121,3 @@ def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
 def metrics_file(metrics: Path, category: str, method: str) -> Path:
     """Where the evaluation writes what it measured."""
     return metrics / method / f"{category}.json"
-
-
-def total_seconds(costs: Path, category: str, rooms: Sequence[str]) -> float | None:
-    """Sum of the rooms' seconds; None when one of them wrote none.
-
-    Args:
-        rooms: of the category, or with their folder where they work for several categories.
-    """
-    paths = [costs / f"{room if '/' in room else f'{category}/{room}'}.json" for room in rooms]
-    return sum(float(read_json(path)["seconds"]) for path in paths) if all(path.exists() for path in paths) else None
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}): delete it and run `dvc repro`") from None

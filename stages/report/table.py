@@ -8,6 +8,7 @@ from rich.table import Table
 
 from stages.core.running.params import check_category_names, load_value, validate
 from stages.core.running.stage import command_entry, parse_paths
+from stages.report.costs import read_costs
 from stages.report.draws import HEADINGS, draw_lines, terminal_draws
 from stages.report.draws import NOTE as DRAWS_NOTE
 from stages.report.methods import evaluated_pairs
@@ -55,7 +56,8 @@ def main(argv: Sequence[str]) -> str:
     check_category_names(categories)
     methods = list(params.rooms_of_method)
     pairs = evaluated_pairs(categories, methods, off_by_default=params.off_by_default)
-    rows = read_rows(paths.metrics, pairs=pairs, rooms_of_method=params.rooms_of_method)
+    costs = read_costs(paths.metrics / "cost.json")
+    rows = read_rows(paths.metrics, pairs=pairs, costs=costs, rooms_of_method=params.rooms_of_method)
     console = Console()
     console.print(terminal_table(rows))
     if draws := draw_lines(rows):

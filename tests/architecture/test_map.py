@@ -12,6 +12,7 @@ from tests.architecture.source_files import ROOT, python_files
 WITHOUT_PROGRESS = {"normalization": "copies two folders: 0.2 s"}
 NOT_ITS_WORK = ("stages/core/fetch.py", "stages/core/running", "stages/core/running/console.py")
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
+SOON_MADE_AGAIN = {name for name in STAGES if name.startswith("evaluation")} | {"data_health", "report"}
 # One process that the shell replaces itself with: with `&&`, a pipe or a redirection a killed DVC leaves an orphan.
 PLAIN = r"(?:[\w./@:=,+-]|\$\{[\w.]+\})+"
 WORD = f"(?:{PLAIN}|'{PLAIN}')"
@@ -95,3 +96,10 @@ def test_metrics_and_plots_are_kept_by_git(name: str) -> None:
         for entry in STAGES[name].get(key, []):
             path, flags = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
             assert path.startswith("metrics/") == (flags.get("cache", True) is False), f"{name}: {path}"
+
+
+@pytest.mark.parametrize("name", sorted(STAGES.keys() - SOON_MADE_AGAIN))
+def test_past_results_of_long_stages_come_back_from_the_run_cache(name: str) -> None:
+    """DVC puts no stage into it that has an output without cache among its `outs`."""
+    uncached = [entry for entry in STAGES[name]["outs"] if isinstance(entry, dict)]
+    assert not uncached, f"{name}: {uncached}: cache them below artifacts/, or list them as metrics or plots"

@@ -81,7 +81,7 @@ def test_the_whole_branch_runs_offline(space: Workspace) -> None:
     assert maps.values.max() > 0
     labels = read_label_maps(space.root / "artifacts/aecsad/cluster/tiny/label_maps.npz")
     assert labels.image_ids == maps.image_ids
-    tags = yaml.safe_load((space.root / "metrics/choices/tiny/tags.yaml").read_text(encoding="utf-8"))
+    tags = yaml.safe_load((space.root / "artifacts/aecsad/pseudo_label/tiny/tags.yaml").read_text(encoding="utf-8"))
     assert tags["human_input"] == "prompts of params.yaml, written by a person"
     assert tags["used"]["objects"] == ["disc", "square"]
     assert tags["tagged_images"] == 4

@@ -95,7 +95,7 @@ def test_scores_curves_and_costs_are_kept_like_those_of_other_methods(space: Wor
     for method in METHODS:
         for room in params["report"]["rooms_of_method"][method]:
             name = room if "/" in room else f"plate/{room}"
-            assert read(space, f"metrics/cost/{name}.json")["seconds"] > 0
+            assert read(space, f"artifacts/cost/{name}.json")["seconds"] > 0
 
 
 def test_a_second_run_runs_nothing_and_a_changed_value_what_depends_on_it(space: Workspace) -> None:

@@ -87,8 +87,12 @@ def test_a_night_updates_runs_records_pushes_publishes_and_moves_the_tag(
     assert told[0] == "oddpart.nightly.passed"
     assert (told[1]["commit"], told[1]["reasons"], len(told[1]["ran"])) == (head.strip(), [], 4)
 
+    developer.started()
+    developer.dvc("repro", "-q", "--pull")  # dvc.lock is the one before the run
+    assert developer.started() == {"score@a", "report"}  # the rest comes from the run-cache that the run pushed
+    developer.git("checkout", "-q", ".")
     developer.git("pull", "-q")
-    developer.dvc("pull", "-q", "--run-cache")
+    developer.dvc("pull", "-q")
     assert developer.value("report") == 71
 
 

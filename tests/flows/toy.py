@@ -41,10 +41,14 @@ if control.with_name(name + ".full").exists():
 if control.with_name(name + ".memory").exists() and profile["net"]["batch_size"] > 4:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory.")
 value = sum(int(pathlib.Path(file).read_text()) for file in inputs) or params["categories"][category]["value"]
-for folder in ("artifacts", "metrics/method", "metrics/cost/toy"):
+for folder in ("artifacts/cost/toy", "metrics/method"):
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
 pathlib.Path(f"artifacts/{name}.txt").write_text(str(value))
-pathlib.Path(f"metrics/cost/toy/{name}.json").write_text(json.dumps({"seconds": 0.1}))
+if name == "report":
+    costs = {f"toy/{file.stem}": json.loads(file.read_text()) for file in pathlib.Path("artifacts/cost/toy").iterdir()}
+    pathlib.Path("metrics/cost.json").write_text(json.dumps(costs, sort_keys=True))
+else:
+    pathlib.Path(f"artifacts/cost/toy/{name}.json").write_text(json.dumps({"seconds": 0.1}))
 if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exists():
     pathlib.Path(f"metrics/method/{category}.json").write_text(json.dumps({"auroc": value / 100}))
     picture = "<svg xmlns='http://www.w3.org/2000/svg'/>" + " " * 300_000  # as large as an overview sheet
@@ -136,10 +140,9 @@ def call(command: list[str], folder: Path) -> str:
 
 def stages() -> dict[str, Any]:
     """dvc.yaml of the toy."""
-    cost = {"metrics/cost/toy/NAME@${key}.json": {"cache": False}}
 
     def body(name: str, inputs: list[str], **more: Any) -> dict[str, Any]:
-        outs = [f"artifacts/{name}@${{key}}.txt", {next(iter(cost)).replace("NAME", name): {"cache": False}}]
+        outs = [f"artifacts/{name}@${{key}}.txt", f"artifacts/cost/toy/{name}@${{key}}.json"]
         command = " ".join([f"python stage.py {name}@${{key}}", *inputs])
         do = {"cmd": command, "deps": ["stage.py", *inputs], "params": ["categories.${key}"], "outs": outs, **more}
         return {"foreach": "${categories}", "do": do}
@@ -150,8 +153,8 @@ def stages() -> dict[str, Any]:
     score = body("score", ["artifacts/train@${key}.txt"], metrics=[{"metrics/method/${key}.json": {"cache": False}}])
     score["do"]["outs"].append({"metrics/method/${key}.svg": {"cache": False}})
     inputs = ["artifacts/score@a.txt", "artifacts/score@b.txt"]
-    report = {"cmd": f"python stage.py report {' '.join(inputs)}", "deps": ["stage.py", *inputs]}
-    report["outs"] = ["artifacts/report.txt", {"metrics/cost/toy/report.json": {"cache": False}}]
+    report = {"cmd": f"python stage.py report {' '.join(inputs)}", "deps": ["stage.py", "artifacts/cost", *inputs]}
+    report["outs"] = ["artifacts/report.txt", {"metrics/cost.json": {"cache": False}}]
     return {"prepare": body("prepare", []), "train": train, "score": score, "report": report}
 
 

@@ -83,7 +83,7 @@ def make_curve(root: Path, category: str) -> None:
 
 def make_costs(root: Path) -> None:
     for category, room, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
-        path = root / "metrics" / "cost" / category / f"{room}.json"
+        path = root / "costs" / category / f"{room}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"seconds": seconds, "peak_mb": 10}))
 

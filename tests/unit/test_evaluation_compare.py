@@ -143,11 +143,11 @@ def git(root: Path, *arguments: str) -> None:
 
 
 def write_side(root: Path, side: Evaluated, *, method: str = "ours") -> None:
-    for folder in (method, f"scores/{method}", f"intervals/{method}", "cost/tray"):
+    for folder in (method, f"scores/{method}", f"intervals/{method}"):
         (root / "metrics" / folder).mkdir(parents=True, exist_ok=True)
     (root / f"metrics/{method}/tray.json").write_text(json.dumps(side.metrics))
     (root / f"metrics/intervals/{method}/tray.json").write_text(json.dumps(side.intervals))
-    (root / "metrics/cost/tray/first.json").write_text('{"seconds": 1.0}')
+    (root / "metrics/cost.json").write_text('{"tray/first": {"seconds": 1.0}}')
     if side.scores is not None:
         write_tracked_scores(root / f"metrics/scores/{method}/tray.csv", side.scores.reset_index())
 

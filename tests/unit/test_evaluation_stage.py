@@ -147,12 +147,12 @@ def test_the_sheet_shows_every_kind() -> None:
 
 
 def test_the_report_reads_what_the_evaluation_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([*make_case(tmp_path), "--cost", str(tmp_path / "metrics/cost/tray/first.json")])
+    main([*make_case(tmp_path), "--cost", str(tmp_path / "costs/tray/first.json")])
     places = SimpleNamespace(page=tmp_path / "report/index.html", table=tmp_path / "metrics/table.md")
     (tmp_path / "labels").mkdir()
     report(["--evaluations", str(tmp_path / "evaluations"), "--metrics", str(tmp_path / "metrics"),
-            "--labels", str(tmp_path / "labels"),
-            "--page", str(places.page), "--table", str(places.table)])  # fmt: skip
+            "--labels", str(tmp_path / "labels"), "--costs", str(tmp_path / "costs"), "--page", str(places.page),
+            "--table", str(places.table), "--cost-overview", str(tmp_path / "metrics/cost.json")])  # fmt: skip
     assert r"test/\u00e4 13.png" in places.page.read_text(encoding="utf-8")
     assert "| tray | ours | 83.3 | 100.0 | 91.7 |" in places.table.read_text(encoding="utf-8")
     print_table(["--metrics", str(tmp_path / "metrics")])
@@ -174,8 +174,9 @@ def test_draws_are_averaged_in_metrics_table_and_report(tmp_path: Path, capsys: 
     assert metrics["image_auroc"]["all"] == pytest.approx(22 / 24, abs=1e-6)  # the first draw's
     (tmp_path / "labels").mkdir()
     report(["--evaluations", str(tmp_path / "evaluations"), "--metrics", str(tmp_path / "metrics"),
-            "--labels", str(tmp_path / "labels"), "--page", str(tmp_path / "index.html"),
-            "--table", str(tmp_path / "table.md")])  # fmt: skip
+            "--labels", str(tmp_path / "labels"), "--costs", str(tmp_path / "labels"),
+            "--page", str(tmp_path / "index.html"), "--table", str(tmp_path / "table.md"),
+            "--cost-overview", str(tmp_path / "cost.json")])  # fmt: skip
     line = ["tray", "ours", "2", "50.0 ± 47.1", "50.0 ± 70.7", "50.0 ± 58.9"]
     assert f"| {' | '.join(line)} |" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "".join(f'<td class="number">{value}</td>' for value in line[2:]) in (tmp_path / "index.html").read_text()

@@ -14,7 +14,7 @@ from PIL import Image
 from stages.core.running.errors import UserError
 from stages.report.__main__ import main
 from stages.report.pictures import PictureStore, fitting_side
-from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows, total_seconds
+from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
 from stages.report.table import main as print_table
 from stages.report.table import markdown_table
 from tests.unit.report_case import PARAMS, ROOMS, make_costs, make_curve, make_evaluation, save
@@ -77,8 +77,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_report(root: Path) -> str:
     main(["--evaluations", str(root / "evaluations"), "--labels", str(root / "labels"),
-          "--metrics", str(root / "metrics"), "--page", str(root / "out" / "index.html"),
-          "--table", str(root / "metrics" / "table.md")])  # fmt: skip
+          "--metrics", str(root / "metrics"), "--costs", str(root / "costs"),
+          "--page", str(root / "out" / "index.html"), "--table", str(root / "metrics" / "table.md"),
+          "--cost-overview", str(root / "metrics" / "cost.json")])  # fmt: skip
     return (root / "out" / "index.html").read_text(encoding="utf-8")
 
 
@@ -204,20 +205,13 @@ def test_the_table(root: Path) -> None:
     assert {line.count("|") for line in lines[:5]} == {len(COLUMNS) + 3}
 
 
-def test_a_room_of_several_categories_costs_each_of_them_its_whole_time(tmp_path: Path) -> None:
-    make_costs(tmp_path)
-    (tmp_path / "metrics/cost/shared").mkdir()
-    (tmp_path / "metrics/cost/shared/training.json").write_text('{"seconds": 5.0}', encoding="utf-8")
-    costs = tmp_path / "metrics/cost"
-    assert total_seconds(costs, "tray", ["first", "shared/training"]) == pytest.approx(6.4)
-    assert total_seconds(costs, "tray", ["first", "shared/other"]) is None
-
-
 def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SystemExit):
         print_table(["--metrics", str(root / "metrics")])
     assert "the name '<b>&cell' does not consist of letters" in caplog.text
+    run_report(root)
     (root / "params.yaml").write_text(json.dumps(PARAMS).replace("<b>&cell", "cell"))
+    capsys.readouterr()
     print_table(["--metrics", str(root / "metrics")])
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines() if line.startswith("tray")][0] == [
@@ -232,16 +226,16 @@ def test_a_bar_in_a_name_does_not_break_the_table() -> None:
 
 def test_nothing_evaluated_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no method of `report.rooms_of_method` was evaluated"):
-        read_rows(tmp_path, pairs=PAIRS, rooms_of_method=ROOMS)
+        read_rows(tmp_path, pairs=PAIRS, costs={}, rooms_of_method=ROOMS)
 
 
 def test_a_damaged_file_is_named(root: Path) -> None:
     (root / "metrics" / "ours" / "tray.json").write_text("{")
     with pytest.raises(UserError, match=r"tray\.json: not readable as JSON"):
-        read_rows(root / "metrics", pairs=PAIRS, rooms_of_method=ROOMS)
+        read_rows(root / "metrics", pairs=PAIRS, costs={}, rooms_of_method=ROOMS)
 
 
 def test_old_results_of_a_removed_category_do_not_appear(root: Path) -> None:
-    rows = read_rows(root / "metrics", pairs=PAIRS, rooms_of_method=ROOMS)
+    rows = read_rows(root / "metrics", pairs=PAIRS, costs={}, rooms_of_method=ROOMS)
     assert [(row.category, row.method) for row in rows] == [("tray", "ours"), ("tray", "theirs")]
     assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["third (off)"]

@@ -37,8 +37,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "labels").mkdir()
     os.chdir(root)
     try:
-        inputs = ["--evaluations", "evaluations", "--labels", "labels", "--metrics", "metrics"]
-        main([*inputs, "--page", "out/index.html", "--table", "t.md"])
+        inputs = ["--evaluations", "evaluations", "--labels", "labels", "--metrics", "metrics", "--costs", "costs"]
+        main([*inputs, "--page", "out/index.html", "--table", "t.md", "--cost-overview", "c.json"])
     finally:
         os.chdir(before)
     yield root / "out/index.html"

@@ -28,10 +28,12 @@ def test_results_of_a_method_that_is_switched_off_do_not_appear(
         make_evaluation(tmp_path, "inctrl", category)
     shutil.rmtree("evaluations/inctrl/cell")  # as in a fresh clone, which has what git keeps
     Path("labels").mkdir()
+    Path("costs").mkdir()
     on = {"categories": {"tray": {}, "cell": {}}, "report": report, "inctrl": {"categories": {"tray": {}}}}
     Path("params.yaml").write_text(json.dumps({**PARAMS, **on}), encoding="utf-8")
     write_report(["--evaluations", "evaluations", "--labels", "labels", "--metrics", "metrics",
-                  "--page", "index.html", "--table", "table.md"])  # fmt: skip
+                  "--costs", "costs", "--page", "index.html", "--table", "table.md",
+                  "--cost-overview", "c.json"])  # fmt: skip
     lines = Path("table.md").read_text(encoding="utf-8").splitlines()[2:]
     assert [line.split(" | ")[:2] for line in lines if line.startswith("|")] == [
         ["| tray", "ours"], ["| tray", "inctrl"], ["| cell", "ours"]
