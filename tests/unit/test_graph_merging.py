@@ -149,3 +149,6 @@ def test_colours_without_clear_groups_give_no_kinds() -> None:
     assert not clear_groups(np.ones((5, 3))).any()
     apart = np.concatenate([points, points + 40, points + (80, 0, 0)])
     assert len(np.unique(clear_groups(apart))) == 3
+    many = clear_groups(np.repeat(apart, 3, axis=0)).reshape(3, -1)  # more than are grouped directly
+    assert len(np.unique(many)) == 3
+    assert (many == many[:, :1]).all()

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8, UInt16
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 
 L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
 MOST_KINDS = 12
 CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rousseeuw, 1990, table 4)
-SAMPLE = 2000  # parts that the silhouettes are taken of
+SAMPLE = 2000  # parts that give the groups
 
 
 def kinds_by_colour(
@@ -39,17 +40,22 @@ def kinds_by_colour(
 
 
 def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
-    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR."""
-    nobody = np.zeros(len(points), dtype=np.int64)
-    if len(np.unique(points.round(6), axis=0)) <= 2:
-        return nobody
-    tree = linkage(points, method="ward")
-    best, score = nobody, CLEAR
-    for number in range(2, min(MOST_KINDS, len(points) - 1) + 1):
-        groups = fcluster(tree, number, criterion="maxclust").astype(np.int64)
-        if groups.max() < 2:
-            continue
-        found = float(silhouette_score(points, groups, sample_size=min(SAMPLE, len(points)), random_state=0))
-        if found >= score:
-            best, score = groups, found
-    return best
+    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR.
+
+    Of many points, SAMPLE evenly spaced ones are grouped, and the others join the nearest group's mean: Ward's method
+    keeps the distances of all pairs in memory.
+    """
+    sample = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).round().astype(np.int64)]
+    if len(np.unique(sample.round(6), axis=0)) <= 2:
+        return np.zeros(len(points), dtype=np.int64)
+    tree = linkage(sample, method="ward")
+    divisions = [fcluster(tree, number, criterion="maxclust") for number in range(2, MOST_KINDS + 1)]
+    divisions = [groups for groups in divisions if 2 <= groups.max() < len(sample)]
+    scores = [float(silhouette_score(sample, groups)) for groups in divisions]
+    if max(scores, default=0) < CLEAR:
+        return np.zeros(len(points), dtype=np.int64)
+    groups = divisions[int(np.argmax(scores))].astype(np.int64)
+    if len(sample) == len(points):
+        return groups
+    means = np.stack([sample[groups == number].mean(axis=0) for number in range(1, groups.max() + 1)])
+    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64)
