@@ -54,7 +54,7 @@ def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
     scores = [float(silhouette_score(sample, groups)) for groups in divisions]
     if max(scores, default=0) < CLEAR:
         return np.zeros(len(points), dtype=np.int64)
-    groups = divisions[int(np.argmax(scores))].astype(np.int64)
+    groups = np.asarray(divisions[int(np.argmax(scores))], dtype=np.int64)
     if len(sample) == len(points):
         return groups
     means = np.stack([sample[groups == number].mean(axis=0) for number in range(1, groups.max() + 1)])
