@@ -6,12 +6,13 @@ import torch
 from parts_case import DISC, GROUND, draw
 
 from stages.aecsad.pseudo_label.background_difference import background_distance, differing, propose_by_background
-from stages.aecsad.pseudo_label.choice import propose, summarise
+from stages.aecsad.pseudo_label.choice import NAMES, propose, summarise
 from stages.aecsad.pseudo_label.dense_clusters import kinds_without_ground, nearest_centres
 from stages.aecsad.pseudo_label.dense_features import fit_projection, lab_cells, of_variance, repeat_weights
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 
-SETTINGS = {"window": 0.2, "lightness": 0.5, "low": 10, "high": 20, "min_area": 0.001}
+SETTINGS = {"window": 0.2, "lightness": 0.5, "low": 10, "high": 20, "edge": 0.5, "min_area": 0.001}
+LIMITS = {"min_count_agreement": 0.6, "max_count_variation": 0.15, "max_part": 0.02}
 GREY = np.array([119, 119, 119], dtype=np.uint8)  # L = 50 in CIE Lab, 128 on OpenCV's scale
 
 
@@ -48,7 +49,10 @@ def test_outline_is_at_half_contrast_and_faint_regions_are_not_parts() -> None:
     distance[14:18, 14:18] = 15  # as faint as the shadow, alone
     expected = np.zeros((20, 20), dtype=bool)
     expected[5:9, 5:9] = True
-    np.testing.assert_array_equal(differing(distance, low=10, high=20), expected)
+    np.testing.assert_array_equal(differing(distance, low=10, high=20, edge=0.5), expected)
+    distance[9, 6] = 18  # a needle: 45 % of the contrast
+    expected[9, 6] = True
+    np.testing.assert_array_equal(differing(distance, low=10, high=20, edge=0.4), expected)
 
 
 def test_every_part_of_a_drawing_is_found() -> None:
@@ -134,11 +138,13 @@ def test_lab_of_cells() -> None:
 def test_summary() -> None:
     summary = summarise(counts(3, 3, 5, 3).values)
     assert (summary.count_median, summary.count_agreement, summary.coverage, summary.largest) == (3, 0.75, 0.035, 0.01)
+    assert summary.count_variation == pytest.approx(np.sqrt(0.75) / 3.5)
+    assert summarise(counts(0, 0).values).count_variation == 0
     assert summarise(counts(0, 0, 4).values).count_agreement == 0  # to agree on nothing is not to agree
 
 
 def test_background_difference_is_taken_where_counts_agree() -> None:
-    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, never, min_count_agreement=0.6, max_part=0.02)
+    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, never, never, **LIMITS)
     assert choice.proposer == "background_difference"
     assert choice.reason == "4 parts in 67% of the images"
     assert proposal.values.max() == 4
@@ -152,21 +158,41 @@ def test_background_difference_is_taken_where_counts_agree() -> None:
         (counts(4, 4, 4), 0.005, "as large as its window"),
     ],
 )
-def test_dense_clusters_are_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
-    proposal, choice = propose(
-        "auto", lambda: found, lambda: counts(7), never, min_count_agreement=0.6, max_part=max_part
-    )
+def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
+    limits = {**LIMITS, "max_part": max_part}
+    proposal, choice = propose("auto", lambda: found, lambda: counts(6, 7, 6, 6), never, never, **limits)
+    assert choice.proposer == "graph_merging"
+    assert reason in choice.reason
+    assert "6 parts, a number that varies by 7%" in choice.reason
+    assert proposal.values.max() == 7
+    assert set(choice.as_json()) == {"proposer", "reason", "background_difference", "graph_merging"}
+
+
+@pytest.mark.parametrize(
+    ("merged", "reason"),
+    [(counts(4, 6, 8), "number of parts varies by 27% (allowed 15%)"), (counts(1, 1, 1), "finds 1 parts in a typical")],
+)
+def test_dense_clusters_are_taken_where_both_fail(merged: Proposal, reason: str) -> None:
+    found = {"background": lambda: counts(4, 5, 6), "merging": lambda: merged, "clusters": lambda: counts(7)}
+    proposal, choice = propose("auto", **found, foundation=never, **LIMITS)
     assert choice.proposer == "dense_clusters"
     assert reason in choice.reason
     assert proposal.values.max() == 7
-    assert set(choice.as_json()) == {"proposer", "reason", "background_difference", "dense_clusters"}
+    assert set(choice.as_json()) == {
+        "proposer",
+        "reason",
+        "background_difference",
+        "graph_merging",
+        "dense_clusters",
+    }
 
 
-def test_a_proposer_named_in_params_is_not_questioned() -> None:
-    limits = {"min_count_agreement": 1.0, "max_part": 0.0}
-    assert propose("dense_clusters", never, lambda: counts(1, 2), never, **limits)[1].proposer == "dense_clusters"
-    assert propose("background_difference", lambda: counts(1, 2), never, never, **limits)[1].count_median == 1.5
-    assert propose("foundation", never, never, lambda: counts(3), **limits)[1].as_json()["proposer"] == "foundation"
+@pytest.mark.parametrize("place", range(len(NAMES)))
+def test_a_proposer_named_in_params_is_not_questioned(place: int) -> None:
+    proposers = [never] * len(NAMES)
+    proposers[place] = lambda: counts(1, 2)
+    choice = propose(NAMES[place], *proposers, min_count_agreement=1.0, max_count_variation=0.0, max_part=0.0)[1]
+    assert (choice.proposer, choice.count_median) == (NAMES[place], 1.5)
 
 
 def test_the_drawing_uses_the_colours_it_names() -> None:

@@ -7,6 +7,7 @@ from stages.aecsad.pseudo_label.background_difference import propose_by_backgrou
 from stages.aecsad.pseudo_label.by_foundation import propose_by_foundation
 from stages.aecsad.pseudo_label.choice import propose
 from stages.aecsad.pseudo_label.dense_clusters import propose_by_clusters
+from stages.aecsad.pseudo_label.graph_merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.prompts import load_prompts
 from stages.aecsad.pseudo_label.tag_report import write_tags
@@ -34,9 +35,11 @@ def main(argv: Sequence[str]) -> str:
     proposal, choice = propose(
         params.proposer,
         partial(propose_by_background, images, min_area=area, **ground),
+        partial(propose_by_merging, images, min_area=area, **params.graph_merging.model_dump()),
         partial(propose_by_clusters, images, encoder.name, min_area=area, seed=seed, **dense),
         partial(propose_by_foundation, *files, prompts, params.foundation, size=encoder.image_size, min_area=area),
         min_count_agreement=params.min_count_agreement,
+        max_count_variation=params.max_count_variation,
         max_part=params.background_difference.window**2 / 2,
     )
     write_component_maps(paths.component_maps, ComponentMaps(tuple(table["image_id"]), proposal.values, proposal.kinds))

@@ -13,7 +13,14 @@ L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
 
 
 def propose_by_background(
-    images: UInt8[Tensor, "N 3 H W"], *, window: float, lightness: float, low: float, high: float, min_area: float
+    images: UInt8[Tensor, "N 3 H W"],
+    *,
+    window: float,
+    lightness: float,
+    low: float,
+    high: float,
+    edge: float,
+    min_area: float,
 ) -> Proposal:
     """Regions that differ from the local background.
 
@@ -24,20 +31,22 @@ def propose_by_background(
         d(x) = min_s ||W (Lab(x) - median(x + s))||₂,  s in {-w/2, 0, w/2}²,  W = diag(lightness, 1, 1)
 
     Regions with d > low that hold a pixel with d > high are kept (hysteresis). A part's outline lies where d falls to
-    half of the part's contrast, which is its mean d above `high`: shadows and halos differ from the ground less than
-    half as much as the part that casts them. Holes are filled.
+    a fraction of the part's contrast, which is its mean d above `high`: shadows and halos differ from the ground less
+    than half as much as the part that casts them. Holes are filled.
 
     Args:
         images: RGB.
         window: side of the window as a fraction of the image's height.
         lightness: weight of L against a and b, below 1 because shadows and glare change L and hardly the hue.
         low, high: thresholds on d, in units of CIE Lab.
+        edge: that fraction. Half is where a blurred edge lies; thin things (a needle of two pixels) lose contrast by
+            the blur and need less.
         min_area: smallest region, as a fraction of the image.
     """
     side = round(window * images.shape[2]) // 2 * 2 + 1
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     masks = [
-        differing(background_distance(image, window=side, lightness=lightness), low=low, high=high)
+        differing(background_distance(image, window=side, lightness=lightness), low=low, high=high, edge=edge)
         for image in progress(pixels, total=len(pixels), label="difference to the background")
     ]
     return instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
@@ -61,13 +70,13 @@ def background_distance(
     return np.sqrt(nearest)
 
 
-def differing(distance: Float32[np.ndarray, "H W"], *, low: float, high: float) -> Bool[np.ndarray, "H W"]:
+def differing(distance: Float32[np.ndarray, "H W"], *, low: float, high: float, edge: float) -> Bool[np.ndarray, "H W"]:
     """The parts that `propose_by_background` describes, as one mask."""
     _, regions = cv2.connectedComponents((distance > low).astype(np.uint8), connectivity=8)
     strong = distance > high
     count = np.bincount(regions[strong], minlength=int(regions.max()) + 1)
     contrast = np.bincount(regions[strong], weights=distance[strong], minlength=len(count)) / np.maximum(count, 1)
-    edge = np.where(count > 0, np.maximum(contrast / 2, low), np.inf)
-    edge[0] = np.inf  # the ground
-    filled: Bool[np.ndarray, "H W"] = ndimage.binary_fill_holes(distance > edge[regions])
+    outline = np.where(count > 0, np.maximum(edge * contrast, low), np.inf)
+    outline[0] = np.inf  # the ground
+    filled: Bool[np.ndarray, "H W"] = ndimage.binary_fill_holes(distance > outline[regions])
     return filled

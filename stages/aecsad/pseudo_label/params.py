@@ -12,6 +12,14 @@ class BackgroundParams(Params):
     lightness: float
     low: float
     high: float
+    edge: float
+
+
+class MergingParams(Params):
+    """`propose_by_merging`."""
+
+    superpixels: int
+    lightness: float
 
 
 class ClustersParams(Params):
@@ -73,11 +81,13 @@ class FoundationParams(Params):
 
 
 class PseudoLabelParams(Params):
-    """Section `aecsad.pseudo_label`."""
+    """Section `aecsad.pseudo_label`; min_count_agreement, max_count_variation: see `choice.propose`."""
 
-    proposer: Literal["auto", "background_difference", "dense_clusters", "foundation"]
+    proposer: Literal["auto", "background_difference", "graph_merging", "dense_clusters", "foundation"]
     min_area: float
     min_count_agreement: float
+    max_count_variation: float
     background_difference: BackgroundParams
+    graph_merging: MergingParams
     dense_clusters: ClustersParams
     foundation: FoundationParams

@@ -1,0 +1,61 @@
+"""Which parts of different images are of one kind: those of like colour, where the colours fall into clear groups."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8, UInt16
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import cdist
+from sklearn.metrics import silhouette_score
+
+L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
+MOST_KINDS = 12
+CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rousseeuw, 1990, table 4)
+SAMPLE = 2000  # parts that give the groups
+
+
+def kinds_by_colour(
+    values: UInt16[np.ndarray, "N H W"], pixels: UInt8[np.ndarray, "N H W 3"], *, lightness: float
+) -> UInt8[np.ndarray, "N instances+1"]:
+    """Kind of each instance, 1.., by its mean colour; 0 for all of them where the colours form no clear groups.
+
+    Args:
+        values: instance maps, numbered 1.. without gaps in each image.
+        pixels: RGB.
+        lightness: weight of L against a and b, below 1 because light and shade change L and hardly the hue.
+    """
+    width = int(values.max(initial=0)) + 1
+    kinds = np.zeros((len(values), width), dtype=np.uint8)
+    weights = np.array([lightness * L_UNIT, 1, 1])
+    colours, present = [], []
+    for image, numbers in zip(pixels, values, strict=True):
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3) * weights
+        area = np.bincount(numbers.ravel(), minlength=width)
+        sums = np.stack([np.bincount(numbers.ravel(), weights=channel, minlength=width) for channel in lab.T], axis=1)
+        present.append(area > 0)
+        colours.append(sums / np.maximum(area, 1)[:, None])
+    parts = np.stack(present)
+    parts[:, 0] = False
+    kinds[parts] = clear_groups(np.stack(colours)[parts])
+    return kinds
+
+
+def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
+    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR.
+
+    Of many points, SAMPLE evenly spaced ones are grouped, and the others join the nearest group's mean: Ward's method
+    keeps the distances of all pairs in memory.
+    """
+    sample = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).round().astype(np.int64)]
+    if len(np.unique(sample.round(6), axis=0)) <= 2:
+        return np.zeros(len(points), dtype=np.int64)
+    tree = linkage(sample, method="ward")
+    divisions = [fcluster(tree, number, criterion="maxclust") for number in range(2, MOST_KINDS + 1)]
+    divisions = [groups for groups in divisions if 2 <= groups.max() < len(sample)]
+    scores = [float(silhouette_score(sample, groups)) for groups in divisions]
+    if max(scores, default=0) < CLEAR:
+        return np.zeros(len(points), dtype=np.int64)
+    groups = np.asarray(divisions[int(np.argmax(scores))], dtype=np.int64)
+    if len(sample) == len(points):
+        return groups
+    means = np.stack([sample[groups == number].mean(axis=0) for number in range(1, groups.max() + 1)])
+    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64)
