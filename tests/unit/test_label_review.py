@@ -94,11 +94,15 @@ def case() -> tuple[np.ndarray, ComponentMaps, LabelMaps]:
     return images, ComponentMaps(ids, values, kinds), LabelMaps(ids, classes, 2, np.array([True, False]))
 
 
+CHOICE = {"proposer": "foundation", "reason": "set in params.yaml", "human_input": "a person's"}
+
+
 def test_numbers_of_a_review(tmp_path: Path) -> None:
     images, components, labels = case()
     write_truth(tmp_path, "train/good/a", components.values[0])
-    found = review(components, labels, {"proposer": "foundation"}, {"reasons": []}, tmp_path)
+    found = review(components, labels, CHOICE, {"reasons": []}, tmp_path)
     assert (found["proposer"], found["images"], found["labelled"], found["classes"]) == ("foundation", 2, 1, 1)
+    assert (found["reason"], found["human_input"]) == ("set in params.yaml", "a person's")
     assert found["components_mean"] == 1.5
     assert found["truth"] == {"images": 1, "matched_iou": 1.0, "found": 1.0, "count_error": 0.0}
     json.dumps(found)
@@ -132,7 +136,8 @@ def make_labels(root: Path) -> None:
         (root / "labels" / "tray" / f"{name}.jpg").write_bytes(name.encode())
     truth = {"images": 3, "matched_iou": 0.625, "found": 0.5, "count_error": 1.25}
     numbers = {
-        "proposer": "dense_clusters", "images": 3, "labelled": 2, "classes": 4, "components_mean": 6.0,
+        "proposer": "dense_clusters", "reason": "few <parts>", "human_input": "a person's",
+        "images": 3, "labelled": 2, "classes": 4, "components_mean": 6.0,
         "components_std": 0.5, "coverage": 0.2, "truth": truth, "warnings": ["no component in 1 of <3> images"],
     }  # fmt: skip
     (root / "metrics" / "labels").mkdir()
@@ -156,7 +161,8 @@ def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
     for name in (b"overlays", b"classes"):
         (key,) = [key for key, content in pictures.items() if content == name]
         assert text.count(f'data-picture="{key}"') == 1
-    assert "6.0 ± 0.5 components an image, 4 classes, 2 of 3 images labelled, <strong>implausible" in text
+    assert "6.0 ± 0.5 components an image, 4 classes, 2 of 3 images labelled, <strong>1 to look at" in text
     assert "no component in 1 of &lt;3&gt; images" in text
+    assert "Proposer dense_clusters: few &lt;parts&gt;; words: a person&#39;s." in text
     assert "IoU of matched components 62.5 %" in text
     assert text.count("Component labels by") == 1

@@ -144,7 +144,7 @@ def test_summary() -> None:
 
 
 def test_background_difference_is_taken_where_counts_agree() -> None:
-    proposal, choice = propose("auto", lambda: counts(4, 4, 3), never, never, never, **LIMITS)
+    proposal, choice = propose("auto", lambda: counts(4, 4, 3), [never], never, never, **LIMITS)
     assert choice.proposer == "background_difference"
     assert choice.reason == "4 parts in 67% of the images"
     assert proposal.values.max() == 4
@@ -154,18 +154,20 @@ def test_background_difference_is_taken_where_counts_agree() -> None:
     ("found", "max_part", "reason"),
     [
         (counts(4, 5, 6), 0.02, "in more than 33% of the images"),
-        (counts(0, 0, 4), 0.02, "in more than 0% of the images"),
+        (counts(0, 0, 4), 0.02, "it finds no part more often than any number of parts"),
         (counts(4, 4, 4), 0.005, "as large as its window"),
     ],
 )
 def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
     limits = {**LIMITS, "max_part": max_part}
-    proposal, choice = propose("auto", lambda: found, lambda: counts(6, 7, 6, 6), never, never, **limits)
+    proposal, choice = propose(
+        "auto", lambda: found, [lambda: counts(6, 6), lambda: counts(6, 7, 6, 6)], never, never, **limits
+    )
     assert choice.proposer == "graph_merging"
     assert reason in choice.reason
     assert "6 parts, a number that varies by 7%" in choice.reason
     assert proposal.values.max() == 7
-    assert set(choice.as_json()) == {"proposer", "reason", "background_difference", "graph_merging"}
+    assert set(choice.as_json()) == {"proposer", "reason", "human_input", "background_difference", "graph_merging"}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float,
     [(counts(4, 6, 8), "number of parts varies by 27% (allowed 15%)"), (counts(1, 1, 1), "finds 1 parts in a typical")],
 )
 def test_dense_clusters_are_taken_where_both_fail(merged: Proposal, reason: str) -> None:
-    found = {"background": lambda: counts(4, 5, 6), "merging": lambda: merged, "clusters": lambda: counts(7)}
+    found = {"background": lambda: counts(4, 5, 6), "merging": [lambda: merged, never], "clusters": lambda: counts(7)}
     proposal, choice = propose("auto", **found, foundation=never, **LIMITS)
     assert choice.proposer == "dense_clusters"
     assert reason in choice.reason
@@ -181,6 +183,7 @@ def test_dense_clusters_are_taken_where_both_fail(merged: Proposal, reason: str)
     assert set(choice.as_json()) == {
         "proposer",
         "reason",
+        "human_input",
         "background_difference",
         "graph_merging",
         "dense_clusters",
@@ -191,7 +194,16 @@ def test_dense_clusters_are_taken_where_both_fail(merged: Proposal, reason: str)
 def test_a_proposer_named_in_params_is_not_questioned(place: int) -> None:
     proposers = [never] * len(NAMES)
     proposers[place] = lambda: counts(1, 2)
-    choice = propose(NAMES[place], *proposers, min_count_agreement=1.0, max_count_variation=0.0, max_part=0.0)[1]
+    background, merging, *others = proposers
+    choice = propose(
+        NAMES[place],
+        background,
+        [never, merging],
+        *others,
+        min_count_agreement=1.0,
+        max_count_variation=0.0,
+        max_part=0.0,
+    )[1]
     assert (choice.proposer, choice.count_median) == (NAMES[place], 1.5)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parts_case import SIZE, draw, write_case
+from parts_case import SECTIONS, SIZE, draw, write_case
 
 from stages.aecsad.pseudo_label.__main__ import main
 from stages.core.artifacts.component_maps import ComponentMaps, read_component_maps, write_component_maps
@@ -61,6 +61,40 @@ def test_dense_clusters_give_kinds_that_mean_the_same_in_every_image(here: Path)
     assert upper[0] != lower[0]
     assert upper[0] > 0 and lower[0] > 0
     assert not kinds.reshape(8, SIZE, SIZE)[:, 2, 2].any()
+
+
+def test_large_touching_parts_are_merged_and_have_the_same_kind_in_every_image(here: Path) -> None:
+    write_case(here, [layered(seed) for seed in range(9)])
+    main(OPTIONS)
+    choice = json.loads((here / "c.json").read_text())
+    assert choice["proposer"] == "graph_merging"
+    assert choice["human_input"] is None
+    maps = read_component_maps(here / "maps.npz")
+    assert maps.values.max(axis=(1, 2)).tolist() == [2] * 8
+    kinds = np.take_along_axis(maps.kinds, maps.values.reshape(8, -1).astype(np.int64), axis=1).reshape(8, SIZE, SIZE)
+    assert {tuple(sorted(row)) for row in maps.kinds.tolist()} == {(0, 1, 2)}
+    assert len(set(kinds[:, 30, 48].tolist())) == len(set(kinds[:, 66, 48].tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"min_area": 1.0},
+        {"graph_merging": {"superpixels": 1, "lightness": 0.4}},
+        {"graph_merging": {"superpixels": 70000, "lightness": 0.4}},
+        {"background_difference": {**SECTIONS["pseudo_label"]["background_difference"], "edge": 0}},
+        {"dense_clusters": {**SECTIONS["pseudo_label"]["dense_clusters"], "clusters": 300}},
+        {"foundation": {**SECTIONS["pseudo_label"]["foundation"], "tagged_images": -1}},
+    ],
+)
+def test_values_out_of_range_are_refused_by_their_key(
+    here: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_case(here, [draw(0)] * 2, pseudo_label=change)
+    with pytest.raises(SystemExit):
+        main(OPTIONS)
+    assert f"aecsad.pseudo_label.{next(iter(change))}" in caplog.text
+    assert not (here / "maps.npz").exists()
 
 
 def test_images_without_any_part_give_empty_maps_or_clusters_but_no_failure(here: Path) -> None:

@@ -1,10 +1,12 @@
 """Parameters of the cluster room."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from stages.core.running.params import Params
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ClusterParams(Params):
@@ -14,20 +16,20 @@ class ClusterParams(Params):
     in CSAD's code; null: found from `bandwidth_quantile`. groups: see stages.aecsad.cluster.composition.
     """
 
-    crop_size: int
+    crop_size: PositiveInt
     descriptor: Literal["mixed", "projected"]
     views: Literal["eight", "twenty"]
-    appearance_dimensions: int
+    appearance_dimensions: PositiveInt
     bandwidth: PositiveFloat | None
-    bandwidth_quantile: PositiveFloat | None
-    bandwidth_sample: int
-    min_class_share: float
-    min_class_area: float
+    bandwidth_quantile: Annotated[float, Field(gt=0, le=1)] | None
+    bandwidth_sample: PositiveInt
+    min_class_share: Share
+    min_class_area: Share
     groups: Literal["every", "largest", "union"]
-    min_group_share: float
-    labelled_share: float
-    max_spread: float
-    max_count_variation: float
+    min_group_share: Share
+    labelled_share: Share
+    max_spread: NonNegativeFloat
+    max_count_variation: NonNegativeFloat
 
     @model_validator(mode="after")
     def check_bandwidth(self) -> "ClusterParams":

@@ -44,6 +44,8 @@ def review(
     rounded = None if truth is None else {key: round(value, 4) for key, value in asdict(truth).items()}
     return {
         "proposer": proposal["proposer"],
+        "reason": proposal["reason"],
+        "human_input": proposal["human_input"],
         "images": len(counts),
         "labelled": int(labels.labelled.sum()),
         "classes": labels.num_classes - 1,

@@ -6,10 +6,9 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy import ndimage
 from torch import Tensor
 
+from stages.aecsad.pseudo_label.lab import L_UNIT
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.running.console import progress
-
-L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
 
 
 def propose_by_background(

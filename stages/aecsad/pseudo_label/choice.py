@@ -1,7 +1,7 @@
 """Which proposer suits this product: decided by what they find in the normal training images, without labels."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,11 +36,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Choice:
-    """The proposer that was taken, why, and the numbers of all that were tried."""
+    """The proposer that was taken, why, and the numbers of all that were tried.
+
+    Attributes:
+        words: whose words the proposer went by; None for one that reads no words.
+    """
 
     proposer: str
     reason: str
     summaries: Mapping[str, Summary]
+    words: str | None
 
     @property
     def count_median(self) -> float:
@@ -50,6 +55,7 @@ class Choice:
         return {
             "proposer": self.proposer,
             "reason": self.reason,
+            "human_input": self.words,
             **{name: {key: round(value, 4) for key, value in asdict(s).items()} for name, s in self.summaries.items()},
         }
 
@@ -72,7 +78,7 @@ def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
 def propose(
     wanted: str,
     background: Proposer,
-    merging: Proposer,
+    merging: Sequence[Proposer],
     clusters: Proposer,
     foundation: Proposer,
     *,
@@ -89,11 +95,12 @@ def propose(
 
     Args:
         wanted: "auto" or one of NAMES.
+        merging: graph merging of ever more images, at last of all; where it fails on few, the many are spared.
         min_count_agreement: smallest `Summary.count_agreement` with which background difference is trusted.
         max_count_variation: largest `Summary.count_variation` with which graph merging is trusted.
         max_part: largest part that background difference can see, as a fraction of the image.
     """
-    proposers = (background, merging, clusters, foundation)
+    proposers = (background, merging[-1], clusters, foundation)
     if wanted in (named := dict(zip(NAMES, proposers, strict=True))):
         return decided(wanted, "set in params.yaml", {wanted: named[wanted]()})
     found = {"background_difference": background()}
@@ -102,9 +109,12 @@ def propose(
         reason = f"{summary.count_median:g} parts in {summary.count_agreement:.0%} of the images"
         return decided("background_difference", reason, found)
     reason = f"background difference fails: {fault}"
-    found["graph_merging"] = merging()
-    summary = summarise(found["graph_merging"].values)
-    if not (fault := fault_of_merging(summary, max_count_variation=max_count_variation)):
+    for attempt in merging:
+        found["graph_merging"] = attempt()
+        summary = summarise(found["graph_merging"].values)
+        if fault := fault_of_merging(summary, max_count_variation=max_count_variation):
+            break
+    if not fault:
         parts = f"{summary.count_median:g} parts, a number that varies by {summary.count_variation:.0%}"
         return decided("graph_merging", f"{parts}; {reason}", found)
     found["dense_clusters"] = clusters()
@@ -113,8 +123,10 @@ def propose(
 
 def fault_of_background(summary: Summary, *, min_count_agreement: float, max_part: float) -> str:
     """Why background difference is not trusted; empty where it is. See `propose`."""
+    if summary.count_agreement == 0:
+        return "it finds no part more often than any number of parts"
     if summary.count_agreement < min_count_agreement:
-        return f"no number of parts above 0 is found in more than {summary.count_agreement:.0%} of the images"
+        return f"no number of parts is found in more than {summary.count_agreement:.0%} of the images"
     if summary.largest > max_part:
         return f"its parts are as large as its window ({summary.largest:.1%} of the image, limit {max_part:.1%})"
     return ""
@@ -132,4 +144,5 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
 def decided(name: str, reason: str, found: Mapping[str, Proposal]) -> tuple[Proposal, Choice]:
     """Log the decision and put it beside the numbers."""
     LOG.info("proposer %s: %s", name, reason)
-    return found[name], Choice(name, reason, {key: summarise(value.values) for key, value in found.items()})
+    tags, summaries = found[name].tags, {key: summarise(value.values) for key, value in found.items()}
+    return found[name], Choice(name, reason, summaries, None if tags is None else tags.source)

@@ -1,64 +1,68 @@
 """Parameters of the pseudo_label room."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from stages.core.running.params import Params
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BackgroundParams(Params):
     """`propose_by_background`."""
 
-    window: float
-    lightness: float
-    low: float
-    high: float
-    edge: float
+    window: Annotated[float, Field(gt=0, le=1)]
+    lightness: NonNegativeFloat
+    low: PositiveFloat
+    high: PositiveFloat
+    edge: Annotated[float, Field(gt=0, le=1)]
 
 
 class MergingParams(Params):
     """`propose_by_merging`."""
 
-    superpixels: int
-    lightness: float
+    superpixels: Annotated[int, Field(ge=2, le=65535)]
+    lightness: NonNegativeFloat
 
 
 class ClustersParams(Params):
     """`dense_descriptors` and `propose_by_clusters`."""
 
-    clusters: int
-    cells: int
-    cells_per_image: int
-    stride_weights: tuple[float, float, float]
-    dimensions: int
-    colour_share: float
+    clusters: Annotated[int, Field(ge=1, le=255)]
+    cells: PositiveInt
+    cells_per_image: PositiveInt
+    stride_weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat]
+    dimensions: PositiveInt
+    colour_share: Share
 
 
 class UnreviewedParams(Params):
     """What goes with RAM++'s words where no person has written prompts; see `prompts.Prompts`."""
 
-    box_threshold: float
-    text_threshold: float
+    box_threshold: Share
+    text_threshold: Share
     masks: Literal["grounded", "automatic", "automatic_inside_grounded"]
 
 
 class SegmenterParams(Params):
     """`foundation.segmenter.Segmenter`."""
 
-    points_per_side: int
-    points_at_once: int
+    points_per_side: PositiveInt
+    points_at_once: PositiveInt
     min_predicted_iou: float
     min_stability: float
-    max_box_iou: float
-    crop_layers: int
-    min_region: int
+    max_box_iou: Share
+    crop_layers: NonNegativeInt
+    min_region: NonNegativeInt
 
 
 class FilterParams(Params):
     """`foundation.filtering.filter_masks`."""
 
-    min_inside: float
-    max_ground: float
-    max_covered: float
+    min_inside: Share
+    max_ground: Share
+    max_covered: Share
 
 
 class FoundationParams(Params):
@@ -72,9 +76,9 @@ class FoundationParams(Params):
     """
 
     sam: str
-    tagged_images: int
-    near: float
-    min_tag_share: float
+    tagged_images: NonNegativeInt
+    near: Share
+    min_tag_share: Share
     unreviewed: UnreviewedParams
     segmenter: SegmenterParams
     filter: FilterParams
@@ -84,9 +88,9 @@ class PseudoLabelParams(Params):
     """Section `aecsad.pseudo_label`; min_count_agreement, max_count_variation: see `choice.propose`."""
 
     proposer: Literal["auto", "background_difference", "graph_merging", "dense_clusters", "foundation"]
-    min_area: float
-    min_count_agreement: float
-    max_count_variation: float
+    min_area: Annotated[float, Field(ge=0, lt=1)]
+    min_count_agreement: Share
+    max_count_variation: NonNegativeFloat
     background_difference: BackgroundParams
     graph_merging: MergingParams
     dense_clusters: ClustersParams

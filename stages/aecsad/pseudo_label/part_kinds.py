@@ -7,7 +7,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 
-L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
+from stages.aecsad.pseudo_label.lab import L_UNIT
+
 MOST_KINDS = 12
 CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rousseeuw, 1990, table 4)
 SAMPLE = 2000  # parts that give the groups

@@ -9,7 +9,8 @@ from scipy import sparse
 from skimage.segmentation import watershed
 from sklearn.cluster import ward_tree
 
-L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
+from stages.aecsad.pseudo_label.lab import L_UNIT
+
 SOBEL = 1 / 8  # makes a Sobel filter's answer the change per pixel
 
 
