@@ -43,6 +43,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     (root / "mirror").symlink_to(weights)
     space.set_params({"profile": "smoke", "categories": {"tiny": CATEGORY | {"prompts": PROMPTS}}})
     space.set_params({f"{ROOM}.foundation.sam": "tiny", f"{ROOM}.foundation.segmenter": LOOSE})
+    plausible = {"max_spread": float("inf"), "max_count_variation": float("inf")}  # of masks by random weights
+    space.set_params({f"profiles.smoke.aecsad.cluster.{key}": value for key, value in plausible.items()})
     space.set_params({f"{ROOM}.foundation.tagged_images": 4, f"{ROOM}.proposer": "foundation"})
     return space
 
@@ -81,6 +83,7 @@ def test_the_whole_branch_runs_offline(space: Workspace) -> None:
     assert maps.values.max() > 0
     labels = read_label_maps(space.root / "artifacts/aecsad/cluster/tiny/label_maps.npz")
     assert labels.image_ids == maps.image_ids
+    assert labels.num_classes > 1  # so segmentation really trained
     tags = yaml.safe_load((space.root / "artifacts/aecsad/pseudo_label/tiny/tags.yaml").read_text(encoding="utf-8"))
     assert tags["human_input"] == "prompts of params.yaml, written by a person"
     assert tags["used"]["objects"] == ["disc", "square"]
