@@ -2,6 +2,7 @@
 
     python -m benchmarks.flow_overhead                        # chain and branches of sleeps, about ten minutes
     python -m benchmarks.flow_overhead --default --gpu-slots 1 2  # the default DAG, all of it, in fresh clones of HEAD
+    python -m benchmarks.flow_overhead --default --targets evaluation@aecsad-pin_tray  # of that only what this needs
 
 Prints wall seconds of `dvc repro` and of the flow `reproduce` (its process, a server is running already), beside the
 sum of the stages' own seconds and the critical path: no schedule can be faster than that; then
@@ -114,34 +115,45 @@ def timed(command: Sequence[str], *, clone: Path, variables: Mapping[str, str]) 
     return time.perf_counter() - started
 
 
-def work_of(clone: Path) -> tuple[int, float, float]:
-    """Stages, the sum of their seconds, and the longest way through them (stages without a cost file count 0)."""
-    stages = {name: stage for name, stage in read_pipeline(clone).stages.items()}
+def work_of(clone: Path, targets: Sequence[str]) -> tuple[int, float, float]:
+    """Stages, the sum of their seconds, and the longest way through them (a stage of unknown cost counts 0)."""
+    pipeline = read_pipeline(clone).stages
+    stages = make_plan(pipeline, pipeline, targets=targets).stages
     seconds = {name: stage.seconds or 0.0 for name, stage in stages.items()}
     ways: dict[str, float] = {}
     for name in in_order(stages):
         ways[name] = seconds[name] + max((ways[needed] for needed in stages[name].needs), default=0.0)
-    return len(make_plan(stages, stages).stages), sum(seconds.values()), max(ways.values())
+    return len(stages), sum(seconds.values()), max(ways.values())
 
 
-def compare(table: Table, label: str, make: Sequence[str], shape: Shape | None, runs: Sequence[Sequence[str]]) -> None:
-    """One row a flow setting; every run has a clone, a cache and slots of its own."""
+def compare(
+    table: Table, label: str, shape: Shape | None, runs: Sequence[Sequence[str]], targets: Sequence[str] = ()
+) -> None:
+    """One row a flow setting; every run has a clone, a cache and slots of its own.
+
+    Args:
+        shape: a made-up DAG; None for the default one in a clone of HEAD.
+        runs: options of the flow.
+        targets: stages to reproduce with all that they need; all if empty.
+    """
     serial: list[float] = []
     for options in [None, *runs]:
         with tempfile.TemporaryDirectory(prefix="oddpart-") as folder:
             clone, home, port = Path(folder) / "clone", Path(folder) / "prefect", free_port()
             if shape is None:
-                subprocess.run([*make, str(clone)], check=True, capture_output=True)
+                subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True, capture_output=True)
             else:
                 clone.mkdir()
                 write_sleeps(clone, shape)
-            count, total, critical = work_of(clone)
+            count, total, critical = work_of(clone, targets)
             if options is None:
-                serial = [timed(["dvc", "repro"], clone=clone, variables=os.environ) for _ in range(2)]
+                serial = [timed(["dvc", "repro", *targets], clone=clone, variables=os.environ) for _ in range(2)]
                 continue
             with running_server(home, port):
                 variables = {**environment(home, port), "ODDPART_SLOTS": str(Path(folder) / "slots")}
-                flow = [timed(["flows.reproduce", *options], clone=clone, variables=variables) for _ in range(2)]
+                flow = [
+                    timed(["flows.reproduce", *targets, *options], clone=clone, variables=variables) for _ in range(2)
+                ]
             numbers = [f"{value:.0f}" for value in (total, critical, serial[0], flow[0])]
             again = [f"{value:.1f}" for value in (serial[1], flow[1])]
             table.add_row(label, " ".join(options), str(count), *numbers, f"{flow[0] / serial[0]:.2f}", *again)
@@ -152,15 +164,16 @@ def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--default", action="store_true", help="the repository's own DAG instead of sleeps")
     parser.add_argument("--gpu-slots", type=int, nargs="+", default=[1], help="with --default: a row for each")
+    parser.add_argument("--targets", nargs="+", default=[], help="with --default: stages, run with what they need")
     arguments = parser.parse_args(argv)
     table = Table(*COLUMNS)
     if arguments.default:
         runs = [["--gpu-slots", str(slots)] for slots in arguments.gpu_slots]
-        compare(table, "default", ["git", "clone", "-q", str(ROOT)], None, runs)
+        compare(table, "default", None, runs, arguments.targets)
     else:
         for label, shape in SHAPES.items():
             slots = ["--cpu-slots", "1" if label.startswith("chain") else "4"]
-            compare(table, label, [], shape, [slots])
+            compare(table, label, shape, [slots])
     CONSOLE.print(table)
     return f"{table.row_count} rows, seconds"
 
