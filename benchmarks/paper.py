@@ -4,14 +4,16 @@
     python -m benchmarks.paper --profile paper_thesis --seeds 0 --categories pushpins
 
 Stops before any work with a list of what to fetch when a file is neither here nor reachable. Works in a clone of the
-last commit in work/paper, with this repository's DVC cache and params.yaml; a run that was broken off goes on, and one
-that was done before with the same code, settings and archive is not done again.
+last commit in work/paper, with this repository's DVC cache, params.yaml and profile, and where that names the proposer
+`foundation` with its weights and, for each category, the `prompts` of params.yaml. A run that was broken off goes on,
+and one that was done before with the same code, settings and archive is not done again.
 MVTec LOCO AD is licensed CC BY-NC-SA 4.0: not for commercial use.
 """
 
 import argparse
 import hashlib
 import itertools
+import json
 import logging
 import shutil
 import sys
@@ -23,6 +25,7 @@ import yaml
 
 from benchmarks.clone import answer, command, prepare_clone
 from benchmarks.paper_files import check_files, read_paper_files
+from benchmarks.paper_foundation import foundation_files, prompts_of
 from stages.core.running.atomic import replacing_file
 from stages.core.running.errors import UserError
 from stages.core.running.params import PARAMS_FILE, PROFILES
@@ -49,13 +52,15 @@ def main(argv: Sequence[str]) -> str:
             f"{FILES} has no category {', '.join(sorted(unknown))}: known are {', '.join(files.categories)}"
         )
     check_files(files, manifest, archive=DOWNLOADS / f"{manifest.sha256[:16]}-{manifest.file}")
+    weights = foundation_files(PROFILES / f"{given.profile}.yaml")
+    entries = {category: prompts_of(category) if weights else {} for category in categories}
     archive = fetch(manifest, DOWNLOADS).resolve()
     clone, results = prepare_clone(WORK / "repository"), WORK / "results" / given.profile
     shutil.rmtree(results, ignore_errors=True)
     for category, seed in itertools.product(categories, given.seeds):
         LOG.info("%s, %s, seed %d", given.profile, category, seed)
-        entry = {category: {"source": "mvtec_loco", "path": str(archive)}}
-        params = params_of(given.profile, entry, files.categories[category], seed=seed)
+        entry = {category: {"source": "mvtec_loco", "path": str(archive), **entries[category]}}
+        params = params_of(given.profile, entry, files.categories[category], seed=seed) | weights
         target = results / f"seed-{seed}" / f"{category}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(evaluated(clone, category, params, data=manifest.sha256), target)
@@ -85,6 +90,13 @@ def params_of(
     return {PARAMS_FILE: params, profile_file: settings}
 
 
+def text_of(file: Path, values: Mapping[str, Any]) -> str:
+    """JSON or YAML, by the file's name."""
+    if file.suffix == ".json":
+        return json.dumps(values, indent=2) + "\n"
+    return yaml.safe_dump(dict(values), sort_keys=False)
+
+
 def evaluated(clone: Path, category: str, params: Mapping[Path, Mapping[str, Any]], *, data: str) -> Path:
     """The metrics of one run, which is done now unless it was before.
 
@@ -92,10 +104,10 @@ def evaluated(clone: Path, category: str, params: Mapping[Path, Mapping[str, Any
     fingerprint of all that decides them.
 
     Args:
-        params: of `params_of`.
+        params: of `params_of`, and other files of the clone whose content is not that of the commit.
         data: sha256 of the archive.
     """
-    texts = {file: yaml.safe_dump(dict(values), sort_keys=False) for file, values in params.items()}
+    texts = {file: text_of(file, values) for file, values in params.items()}
     decisive = [answer("git", "rev-parse", "HEAD:stages"), data, *texts.values()]
     fingerprint = hashlib.sha256(" ".join(decisive).encode()).hexdigest()
     done = WORK / "done" / f"{fingerprint[:32]}.json"

@@ -51,6 +51,11 @@ def test_outputs_are_those_of_the_published_package(network: nn.Module) -> None:
         np.testing.assert_allclose(found[f"boxes{number}"], GOLDEN[f"boxes{number}"], atol=1e-5, rtol=0)
 
 
+def test_the_tokenizer_is_of_the_class_that_users_get(network: nn.Module) -> None:
+    """The published files name none, so the model's own is taken; it is built anew from the vocabulary."""
+    assert type(network.tokenizer).__name__ == "BertTokenizer"
+
+
 def test_the_text_mask_is_alive(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it every class would see every other one: the golden numbers are sensitive to that."""
     bert = network.bert

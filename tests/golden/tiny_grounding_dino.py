@@ -41,8 +41,7 @@ def write_text_folder(folder: Path, words: tuple[str, ...] = WORDS) -> Path:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
-    description = {"tokenizer_class": "PreTrainedTokenizerFast", "mask_token": "[MASK]", **special}
+    description = {"do_lower_case": True, "model_max_length": 512}  # bert-base-uncased's: it names no class
     (folder / "tokenizer_config.json").write_text(json.dumps(description), encoding="utf-8")
     config = BertConfig(
         vocab_size=len(names), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,

@@ -77,7 +77,7 @@ def test_decisions_are_those_of_loops_over_arrays(seed: int, inside: bool) -> No
     named, grounds = ellipses(6, height=120, width=150, seed=seed + 100), ellipses(2, height=120, width=150, seed=99)
     expected = naive_filter(arrays, np.any(named, axis=0), grounds, inside=inside)
     found = filter_masks(
-        masks_of(*arrays), named=masks_of(*named), only_inside_named=inside, grounds=masks_of(*grounds), **LIMITS
+        masks_of(*arrays), named=masks_of(*named) if inside else None, grounds=masks_of(*grounds), **LIMITS
     )
     assert 0 < len(expected) < 60
     assert [mask.tobytes() for mask in found] == [mask.tobytes() for mask in expected]
@@ -92,7 +92,7 @@ def test_at_full_size_it_is_twenty_times_faster() -> None:
     expected = naive_filter(arrays, np.any(named, axis=0), grounds, inside=True)
     middle = time.process_time()
     for _ in range(5):
-        found = filter_masks(masks, named=named_masks, only_inside_named=True, grounds=ground_masks, **LIMITS)
+        found = filter_masks(masks, named=named_masks, grounds=ground_masks, **LIMITS)
     ended = time.process_time()
     assert [mask.tobytes() for mask in found] == [mask.tobytes() for mask in expected]
     assert (middle - started) / ((ended - middle) / 5) > 20
@@ -119,15 +119,15 @@ def test_tiny_masks_and_no_mask_at_all() -> None:
     tiny = masks_of(box(0, 0, 2, 5))  # 0.1 % exactly
     assert len(without_repetition(tiny, max_covered=0.9, min_area=0.001)) == 0
     nothing = Masks(100, 100, ())
-    found = filter_masks(nothing, named=nothing, only_inside_named=True, grounds=nothing, **LIMITS)
+    found = filter_masks(nothing, named=nothing, grounds=nothing, **LIMITS)
     assert len(found) == 0
     assert not paint(found, size=32, min_area=0.001).any()
 
 
 def test_nothing_is_inside_named_things_that_are_not_there() -> None:
     mask, nothing = masks_of(box(10, 10, 60, 60)), Masks(100, 100, ())
-    assert len(filter_masks(mask, named=nothing, only_inside_named=True, grounds=nothing, **LIMITS)) == 0
-    assert len(filter_masks(mask, named=nothing, only_inside_named=False, grounds=nothing, **LIMITS)) == 1
+    assert len(filter_masks(mask, named=nothing, grounds=nothing, **LIMITS)) == 0
+    assert len(filter_masks(mask, named=None, grounds=nothing, **LIMITS)) == 1
 
 
 def test_regions_without_specks_frames_and_complements() -> None:

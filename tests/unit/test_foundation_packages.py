@@ -3,6 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import pytest
@@ -42,10 +43,12 @@ def test_the_stage_imports_none_of_them_until_it_is_asked_to() -> None:
     assert done.stderr.strip() == "", done.stderr
 
 
-def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setitem(sys.modules, "segment_anything", None)
-    for name in [name for name in sys.modules if name.startswith("stages.aecsad.pseudo_label.foundation.")]:
-        monkeypatch.delitem(sys.modules, name)
+@pytest.mark.parametrize("package", ["segment_anything", "groundingdino", "addict"])
+def test_a_missing_package_is_named_before_any_file_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
+) -> None:
+    """Also those that only GroundingDINO needs, which is built after the tagging."""
+    monkeypatch.setitem(sys.modules, package, None)
     params = FoundationParams.model_validate(SECTIONS["pseudo_label"]["foundation"])
-    with pytest.raises(UserError, match=r"needs the package segment_anything.*: run `pip install -c constraints.txt"):
+    with pytest.raises(UserError, match=rf"needs the package {package}: run `pip install -c constraints\.txt"):
         propose_by_foundation(tmp_path, [], tmp_path / "m.json", None, params, size=8, min_area=0.001)

@@ -12,7 +12,7 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 
 from stages.aecsad.pseudo_label.foundation.checkpoint_files import read_state
-from stages.aecsad.pseudo_label.foundation.masks import encode
+from stages.aecsad.pseudo_label.foundation.masks import Masks, encode
 from stages.aecsad.pseudo_label.foundation.sam_checkpoint import encoder_sizes, load_sam
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter, without_doubles
 from stages.core.running.errors import UserError
@@ -28,9 +28,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_sam(tmp_path_factory.mktemp("sam") / "sam.pth")
 
 
-def segmenter(checkpoint: Path, *, crop_layers: int = 0, min_region: int = 0) -> Segmenter:
+def segmenter(checkpoint: Path, *, crop_layers: int = 0, min_region: int = 0, **changes: float) -> Segmenter:
     return Segmenter(
-        load_sam(checkpoint), **LOOSE, max_box_iou=0.7, crop_layers=crop_layers, min_region=min_region,
+        load_sam(checkpoint), **{**LOOSE, **changes}, max_box_iou=0.7, crop_layers=crop_layers, min_region=min_region,
         device=torch.device("cpu"),
     )  # fmt: skip
 
@@ -76,6 +76,14 @@ def test_masks_everywhere_equal_the_package(checkpoint: Path, crop_layers: int) 
     found = {mask.tobytes() for mask in ours.everywhere()}
     assert found
     assert found <= expected  # ours takes doubles out once more, as the package does after cleaning
+
+
+@pytest.mark.parametrize("crop_layers", [0, 1])
+def test_an_image_without_a_good_mask_gives_none(checkpoint: Path, crop_layers: int) -> None:
+    """The package alone ends in an IndexError where it looks at crops."""
+    ours = segmenter(checkpoint, crop_layers=crop_layers, min_predicted_iou=2.0)
+    ours.look_at(noise(96, 128))
+    assert ours.everywhere() == Masks(96, 128, ())
 
 
 def test_the_encoder_runs_once_for_all(checkpoint: Path, runs: list[int]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from stages.aecsad.pseudo_label.foundation.weight_files import (
     obtain,
+    parts_of,
     problem_of,
     read_weight_files,
     record,
@@ -71,6 +72,31 @@ def test_missing_damaged_and_unknown_files_are_listed_together(tmp_path: Path) -
     manifest.path("a").write_bytes(CONTENT)
     assert problem_of(manifest, "a") is None
     require(manifest, ["a"])
+
+
+def test_the_error_names_the_command_that_brings_what_is_missing(tmp_path: Path) -> None:
+    """Without names `--fetch` leaves out the smaller sizes of SAM, so it would not help who wants one of those."""
+    path = write(tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    entry = content["files"].pop("a")
+    content["files"] = {part: {**entry, "file": f"{part}.pth"} for part in ("text_config", "sam_vit_b", "sam_vit_h")}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/text_config.pth").write_bytes(CONTENT)
+    with pytest.raises(UserError, match="1 weight files are not ready") as caught:
+        require(read_weight_files(path), ["text_config", "sam_vit_b"])
+    command = str(caught.value).split("`")[1]
+    assert command.endswith("stages.aecsad.pseudo_label.weights --fetch --parts sam_vit_b")
+    (tmp_path / "sam_vit_b.pth").write_bytes(CONTENT)
+    main([*command.split()[3:], "--mirror", str(tmp_path), "--manifest", str(path)])
+    require(read_weight_files(path), ["text_config", "sam_vit_b"])
+
+
+def test_parts_by_what_the_proposer_does() -> None:
+    everything = {"ram_plus", "tag_list", "tag_thresholds", "grounding_dino", "text_config", "text_tokenizer"}
+    everything |= {"text_tokenizer_config", "sam_vit_b"}
+    assert set(parts_of(sam="vit_b", tagged_images=1)) == everything
+    assert set(parts_of(sam="vit_b", tagged_images=0)) == everything - {"ram_plus", "tag_list", "tag_thresholds"}
 
 
 def test_an_unpublished_sha256_is_recorded_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

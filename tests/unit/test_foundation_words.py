@@ -14,10 +14,8 @@ from stages.aecsad.pseudo_label.foundation.grounding_text import MAX_TOKENS, cap
 from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, RamPlusConfig
 from stages.aecsad.pseudo_label.foundation.tag_proposals import suggest, summarise_tags
 from stages.aecsad.pseudo_label.foundation.tagging import Tag, Tagger, TagList, read_tag_list, tagging_input
-from stages.aecsad.pseudo_label.prompts import Prompts, load_prompts
 from stages.aecsad.pseudo_label.tag_report import TagReport, write_tags
 from stages.core.running.errors import UserError
-from stages.download.category import AnyCategory
 from tests.golden.tiny_sam import noise
 
 with quietly():
@@ -180,6 +178,11 @@ def test_proposals_are_frequent_things_and_ground_apart() -> None:
     assert suggest(rows, min_share=0.5) == {"objects": ("bottle",), "background": ("table",)}
 
 
+def test_a_tag_that_cannot_be_a_prompt_is_not_proposed() -> None:
+    rows = summarise_tags([[Tag("st. bernard", 0.9, 0.65), Tag("dog", 0.9, 0.65)]])
+    assert suggest(rows, min_share=0.5)["objects"] == ("dog",)
+
+
 def test_tags_yaml_is_for_people(tmp_path: Path) -> None:
     rows = ({"tag": "bottle", "share": 1.0, "probability": 0.8, "threshold": 0.65},)
     used = {"objects": ("bottle",), "background": (), "box_threshold": 0.3}
@@ -193,38 +196,3 @@ def test_tags_yaml_is_for_people(tmp_path: Path) -> None:
     assert content["tags"] == list(rows)
     write_tags(tmp_path / "tags.yaml", None, proposer="dense_clusters")
     assert "reads no words" in (tmp_path / "tags.yaml").read_text(encoding="utf-8")
-
-
-def test_the_five_loco_products_can_be_uncommented() -> None:
-    """Their words and thresholds are CSAD's; `masks` stands for its switches `no_sam` and `use_grounding_filter`."""
-    lines = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8").splitlines()
-    start = lines.index("  # breakfast_box:")
-    block = [line.replace("  # ", "", 1) for line in lines[start : lines.index("", start)]]
-    products = yaml.safe_load("\n".join(block))
-    prompts = {name: Prompts.model_validate(entry["prompts"]) for name, entry in products.items()}
-    assert {name: (p.box_threshold, p.text_threshold, p.masks) for name, p in prompts.items()} == {
-        "breakfast_box": (0.25, 0.2, "grounded"),
-        "juice_bottle": (0.3, 0.3, "automatic"),
-        "pushpins": (0.15, 0.2, "grounded"),
-        "screw_bag": (0.3, 0.3, "automatic_inside_grounded"),
-        "splicing_connectors": (0.3, 0.2, "grounded"),
-    }
-    assert prompts["pushpins"].objects == ("pin", "pushpin", "drawing pin")
-    assert prompts["screw_bag"].background == ("zip-lock bag",)
-    for entry in products.values():
-        AnyCategory.model_validate(entry)
-
-
-PROMPTS = {"objects": ["a"], "background": [], "box_threshold": 0.3, "text_threshold": 0.2, "masks": "grounded"}
-
-
-def test_prompts_of_a_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    entries = {"with": {"prompts": PROMPTS}, "without": {}, "bad": {"prompts": {**PROMPTS, "objects": []}}, "no": 1}
-    Path("params.yaml").write_text(yaml.safe_dump({"categories": entries}), encoding="utf-8")
-    assert load_prompts("with") == Prompts.model_validate(PROMPTS)
-    assert load_prompts("without") is None
-    with pytest.raises(UserError, match=r"categories\.bad\.prompts\.objects: .*at least 1"):
-        load_prompts("bad")
-    with pytest.raises(UserError, match=r"categories\.no is not a section"):
-        load_prompts("no")

@@ -1,6 +1,7 @@
 """The proposer `foundation`, imported only where it is used: its packages are an extra."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from stages.aecsad.pseudo_label.params import FoundationParams
@@ -8,6 +9,7 @@ from stages.aecsad.pseudo_label.prompts import Prompts
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.running.errors import UserError
 
+PACKAGES = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
 INSTALL = (
     "run `pip install -c constraints.txt -e '.[foundation]'` and "
     "`pip install --no-deps -c constraints.txt groundingdino-py`"
@@ -36,8 +38,17 @@ def propose_by_foundation(
     Raises:
         UserError: a package or a weight file is missing, and see `propose_masks`.
     """
-    try:
-        from stages.aecsad.pseudo_label.foundation.proposing import propose_masks
-    except ModuleNotFoundError as error:
-        raise UserError(f"the proposer `foundation` needs the package {error.name}: {INSTALL}") from None
+    check_packages()
+    from stages.aecsad.pseudo_label.foundation.proposing import propose_masks
+
     return propose_masks([folder / name for name in files], manifest, prompts, params, size=size, min_area=min_area)
+
+
+def check_packages() -> None:
+    """Look for all packages at once: some are imported only when GroundingDINO is built, after minutes of tagging.
+
+    Raises:
+        UserError: one or more are not installed; all are named.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise UserError(f"the proposer `foundation` needs the package {', '.join(missing)}: {INSTALL}")

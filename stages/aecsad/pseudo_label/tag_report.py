@@ -11,7 +11,8 @@ from stages.core.running.atomic import replacing_file
 
 HEADER = """\
 # Written by the pseudo_label room, never read by it: proposals for a person. Put the words you agree with under
-# categories.<name>.prompts of params.yaml. `share` is the share of images with the tag, `probability` its mean there.
+# categories.<name>.prompts of params.yaml. `share` is the share of images with the tag, `probability` its mean over the
+# images that have it or miss its `threshold` by little (`near`).
 """
 
 

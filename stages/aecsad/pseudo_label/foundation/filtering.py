@@ -16,8 +16,7 @@ MOST = 255  # largest masks that are looked at; CSAD's limit by its 8-bit files
 def filter_masks(
     masks: Masks,
     *,
-    named: Masks,
-    only_inside_named: bool,
+    named: Masks | None,
     grounds: Masks,
     min_inside: float,
     max_ground: float,
@@ -28,17 +27,17 @@ def filter_masks(
 
         r(A, B) = |A ∩ B| / min(|A|, |B|)
 
-    Stage 1 keeps a mask m when r(union of named, m) > min_inside, where that is asked for, and
+    Stage 1 keeps a mask m when r(union of named, m) > min_inside, unless `named` is None, and
     r(g, m) < max_ground for every ground g. Stage 2 is `without_repetition`.
 
     Args:
         masks: connected regions, see `split_regions`.
-        named: masks of the things that the prompts name.
+        named: masks of the things that the prompts name, which may be none; None takes masks wherever they lie.
         grounds: masks of the ground: SAM's at the image's corners, and that of the background prompts.
         min_area: masks of no more than this share of the image are left out.
     """
     kept = overlap(masks, grounds).max(axis=1, initial=0) < max_ground
-    if only_inside_named:
+    if named is not None:
         kept &= overlap(masks, named.union()).max(axis=1, initial=0) > min_inside
     first = masks.only(kept)
     largest = first.only(np.argsort(-first.areas, kind="stable")[:MOST])

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stages.aecsad.pseudo_label.prompts import is_one_class
 from stages.core.running.errors import UserError
 
 MAX_TOKENS = 256  # the network cuts longer captions without a word
@@ -56,7 +57,7 @@ def class_tokens(name: str, tokenizer: Any) -> list[int]:
     Raises:
         UserError: it is empty, would be taken for two classes, or has signs that the text encoder does not know.
     """
-    if not name.strip() or any(mark in name for mark in ".?"):
+    if not is_one_class(name):
         raise UserError(f"prompt {name!r}: write one class of words without '.' and '?'")
     tokens = list(tokenizer(name.lower().strip(), add_special_tokens=False)["input_ids"])
     if tokenizer.unk_token_id in tokens:

@@ -20,7 +20,7 @@ from stages.aecsad.pseudo_label.foundation.sam_checkpoint import load_sam
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter
 from stages.aecsad.pseudo_label.foundation.tag_proposals import suggest, summarise_tags
 from stages.aecsad.pseudo_label.foundation.tagging import Tagger, read_tag_list
-from stages.aecsad.pseudo_label.foundation.weight_files import WeightFiles, read_weight_files, require
+from stages.aecsad.pseudo_label.foundation.weight_files import WeightFiles, parts_of, read_weight_files, require
 from stages.aecsad.pseudo_label.params import FilterParams, FoundationParams
 from stages.aecsad.pseudo_label.prompts import Prompts
 from stages.aecsad.pseudo_label.proposal import Proposal
@@ -31,8 +31,6 @@ from stages.core.running.console import progress
 from stages.core.running.errors import UserError
 
 LOG = logging.getLogger(__name__)
-TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
-DETECTOR_PARTS = ("grounding_dino", "text_config", "text_tokenizer", "text_tokenizer_config")
 REVIEWED = "prompts of params.yaml, written by a person"
 UNREVIEWED = "none: suggestions from RAM++'s tags, which nobody has reviewed"
 
@@ -59,8 +57,7 @@ def propose_masks(
         UserError: weights are missing or damaged, an image is unreadable, or there are no words to go by.
     """
     weights = read_weight_files(manifest)
-    tagger_parts = TAGGER_PARTS if params.tagged_images else ()
-    require(weights, [*tagger_parts, *DETECTOR_PARTS, f"sam_{params.sam}"])
+    require(weights, parts_of(sam=params.sam, tagged_images=params.tagged_images))
     device = pick_device()
     report = propose_words(files, weights, prompts, params, device=device)
     finder = build_finder(weights, Prompts.model_validate(report.used), params, device=device)
@@ -132,14 +129,14 @@ class Finder:
         self.segmenter.look_at(image)
         found = self.detector(image)
         first_ground = len(self.prompts.objects)
-        named = self.segmenter.in_boxes(found.boxes[found.classes < first_ground])
+        named_boxes = found.boxes[found.classes < first_ground]
         if self.prompts.masks == "grounded":
-            return paint(named, size=size, min_area=min_area)
+            return paint(self.segmenter.in_boxes(named_boxes), size=size, min_area=min_area)
         grounds = self.segmenter.in_boxes(found.boxes[found.classes >= first_ground])
+        inside = self.prompts.masks == "automatic_inside_grounded"
         parts = filter_masks(
             split_regions(self.segmenter.everywhere()),
-            named=named,
-            only_inside_named=self.prompts.masks == "automatic_inside_grounded",
+            named=self.segmenter.in_boxes(named_boxes) if inside else None,
             grounds=joined([self.segmenter.ground(), grounds.union()]),
             min_area=min_area,
             **self.filtering.model_dump(),
@@ -150,10 +147,9 @@ class Finder:
 def build_finder(weights: WeightFiles, prompts: Prompts, params: FoundationParams, *, device: torch.device) -> Finder:
     """Load GroundingDINO and SAM."""
     network = load_grounding_dino(weights.path("grounding_dino"), weights.path("text_config").parent)
-    classes = [*prompts.objects, *(word for word in prompts.background if word not in prompts.objects)]
     detector = Detector(
         network,
-        classes,
+        [*prompts.objects, *prompts.background],
         box_threshold=prompts.box_threshold,
         text_threshold=prompts.text_threshold,
         device=device,

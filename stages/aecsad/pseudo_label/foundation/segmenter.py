@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from pycocotools import mask as coco
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
-from segment_anything.utils.amg import remove_small_regions
+from segment_anything.utils.amg import MaskData, remove_small_regions
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -56,6 +56,15 @@ class SharedPredictor(SamPredictor):  # type: ignore[misc]
         self.features = self.features.float()
 
 
+class MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]
+    """The package's generator, which fails where it looks at crops and no mask in any of them is good enough."""
+
+    def _process_crop(self, *arguments: Any) -> MaskData:
+        data = super()._process_crop(*arguments)
+        data["crop_boxes"] = data["crop_boxes"].reshape(-1, 4)  # without masks it has the shape (0,)
+        return data
+
+
 def same_pixels(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two arrays are the same memory with the same layout."""
     return (
@@ -93,7 +102,7 @@ class Segmenter:
         """
         self.predictor = SharedPredictor(network.to(device))
         self.max_box_iou, self.min_region = max_box_iou, min_region
-        self.generator = SamAutomaticMaskGenerator(
+        self.generator = MaskGenerator(
             network,
             points_per_side=points_per_side,
             points_per_batch=points_at_once,
@@ -144,7 +153,7 @@ class Segmenter:
         return encode(masks, height=height, width=width)
 
     def everywhere(self) -> Masks:
-        """Automatic masks, cleaned of specks; of masks that become alike the untouched one stays."""
+        """Automatic masks, cleaned of specks; of masks that become alike the untouched one stays; there may be none."""
         height, width = self.image.shape[:2]
         records = self.generator.generate(self.image)
         cleaned: list[Any] = []

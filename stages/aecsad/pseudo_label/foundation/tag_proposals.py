@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stages.aecsad.pseudo_label.foundation.tagging import Tag
+from stages.aecsad.pseudo_label.prompts import is_one_class
 
 # What usually carries or holds a product. A person has the last word.
 GROUND_WORDS = frozenset([
@@ -30,7 +31,7 @@ def summarise_tags(images: Sequence[Sequence[Tag]]) -> list[dict[str, Any]]:
         images: the tags of each image, near misses included.
 
     Returns:
-        Rows {"tag", "share", "probability", "threshold", "suggested"}, by falling share, probability, then name.
+        Rows {"tag", "share", "probability", "threshold"}, by falling share, probability, then name.
     """
     found: dict[str, list[Tag]] = defaultdict(list)
     for tags in images:
@@ -49,8 +50,9 @@ def summarise_tags(images: Sequence[Sequence[Tag]]) -> list[dict[str, Any]]:
 
 
 def suggest(rows: Sequence[Mapping[str, Any]], *, min_share: float) -> dict[str, tuple[str, ...]]:
-    """Tags of at least `min_share` of the images, without words that name no thing; ground words apart."""
+    """Tags of at least `min_share` of the images that name things and can be prompts; ground words apart."""
     frequent = [str(row["tag"]) for row in rows if row["share"] >= min_share and row["tag"] not in NO_THINGS]
+    frequent = [tag for tag in frequent if is_one_class(tag)]
     return {
         "objects": tuple(tag for tag in frequent if tag not in GROUND_WORDS),
         "background": tuple(tag for tag in frequent if tag in GROUND_WORDS),

@@ -15,6 +15,8 @@ from stages.core.running.params import Params
 
 LOG = logging.getLogger(__name__)
 COMMAND = "python -m stages.aecsad.pseudo_label.weights"
+TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
+DETECTOR_PARTS = ("grounding_dino", "text_config", "text_tokenizer", "text_tokenizer_config")
 
 
 class WeightFile(Params):
@@ -61,6 +63,11 @@ def read_weight_files(path: Path) -> WeightFiles:
         raise UserError(f"{path}: not a JSON file: {error}") from None
 
 
+def parts_of(*, sam: str, tagged_images: int) -> list[str]:
+    """The parts that the proposer needs: those of RAM++ only where it tags images, and SAM of one size."""
+    return [*(TAGGER_PARTS if tagged_images else ()), *DETECTOR_PARTS, f"sam_{sam}"]
+
+
 def problem_of(manifest: WeightFiles, part: str) -> str | None:
     """What is wrong with a part's file; None where it is there with the sha256 of the manifest."""
     entry, path = manifest.files[part], manifest.path(part)
@@ -76,15 +83,16 @@ def require(manifest: WeightFiles, parts: Iterable[str]) -> None:
     """Make sure of all files before anything is computed.
 
     Raises:
-        UserError: one or more are missing, damaged or unknown; all are listed.
+        UserError: one or more are missing, damaged or unknown; all are listed, and the command that brings just these.
     """
     parts = list(parts)
     if unknown := [part for part in parts if part not in manifest.files]:
         raise UserError(f"the manifest of weights has no entry {unknown[0]}; it has {', '.join(manifest.files)}")
-    problems = [problem for part in parts if (problem := problem_of(manifest, part))]
+    problems = {part: problem for part in parts if (problem := problem_of(manifest, part))}
     if problems:
-        listed = "".join(f"\n- {problem}" for problem in problems)
-        raise UserError(f"{len(problems)} weight files are not ready: run `{COMMAND} --fetch`{listed}")
+        fetch = f"{COMMAND} --fetch --parts {' '.join(problems)}"
+        listed = "".join(f"\n- {problem}" for problem in problems.values())
+        raise UserError(f"{len(problems)} weight files are not ready: run `{fetch}`{listed}")
 
 
 def obtain(manifest: WeightFiles, part: str, *, mirror: Path | None) -> str:

@@ -1,0 +1,49 @@
+"""What a run with the publications' settings needs beyond its files where a profile names the proposer `foundation`."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.aecsad.pseudo_label.by_foundation import check_packages
+from stages.aecsad.pseudo_label.foundation.weight_files import parts_of, read_weight_files, require
+from stages.aecsad.pseudo_label.params import PseudoLabelParams
+from stages.aecsad.pseudo_label.prompts import load_prompts
+from stages.core.running.params import load_value, validate
+
+LOG = logging.getLogger(__name__)
+WEIGHTS = Path("data/foundation_weights.json")
+
+
+def foundation_files(profile_file: Path) -> dict[Path, dict[str, Any]]:
+    """The manifest of weights as a clone needs it: with this repository's sha256 and, absolute, its folder of weights.
+
+    Returns:
+        The content by path; empty where the profile names another proposer.
+
+    Raises:
+        UserError: a package or a weight file that the proposer needs is missing.
+    """
+    section = "aecsad.pseudo_label"
+    params = validate(PseudoLabelParams, load_value(section, file=profile_file), where=section, file=profile_file)
+    if params.proposer != "foundation":
+        return {}
+    check_packages()
+    manifest = read_weight_files(WEIGHTS)
+    require(manifest, parts_of(sam=params.foundation.sam, tagged_images=params.foundation.tagged_images))
+    return {WEIGHTS: manifest.model_dump() | {"folder": str(Path(manifest.folder).resolve())}}
+
+
+def prompts_of(category: str) -> dict[str, Any]:
+    """`prompts` of the category of this name in params.yaml, as a part of its entry; empty where it has none.
+
+    Raises:
+        UserError: they are not what the proposer takes.
+    """
+    categories = load_value("categories")
+    known = isinstance(categories, Mapping) and category in categories
+    prompts = load_prompts(category) if known else None
+    if prompts is None:
+        LOG.warning("%s: params.yaml has no prompts, so the words come from RAM++'s tags", category)
+        return {}
+    return {"prompts": prompts.model_dump(mode="json")}
