@@ -7,7 +7,7 @@ from stages.aecsad.pseudo_label.background_difference import propose_by_backgrou
 from stages.aecsad.pseudo_label.by_foundation import propose_by_foundation
 from stages.aecsad.pseudo_label.choice import propose
 from stages.aecsad.pseudo_label.dense_clusters import propose_by_clusters
-from stages.aecsad.pseudo_label.graph_merging import few_then_all, propose_by_merging
+from stages.aecsad.pseudo_label.graph_merging import attempts_at_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.prompts import load_prompts
 from stages.aecsad.pseudo_label.tag_report import write_tags
@@ -31,12 +31,11 @@ def main(argv: Sequence[str]) -> str:
     table = read_images(paths.images).query("split == 'train'")
     images = load_stack(paths.image_files, table["file"], size=encoder.image_size)
     ground, dense = params.background_difference.model_dump(), params.dense_clusters.model_dump()
-    merging = params.graph_merging.model_dump()
     area, files = params.min_area, (paths.image_files, table["file"].tolist(), paths.weights)
     proposal, choice = propose(
         params.proposer,
         partial(propose_by_background, images, min_area=area, **ground),
-        [partial(propose_by_merging, some, min_area=area, **merging) for some in few_then_all(images)],
+        attempts_at_merging(images, min_area=area, **params.graph_merging.model_dump()),
         partial(propose_by_clusters, images, encoder.name, min_area=area, seed=seed, **dense),
         partial(propose_by_foundation, *files, prompts, params.foundation, size=encoder.image_size, min_area=area),
         min_count_agreement=params.min_count_agreement,

@@ -1,6 +1,7 @@
 """Propose large, touching parts image by image: neighbouring regions are merged as far as suits all images best."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -46,6 +47,14 @@ def join_touching(
     """Make touching instances of one kind one instance."""
     of_pixels = np.take_along_axis(kinds, values.reshape(len(values), -1).astype(np.int64), axis=1)
     return instances_of_regions(of_pixels.reshape(values.shape), min_area=min_area, kinds_known=True)
+
+
+def attempts_at_merging(
+    images: UInt8[Tensor, "N 3 H W"], *, superpixels: int, lightness: float, min_area: float
+) -> list[Callable[[], Proposal]]:
+    """`propose_by_merging` for few images, then for all: where it fails on the few, the many are spared."""
+    propose = partial(propose_by_merging, superpixels=superpixels, lightness=lightness, min_area=min_area)
+    return [partial(propose, some) for some in few_then_all(images)]
 
 
 def few_then_all(images: UInt8[Tensor, "N 3 H W"]) -> list[UInt8[Tensor, "M 3 H W"]]:
