@@ -18,7 +18,7 @@ with quietly():
 
 OPTIONS = [
     "--images", "images.parquet", "--image-files", "images", "--weights", "weights.json", "--category", "parts",
-    "--component-maps", "maps.npz", "--choice", "c.json", "--tags", "tags.yaml",
+    "--component-maps", "maps.npz", "--choice", "c.json", "--tags", "tags.yaml", "--trials", "trials",
 ]  # fmt: skip
 PROMPTS = {"objects": ["disc", "square"], "background": ["bag"], "box_threshold": 0.3, "text_threshold": 0.2}
 
@@ -92,6 +92,18 @@ def test_without_prompts_and_tags_there_is_nothing_to_look_for(here: Path, caplo
     with pytest.raises(SystemExit):
         main(OPTIONS)
     assert "no words to look for: write `prompts`" in caplog.text
+
+
+def test_words_that_the_text_encoder_does_not_know_stop_everything_before_the_tagging(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = {**PROMPTS, "masks": "automatic", "objects": ["screw", "螺丝"]}
+    change(here / "params.yaml", "categories", "parts", "prompts", value=prompts)
+    with pytest.raises(SystemExit):
+        main(OPTIONS)
+    assert "prompt '螺丝': unknown to the text encoder" in caplog.text
+    assert "tensors loaded" not in caplog.text
+    assert not (here / "maps.npz").exists()
 
 
 @pytest.mark.parametrize("part", ["ram_plus", "grounding_dino", "sam_tiny", "text_tokenizer"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from parts_case import draw
 
-from stages.aecsad.pseudo_label.graph_merging import few_then_all, join_touching, propose_by_merging, steadiest_height
+from stages.aecsad.pseudo_label.graph_merging import join_touching, propose_by_merging, steadiest_height
 from stages.aecsad.pseudo_label.part_kinds import clear_groups, kinds_by_colour
 from stages.aecsad.pseudo_label.region_tree import RegionTree, colour_gradient, grow_tree, neighbours
 
@@ -17,12 +17,6 @@ def tree(*heights: float, area: tuple[int, ...] = (10, 10, 10, 70), rim: tuple[i
     children = np.array([[0, 1], [4, 2], [5, 3]])
     pixels = np.repeat(np.arange(4), area).reshape(10, 10).astype(np.uint16)
     return RegionTree(pixels, children, np.array(heights), np.array(area), np.array(rim))
-
-
-@pytest.mark.parametrize(("count", "tried"), [(3, [3]), (99, [99]), (100, [50, 100]), (420, [53, 420])])
-def test_few_images_are_tried_first(count: int, tried: list[int]) -> None:
-    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None]
-    assert [len(some) for some in few_then_all(images)] == tried
 
 
 def bottle(left: int, *, upper: tuple[int, int, int] = (200, 40, 40), noise: int = 0) -> np.ndarray:

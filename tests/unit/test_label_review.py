@@ -100,14 +100,22 @@ CHOICE = {"proposer": "foundation", "reason": "set in params.yaml", "human_input
 def test_numbers_of_a_review(tmp_path: Path) -> None:
     images, components, labels = case()
     write_truth(tmp_path, "train/good/a", components.values[0])
-    found = review(components, labels, CHOICE, {"reasons": []}, tmp_path)
+    bad = ComponentMaps(components.image_ids[1:], components.values[1:], components.kinds[1:])
+    other = ComponentMaps(components.image_ids[:1], boxes((0, 0, 10, 5))[None], np.zeros((1, 2), dtype=np.uint8))
+    trials = {"foundation": components, "elsewhere": bad, "other": other}
+    found = review(components, labels, trials, CHOICE, {"reasons": []}, tmp_path)
     assert (found["proposer"], found["images"], found["labelled"], found["classes"]) == ("foundation", 2, 1, 1)
     assert (found["reason"], found["human_input"]) == ("set in params.yaml", "a person's")
     assert found["components_mean"] == 1.5
     assert found["truth"] == {"images": 1, "matched_iou": 1.0, "found": 1.0, "count_error": 0.0}
+    assert found["trials"]["foundation"]["truth"] == found["truth"]
+    assert found["trials"]["elsewhere"] | {"coverage": 0} == {
+        "images": 1, "components_mean": 1.0, "components_std": 0.0, "coverage": 0, "truth": None,
+    }  # fmt: skip
+    assert found["trials"]["other"]["truth"] == {"images": 1, "matched_iou": 0.5, "found": 0.5, "count_error": 1.0}
     json.dumps(found)
     with pytest.raises(ValueError, match="not of the same images"):
-        review(components, LabelMaps(("x", "y"), labels.values, 2, labels.labelled), {}, {}, tmp_path)
+        review(components, LabelMaps(("x", "y"), labels.values, 2, labels.labelled), {}, {}, {}, tmp_path)
 
 
 def test_sheets_show_labelled_and_other_images_and_every_class(tmp_path: Path) -> None:
@@ -139,6 +147,13 @@ def make_labels(root: Path) -> None:
         "proposer": "dense_clusters", "reason": "few <parts>", "human_input": "a person's",
         "images": 3, "labelled": 2, "classes": 4, "components_mean": 6.0,
         "components_std": 0.5, "coverage": 0.2, "truth": truth, "warnings": ["no component in 1 of <3> images"],
+        "trials": {
+            "dense_clusters": {
+                "images": 2, "components_mean": 7.0, "components_std": 0.25, "coverage": 0.3,
+                "truth": {"images": 2, "matched_iou": 0.375, "found": 0.25, "count_error": 8.5},
+            },
+            "other": {"images": 2, "components_mean": 1.0, "components_std": 0.0, "coverage": 0.1, "truth": None},
+        },
     }  # fmt: skip
     (root / "metrics" / "labels").mkdir()
     (root / "metrics" / "labels" / "tray.json").write_text(json.dumps(numbers))
@@ -166,3 +181,7 @@ def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
     assert "Proposer dense_clusters: few &lt;parts&gt;; words: a person&#39;s." in text
     assert "IoU of matched components 62.5 %" in text
     assert text.count("Component labels by") == 1
+    assert "Every proposer that was tried, on 2 of these images" in text
+    row = "<td>dense_clusters (taken)</td><td>7.0 ± 0.2</td><td>30.0 %</td><td>37.5 %</td><td>25.0 %</td><td>8.5</td>"
+    assert row in text
+    assert "<td>other</td>" in text

@@ -6,7 +6,7 @@ import torch
 from parts_case import DISC, GROUND, draw
 
 from stages.aecsad.pseudo_label.background_difference import background_distance, differing, propose_by_background
-from stages.aecsad.pseudo_label.choice import NAMES, propose, summarise
+from stages.aecsad.pseudo_label.choice import CLASSICAL, Proposer, best, propose, summarise, trial_rows
 from stages.aecsad.pseudo_label.dense_clusters import kinds_without_ground, nearest_centres
 from stages.aecsad.pseudo_label.dense_features import fit_projection, lab_cells, of_variance, repeat_weights
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
@@ -143,11 +143,14 @@ def test_summary() -> None:
     assert summarise(counts(0, 0, 4).values).count_agreement == 0  # to agree on nothing is not to agree
 
 
+def decide(background: Proposal, merging: Proposal, max_part: float = 0.02) -> tuple[str, str]:
+    found = dict(zip(CLASSICAL, (background, merging, counts(7)), strict=True))
+    summaries = {name: summarise(proposal.values) for name, proposal in found.items()}
+    return best(summaries, **{**LIMITS, "max_part": max_part})
+
+
 def test_background_difference_is_taken_where_counts_agree() -> None:
-    proposal, choice = propose("auto", lambda: counts(4, 4, 3), [never], never, never, **LIMITS)
-    assert choice.proposer == "background_difference"
-    assert choice.reason == "4 parts in 67% of the images"
-    assert proposal.values.max() == 4
+    assert decide(counts(4, 4, 3), counts(6, 6)) == ("background_difference", "4 parts in 67% of the images")
 
 
 @pytest.mark.parametrize(
@@ -159,15 +162,10 @@ def test_background_difference_is_taken_where_counts_agree() -> None:
     ],
 )
 def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float, reason: str) -> None:
-    limits = {**LIMITS, "max_part": max_part}
-    proposal, choice = propose(
-        "auto", lambda: found, [lambda: counts(6, 6), lambda: counts(6, 7, 6, 6)], never, never, **limits
-    )
-    assert choice.proposer == "graph_merging"
-    assert reason in choice.reason
-    assert "6 parts, a number that varies by 7%" in choice.reason
-    assert proposal.values.max() == 7
-    assert set(choice.as_json()) == {"proposer", "reason", "human_input", "background_difference", "graph_merging"}
+    name, said = decide(found, counts(6, 7, 6, 6), max_part)
+    assert name == "graph_merging"
+    assert reason in said
+    assert "6 parts, a number that varies by 7%" in said
 
 
 @pytest.mark.parametrize(
@@ -175,36 +173,62 @@ def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float,
     [(counts(4, 6, 8), "number of parts varies by 27% (allowed 15%)"), (counts(1, 1, 1), "finds 1 parts in a typical")],
 )
 def test_dense_clusters_are_taken_where_both_fail(merged: Proposal, reason: str) -> None:
-    found = {"background": lambda: counts(4, 5, 6), "merging": [lambda: merged, never], "clusters": lambda: counts(7)}
-    proposal, choice = propose("auto", **found, foundation=never, **LIMITS)
-    assert choice.proposer == "dense_clusters"
-    assert reason in choice.reason
-    assert proposal.values.max() == 7
-    assert set(choice.as_json()) == {
-        "proposer",
-        "reason",
-        "human_input",
-        "background_difference",
-        "graph_merging",
-        "dense_clusters",
-    }
+    name, said = decide(counts(4, 5, 6), merged)
+    assert name == "dense_clusters"
+    assert reason in said
 
 
-@pytest.mark.parametrize("place", range(len(NAMES)))
-def test_a_proposer_named_in_params_is_not_questioned(place: int) -> None:
-    proposers = [never] * len(NAMES)
-    proposers[place] = lambda: counts(1, 2)
-    background, merging, *others = proposers
-    choice = propose(
-        NAMES[place],
-        background,
-        [never, merging],
-        *others,
-        min_count_agreement=1.0,
-        max_count_variation=0.0,
-        max_part=0.0,
-    )[1]
-    assert (choice.proposer, choice.count_median) == (NAMES[place], 1.5)
+@pytest.mark.parametrize(("count", "tried"), [(3, 3), (99, 99), (100, 50), (420, 53)])
+def test_trials_are_spread_over_all_images(count: int, tried: int) -> None:
+    rows = trial_rows(count)
+    assert len(rows) == tried
+    assert count - rows[-1] <= rows.step
+
+
+def parts_of(number: int) -> Proposer:
+    """A proposer that finds `number` parts in every image."""
+    return lambda images: counts(*[number] * len(images))
+
+
+def test_every_classical_proposer_is_tried_on_few_images_and_the_best_one_runs_on_all() -> None:
+    calls: list[tuple[str, int]] = []
+
+    def counted(name: str, number: int) -> Proposer:
+        def proposer(images: torch.Tensor) -> Proposal:
+            calls.append((name, len(images)))
+            return parts_of(number)(images)
+
+        return proposer
+
+    classical = {name: counted(name, number) for number, name in enumerate(CLASSICAL, start=3)}
+    chosen = propose("auto", torch.zeros(120, 3, 10, 10, dtype=torch.uint8), classical, never, **LIMITS)
+    first, *others = CLASSICAL
+    assert calls == [(first, 60), *((name, 60) for name in others), (first, 120)]
+    assert chosen.proposal.values.max(axis=(1, 2)).tolist() == [3] * 120
+    assert {name: trial.values.max() for name, trial in chosen.trials.items()} == dict(
+        zip(CLASSICAL, (3, 4, 5), strict=True)
+    )
+    written = chosen.choice.as_json()
+    assert set(written) == {"proposer", "reason", "human_input", "tried_on", *CLASSICAL}
+    assert (written["proposer"], written["tried_on"]) == (first, 60)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_proposer_named_in_params_is_not_questioned(name: str) -> None:
+    classical = {other: parts_of(1 + (other == name)) for other in CLASSICAL}
+    limits = {"min_count_agreement": 1.0, "max_count_variation": 0.0, "max_part": 0.0}
+    chosen = propose(name, torch.zeros(3, 3, 10, 10, dtype=torch.uint8), classical, never, **limits)
+    assert (chosen.choice.proposer, chosen.choice.reason) == (name, "set in params.yaml")
+    assert chosen.proposal.values.max() == 2
+
+
+def test_foundation_models_run_on_all_images_and_are_compared_on_the_same_few() -> None:
+    images, classical = torch.zeros(100, 3, 10, 10, dtype=torch.uint8), {name: parts_of(1) for name in CLASSICAL}
+    chosen = propose("foundation", images, classical, lambda: counts(*[2, 5] * 50), **LIMITS)
+    assert chosen.proposal.values.max(axis=(1, 2)).tolist() == [2, 5] * 50
+    assert chosen.trials["foundation"].values.max(axis=(1, 2)).tolist() == [2] * 50  # every second image
+    assert set(chosen.trials) == {*CLASSICAL, "foundation"}
+    assert chosen.choice.proposer == "foundation"
 
 
 def test_the_drawing_uses_the_colours_it_names() -> None:

@@ -22,6 +22,8 @@ OPTIONS = [
     "parts",
     "--tags",
     "tags.yaml",
+    "--trials",
+    "trials",
     "--component-maps",
     "maps.npz",
     "--choice",
@@ -46,6 +48,11 @@ def test_parts_of_the_training_images_are_counted_exactly(here: Path) -> None:
     choice = json.loads((here / "c.json").read_text())
     assert choice["proposer"] == "background_difference"
     assert choice["background_difference"]["count_agreement"] == 1.0
+    assert choice["tried_on"] == 24
+    trials = {file.stem: read_component_maps(file) for file in (here / "trials").iterdir()}
+    assert set(trials) == {"background_difference", "graph_merging", "dense_clusters"}
+    assert {trial.image_ids for trial in trials.values()} == {maps.image_ids}
+    np.testing.assert_array_equal(trials["background_difference"].values, maps.values)
     before = (here / "maps.npz").read_bytes()
     main(OPTIONS)
     assert (here / "maps.npz").read_bytes() == before

@@ -1,7 +1,7 @@
 """Pictures, numbers and warnings about one category's components."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 from stages.aecsad.label_review.findings import component_counts, warnings_of
 from stages.aecsad.label_review.matching import agreement
 from stages.aecsad.label_review.sheets import class_sheet, overlay_sheet
-from stages.core.artifacts.component_maps import ComponentMaps
+from stages.core.artifacts.component_maps import ComponentMaps, read_component_maps
 from stages.core.artifacts.label_maps import LabelMaps
 from stages.core.image_files.reading import read_image, resize_image
 from stages.core.running.atomic import replacing_folder
@@ -24,11 +24,17 @@ QUALITY = 85  # JPEG
 
 
 def review(
-    components: ComponentMaps, labels: LabelMaps, proposal: dict[str, Any], verdict: dict[str, Any], dataset: Path
+    components: ComponentMaps,
+    labels: LabelMaps,
+    trials: Mapping[str, ComponentMaps],
+    proposal: dict[str, Any],
+    verdict: dict[str, Any],
+    dataset: Path,
 ) -> dict[str, Any]:
     """Numbers for `metrics/`; `warnings` go to the log as well, `truth` is null where the data set brings none.
 
     Args:
+        trials: by every proposer that was tried, of some of the images.
         proposal, verdict: the choices of the pseudo_label and cluster rooms.
         dataset: the category's files, which may bring true components.
 
@@ -37,24 +43,41 @@ def review(
     """
     if components.image_ids != labels.image_ids:
         raise ValueError("component maps and label maps are not of the same images")
-    warnings, counts = warnings_of(components.values, verdict), component_counts(components.values)
+    warnings = warnings_of(components.values, verdict)
     for warning in warnings:
         LOG.warning("%s", warning)
-    truth = agreement(dataset, components.image_ids, components.values)
-    rounded = None if truth is None else {key: round(value, 4) for key, value in asdict(truth).items()}
     return {
         "proposer": proposal["proposer"],
         "reason": proposal["reason"],
         "human_input": proposal["human_input"],
-        "images": len(counts),
+        "images": len(components.values),
         "labelled": int(labels.labelled.sum()),
         "classes": labels.num_classes - 1,
-        "components_mean": round(float(counts.mean()), 4),
-        "components_std": round(float(counts.std()), 4),
-        "coverage": round(float((components.values > 0).mean()), 4),
-        "truth": rounded,
+        **appearance(components, dataset),
+        "trials": {name: {"images": len(maps.values), **appearance(maps, dataset)} for name, maps in trials.items()},
         "warnings": warnings,
     }
+
+
+def appearance(maps: ComponentMaps, dataset: Path) -> dict[str, Any]:
+    """How many components there are, how much of the images they cover, and how well they agree with the true ones."""
+    counts = component_counts(maps.values)
+    truth = agreement(dataset, maps.image_ids, maps.values)
+    return {
+        "components_mean": round(float(counts.mean()), 4),
+        "components_std": round(float(counts.std()), 4),
+        "coverage": round(float((maps.values > 0).mean()), 4),
+        "truth": None if truth is None else {key: round(value, 4) for key, value in asdict(truth).items()},
+    }
+
+
+def read_trials(folder: Path) -> dict[str, ComponentMaps]:
+    """The component maps of each proposer that was tried, by its name.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    return {file.stem: read_component_maps(file) for file in sorted(folder.glob("*.npz"))}
 
 
 def read_pictures(folder: Path, files: Collection[str], *, size: int) -> UInt8[np.ndarray, "N size size 3"]:

@@ -1,18 +1,21 @@
 """Which proposer suits this product: decided by what they find in the normal training images, without labels."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import UInt8, UInt16
+from torch import Tensor
 
 from stages.aecsad.pseudo_label.proposal import Proposal
 
 LOG = logging.getLogger(__name__)
 FEW_PARTS = 2  # fewer are no division of a product, however steady
-NAMES = ("background_difference", "graph_merging", "dense_clusters", "foundation")
-Proposer = Callable[[], Proposal]
+FEW = 50  # images that show how a proposer does
+CLASSICAL = ("background_difference", "graph_merging", "dense_clusters")
+FOUNDATION = "foundation"
+Proposer = Callable[[UInt8[Tensor, "N 3 H W"]], Proposal]
 
 
 @dataclass(frozen=True)
@@ -40,24 +43,37 @@ class Choice:
 
     Attributes:
         words: whose words the proposer went by; None for one that reads no words.
+        tried_on: number of images that the summaries are of.
     """
 
     proposer: str
     reason: str
-    summaries: Mapping[str, Summary]
     words: str | None
-
-    @property
-    def count_median(self) -> float:
-        return self.summaries[self.proposer].count_median
+    tried_on: int
+    summaries: Mapping[str, Summary]
 
     def as_json(self) -> dict[str, object]:
         return {
             "proposer": self.proposer,
             "reason": self.reason,
             "human_input": self.words,
+            "tried_on": self.tried_on,
             **{name: {key: round(value, 4) for key, value in asdict(s).items()} for name, s in self.summaries.items()},
         }
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of it.
+
+    Attributes:
+        proposal: of all images, by the chosen proposer.
+        trials: by every proposer that was run, of the images `trial_rows` names.
+    """
+
+    proposal: Proposal
+    choice: Choice
+    trials: Mapping[str, Proposal]
 
 
 def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
@@ -75,50 +91,69 @@ def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
     )
 
 
+def trial_rows(count: int) -> range:
+    """FEW to 2 FEW images, evenly spread over `count` ones; all where there are fewer."""
+    return range(0, count, max(1, count // FEW))
+
+
 def propose(
     wanted: str,
-    background: Proposer,
-    merging: Sequence[Proposer],
-    clusters: Proposer,
-    foundation: Proposer,
+    images: UInt8[Tensor, "N 3 H W"],
+    classical: Mapping[str, Proposer],
+    foundation: Callable[[], Proposal],
     *,
     min_count_agreement: float,
     max_count_variation: float,
     max_part: float,
-) -> tuple[Proposal, Choice]:
-    """Run the wanted proposer, or with "auto" background difference, graph merging and dense clusters until one suits.
+) -> Chosen:
+    """Try every classical proposer on a few images, and run the wanted one, or with "auto" the best of them, on all.
 
-    The foundation models run only when they are asked for by name: they need weights of several gigabytes.
+    The foundation models run only when they are asked for by name: they need weights of several gigabytes. The
+    classical ones are tried then as well, so that a person can compare.
+
+    Args:
+        wanted: "auto", one of CLASSICAL or FOUNDATION.
+        classical: by the names of CLASSICAL.
+        foundation: proposes parts of all images.
+        min_count_agreement, max_count_variation, max_part: see `best`.
+    """
+    rows = list(trial_rows(len(images)))
+    by_name = {FOUNDATION: foundation()} if wanted == FOUNDATION else {}
+    trials = {name: proposer(images[rows]) for name, proposer in classical.items()}
+    trials |= {name: Proposal(all_of_it.values[rows], all_of_it.kinds[rows]) for name, all_of_it in by_name.items()}
+    summaries = {name: summarise(trial.values) for name, trial in trials.items()}
+    limits = {"min_count_agreement": min_count_agreement, "max_count_variation": max_count_variation}
+    name, reason = best(summaries, **limits, max_part=max_part) if wanted == "auto" else (wanted, "set in params.yaml")
+    LOG.info("proposer %s: %s", name, reason)
+    if name in classical:
+        by_name[name] = trials[name] if len(rows) == len(images) else classical[name](images)
+    words = None if (tags := by_name[name].tags) is None else tags.source
+    return Chosen(by_name[name], Choice(name, reason, words, len(rows), summaries), trials)
+
+
+def best(
+    summaries: Mapping[str, Summary], *, min_count_agreement: float, max_count_variation: float, max_part: float
+) -> tuple[str, str]:
+    """The first of background difference, graph merging and dense clusters that suits, and why.
 
     The first two give whole parts, the better components where they work: where about the same number of parts is
     found in image after image and, for background difference, none is as large as its window hides (window²/2).
 
     Args:
-        wanted: "auto" or one of NAMES.
-        merging: graph merging of ever more images, at last of all; where it fails on few, the many are spared.
+        summaries: by the names of CLASSICAL.
         min_count_agreement: smallest `Summary.count_agreement` with which background difference is trusted.
         max_count_variation: largest `Summary.count_variation` with which graph merging is trusted.
         max_part: largest part that background difference can see, as a fraction of the image.
     """
-    proposers = (background, merging[-1], clusters, foundation)
-    if wanted in (named := dict(zip(NAMES, proposers, strict=True))):
-        return decided(wanted, "set in params.yaml", {wanted: named[wanted]()})
-    found = {"background_difference": background()}
-    summary = summarise(found["background_difference"].values)
-    if not (fault := fault_of_background(summary, min_count_agreement=min_count_agreement, max_part=max_part)):
-        reason = f"{summary.count_median:g} parts in {summary.count_agreement:.0%} of the images"
-        return decided("background_difference", reason, found)
-    reason = f"background difference fails: {fault}"
-    for attempt in merging:
-        found["graph_merging"] = attempt()
-        summary = summarise(found["graph_merging"].values)
-        if fault := fault_of_merging(summary, max_count_variation=max_count_variation):
-            break
-    if not fault:
-        parts = f"{summary.count_median:g} parts, a number that varies by {summary.count_variation:.0%}"
-        return decided("graph_merging", f"{parts}; {reason}", found)
-    found["dense_clusters"] = clusters()
-    return decided("dense_clusters", f"{reason}; graph merging fails: {fault}", found)
+    background, merging, clusters = CLASSICAL
+    found = summaries[background]
+    if not (fault := fault_of_background(found, min_count_agreement=min_count_agreement, max_part=max_part)):
+        return background, f"{found.count_median:g} parts in {found.count_agreement:.0%} of the images"
+    reason, found = f"background difference fails: {fault}", summaries[merging]
+    if fault := fault_of_merging(found, max_count_variation=max_count_variation):
+        return clusters, f"{reason}; graph merging fails: {fault}"
+    parts = f"{found.count_median:g} parts, a number that varies by {found.count_variation:.0%}"
+    return merging, f"{parts}; {reason}"
 
 
 def fault_of_background(summary: Summary, *, min_count_agreement: float, max_part: float) -> str:
@@ -139,10 +174,3 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
     if summary.count_variation > max_count_variation:
         return f"its number of parts varies by {summary.count_variation:.0%} (allowed {max_count_variation:.0%})"
     return ""
-
-
-def decided(name: str, reason: str, found: Mapping[str, Proposal]) -> tuple[Proposal, Choice]:
-    """Log the decision and put it beside the numbers."""
-    LOG.info("proposer %s: %s", name, reason)
-    tags, summaries = found[name].tags, {key: summarise(value.values) for key, value in found.items()}
-    return found[name], Choice(name, reason, summaries, None if tags is None else tags.source)

@@ -1,7 +1,6 @@
 """Propose large, touching parts image by image: neighbouring regions are merged as far as suits all images best."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
@@ -14,7 +13,6 @@ from stages.core.running.console import progress
 
 MOST_PARTS = 20  # regions of a typical image where the search for the height begins
 HEIGHTS = 40  # that are tried
-FEW = 50  # images that show whether the number of parts is steady at all
 SPAN = 1000  # between the largest and the smallest of them, at most
 
 
@@ -47,20 +45,6 @@ def join_touching(
     """Make touching instances of one kind one instance."""
     of_pixels = np.take_along_axis(kinds, values.reshape(len(values), -1).astype(np.int64), axis=1)
     return instances_of_regions(of_pixels.reshape(values.shape), min_area=min_area, kinds_known=True)
-
-
-def attempts_at_merging(
-    images: UInt8[Tensor, "N 3 H W"], *, superpixels: int, lightness: float, min_area: float
-) -> list[Callable[[], Proposal]]:
-    """`propose_by_merging` for few images, then for all: where it fails on the few, the many are spared."""
-    propose = partial(propose_by_merging, superpixels=superpixels, lightness=lightness, min_area=min_area)
-    return [partial(propose, some) for some in few_then_all(images)]
-
-
-def few_then_all(images: UInt8[Tensor, "N 3 H W"]) -> list[UInt8[Tensor, "M 3 H W"]]:
-    """FEW to 2 FEW images, evenly spread, and all of them; only all where those would be as many."""
-    few = images[:: max(1, len(images) // FEW)]
-    return [few, images] if len(few) < len(images) else [images]
 
 
 def steadiest_height(trees: Sequence[RegionTree], *, min_area: float) -> float:

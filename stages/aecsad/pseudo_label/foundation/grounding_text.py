@@ -31,6 +31,21 @@ class Caption:
     spans: tuple[tuple[int, ...], ...]
 
 
+def check_words(classes: Sequence[str], folder: Path) -> None:
+    """Find out in a second, before any image is tagged, whether the network can be asked for these classes.
+
+    Args:
+        folder: the text encoder's files.
+
+    Raises:
+        UserError: a file is missing, and see `captions_of`.
+    """
+    from transformers import AutoTokenizer
+
+    check_text_folder(folder)
+    captions_of(classes, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+
+
 def captions_of(classes: Sequence[str], tokenizer: Any) -> list[Caption]:
     """As few captions as hold all classes, each within the network's limit.
 

@@ -14,6 +14,7 @@ from jaxtyping import UInt8, UInt16
 from stages.aecsad.pseudo_label.foundation.detection import Detector
 from stages.aecsad.pseudo_label.foundation.filtering import filter_masks, split_regions
 from stages.aecsad.pseudo_label.foundation.grounding_dino import load_grounding_dino
+from stages.aecsad.pseudo_label.foundation.grounding_text import check_words
 from stages.aecsad.pseudo_label.foundation.masks import joined, paint
 from stages.aecsad.pseudo_label.foundation.ram_plus_checkpoint import load_ram_plus
 from stages.aecsad.pseudo_label.foundation.sam_checkpoint import load_sam
@@ -54,10 +55,13 @@ def propose_masks(
         min_area: smallest instance, as a share of the map.
 
     Raises:
-        UserError: weights are missing or damaged, an image is unreadable, or there are no words to go by.
+        UserError: weights are missing or damaged, an image is unreadable, there are no words to go by, or a word of a
+            person's is unknown to GroundingDINO.
     """
     weights = read_weight_files(manifest)
     require(weights, parts_of(sam=params.sam, tagged_images=params.tagged_images))
+    if prompts is not None:
+        check_words([*prompts.objects, *prompts.background], weights.path("text_config").parent)
     device = pick_device()
     report = propose_words(files, weights, prompts, params, device=device)
     finder = build_finder(weights, Prompts.model_validate(report.used), params, device=device)
