@@ -1,0 +1,66 @@
+"""One Prefect server for all processes of a test session, each of which would else wait 20 s for its own.
+
+    python -m tests.flows.shared_server FOLDER
+
+The first process that joins starts it. Whoever uses it holds a shared lock, which the kernel frees however a process
+ends; once it is free, the server ends.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.server import START_SECONDS, answers, free_port, start_server, stop
+from tests.end_to_end.workspace import REPOSITORY
+
+PORT, LOG = "port", "server.log"
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Keep other processes out of the block; the lock's folder is made."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def join(folder: Path) -> None:
+    """Use the folder's server until this process ends, which is after Prefect has sent its last logs; no waiting."""
+    with one_at_a_time(folder / "starting.lock"):
+        fcntl.flock(_users(folder), fcntl.LOCK_SH)  # not before a server that is ending is gone
+        if not (folder / PORT).exists():
+            (folder / PORT).write_text(str(free_port()))
+            command = [sys.executable, "-m", __name__, str(folder)]
+            # Nobody waits for it, so without the mark of an object that was dropped while its process lives.
+            subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True).returncode = 0
+
+
+def wait_for_port(folder: Path) -> int:
+    """The port of the server, once it answers."""
+    port, deadline = int((folder / PORT).read_text()), time.monotonic() + START_SECONDS
+    while not answers(port):
+        assert time.monotonic() < deadline, (folder / LOG).read_text(errors="replace")
+        time.sleep(0.2)
+    return port
+
+
+def _users(folder: Path) -> int:
+    return os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    server = start_server(folder / "home", int((folder / PORT).read_text()), log=folder / LOG, ui=False)
+    fcntl.flock(_users(folder), fcntl.LOCK_EX)  # waits until nobody holds it
+    stop(server)
+    (folder / PORT).unlink()
+
+
+if __name__ == "__main__":
+    main()
