@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begun_server(request: pytest.FixtureRequest, shared: Path) -> Path:
     """The folder of the server, which starts while tests that do without it run."""
     if any("prefect" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        shared_server.join(shared / "server")
+        cache = request.config.cache
+        kept = cache.mkdir("prefect") if cache is not None else shared
+        shared_server.join(shared / "server", kept / f"{version('prefect')}.db")
     return shared / "server"
 
 
