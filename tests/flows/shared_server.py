@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from flows.server import START_SECONDS, answers, free_port, start_server, stop
+from flows.server import START_SECONDS, free_port, start_server, stop
 from tests.end_to_end.workspace import REPOSITORY
 
-PORT, LOG = "port", "server.log"
+PORT, READY, LOG = "port", "ready", "server.log"
 
 
 @contextmanager
@@ -40,17 +40,21 @@ def join(folder: Path, database: Path) -> None:
         if not (folder / PORT).exists():
             (folder / PORT).write_text(str(free_port()))
             command = [sys.executable, "-m", __name__, str(folder), str(database)]
-            # Nobody waits for it, so without the mark of an object that was dropped while its process lives.
-            subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True).returncode = 0
+            with (folder / LOG).open("ab") as log:
+                process = subprocess.Popen(
+                    command, cwd=REPOSITORY, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+            process.returncode = 0  # it outlives this process, of which Python would warn
 
 
 def wait_for_port(folder: Path) -> int:
-    """The port of the server, once it answers."""
-    port, deadline = int((folder / PORT).read_text()), time.monotonic() + START_SECONDS
-    while not answers(port):
+    """The port of the server, once it is ready."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (folder / READY).exists():
         assert time.monotonic() < deadline, (folder / LOG).read_text(errors="replace")
-        time.sleep(0.2)
-    return port
+        time.sleep(0.1)
+    return int((folder / PORT).read_text())
 
 
 def _users(folder: Path) -> int:
@@ -58,7 +62,7 @@ def _users(folder: Path) -> int:
 
 
 def keep_empty_database(home: Path, database: Path) -> None:
-    """Copy the server's database, also if others do so now."""
+    """Copy the server's database before anybody uses it; another session may do so, too."""
     database.parent.mkdir(parents=True, exist_ok=True)
     unfinished = database.with_suffix(f".{os.getpid()}")
     with closing(sqlite3.connect(home / "prefect.db")) as source, closing(sqlite3.connect(unfinished)) as copy:
@@ -69,16 +73,18 @@ def keep_empty_database(home: Path, database: Path) -> None:
 def main() -> None:
     folder, database = Path(sys.argv[1]), Path(sys.argv[2])
     home = folder / "home"
-    if database.exists():
-        home.mkdir(exist_ok=True)
+    if database.exists() and not home.exists():
+        home.mkdir()
         shutil.copy(database, home / "prefect.db")
     os.environ["PREFECT_SERVER_BLOCKS_REGISTER_ON_START"] = "false"  # no flow here uses blocks
     server = start_server(home, int((folder / PORT).read_text()), log=folder / LOG, ui=False)
     if not database.exists():
         keep_empty_database(home, database)
+    (folder / READY).touch()
     fcntl.flock(_users(folder), fcntl.LOCK_EX)  # waits until nobody holds it
     stop(server)
-    (folder / PORT).unlink()
+    for told in (READY, PORT):
+        (folder / told).unlink()
 
 
 if __name__ == "__main__":
