@@ -26,6 +26,8 @@ export DVC_NO_ANALYTICS := 1
 # Idle threads of torch sleep instead of spinning: no slower alone, several times faster on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
+# Containers set it; then every process compiles anew what `pip --no-compile` below leaves to the first import.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Two processes of one thread: several threads for small tensors cost a quarter more processor time. In the order of
 # tests/conftest.py.

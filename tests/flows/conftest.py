@@ -1,12 +1,16 @@
 """One Prefect server for all tests of this folder, and a fresh copy of the toy repository for each."""
 
+import os
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.server import api_url
+from tests.flows import shared_server
 from tests.flows.toy import Toy, write_toy
 
 HERE = Path(__file__).parent
@@ -20,15 +24,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def prefect() -> Iterator[None]:
-    """Prefect's own temporary server; the variables keep it from calling anybody."""
-    with prefect_test_harness(server_startup_timeout=180):
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all processes of this session."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "flows"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_server(request: pytest.FixtureRequest, shared: Path) -> Path:
+    """The folder of the server, which starts while tests that do without it run."""
+    if any("prefect" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        cache = request.config.cache
+        kept = cache.mkdir("prefect") if cache is not None else shared
+        shared_server.join(shared / "server", kept / f"{version('prefect')}.db")
+    return shared / "server"
+
+
+@pytest.fixture(scope="session")
+def prefect(begun_server: Path) -> Iterator[None]:
+    """Flows of this process report to the server."""
+    with temporary_settings({PREFECT_API_URL: api_url(shared_server.wait_for_port(begun_server))}):
         yield
 
 
 @pytest.fixture(scope="session")
-def first_toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    return write_toy(tmp_path_factory.mktemp("toy") / "with a space")
+def first_toy(shared: Path) -> Toy:
+    root = shared / "toy/with a space"
+    with shared_server.one_at_a_time(shared / "toy.lock"):
+        if not root.exists():
+            root.parent.mkdir()
+            write_toy(shared / "unfinished").root.rename(root)
+    return Toy(root)
 
 
 @pytest.fixture

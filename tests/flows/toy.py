@@ -9,11 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
+from dvc.cli import main as dvc_main
 
 from tests.end_to_end.workspace import REPOSITORY
 
@@ -99,7 +103,12 @@ class Toy:
         return call(["git", *arguments], self.root)
 
     def dvc(self, *arguments: str) -> str:
-        return call([sys.executable, "-m", "dvc", *arguments], self.root)
+        """DVC's command in this process, which has loaded it: one of its own takes a second for that."""
+        said = StringIO()
+        with chdir(self.root), mock.patch.dict(os.environ, environment()), redirect_stdout(said), redirect_stderr(said):
+            code = dvc_main(list(arguments))
+        assert code == 0, f"dvc {arguments}: {said.getvalue()}"
+        return said.getvalue()
 
     def set_params(self, **changes: Any) -> None:
         """Set top-level keys of params.yaml and commit."""
@@ -129,11 +138,15 @@ class Toy:
         return int((self.root / f"artifacts/{name}.txt").read_text())
 
 
+def environment() -> dict[str, str]:
+    """This interpreter first on the PATH; stages call `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+
 def call(command: list[str], folder: Path) -> str:
     """Run a command and return what it printed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
