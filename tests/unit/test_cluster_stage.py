@@ -29,7 +29,7 @@ def cluster() -> tuple[LabelMaps, dict[str, object]]:
 
 def propose(images: list[np.ndarray]) -> None:
     write_case(Path(), images)
-    weights = ["--weights", str(MANIFEST), "--category", "parts", "--tags", "tags.yaml"]
+    weights = ["--weights", str(MANIFEST), "--category", "parts", "--tags", "tags.yaml", "--trials", "trials"]
     pseudo_label([*INPUTS, *weights, "--choice", "pseudo_label.json"])
 
 
