@@ -3,14 +3,19 @@
 import time
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 
 
-def runs_of(task: str) -> int:
-    """How often the newest task run of that name was run, once the server has been told."""
+def runs_of(task: str, *, flow: str) -> int:
+    """How often the flow's newest task run of that name was run, once the server has been told.
+
+    Other processes' flows report to the same server.
+    """
+    of_flow = FlowFilter(name=FlowFilterName(any_=[flow]))
     deadline = time.monotonic() + 60
     while True:
         with get_client(sync_client=True) as client:
-            found = [run for run in client.read_task_runs(limit=200) if run.name == task]
+            found = [run for run in client.read_task_runs(flow_filter=of_flow, limit=200) if run.name == task]
         newest = max(found, key=lambda run: run.created, default=None)
         if newest is not None and newest.state is not None and newest.state.is_final():
             return newest.run_count

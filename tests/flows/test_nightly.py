@@ -183,13 +183,13 @@ def test_a_remote_that_does_not_answer_loses_nothing(toy: Toy, remotes: Path) ->
     store.write_text("no folder any more")
     with pytest.raises(RunRejected, match="committed here but not pushed; the next run pushes them. dvc push failed"):
         nightly(retries=1, **QUICK)
-    assert runs_of("dvc push") == 2
+    assert runs_of("dvc push", flow="nightly") == 2
     assert toy.git("log", "-1", "--format=%s").strip() == "nightly: 4 stages ran"
     assert toy.git("tag", "--list").strip() == ""
     store.unlink()
     store.mkdir()
     assert nightly(**QUICK) == "0 stages ran"
-    assert runs_of("dvc push") == 1
+    assert runs_of("dvc push", flow="nightly") == 1
     assert toy.git("tag", "--list").strip() == "baseline"
     assert list(store.rglob("*"))
 

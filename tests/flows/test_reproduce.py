@@ -61,11 +61,11 @@ def test_a_transient_fault_is_tried_again_and_another_is_not(toy: Toy) -> None:
     toy.control("train@a.print", "ConnectionError: the registry is away")
     with pytest.raises(StagesFailed, match="the network or the remote did not answer"):
         reproduce(["train"], retries=1, **QUICK)
-    assert runs_of("train@a") == 2
+    assert runs_of("train@a", flow="reproduce") == 2
     toy.control("train@a.print", "ValueError: a bug")
     with pytest.raises(StagesFailed, match="ValueError: a bug"):
         reproduce(["train@a"], retries=1, **QUICK)
-    assert runs_of("train@a") == 1
+    assert runs_of("train@a", flow="reproduce") == 1
     (toy.root / "control/train@a.print").unlink()
     toy.control("report.once", "ConnectionError: the registry is away")
     assert reproduce(retries=1, **QUICK) == "3 stages ran"  # score@a did in the attempt in which the report failed
