@@ -9,8 +9,8 @@ Taken is the setting with the largest mean panoptic quality of the parts of the 
 
     quality = 2 sum of IoU over matched parts / (parts of the first + parts of the second)
 
-of Kirillov et al. ("Panoptic Segmentation", CVPR 2019, eq. 1), here with every pair of the best one-to-one
-matching that overlaps. Three things are settled: `edge` of background difference (where an outline lies), `superpixels` and
+of Kirillov et al. ("Panoptic Segmentation", CVPR 2019, eq. 1), here with every pair of the best one-to-one matching
+that overlaps. Three things are settled: `edge` of background difference (where an outline lies), `superpixels` and
 `lightness` of graph merging, and whether graph merging's kinds go by colour or are left to the cluster room's
 MeanShift; for kinds the quality is the share of labelled pixels that keep their class.
 
