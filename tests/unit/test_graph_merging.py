@@ -9,7 +9,7 @@ from stages.aecsad.pseudo_label.graph_merging import join_touching, propose_by_m
 from stages.aecsad.pseudo_label.part_kinds import clear_groups, kinds_by_colour
 from stages.aecsad.pseudo_label.region_tree import RegionTree, colour_gradient, grow_tree, neighbours
 
-SETTINGS = {"superpixels": 150, "lightness": 0.4}
+SETTINGS = {"superpixels": 150, "lightness": 0.4, "colour_kinds": True}
 
 
 def tree(*heights: float, area: tuple[int, ...] = (10, 10, 10, 70), rim: tuple[int, ...] = (0, 0, 0, 10)) -> RegionTree:
@@ -107,6 +107,15 @@ def test_shading_divides_nothing_and_touching_parts_stay_apart() -> None:
         assert not values[[0, -1]].any()
 
 
+def test_kinds_can_be_left_to_the_cluster_room() -> None:
+    images = stack(*(bottle(left, noise=left) for left in (20, 22, 24, 26)))
+    known, open_ = (
+        propose_by_merging(images, **{**SETTINGS, "colour_kinds": colour}, min_area=0.001) for colour in (True, False)
+    )
+    np.testing.assert_array_equal(open_.values, known.values)
+    assert known.kinds.any() and not open_.kinds.any()
+
+
 def test_touching_parts_of_one_kind_are_one() -> None:
     values = np.array([[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 0, 0], [0, 0, 4, 4]]], dtype=np.uint16)
     proposal = join_touching(values, np.array([[0, 1, 1, 2, 1]], dtype=np.uint8), min_area=0.05)
@@ -116,7 +125,7 @@ def test_touching_parts_of_one_kind_are_one() -> None:
 
 def test_small_parts_are_found_as_well() -> None:
     proposal = propose_by_merging(
-        stack(*(draw(seed) for seed in range(4))), superpixels=600, lightness=0.4, min_area=0.001
+        stack(*(draw(seed) for seed in range(4))), superpixels=600, lightness=0.4, colour_kinds=True, min_area=0.001
     )
     assert proposal.values.max(axis=(1, 2)).tolist() == [5, 5, 5, 5]
     assert sorted(np.unique(proposal.kinds[proposal.kinds > 0]).tolist()) == [1, 2]  # discs and squares

@@ -1,19 +1,16 @@
-"""Mask proposers: outlines worked out by hand, and the choice between proposers."""
+"""Mask proposers: regions and clusters worked out by hand, and the choice between proposers."""
 
 import numpy as np
 import pytest
 import torch
 from parts_case import DISC, GROUND, draw
 
-from stages.aecsad.pseudo_label.background_difference import background_distance, differing, propose_by_background
 from stages.aecsad.pseudo_label.choice import CLASSICAL, Proposer, best, propose, summarise, trial_rows
 from stages.aecsad.pseudo_label.dense_clusters import kinds_without_ground, nearest_centres
 from stages.aecsad.pseudo_label.dense_features import fit_projection, lab_cells, of_variance, repeat_weights
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 
-SETTINGS = {"window": 0.2, "lightness": 0.5, "low": 10, "high": 20, "edge": 0.5, "min_area": 0.001}
 LIMITS = {"min_count_agreement": 0.6, "max_count_variation": 0.15, "max_part": 0.02}
-GREY = np.array([119, 119, 119], dtype=np.uint8)  # L = 50 in CIE Lab, 128 on OpenCV's scale
 
 
 def stack(*images: np.ndarray) -> torch.Tensor:
@@ -30,50 +27,6 @@ def counts(*values: int) -> Proposal:
 
 def never() -> Proposal:
     raise AssertionError("this proposer was not to run")
-
-
-def test_distance_is_that_of_lab_colours_with_less_lightness() -> None:
-    image = np.tile(GREY, (60, 60, 1))
-    image[20:24, 30:34] = 255  # L = 100: 50 units of L away from the ground, no hue
-    distance = background_distance(image, window=13, lightness=0.5)
-    expected = np.zeros((60, 60))
-    expected[20:24, 30:34] = 0.5 * 50
-    np.testing.assert_allclose(distance, expected, atol=0.3)  # 8-bit Lab has steps of 0.4
-
-
-def test_outline_is_at_half_contrast_and_faint_regions_are_not_parts() -> None:
-    distance = np.zeros((20, 20), dtype=np.float32)
-    distance[4:10, 4:10] = 15  # a shadow around the part
-    distance[5:9, 5:9] = 40
-    distance[7, 7] = 0  # a hole
-    distance[14:18, 14:18] = 15  # as faint as the shadow, alone
-    expected = np.zeros((20, 20), dtype=bool)
-    expected[5:9, 5:9] = True
-    np.testing.assert_array_equal(differing(distance, low=10, high=20, edge=0.5), expected)
-    distance[9, 6] = 18  # a needle: 45 % of the contrast
-    expected[9, 6] = True
-    np.testing.assert_array_equal(differing(distance, low=10, high=20, edge=0.4), expected)
-
-
-def test_every_part_of_a_drawing_is_found() -> None:
-    proposal = propose_by_background(stack(draw(0), draw(1, discs=1)), **SETTINGS)
-    assert proposal.values.max(axis=(1, 2)).tolist() == [5, 3]
-    assert not proposal.kinds.any()
-    areas = np.bincount(proposal.values[0].ravel())[1:]
-    assert sorted(areas.tolist()) == [81] * 2 + [81] * 3  # a 9 x 9 square; a disc of radius 5 has 81 pixels as well
-
-
-def test_a_change_of_light_is_not_a_part() -> None:
-    image = np.tile(np.linspace(100, 180, 96).astype(np.uint8)[:, None, None], (1, 96, 3))
-    assert not propose_by_background(stack(image), **SETTINGS).values.any()
-
-
-def test_twice_the_resolution_gives_the_same_parts() -> None:
-    small = draw(3)
-    large = small.repeat(2, axis=0).repeat(2, axis=1)
-    one, two = (propose_by_background(stack(image), **SETTINGS).values[0] for image in (small, large))
-    assert one.max() == two.max() == 5
-    assert (two > 0).sum() == pytest.approx(4 * (one > 0).sum(), rel=0.02)
 
 
 def test_regions_are_numbered_within_the_image_and_specks_dropped() -> None:
@@ -128,7 +81,7 @@ def test_variance_is_shared_as_asked() -> None:
 
 
 def test_lab_of_cells() -> None:
-    image = np.tile(GREY, (8, 8, 1))
+    image = np.full((8, 8, 3), 119, dtype=np.uint8)  # L = 50 in CIE Lab
     image[:, 4:] = 255
     cells = lab_cells(stack(image), 2)[0]
     np.testing.assert_allclose(cells[:, 0, 0], 50 / 25, atol=0.02)

@@ -87,8 +87,8 @@ def test_large_touching_parts_are_merged_and_have_the_same_kind_in_every_image(h
     "change",
     [
         {"min_area": 1.0},
-        {"graph_merging": {"superpixels": 1, "lightness": 0.4}},
-        {"graph_merging": {"superpixels": 70000, "lightness": 0.4}},
+        {"graph_merging": {"superpixels": 1, "lightness": 0.4, "colour_kinds": True}},
+        {"graph_merging": {"superpixels": 70000, "lightness": 0.4, "colour_kinds": True}},
         {"background_difference": {**SECTIONS["pseudo_label"]["background_difference"], "edge": 0}},
         {"dense_clusters": {**SECTIONS["pseudo_label"]["dense_clusters"], "clusters": 300}},
         {"foundation": {**SECTIONS["pseudo_label"]["foundation"], "tagged_images": -1}},

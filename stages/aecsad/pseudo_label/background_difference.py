@@ -1,25 +1,26 @@
 """Propose small parts on plain ground: what differs in colour from the ground around it."""
 
+import logging
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from scipy import ndimage
 from torch import Tensor
 
+from stages.aecsad.pseudo_label.choice import trial_rows
 from stages.aecsad.pseudo_label.lab import L_UNIT
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.running.console import progress
 
+LOG = logging.getLogger(__name__)
+CONTRASTS = np.geomspace(5, 80, 25)  # that are tried, in units of CIE Lab; from about twice a camera's noise
+WEAKEST = 0.5  # of that contrast: where a part's pixels end
+
 
 def propose_by_background(
-    images: UInt8[Tensor, "N 3 H W"],
-    *,
-    window: float,
-    lightness: float,
-    low: float,
-    high: float,
-    edge: float,
-    min_area: float,
+    images: UInt8[Tensor, "N 3 H W"], *, window: float, lightness: float, edge: float, min_area: float
 ) -> Proposal:
     """Regions that differ from the local background.
 
@@ -29,26 +30,50 @@ def propose_by_background(
 
         d(x) = min_s ||W (Lab(x) - median(x + s))||₂,  s in {-w/2, 0, w/2}²,  W = diag(lightness, 1, 1)
 
-    Regions with d > low that hold a pixel with d > high are kept (hysteresis). A part's outline lies where d falls to
-    a fraction of the part's contrast, which is its mean d above `high`: shadows and halos differ from the ground less
-    than half as much as the part that casts them. Holes are filled.
+    Regions with d > contrast / 2 that hold a pixel with d > contrast are kept (hysteresis). A part's outline lies where
+    d falls to a fraction of the part's own contrast, which is its mean d above that value: shadows and halos differ
+    from the ground less than half as much as the part that casts them. Holes are filled. From which contrast on
+    something is a part, the images tell: see `agreed_contrast`.
 
     Args:
         images: RGB.
         window: side of the window as a fraction of the image's height.
         lightness: weight of L against a and b, below 1 because shadows and glare change L and hardly the hue.
-        low, high: thresholds on d, in units of CIE Lab.
-        edge: that fraction. Half is where a blurred edge lies; thin things (a needle of two pixels) lose contrast by
-            the blur and need less.
+        edge: that fraction. Half is where a blurred edge lies.
         min_area: smallest region, as a fraction of the image.
     """
     side = round(window * images.shape[2]) // 2 * 2 + 1
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    few = pixels[list(trial_rows(len(pixels)))]
+    distances = [background_distance(image, window=side, lightness=lightness) for image in few]
+    contrast = agreed_contrast(distances, edge=edge, min_area=min_area)
+    LOG.info("background difference: what differs by %.1f from the ground is a part", contrast)
     masks = [
-        differing(background_distance(image, window=side, lightness=lightness), low=low, high=high, edge=edge)
+        differing(background_distance(image, window=side, lightness=lightness), contrast=contrast, edge=edge)
         for image in progress(pixels, total=len(pixels), label="difference to the background")
     ]
     return instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
+
+
+def agreed_contrast(distances: Sequence[Float32[np.ndarray, "H W"]], *, edge: float, min_area: float) -> float:
+    """The contrast at which the images agree on a number of parts that also holds for other contrasts.
+
+    That number k has the largest k times the sum over contrasts of the share of images with exactly k parts: grain and
+    shadows, which too low a contrast finds, are another number in every image and at every contrast, and faint parts
+    that too high a one loses are missed in the product with k. Taken is the contrast with the largest share; of equal
+    ones, the middle of the longest run, furthest from both.
+    """
+    counts = []
+    for contrast in progress(CONTRASTS, total=len(CONTRASTS), label="contrasts"):
+        masks = np.stack([differing(distance, contrast=contrast, edge=edge) for distance in distances])
+        found = instances_of_regions(masks.astype(np.uint8), min_area=min_area, kinds_known=False).values
+        counts.append(found.max(axis=(1, 2)))
+    numbers = np.arange(np.max(counts) + 1)
+    shares = (np.array(counts)[:, :, None] == numbers).mean(axis=1)
+    share = shares[:, (numbers * shares.sum(axis=0)).argmax()]
+    runs = np.split(np.arange(len(share)), np.flatnonzero(np.diff(share)) + 1)
+    longest = max(runs, key=lambda run: (share[run[0]], len(run)))
+    return float(CONTRASTS[longest[len(longest) // 2]])
 
 
 def background_distance(
@@ -69,13 +94,14 @@ def background_distance(
     return np.sqrt(nearest)
 
 
-def differing(distance: Float32[np.ndarray, "H W"], *, low: float, high: float, edge: float) -> Bool[np.ndarray, "H W"]:
+def differing(distance: Float32[np.ndarray, "H W"], *, contrast: float, edge: float) -> Bool[np.ndarray, "H W"]:
     """The parts that `propose_by_background` describes, as one mask."""
+    low = WEAKEST * contrast
     _, regions = cv2.connectedComponents((distance > low).astype(np.uint8), connectivity=8)
-    strong = distance > high
+    strong = distance > contrast
     count = np.bincount(regions[strong], minlength=int(regions.max()) + 1)
-    contrast = np.bincount(regions[strong], weights=distance[strong], minlength=len(count)) / np.maximum(count, 1)
-    outline = np.where(count > 0, np.maximum(edge * contrast, low), np.inf)
+    own = np.bincount(regions[strong], weights=distance[strong], minlength=len(count)) / np.maximum(count, 1)
+    outline = np.where(count > 0, np.maximum(edge * own, low), np.inf)
     outline[0] = np.inf  # the ground
     filled: Bool[np.ndarray, "H W"] = ndimage.binary_fill_holes(distance > outline[regions])
     return filled

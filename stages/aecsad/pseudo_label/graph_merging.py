@@ -17,15 +17,16 @@ SPAN = 1000  # between the largest and the smallest of them, at most
 
 
 def propose_by_merging(
-    images: UInt8[Tensor, "N 3 H W"], *, superpixels: int, lightness: float, min_area: float
+    images: UInt8[Tensor, "N 3 H W"], *, superpixels: int, lightness: float, colour_kinds: bool, min_area: float
 ) -> Proposal:
     """Instances are the regions that are left when neighbours less unlike than one height for all images are merged.
 
-    Their kinds are groups of like colour, where there are clear ones (see `kinds_by_colour`). Touching parts of one
-    kind are one part that light and shade had divided.
+    Touching parts of like colour are one part that light and shade had divided, where colours fall into clear groups
+    (see `kinds_by_colour`).
 
     Args:
         superpixels, lightness: see `grow_tree`.
+        colour_kinds: whether those groups are the instances' kinds, too; otherwise the cluster room finds them.
         min_area: smallest region, as a fraction of the image.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
@@ -36,7 +37,8 @@ def propose_by_merging(
     height = steadiest_height(trees, min_area=min_area)
     values = np.stack([tree.parts(height, min_area=min_area)[tree.superpixels] for tree in trees])
     kinds = kinds_by_colour(values, pixels, lightness=lightness)
-    return join_touching(values, kinds, min_area=min_area) if kinds.any() else Proposal(values, kinds)
+    joined = join_touching(values, kinds, min_area=min_area) if kinds.any() else Proposal(values, kinds)
+    return joined if colour_kinds else Proposal(joined.values, np.zeros_like(joined.kinds))
 
 
 def join_touching(

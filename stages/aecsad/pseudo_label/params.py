@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from stages.core.running.params import Params
 
@@ -14,8 +14,6 @@ class BackgroundParams(Params):
 
     window: Annotated[float, Field(gt=0, le=1)]
     lightness: NonNegativeFloat
-    low: PositiveFloat
-    high: PositiveFloat
     edge: Annotated[float, Field(gt=0, le=1)]
 
 
@@ -24,6 +22,7 @@ class MergingParams(Params):
 
     superpixels: Annotated[int, Field(ge=2, le=65535)]
     lightness: NonNegativeFloat
+    colour_kinds: bool
 
 
 class ClustersParams(Params):
