@@ -1,10 +1,11 @@
-"""Component masks of two drawn products that no setting was chosen on.
+"""Component masks of drawn products that no setting was chosen on.
 
     python -m benchmarks.unseen_products
 
-A screw kit (small and thin parts on plain ground) and a meal tray (large touching parts) are drawn with their true
-components, 60 normal images each. The parts vary in place, angle and tone as in production, and so does the light. The
-settings of params.yaml are used as they are; the drawings were fixed before anything was run on them.
+A screw kit (small and thin parts on plain ground), a meal tray (large touching parts) and a box with wires between
+terminal blocks are drawn with their true components, 60 normal images each. The parts vary in place, angle and tone as
+in production, and so does the light. The settings of params.yaml are used as they are; the drawings were fixed before
+anything was run on them.
 """
 
 import argparse
@@ -45,6 +46,12 @@ class Canvas:
         filled = np.zeros((self.side, self.side), dtype=np.uint8)
         cv2.fillPoly(filled, [(corners * self.side).round().astype(np.int32)], 1)
         return filled
+
+    def stroke(self, points: Float64[np.ndarray, "K 2"], width: float) -> UInt8[np.ndarray, "S S"]:
+        """A line of that width through the points."""
+        drawn = np.zeros((self.side, self.side), dtype=np.uint8)
+        cv2.polylines(drawn, [(points * self.side).round().astype(np.int32)], False, 1, round(width * self.side))
+        return drawn
 
     def part(self, mask: UInt8[np.ndarray, "S S"], colour: Colour, number: int, *, grain: float, cell: float) -> None:
         """Paint a part of class `number` with a grain of that many grey levels in cells of that size."""
@@ -144,7 +151,31 @@ def meal_tray(draw: np.random.Generator) -> Canvas:
     return canvas
 
 
-PRODUCTS: dict[str, Callable[[np.random.Generator], Canvas]] = {"screw_kit": screw_kit, "meal_tray": meal_tray}
+def terminal_box(draw: np.random.Generator) -> Canvas:
+    """Four wires, each of its own colour, that hang between two terminal blocks on a light plate."""
+    canvas = Canvas((204, 202, 194), draw)
+    canvas.part(np.ones_like(canvas.classes), (204, 202, 194), 0, grain=3, cell=0.03)
+    x, y = draw.normal(0, 0.012, size=2)
+    along = np.linspace(0, 1, 40)
+    for number, colour in enumerate([(176, 36, 34), (40, 70, 150), (60, 60, 58), (120, 150, 40)]):
+        top, bottom = 0.2 + 0.13 * number, 0.22 + 0.15 * number + draw.normal(0, 0.01)
+        sag = 0.05 + abs(draw.normal(0, 0.02))
+        line = np.stack([0.2 + 0.6 * along, top + (bottom - top) * along + sag * np.sin(np.pi * along)], axis=1)
+        wire = canvas.stroke(line + (x, y), 0.017)
+        canvas.shadow(wire, right=0.006, down=0.012, depth=0.2)
+        canvas.part(wire, colour, 1 + number, grain=3, cell=0.05)
+    for left, number in ((0.12, 5), (0.8, 6)):
+        block = canvas.mask(np.array(box(left, 0.14, left + 0.09, 0.76)) + (x, y))
+        canvas.shadow(block, right=0.008, down=0.01, depth=0.25)
+        canvas.part(block, (50, 110, 80) if number == 5 else (228, 150, 50), number, grain=4, cell=0.05)
+    return canvas
+
+
+PRODUCTS: dict[str, Callable[[np.random.Generator], Canvas]] = {
+    "screw_kit": screw_kit,
+    "meal_tray": meal_tray,
+    "terminal_box": terminal_box,
+}
 
 
 @command_entry
