@@ -189,6 +189,12 @@ def main(argv: Sequence[str]) -> str:
     return f"{len(PRODUCTS)} products"
 
 
+def drawn_images(name: str) -> UInt8[torch.Tensor, "N 3 H W"]:
+    """The images of a product, as the proposers want them."""
+    images = [PRODUCTS[name](np.random.default_rng(number)).photograph()[0] for number in range(IMAGES)]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
 def rows(table: Table, name: str, product: Callable[[np.random.Generator], Canvas], folder: Path) -> None:
     """One row a proposer; the one that `auto` takes is marked."""
     taken = [product(np.random.default_rng(number)).photograph() for number in range(IMAGES)]
