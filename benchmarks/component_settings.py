@@ -10,9 +10,8 @@ Taken is the setting with the largest mean panoptic quality of the parts of the 
     quality = 2 sum of IoU over matched parts / (parts of the first + parts of the second)
 
 of Kirillov et al. ("Panoptic Segmentation", CVPR 2019, eq. 1), here with every pair of the best one-to-one matching
-that overlaps. Three things are settled: `edge` of background difference (where an outline lies), `superpixels` and
-`lightness` of graph merging, and whether graph merging's kinds go by colour or are left to the cluster room's
-MeanShift; for kinds the quality is the share of labelled pixels that keep their class, on drawn products as well.
+that overlaps. Settled are `edge` of background difference (where an outline lies) and `superpixels` and `lightness` of
+graph merging; the kinds of its parts are settled by `component_kinds`.
 
 Tables of a proposer count where `auto` takes it. The agreement with true components, where the data set brings them,
 is printed for people after the choice: nothing goes by it. Needs the stages download and split.
@@ -27,21 +26,17 @@ from jaxtyping import Float64, UInt8
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.second_shots import SecondShots, kept_classes, panoptic_quality, take_again
-from benchmarks.unseen_products import PRODUCTS, drawn_images
-from stages.aecsad.cluster.label_images import label_images
-from stages.aecsad.cluster.params import ClusterParams
+from benchmarks.second_shots import SecondShots, panoptic_quality, take_again
 from stages.aecsad.label_review.matching import agreement
 from stages.aecsad.pseudo_label.background_difference import propose_by_background
 from stages.aecsad.pseudo_label.choice import trial_rows
 from stages.aecsad.pseudo_label.graph_merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.artifacts.component_maps import ComponentMaps
 from stages.core.artifacts.images import read_images
 from stages.core.frozen_encoder.image_tensors import load_stack
 from stages.core.running.console import CONSOLE
-from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.running.params import EncoderParams, load_params
 from stages.core.running.stage import command_entry
 
 EDGES = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
@@ -60,10 +55,6 @@ def main(argv: Sequence[str]) -> str:
         shots = take_again(images, seed=0)
         for title, settings, propose in searches(params):
             CONSOLE.print(settled(f"{category}: {title}", settings, propose, shots, category, image_ids))
-        CONSOLE.print(kinds(category, image_ids, shots, params))
-    for name in PRODUCTS:
-        images = drawn_images(name)
-        CONSOLE.print(kinds(name, [str(row) for row in range(len(images))], take_again(images, seed=0), params))
     return f"{len(categories)} categories"
 
 
@@ -116,33 +107,6 @@ def settled(
 def difference(values: Float64[np.ndarray, " N"]) -> str:
     """Mean of the images' differences and its standard error."""
     return f"{values.mean():.4f} ± {values.std(ddof=1) / np.sqrt(len(values)):.4f}"
-
-
-def kinds(category: str, image_ids: Sequence[str], shots: SecondShots, params: PseudoLabelParams) -> Table:
-    """Which labels change less in the second shots: with the kinds of graph merging, or with kinds left open."""
-    settings = {**params.graph_merging.model_dump(), "colour_kinds": True}
-    merged = [propose_by_merging(shot, min_area=params.min_area, **settings) for shot in (shots.first, shots.second)]
-    table = Table("kinds of graph merging's parts", "pixels that keep their class", "classes", "images labelled")
-    table.title = f"{category}: kinds"
-    for name, known in (("by colour", True), ("by MeanShift", False)):
-        labels = []
-        for proposal, images in zip(merged, (shots.first, shots.second), strict=True):
-            values = proposal.kinds if known else np.zeros_like(proposal.kinds)
-            labels.append(labelled(ComponentMaps(tuple(image_ids), proposal.values, values), images))
-        kept = kept_classes(labels[0][0], labels[1][0], shots.shifts)
-        numbers = " and ".join(str(classes) for _, classes, _ in labels)
-        table.add_row(name, f"{kept:.3f}", numbers, " and ".join(str(count) for _, _, count in labels))
-    return table
-
-
-def labelled(
-    components: ComponentMaps, images: UInt8[Tensor, "N 3 H W"]
-) -> tuple[UInt8[np.ndarray, "N H W"], int, int]:
-    """The cluster room's label maps, the number of their classes and that of the images labelled."""
-    settings = load_params(ClusterParams, section="aecsad.cluster").model_dump()
-    encoder, seed = load_params(EncoderParams, section="encoder").name, load_value("seed")
-    labels = label_images(components, images, encoder, seed=seed, **settings)[0]
-    return np.asarray(labels.values), labels.num_classes - 1, int(labels.labelled.sum())
 
 
 def training_images(category: str) -> tuple[list[str], UInt8[Tensor, "N 3 H W"]]:

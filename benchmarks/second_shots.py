@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
 from stages.aecsad.label_review.matching import pairwise_iou
@@ -69,16 +70,19 @@ def one_quality(first: UInt16[np.ndarray, "H W"], second: UInt16[np.ndarray, "H 
     return float(2 * overlaps[linear_sum_assignment(overlaps, maximize=True)].sum() / max(parts, 1))
 
 
-def kept_classes(
+def same_classes(
     first: UInt8[np.ndarray, "N H W"], second: UInt8[np.ndarray, "N H W"], shifts: Int64[np.ndarray, "N 2"]
 ) -> float:
-    """Share of the pixels with a class in either shot that have the same in both, classes matched one to one."""
+    """Adjusted Rand index (at most 1, 0 by chance) over the pixels with a class in either shot.
+
+    0 where those are all alike in one shot: without a class, or of a single one, agreement is what chance gives.
+    """
     pairs = [overlapping(*row) for row in zip(first, second, shifts, strict=True)]
-    size = int(max(first.max(initial=0), second.max(initial=0))) + 1
-    codes = np.concatenate([(one.astype(np.int64) * size + other).ravel() for one, other in pairs])
-    shared = np.bincount(codes, minlength=size * size).reshape(size, size)
-    matched = shared[1:, 1:][linear_sum_assignment(shared[1:, 1:], maximize=True)].sum()
-    return float(matched / max(shared.sum() - shared[0, 0], 1))
+    ones, others = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
+    known = (ones > 0) | (others > 0)
+    if min(len(np.unique(ones[known])), len(np.unique(others[known]))) < 2:
+        return 0.0
+    return float(adjusted_rand_score(ones[known], others[known]))
 
 
 def overlapping(first: np.ndarray, second: np.ndarray, shift: Int64[np.ndarray, " 2"]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.second_shots import SHIFT, kept_classes, panoptic_quality, shoot, take_again
+from benchmarks.second_shots import SHIFT, panoptic_quality, same_classes, shoot, take_again
 
 
 def test_a_second_shot_shows_the_same_scene_elsewhere() -> None:
@@ -52,14 +52,40 @@ def test_parts_that_the_shift_moves_out_of_the_image_do_not_count() -> None:
     assert panoptic_quality(first, second, np.array([[-SHIFT, 0]])) == [1]
 
 
-def test_classes_are_matched_whatever_their_numbers() -> None:
+def test_classes_agree_whatever_their_numbers() -> None:
     first = np.zeros((2, 4, 4), dtype=np.uint8)
     first[:, 0], first[:, 1] = 1, 2
     second = np.zeros_like(first)
     second[:, 0], second[:, 1] = 2, 1
     still = np.zeros((2, 2), dtype=np.int64)
-    assert kept_classes(first, second, still) == 1
-    second[0, 1, :2] = 2  # two of the sixteen pixels change their class
-    second[1, 3, :2] = 1  # and two get one
-    assert kept_classes(first, second, still) == pytest.approx(14 / 18)
-    assert kept_classes(np.zeros_like(first), np.zeros_like(first), still) == 0
+    assert same_classes(first, second, still) == 1
+    second[:, 1, :2] = 2  # four of the sixteen pixels change their class
+    # pairs together: 2 C(8,2) = 56 in the first, C(12,2) + C(4,2) = 72 in the second, C(8,2) + 2 C(4,2) = 40 in both
+    expected = 56 * 72 / 120
+    assert same_classes(first, second, still) == pytest.approx((40 - expected) / ((56 + 72) / 2 - expected))
+
+
+def test_pixels_without_a_class_in_one_shot_disagree() -> None:
+    first = np.zeros((1, 4, 4), dtype=np.uint8)
+    first[0, 0], first[0, 1] = 1, 2
+    still = np.zeros((1, 2), dtype=np.int64)
+    assert same_classes(first, np.roll(first, 1, axis=1), np.array([[1, 0]])) == 1
+    second = first.copy()
+    second[0, 1, :2] = 0  # pairs together: 12 in the first, C(4,2) + 2 in the second and in both
+    expected = 12 * 8 / 28
+    assert same_classes(first, second, still) == pytest.approx((8 - expected) / ((12 + 8) / 2 - expected))
+
+
+def test_no_class_and_a_single_one_are_no_agreement() -> None:
+    two = np.zeros((1, 4, 4), dtype=np.uint8)
+    two[0, 0], two[0, 1] = 1, 2
+    one, none = np.minimum(two, 1), np.zeros_like(two)
+    still = np.zeros((1, 2), dtype=np.int64)
+    for first, second in ((two, none), (none, two), (none, none), (one, one), (one, two)):
+        assert same_classes(first, second, still) == 0
+
+
+def test_what_chance_gives_counts_nothing() -> None:
+    draw = np.random.default_rng(0)
+    first, second = draw.integers(1, 4, size=(2, 5, 64, 64), dtype=np.uint8)
+    assert abs(same_classes(first, second, np.zeros((5, 2), dtype=np.int64))) < 0.002

@@ -3,10 +3,21 @@
 import numpy as np
 import pytest
 
-from benchmarks.unseen_products import PRODUCTS, SIZE
+from benchmarks.drawing import SIZE
+from benchmarks.unseen_products import PRODUCTS
 from stages.aecsad.label_review.matching import true_instances
 
-PARTS = {"screw_kit": 9, "meal_tray": 5, "terminal_box": 6}
+PARTS = {
+    "screw_kit": 9,
+    "meal_tray": 5,
+    "terminal_box": 6,
+    "palette": 8,
+    "battery_pack": 24,
+    "salad_jar": 5,
+    "spine_slice": 12,
+    "cable_section": 7,
+    "sash_window": 7,
+}
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
