@@ -64,7 +64,7 @@ bench: setup
 	done
 	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
 
-# Name, attention and bottleneck of each global student; the runs end before evaluation.
+# Name, attention and bottleneck of each global student.
 GLOBAL_STUDENT := profiles/embedded.yaml:aecsad.student_teacher.global_student
 ablation: setup
 	for seed in 0 1 2; do \
@@ -73,7 +73,7 @@ ablation: setup
 	    $(VENV)/bin/dvc exp remove --quiet $$1-$$seed 2> /dev/null; \
 	    $(VENV)/bin/dvc exp run --temp --name $$1-$$seed --set-param seed=$$seed \
 	      --set-param $(GLOBAL_STUDENT).attention=$$2 --set-param $(GLOBAL_STUDENT).bottleneck=$$3 \
-	      normalization@pin_tray normalization@juice_bottle || exit; \
+	      evaluation@aecsad-pin_tray evaluation@aecsad-juice_bottle || exit; \
 	  done; \
 	done
 	$(VENV)/bin/python -m benchmarks.ablation $(foreach name,aecsad bottleneck_attention latent_only csad,\
