@@ -1,4 +1,6 @@
-"""Six drawn products of large touching parts, drawn after all settings of component masks and fixed before any run.
+"""Six drawn products of large touching parts, fixed before anything was run on them.
+
+Kinds by colour failed on three of them when the light changed, which led to `gains_of_light`.
 
 A palette, a battery pack, a salad jar of two recipes, a slice through a spine in grey, a cable's cross section and a
 sash window: the same part once and several times, levels that vary, colours that are far apart and close together.

@@ -17,6 +17,11 @@ PARTS = {
     "spine_slice": 12,
     "cable_section": 7,
     "sash_window": 7,
+    "knee_slice": 7,
+    "flange": 9,
+    "paint_tubes": 10,
+    "floor_tile": 11,
+    "parcel": 10,
 }
 
 

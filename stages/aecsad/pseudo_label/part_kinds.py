@@ -7,7 +7,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 
-from stages.aecsad.pseudo_label.lab import L_UNIT
+from stages.aecsad.pseudo_label.light import gains_of_light
 
 MOST_KINDS = 12
 CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rousseeuw, 1990, table 4)
@@ -19,6 +19,8 @@ def kinds_by_colour(
 ) -> UInt8[np.ndarray, "N instances+1"]:
     """Kind of each instance, 1.., by its mean colour; 0 for all of them where the colours form no clear groups.
 
+    Colours are those under the light that the images have in common: see `gains_of_light`.
+
     Args:
         values: instance maps, numbered 1.. without gaps in each image.
         pixels: RGB.
@@ -26,10 +28,11 @@ def kinds_by_colour(
     """
     width = int(values.max(initial=0)) + 1
     kinds = np.zeros((len(values), width), dtype=np.uint8)
-    weights = np.array([lightness * L_UNIT, 1, 1])
+    weights = np.array([lightness, 1, 1])
     colours, present = [], []
-    for image, numbers in zip(pixels, values, strict=True):
-        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3) * weights
+    for image, gain, numbers in zip(pixels, gains_of_light(pixels), values, strict=True):
+        even = (image / gain / 255).clip(max=1).astype(np.float32)
+        lab = cv2.cvtColor(even, cv2.COLOR_RGB2LAB).reshape(-1, 3) * weights
         area = np.bincount(numbers.ravel(), minlength=width)
         sums = np.stack([np.bincount(numbers.ravel(), weights=channel, minlength=width) for channel in lab.T], axis=1)
         present.append(area > 0)
