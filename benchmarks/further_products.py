@@ -1,4 +1,6 @@
-"""Five more drawn products of large touching parts, drawn after kinds' light was evened and fixed before any run.
+"""Five more drawn products of large touching parts, fixed before anything was run on them.
+
+They showed that labels which agree between two shots need not be the true ones.
 
 A slice through a knee in grey, a flange with its bolts, tubes of paint, a tile of two colours and a parcel whose bow is
 red or green.

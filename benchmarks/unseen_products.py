@@ -2,8 +2,8 @@
 
     python -m benchmarks.unseen_products
 
-Drawn with their true components: see `drawn_products`, `touching_products` and `further_products`, which say what
-they led to. The settings of params.yaml are used as they are.
+Drawn with their true components: see `drawn_products`, `touching_products`, `further_products` and
+`deciding_products`, which say what they led to. The settings of params.yaml are used as they are.
 """
 
 import argparse
@@ -14,14 +14,15 @@ from pathlib import Path
 import cv2
 from rich.table import Table
 
-from benchmarks import drawn_products, further_products, touching_products
+from benchmarks import deciding_products, drawn_products, further_products, touching_products
 from benchmarks.auto_choice import choose
 from benchmarks.drawing import IMAGES, Product, photographs
 from stages.aecsad.label_review.matching import FOLDER, agreement
 from stages.core.running.console import CONSOLE
 from stages.core.running.stage import command_entry
 
-PRODUCTS = {**drawn_products.PRODUCTS, **touching_products.PRODUCTS, **further_products.PRODUCTS}
+ROUNDS = (drawn_products, touching_products, further_products, deciding_products)
+PRODUCTS = {name: product for module in ROUNDS for name, product in module.PRODUCTS.items()}
 
 
 @command_entry

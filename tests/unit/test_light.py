@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stages.aecsad.pseudo_label import part_kinds
 from stages.aecsad.pseudo_label.light import gains_of_light
 from stages.aecsad.pseudo_label.part_kinds import kinds_by_colour
 
@@ -50,4 +51,16 @@ def test_kinds_hold_under_changing_light(lightness: float) -> None:
     gains = np.random.default_rng(3).normal(1, [0.1, 0.02, 0.05], size=(12, 3))
     kinds = kinds_by_colour(values, (pixels * gains[:, None, None]).round().astype(np.uint8), lightness=lightness)
     assert len(set(kinds[0, 1:].tolist())) == 4
+    assert (kinds == kinds[:1]).all()
+
+
+def test_light_that_blurs_the_groups_is_not_evened(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((8, 20, 20), dtype=np.uint16)
+    values[:, 2:6, 2:6], values[:, 12:16, 12:16], values[:, 2:6, 12:16] = 1, 2, 3
+    pixels = np.array([(118, 118, 118), (150, 100, 80), (100, 120, 90), (90, 90, 160)], dtype=np.uint8)[values]
+    pixels = pixels + np.random.default_rng(0).integers(0, 3, size=pixels.shape, dtype=np.uint8)
+    wrong = np.random.default_rng(1).normal(1, 0.2, size=(8, 3))
+    monkeypatch.setattr(part_kinds, "gains_of_light", lambda _: wrong)
+    kinds = kinds_by_colour(values, pixels, lightness=0.2)
+    assert sorted(kinds[0].tolist()) == [0, 1, 2, 3]
     assert (kinds == kinds[:1]).all()

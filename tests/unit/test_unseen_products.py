@@ -22,6 +22,10 @@ PARTS = {
     "paint_tubes": 10,
     "floor_tile": 11,
     "parcel": 10,
+    "sandwich": 5,
+    "chest_slice": 5,
+    "signal": 8,
+    "fuse_row": 10,
 }
 
 

@@ -7,6 +7,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 
+from stages.aecsad.pseudo_label.lab import L_UNIT
 from stages.aecsad.pseudo_label.light import gains_of_light
 
 MOST_KINDS = 12
@@ -19,47 +20,63 @@ def kinds_by_colour(
 ) -> UInt8[np.ndarray, "N instances+1"]:
     """Kind of each instance, 1.., by its mean colour; 0 for all of them where the colours form no clear groups.
 
-    Colours are those under the light that the images have in common: see `gains_of_light`.
+    Colours are taken as they are, and under the light that the images have in common (see `gains_of_light`): those
+    count that fall into the clearer groups.
 
     Args:
         values: instance maps, numbered 1.. without gaps in each image.
         pixels: RGB.
         lightness: weight of L against a and b, below 1 because light and shade change L and hardly the hue.
     """
-    width = int(values.max(initial=0)) + 1
-    kinds = np.zeros((len(values), width), dtype=np.uint8)
-    weights = np.array([lightness, 1, 1])
-    colours, present = [], []
-    for image, gain, numbers in zip(pixels, gains_of_light(pixels), values, strict=True):
-        even = (image / gain / 255).clip(max=1).astype(np.float32)
-        lab = cv2.cvtColor(even, cv2.COLOR_RGB2LAB).reshape(-1, 3) * weights
-        area = np.bincount(numbers.ravel(), minlength=width)
-        sums = np.stack([np.bincount(numbers.ravel(), weights=channel, minlength=width) for channel in lab.T], axis=1)
-        present.append(area > 0)
-        colours.append(sums / np.maximum(area, 1)[:, None])
-    parts = np.stack(present)
-    parts[:, 0] = False
-    kinds[parts] = clear_groups(np.stack(colours)[parts])
+    present = np.arange(int(values.max(initial=0)) + 1) <= values.max(axis=(1, 2))[:, None]
+    present[:, 0] = False
+    divisions = []
+    for gains in (np.ones((len(pixels), 3)), gains_of_light(pixels)):
+        divisions.append(clear_groups(mean_colours(values, pixels, gains, lightness=lightness)[present]))
+    kinds = np.zeros(present.shape, dtype=np.uint8)
+    kinds[present] = max(divisions, key=lambda division: division[1])[0]
     return kinds
 
 
-def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
-    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR.
+def mean_colours(
+    values: UInt16[np.ndarray, "N H W"],
+    pixels: UInt8[np.ndarray, "N H W 3"],
+    gains: Float64[np.ndarray, "N 3"],
+    *,
+    lightness: float,
+) -> Float64[np.ndarray, "N instances+1 3"]:
+    """CIE Lab of each instance, L weighted, in images divided by their gains; 0 for instances that an image lacks."""
+    width = int(values.max(initial=0)) + 1
+    weights = np.array([lightness * L_UNIT, 1, 1])
+    colours = []
+    for image, gain, numbers in zip(pixels, gains, values, strict=True):
+        even = (image / gain).round().clip(0, 255).astype(np.uint8)
+        lab = cv2.cvtColor(even, cv2.COLOR_RGB2LAB).reshape(-1, 3) * weights
+        area = np.bincount(numbers.ravel(), minlength=width)
+        sums = np.stack([np.bincount(numbers.ravel(), weights=channel, minlength=width) for channel in lab.T], axis=1)
+        colours.append(sums / np.maximum(area, 1)[:, None])
+    return np.stack(colours)
 
-    Of many points, SAMPLE evenly spaced ones are grouped, and the others join the nearest group's mean: Ward's method
-    keeps the distances of all pairs in memory.
+
+def clear_groups(points: Float64[np.ndarray, "M D"]) -> tuple[Int64[np.ndarray, " M"], float]:
+    """Ward's groups of the points, 1.., as many as have the largest mean silhouette, and that (0..1).
+
+    All groups are 0 where it is below CLEAR. Of many points, SAMPLE evenly spaced ones are grouped, and the others join
+    the nearest group's mean: Ward's method keeps the distances of all pairs in memory.
     """
+    none = np.zeros(len(points), dtype=np.int64)
     sample = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).round().astype(np.int64)]
     if len(np.unique(sample.round(6), axis=0)) <= 2:
-        return np.zeros(len(points), dtype=np.int64)
+        return none, 0.0
     tree = linkage(sample, method="ward")
     divisions = [fcluster(tree, number, criterion="maxclust") for number in range(2, MOST_KINDS + 1)]
     divisions = [groups for groups in divisions if 2 <= groups.max() < len(sample)]
     scores = [float(silhouette_score(sample, groups)) for groups in divisions]
-    if max(scores, default=0) < CLEAR:
-        return np.zeros(len(points), dtype=np.int64)
+    best = max(scores, default=0.0)
+    if best < CLEAR:
+        return none, best
     groups = np.asarray(divisions[int(np.argmax(scores))], dtype=np.int64)
     if len(sample) == len(points):
-        return groups
+        return groups, best
     means = np.stack([sample[groups == number].mean(axis=0) for number in range(1, groups.max() + 1)])
-    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64)
+    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64), best
