@@ -5,8 +5,9 @@
 The rule, written down before it was run on `deciding_products`: of both ways that one is taken whose label maps agree
 better with the true classes in the mean over those products, each once, where `auto` takes graph merging. Every product
 is taken twice (see `component_settings`), and each set of shots goes through proposer and cluster room by itself; a
-way's agreement is the mean over both sets of the adjusted Rand index (Hubert and Arabie, "Comparing partitions", Journal of
-Classification 1985: 1 for equal divisions, 0 for what chance gives) over all pixels with a class, true or found.
+way's agreement is the mean over both sets of the adjusted Rand index (Hubert and Arabie, "Comparing partitions",
+Journal of Classification 1985: 1 for equal divisions, 0 for what chance gives) over all pixels with a class, true or
+found.
 
 Two rules came before it, both by the agreement of the two sets with each other, on juice_bottle and
 `touching_products`, then on juice_bottle and `further_products`. Both took MeanShift, by as much as chance gives
