@@ -39,8 +39,7 @@ def test_dark_places_do_not_count() -> None:
     assert (gains_of_light(np.zeros((3, 16, 16, 3), dtype=np.uint8)) == 1).all()
 
 
-@pytest.mark.parametrize("lightness", [0.2, 1.0])
-def test_kinds_hold_under_changing_light(lightness: float) -> None:
+def test_kinds_hold_under_changing_light() -> None:
     colours = np.array([[150, 100, 80], [130, 100, 80], [100, 120, 90], [100, 120, 110]])
     values = np.zeros((12, 40, 40), dtype=np.uint16)
     pixels = np.full((12, 40, 40, 3), 118.0)
@@ -48,13 +47,14 @@ def test_kinds_hold_under_changing_light(lightness: float) -> None:
         values[:, 8 * number - 4 : 8 * number, 10:20] = number
         pixels[values == number] = colour
     pixels += np.random.default_rng(2).normal(0, 1, size=pixels.shape)
-    gains = np.random.default_rng(3).normal(1, [0.1, 0.02, 0.05], size=(12, 3))
-    kinds = kinds_by_colour(values, (pixels * gains[:, None, None]).round().astype(np.uint8), lightness=lightness)
+    gains = np.random.default_rng(3).uniform(0.9, 1.1, size=(12, 3)) * np.linspace(0.6, 1.4, 12)[:, None]
+    lit = (pixels * gains[:, None, None]).round().clip(0, 255).astype(np.uint8)
+    kinds = kinds_by_colour(values, lit, lightness=1)
     assert len(set(kinds[0, 1:].tolist())) == 4
     assert (kinds == kinds[:1]).all()
 
 
-def test_light_that_blurs_the_groups_is_not_evened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_light_is_left_where_colours_are_clear_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.zeros((8, 20, 20), dtype=np.uint16)
     values[:, 2:6, 2:6], values[:, 12:16, 12:16], values[:, 2:6, 12:16] = 1, 2, 3
     pixels = np.array([(118, 118, 118), (150, 100, 80), (100, 120, 90), (90, 90, 160)], dtype=np.uint8)[values]

@@ -20,8 +20,8 @@ def kinds_by_colour(
 ) -> UInt8[np.ndarray, "N instances+1"]:
     """Kind of each instance, 1.., by its mean colour; 0 for all of them where the colours form no clear groups.
 
-    Colours are taken as they are, and under the light that the images have in common (see `gains_of_light`): those
-    count that fall into the clearer groups.
+    Where colours as they are form none, those under the light that the images have in common are tried as well (see
+    `gains_of_light`).
 
     Args:
         values: instance maps, numbered 1.. without gaps in each image.
@@ -30,11 +30,11 @@ def kinds_by_colour(
     """
     present = np.arange(int(values.max(initial=0)) + 1) <= values.max(axis=(1, 2))[:, None]
     present[:, 0] = False
-    divisions = []
-    for gains in (np.ones((len(pixels), 3)), gains_of_light(pixels)):
-        divisions.append(clear_groups(mean_colours(values, pixels, gains, lightness=lightness)[present]))
     kinds = np.zeros(present.shape, dtype=np.uint8)
-    kinds[present] = max(divisions, key=lambda division: division[1])[0]
+    for gains in (np.ones((len(pixels), 3)), gains_of_light(pixels)):
+        kinds[present] = clear_groups(mean_colours(values, pixels, gains, lightness=lightness)[present])
+        if kinds.any():
+            break
     return kinds
 
 
@@ -58,25 +58,23 @@ def mean_colours(
     return np.stack(colours)
 
 
-def clear_groups(points: Float64[np.ndarray, "M D"]) -> tuple[Int64[np.ndarray, " M"], float]:
-    """Ward's groups of the points, 1.., as many as have the largest mean silhouette, and that (0..1).
+def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
+    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR.
 
-    All groups are 0 where it is below CLEAR. Of many points, SAMPLE evenly spaced ones are grouped, and the others join
-    the nearest group's mean: Ward's method keeps the distances of all pairs in memory.
+    Of many points, SAMPLE evenly spaced ones are grouped, and the others join the nearest group's mean: Ward's method
+    keeps the distances of all pairs in memory.
     """
-    none = np.zeros(len(points), dtype=np.int64)
     sample = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).round().astype(np.int64)]
     if len(np.unique(sample.round(6), axis=0)) <= 2:
-        return none, 0.0
+        return np.zeros(len(points), dtype=np.int64)
     tree = linkage(sample, method="ward")
     divisions = [fcluster(tree, number, criterion="maxclust") for number in range(2, MOST_KINDS + 1)]
     divisions = [groups for groups in divisions if 2 <= groups.max() < len(sample)]
     scores = [float(silhouette_score(sample, groups)) for groups in divisions]
-    best = max(scores, default=0.0)
-    if best < CLEAR:
-        return none, best
+    if max(scores, default=0) < CLEAR:
+        return np.zeros(len(points), dtype=np.int64)
     groups = np.asarray(divisions[int(np.argmax(scores))], dtype=np.int64)
     if len(sample) == len(points):
-        return groups, best
+        return groups
     means = np.stack([sample[groups == number].mean(axis=0) for number in range(1, groups.max() + 1)])
-    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64), best
+    return np.asarray(cdist(points, means).argmin(axis=1) + 1, dtype=np.int64)
