@@ -1,9 +1,11 @@
-"""Component masks of drawn products that no setting was chosen on.
+"""Component masks of drawn products.
 
     python -m benchmarks.unseen_products
+    python -m benchmarks.unseen_products --products keypad wall_section
 
-Drawn with their true components: see `drawn_products`, `touching_products`, `further_products` and
-`deciding_products`, which say what they led to. The settings of params.yaml are used as they are.
+Drawn with their true components: see `drawn_products`, `touching_products`, `further_products`, `deciding_products` and
+`confirming_products`, which say what they led to. The settings of params.yaml are used as they are. The quality is the
+panoptic quality of `component_settings`, here against the true parts; its means follow the table.
 """
 
 import argparse
@@ -12,49 +14,60 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 from rich.table import Table
 
-from benchmarks import deciding_products, drawn_products, further_products, touching_products
+from benchmarks import confirming_products, deciding_products, drawn_products, further_products, touching_products
 from benchmarks.auto_choice import choose
 from benchmarks.drawing import IMAGES, Product, photographs
-from stages.aecsad.label_review.matching import FOLDER, agreement
+from benchmarks.second_shots import panoptic_quality
+from stages.aecsad.label_review.matching import FOLDER, agreement, true_instances
 from stages.core.running.console import CONSOLE
 from stages.core.running.stage import command_entry
 
-ROUNDS = (drawn_products, touching_products, further_products, deciding_products)
+ROUNDS = (drawn_products, touching_products, further_products, deciding_products, confirming_products)
 PRODUCTS = {name: product for module in ROUNDS for name, product in module.PRODUCTS.items()}
 
 
 @command_entry
 def main(argv: Sequence[str]) -> str:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    table = Table("product", "proposer", "parts", "IoU of matched", "found with IoU 0.5", "error of the count")
-    for name, product in PRODUCTS.items():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--products", nargs="+", choices=PRODUCTS, default=list(PRODUCTS), metavar="product")
+    names = parser.parse_args(argv).products
+    table = Table("product", "proposer", "parts", "quality", "IoU of matched", "found (IoU 0.5)", "error of the count")
+    qualities = []
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            rows(table, name, product, Path(folder))
+            qualities.append(rows(table, name, PRODUCTS[name], Path(folder)))
     CONSOLE.print(table)
-    return f"{len(PRODUCTS)} products"
+    means = {proposer: np.mean([quality[proposer] for quality in qualities]) for proposer in qualities[0]}
+    return f"{len(names)} products; " + ", ".join(f"{proposer} {mean:.3f}" for proposer, mean in means.items())
 
 
-def rows(table: Table, name: str, product: Product, folder: Path) -> None:
-    """One row a proposer; the one that `auto` takes is marked."""
+def rows(table: Table, name: str, product: Product, folder: Path) -> dict[str, float]:
+    """One row a proposer; the one that `auto` takes is marked. Returns the mean quality of each."""
     images, true_classes = photographs(product)
     image_ids = [f"{number:03d}" for number in range(IMAGES)]
     (folder / FOLDER).mkdir()
     for image_id, classes in zip(image_ids, true_classes, strict=True):
         cv2.imwrite(str(folder / FOLDER / f"{image_id}.png"), classes)
     chosen = choose(images)
+    truths = np.stack([true_instances(classes, size=images.shape[-1]) for classes in true_classes])
+    still, qualities = np.zeros((IMAGES, 2), dtype=np.int64), {}
     for proposer, trial in chosen.trials.items():
         truth = agreement(folder, image_ids, trial.values)
         assert truth is not None
+        qualities[proposer] = float(panoptic_quality(truths, trial.values, still).mean())
         table.add_row(
             name,
             f"{proposer}{' (taken)' if proposer == chosen.choice.proposer else ''}",
             f"{chosen.choice.summaries[proposer].count_median:g}",
+            f"{qualities[proposer]:.3f}",
             f"{truth.matched_iou:.3f}",
             f"{truth.found:.1%}",
             f"{truth.count_error:.1f}",
         )
+    return qualities
 
 
 if __name__ == "__main__":

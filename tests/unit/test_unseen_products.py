@@ -26,6 +26,12 @@ PARTS = {
     "chest_slice": 5,
     "signal": 8,
     "fuse_row": 10,
+    "keypad": 14,
+    "wall_section": 5,
+    "belly_slice": 8,
+    "socket": 7,
+    "chocolates": 10,
+    "bus": 10,
 }
 
 
