@@ -19,7 +19,7 @@ def choose(images: UInt8[Tensor, "N 3 H W"]) -> Chosen:
         classical_proposers(params, load_params(EncoderParams, section="encoder").name, seed=load_value("seed")),
         no_foundation,
         min_count_agreement=params.min_count_agreement,
-        max_count_variation=params.max_count_variation,
+        max_count_variation=params.graph_merging.max_count_variation,
         max_part=params.background_difference.window**2 / 2,
     )
 

@@ -17,9 +17,8 @@ SECTIONS = {
         "proposer": "auto",
         "min_area": 0.001,
         "min_count_agreement": 0.5,
-        "max_count_variation": 0.15,
         "background_difference": {"window": 0.2, "lightness": 0.5, "edge": 0.5},
-        "graph_merging": {"superpixels": 150, "lightness": 0.4, "colour_kinds": True},
+        "graph_merging": {"superpixels": 150, "lightness": 0.4, "colour_kinds": True, "max_count_variation": 0.15},
         "dense_clusters": {
             "clusters": 4,
             "cells": 24,

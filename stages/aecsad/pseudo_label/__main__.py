@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> str:
         classical_proposers(params, encoder.name, seed=seed),
         partial(propose_by_foundation, *files, prompts, params.foundation, size=size, min_area=params.min_area),
         min_count_agreement=params.min_count_agreement,
-        max_count_variation=params.max_count_variation,
+        max_count_variation=params.graph_merging.max_count_variation,
         max_part=params.background_difference.window**2 / 2,
     )
     write_results(chosen, table["image_id"].tolist(), **{name: getattr(paths, name) for name in writes})

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from stages.core.running.params import Params
 
@@ -23,6 +23,7 @@ class MergingParams(Params):
     superpixels: Annotated[int, Field(ge=2, le=65535)]
     lightness: NonNegativeFloat
     colour_kinds: bool
+    max_count_variation: PositiveFloat
 
 
 class ClustersParams(Params):
@@ -84,12 +85,11 @@ class FoundationParams(Params):
 
 
 class PseudoLabelParams(Params):
-    """Section `aecsad.pseudo_label`; min_count_agreement, max_count_variation: see `choice.propose`."""
+    """Section `aecsad.pseudo_label`; min_count_agreement: see `choice.propose`."""
 
     proposer: Literal["auto", "background_difference", "graph_merging", "dense_clusters", "foundation"]
     min_area: Annotated[float, Field(ge=0, lt=1)]
     min_count_agreement: Share
-    max_count_variation: NonNegativeFloat
     background_difference: BackgroundParams
     graph_merging: MergingParams
     dense_clusters: ClustersParams

@@ -10,6 +10,7 @@ from skimage.segmentation import watershed
 from sklearn.cluster import ward_tree
 
 from stages.aecsad.pseudo_label.lab import L_UNIT
+from stages.aecsad.pseudo_label.shading import Borders, find_borders, join_shaded, sums
 
 SOBEL = 1 / 8  # makes a Sobel filter's answer the change per pixel
 
@@ -23,6 +24,8 @@ class RegionTree:
         children: the two regions that merge m joins; together they are region n + m.
         heights: how unlike the two were; never falls.
         area, rim: pixels of each superpixel, in the image and on its border.
+        colours: mean of each superpixel, in weighted CIE Lab.
+        borders: between superpixels.
     """
 
     superpixels: UInt16[np.ndarray, "H W"]
@@ -30,12 +33,15 @@ class RegionTree:
     heights: Float64[np.ndarray, " n-1"]
     area: Int64[np.ndarray, " n"]
     rim: Int64[np.ndarray, " n"]
+    colours: Float64[np.ndarray, "n 3"]
+    borders: Borders
 
     def parts(self, height: float, *, min_area: float) -> UInt16[np.ndarray, " n"]:
         """The part that each superpixel belongs to, 1.., after all merges up to that height; 0 for the ground.
 
         A region is ground when it holds a larger share of the image's border than of the image (products lie inside
-        it), or is not larger than `min_area`, a fraction of the image.
+        it), or is not larger than `min_area`, a fraction of the image. Parts that shade had divided are joined (see
+        `join_shaded`).
         """
         count, merged = len(self.area), int(np.searchsorted(self.heights, height, side="right"))
         region = list(range(count + merged))
@@ -45,7 +51,8 @@ class RegionTree:
         share = np.bincount(numbers, weights=self.area) / self.area.sum()
         at_rim = np.bincount(numbers, weights=self.rim) / self.rim.sum()
         inside = (at_rim < share) & (share > min_area)
-        return np.where(inside, np.cumsum(inside), 0)[numbers].astype(np.uint16)
+        divided = np.where(inside, np.cumsum(inside), 0)[numbers]
+        return join_shaded(divided, self.borders, self.colours, self.area).astype(np.uint16)
 
 
 def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness: float) -> RegionTree:
@@ -65,11 +72,9 @@ def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness:
     basins = watershed(colour_gradient(lab), superpixels)  # type: ignore[no-untyped-call]
     labels = np.asarray(basins, dtype=np.int64) - 1
     area = np.bincount(labels.ravel())
-    weighted = lab * np.array([lightness, 1, 1], dtype=np.float32)
-    sums = [np.bincount(labels.ravel(), weights=channel.ravel()) for channel in np.moveaxis(weighted, 2, 0)]
-    children, _, _, _, heights = ward_tree(
-        np.stack(sums, axis=1) / area[:, None], connectivity=neighbours(labels), return_distance=True
-    )
+    weighted = (lab * np.array([lightness, 1, 1], dtype=np.float32)).astype(np.float64)
+    colours = sums(labels.ravel(), weighted.reshape(-1, 3), len(area)) / area[:, None]
+    children, _, _, _, heights = ward_tree(colours, connectivity=neighbours(labels), return_distance=True)
     border = np.concatenate([labels[[0, -1]].ravel(), labels[1:-1, [0, -1]].ravel()])
     return RegionTree(
         labels.astype(np.uint16),
@@ -77,6 +82,8 @@ def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness:
         np.maximum.accumulate(np.asarray(heights, dtype=np.float64)),  # neighbours' merges may come out of order
         area,
         np.bincount(border, minlength=len(area)),
+        colours,
+        find_borders(labels, weighted),
     )
 
 

@@ -1,0 +1,109 @@
+"""Parts that light and shade had divided become one again: between them, colours change gradually."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+ACROSS = 3  # pixels, within which a step of colour happens
+STEP = 0.5  # of the difference between two parts, that must happen there for them to be two
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Where superpixels touch, and how colours change there.
+
+    Attributes:
+        pairs: touching superpixels.
+        steps: colours of the first minus colours of the second, summed over pairs of pixels ACROSS apart.
+        counts: of those pairs of pixels.
+    """
+
+    pairs: Int64[np.ndarray, "P 2"]
+    steps: Float64[np.ndarray, "P 3"]
+    counts: Int64[np.ndarray, " P"]
+
+
+def find_borders(superpixels: Int64[np.ndarray, "H W"], colours: Float64[np.ndarray, "H W 3"]) -> Borders:
+    """The borders between superpixels, numbered from 0."""
+    size = int(superpixels.max()) + 1
+    touching, _, _ = differing(superpixels, colours, apart=1)
+    codes, steps, counts = differing(superpixels, colours, apart=ACROSS)
+    known = np.isin(codes, touching)
+    return Borders(np.stack(np.divmod(codes[known], size), axis=1), steps[known], counts[known])
+
+
+def differing(
+    labels: Int64[np.ndarray, "H W"], colours: Float64[np.ndarray, "H W 3"], *, apart: int
+) -> tuple[Int64[np.ndarray, " P"], Float64[np.ndarray, "P 3"], Int64[np.ndarray, " P"]]:
+    """Of pixels so far apart, to the side or above each other, in different labels: `Borders`, pairs as codes.
+
+    A code is the smaller label times the number of labels, plus the larger one.
+    """
+    size = int(labels.max()) + 1
+    codes, steps = [], []
+    for one, other in ((np.s_[:, :-apart], np.s_[:, apart:]), (np.s_[:-apart], np.s_[apart:])):
+        first, second, step = labels[one].ravel(), labels[other].ravel(), (colours[one] - colours[other]).reshape(-1, 3)
+        sign = np.where(first < second, 1.0, -1.0)[:, None]
+        crossing = first != second
+        codes.append((np.minimum(first, second) * size + np.maximum(first, second))[crossing])
+        steps.append((sign * step)[crossing])
+    pairs, places, counts = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
+    return pairs, sums(places, np.concatenate(steps), len(pairs)), counts
+
+
+def join_shaded(
+    parts: Int64[np.ndarray, " n"],
+    borders: Borders,
+    colours: Float64[np.ndarray, "n 3"],
+    area: Int64[np.ndarray, " n"],
+) -> Int64[np.ndarray, " n"]:
+    """The parts after touching ones without a step of colour between them are joined.
+
+    Two parts differ in their mean colours. At a true border that difference is there within a few pixels; where a
+    gradient was cut in two, only as much of it as the gradient rises over these pixels. Whole parts differ more than
+    their halves, so what was joined is compared again.
+
+    Args:
+        parts: of each superpixel, 1.. without gaps, 0 for the ground; so is what is returned.
+        colours: mean of each superpixel.
+        area: its pixels.
+    """
+    while True:
+        gradual = gradual_borders(parts, borders, colours, area)
+        if not len(gradual):
+            return parts
+        size = int(parts.max()) + 1
+        graph = coo_matrix((np.ones(len(gradual)), gradual.T), shape=(size, size))
+        _, group = connected_components(graph, directed=False)
+        parts = group[parts].astype(np.int64)  # the ground is joined to nothing, so it stays 0
+
+
+def gradual_borders(
+    parts: Int64[np.ndarray, " n"],
+    borders: Borders,
+    colours: Float64[np.ndarray, "n 3"],
+    area: Int64[np.ndarray, " n"],
+) -> Int64[np.ndarray, "K 2"]:
+    """Which parts touch without a step of colour between them: less than STEP of their difference."""
+    size = int(parts.max()) + 1
+    areas = np.maximum(np.bincount(parts, weights=area, minlength=size), 1)  # there may be no ground
+    means = sums(parts, colours * area[:, None], size) / areas[:, None]
+    sides = parts[borders.pairs]
+    between = (sides[:, 0] != sides[:, 1]) & (sides > 0).all(axis=1)
+    if not between.any():
+        return np.zeros((0, 2), dtype=np.int64)
+    sides, sign = np.sort(sides[between], axis=1), np.where(sides[between, 0] < sides[between, 1], 1.0, -1.0)
+    pairs, places = np.unique(sides, axis=0, return_inverse=True)
+    places = places.reshape(-1)
+    steps = sums(places, borders.steps[between] * sign[:, None], len(pairs))
+    steps /= np.bincount(places, weights=borders.counts[between], minlength=len(pairs))[:, None]
+    whole = means[pairs[:, 0]] - means[pairs[:, 1]]
+    return np.asarray(pairs[np.linalg.norm(steps, axis=1) < STEP * np.linalg.norm(whole, axis=1)])
+
+
+def sums(places: Int64[np.ndarray, " M"], values: Float64[np.ndarray, "M D"], size: int) -> Float64[np.ndarray, "S D"]:
+    """Sums of the values with the same place, for places 0 to size - 1."""
+    return np.stack([np.bincount(places, weights=column, minlength=size) for column in values.T], axis=1)
