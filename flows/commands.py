@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.process_group import kill_group
 from flows.stop_switch import StopSwitch
 from stages.core.running.errors import UserError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 KEPT_LINES = 60  # of the output, for error messages
-KILLED_SECONDS = 10.0  # in which the processes of a killed group are gone
+OUTPUT_SECONDS = 10.0  # in which the output of a killed command ends
 ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
 SHORT_SECONDS = 600.0  # for commands without a log: one that hangs, such as git at a dead remote, would hold the clone
@@ -94,8 +95,8 @@ def run(
                 whole = True
         finally:
             if not whole:
-                os.killpg(process.pid, signal.SIGKILL)
-                _wait_for_the_group(process)
+                kill_group(process.pid)
+                _wait_for_the_end(process)
     if not whole:
         stop.check()
     return Finished(process.wait(), tuple(tail), timed_out=not whole)
@@ -141,8 +142,7 @@ def _end_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
 
 
 def _python_first() -> dict[str, str]:
@@ -164,10 +164,13 @@ class _Deadline:
         return None if self._moment is None else max(0.0, self._moment - time.monotonic())
 
 
-def _wait_for_the_group(process: subprocess.Popen[bytes]) -> None:
-    """Wait until nobody holds the other end of the output: whoever gets the clone next must not meet a dying stage."""
+def _wait_for_the_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until nobody holds the other end of the output.
+
+    A stage in a group of its own dies with its DVC; whoever gets the clone next must not meet it.
+    """
     assert process.stdout is not None
-    moment = time.monotonic() + KILLED_SECONDS
+    moment = time.monotonic() + OUTPUT_SECONDS
     while select.select([process.stdout], [], [], max(0.0, moment - time.monotonic()))[0]:
         if not os.read(process.stdout.fileno(), 65536):
             return

@@ -13,6 +13,7 @@ import pytest
 
 from flows.clone_lock import LOCK_FILE, dead_holder, hold_clone
 from flows.commands import checked, run
+from flows.process_group import kill_group, living_members
 from flows.slots import Device, make_slots, occupied_device, visible_gpus
 from flows.stop_switch import Stopped, StopSwitch
 from stages.core.running.errors import UserError
@@ -74,6 +75,32 @@ def test_a_run_that_is_broken_off_has_no_process_left_when_its_command_returns(t
     with pytest.raises(Stopped):
         run(["touch", "started"], folder=tmp_path, on_line=lambda line: None, stop=stop)
     assert not (tmp_path / "started").exists()
+
+
+# Four processes, 100 MB each: the kernel takes a moment to free them before it closes the files of the dead.
+LARGE_FAMILY = """
+import os, pathlib, time
+os.fork(), os.fork()
+memory = b"x" * 100_000_000
+pathlib.Path(str(os.getpid())).touch()
+time.sleep(600)
+"""
+
+
+def test_a_killed_group_is_gone_when_the_kill_returns(tmp_path: Path) -> None:
+    leader = subprocess.Popen([sys.executable, "-c", LARGE_FAMILY], cwd=tmp_path, process_group=0)
+    other = subprocess.Popen(["sleep", "600"], process_group=0)
+    try:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 4)
+        assert set(living_members(leader.pid)) == {int(path.name) for path in tmp_path.iterdir()}
+        kill_group(leader.pid)
+        assert not list(living_members(leader.pid))
+        assert list(living_members(other.pid)) == [other.pid]
+        assert leader.wait() == -signal.SIGKILL
+        kill_group(leader.pid)  # nothing to kill is no error
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_line_can_start_the_time_anew(tmp_path: Path) -> None:
