@@ -5,8 +5,8 @@
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
 Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of aecsad_plus alone, of their sum as
 they are (plain sum), of their scaled sum with equal weights and with the weights that the room `plus` gives (rule), and
-how much a branch of random numbers changes the last two. Rows: test images of each kind, and planted defects against
-validation images. It describes; nothing in the pipeline reads it.
+how much a branch of random numbers changes the last two. Rows: test images of each kind, and against validation images
+those with planted defects and those with edited components. It describes; nothing in the pipeline reads it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import io
 import json
 import logging
 import statistics
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,19 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.edited_components import EDITED, edited_rows
+from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.plus.branches import KEYS, columns_of_branches
 from stages.aecsad.plus.fusing import fuse
 from stages.aecsad.plus.params import PlusParams
 from stages.aecsad.plus.trust import trust_branches
+from stages.core.artifacts.label_maps import read_label_maps
 from stages.core.running.console import CONSOLE
 from stages.core.running.errors import UserError
 from stages.core.running.params import load_params, load_value
 from stages.core.running.stage import command_entry
 
-KINDS = ("logical", "structural", "planted")
+KINDS = ("logical", "structural", "planted", EDITED)
 Aurocs = dict[str, dict[str, float]]  # column -> kind -> AUROC in %, or a difference of two
 
 
@@ -45,11 +49,12 @@ def main(argv: Sequence[str]) -> str:
     given = parser.parse_args(argv)
     chance = load_params(PlusParams, section="aecsad.plus").chance
     logging.getLogger("stages.aecsad.plus.trust").setLevel(logging.WARNING)  # its reasons, once per random branch
-    lines = []
+    lines: list[str] = []
     for category in given.categories or list(load_value("categories")):
         tables = []
         for run in given.runs:
             scores, histogram = read_run(run, category)
+            scores = pd.concat([scores, read_edited(run, category, scores)], ignore_index=True)
             tables.append(compare_rules(scores, histogram, chance=chance, draws=given.draws))
         if not lines:
             lines = [f"| category | kind | {' | '.join(tables[0])} |", f"|---|---|{'---:|' * len(tables[0])}"]
@@ -70,6 +75,20 @@ def read_run(run: str, category: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     truth = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/truth.parquet")))
     scores = branches.merge(truth[["image_id", "kind"]], on="image_id", how="left")
     return scores, json.loads(read(run, f"metrics/choices/{category}/histogram.json"))
+
+
+def read_edited(run: str, category: str, scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of edited components, see `edited_rows`, to stand below those of `read_run`.
+
+    Raises:
+        UserError: a file is not there.
+    """
+    images = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/images.parquet")))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        file.write(read(run, f"artifacts/aecsad/segmentation/{category}/label_maps.npz"))
+        file.flush()
+        label_maps = read_label_maps(Path(file.name))
+    return edited_rows(scores, images, label_maps, load_params(HistogramParams, section="aecsad.histogram"))
 
 
 def read(run: str, path: str) -> bytes:
@@ -137,10 +156,10 @@ def fused_equally(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> pd.Se
 
 
 def aurocs(split: pd.Series, kinds: pd.Series, scores: pd.Series) -> dict[str, float]:
-    """AUROC in % of each kind of test images against normal ones, and of planted defects against validation images."""
+    """AUROC in % of each kind of test images against normal ones, and of our own against validation images."""
     test = split == "test"
     groups = {kind: (test & (kinds == "normal"), test & (kinds == kind)) for kind in KINDS[:2]}
-    groups["planted"] = (split == "validation", split == "planted")
+    groups |= {kind: (split == "validation", split == kind) for kind in KINDS[2:]}
     found = {}
     for kind, (normal, defect) in groups.items():
         if normal.any() and defect.any():

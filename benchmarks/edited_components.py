@@ -1,0 +1,45 @@
+"""Logical anomalies of our own making for `fusion_rules`: validation images with one component edited."""
+
+import numpy as np
+import pandas as pd
+
+from stages.aecsad.histogram.columns import normal_rows, values_of
+from stages.aecsad.histogram.edits import edit_components, find_regions
+from stages.aecsad.histogram.params import HistogramParams
+from stages.core.artifacts.label_maps import LabelMaps
+from stages.core.patch_histogram import fit_histograms, histogram_distances
+
+EDITED = "edited"
+SEED = 1000  # other edits than those by which the pipeline judged its histograms, which its own seed drew
+
+
+def edited_rows(
+    branches: pd.DataFrame, images: pd.DataFrame, label_maps: LabelMaps, params: HistogramParams
+) -> pd.DataFrame:
+    """Rows like those of `branches`, of split "edited": histogram columns of an edited map, the others as they were.
+
+    A component is edited in the label map, so the branches that look at the image see nothing of it.
+
+    Args:
+        branches: scores of all branches (image_id, split, columns, whatever else).
+        images: the image table, training images included.
+        label_maps: of these images.
+    """
+    train, validation = normal_rows(images["split"])
+    values, num_classes = values_of(images["image_id"], label_maps), label_maps.num_classes
+    areas = {"min_area": params.min_area, "max_area": params.max_area}
+    edited = edit_components(
+        values[validation], num_classes=num_classes, edits_per_image=params.edits_per_image,
+        random=np.random.default_rng(SEED), **areas,
+    )  # fmt: skip
+    sources = [
+        image_id
+        for image_id, labels in zip(images["image_id"][validation], values[validation], strict=True)
+        for _ in range(params.edits_per_image if find_regions(labels, **areas) else 0)
+    ]
+    rows = branches.set_index("image_id").loc[sources].reset_index().assign(split=EDITED)
+    for grid in params.grids if len(rows) else ():
+        model = fit_histograms(values[train], grid=grid, num_classes=num_classes, shrinkage=params.shrinkage)
+        rows[model.column] = histogram_distances(model, edited)
+    rows["image_id"] = [f"{image_id}#edited{number}" for number, image_id in enumerate(sources)]
+    return rows[list(branches.columns)]
