@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 from rich.table import Table
-from sklearn.metrics import roc_auc_score
 
+from benchmarks.fusion_rules import aurocs
 from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import GlobalStudentParams, StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import score_images
@@ -79,8 +79,10 @@ def add_row(
     scored = score_images(
         fitted, read_images(folder / "images.parquet"), folder / "images", quantiles=params.maps.quantiles
     )
-    aurocs = aurocs_of(scored.table, pd.read_parquet(folder / "truth.parquet"))
-    cells = [f"{100 * aurocs[kind]:.1f}" if kind in aurocs else "–" for kind in ("logical", "structural")]
+    kinds = pd.read_parquet(folder / "truth.parquet")[["image_id", "kind"]]
+    rows = scored.table.merge(kinds, on="image_id", how="left", validate="one_to_one")
+    found = aurocs(rows["split"], rows["kind"], rows["student_teacher"])
+    cells = [f"{found[kind]:.1f}" if kind in found else "–" for kind in ("logical", "structural")]
     times = 1.0 if ours is None else seconds / ours
     table.add_row(category, name, str(params.training.iterations), f"{seconds:.0f}", f"{times:.1f}", *cells)
     return seconds
@@ -97,17 +99,6 @@ def fit(category: str, params: StudentTeacherParams) -> tuple[Fitted, float]:
 
 def split_folder(category: str) -> Path:
     return Path("artifacts/split") / category
-
-
-def aurocs_of(scores: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
-    """Image AUROC of each kind of anomaly among the test images."""
-    test = scores[scores["split"] == "test"].merge(truth[["image_id", "kind"]], on="image_id", validate="one_to_one")
-    kinds = [kind for kind in test["kind"].unique() if kind != "normal"]
-    return {
-        kind: float(roc_auc_score(rows["kind"] == kind, rows["student_teacher"]))
-        for kind in kinds
-        for rows in [test[test["kind"].isin(["normal", kind])]]
-    }
 
 
 if __name__ == "__main__":
