@@ -7,10 +7,11 @@ trained as the pipeline does and timed, loading and the teacher's features inclu
 512 x 64 x 64 features, batch 2, changed colours, its optimiser; no natural images) get `--times` as much, in our
 implementation: a step of it is quicker than one of the straightforward loop of `official_loop`, so that one would have
 taken fewer steps. Printed is the image AUROC of the student-teacher branch, for reporting only. Needs the stage split
-and an otherwise idle machine; about 25 minutes a category on two cores.
+and an otherwise idle machine; about 25 minutes a category and seed on two cores.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,16 +40,17 @@ CSAD = GlobalStudentParams(
 def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("categories", nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training; the split stays")
     parser.add_argument("--times", type=float, default=10.0, help="as much training time as ours")
     given = parser.parse_args(argv)
     ours = load_params(StudentTeacherParams, section=SECTION)
-    for category in given.categories:
-        table = Table("category", "students", "steps", "seconds", "times ours", "logical", "structural")
-        seconds = add_row(table, category, "of the profile", ours)
-        steps = steps_in(category, given.times * seconds)
-        add_row(table, category, "official", with_steps(official(), steps), ours=seconds)
+    for category, seed in itertools.product(given.categories, given.seeds):
+        table = Table("category", "seed", "students", "steps", "seconds", "times ours", "logical", "structural")
+        seconds = add_row(table, category, "of the profile", ours, seed=seed)
+        steps = steps_in(category, given.times * seconds, seed=seed)
+        add_row(table, category, "official", with_steps(official(), steps), seed=seed, ours=seconds)
         CONSOLE.print(table)
-    return f"{len(given.categories)} categories, one seed"
+    return f"{len(given.categories)} categories, {len(given.seeds)} seeds"
 
 
 def official() -> StudentTeacherParams:
@@ -63,18 +65,18 @@ def with_steps(params: StudentTeacherParams, steps: int) -> StudentTeacherParams
     return params.model_copy(update={"training": params.training.model_copy(update={"iterations": steps})})
 
 
-def steps_in(category: str, seconds: float) -> int:
+def steps_in(category: str, seconds: float, *, seed: int) -> int:
     """How many steps of the official students the seconds are enough for, at least as many as are tried."""
-    short, long = (fit(category, with_steps(official(), steps))[1] for steps in TRIED_STEPS)
+    short, long = (fit(category, with_steps(official(), steps), seed)[1] for steps in TRIED_STEPS)
     step = (long - short) / (TRIED_STEPS[1] - TRIED_STEPS[0])
     return max(TRIED_STEPS[1], TRIED_STEPS[0] + round((seconds - short) / step))
 
 
 def add_row(
-    table: Table, category: str, name: str, params: StudentTeacherParams, *, ours: float | None = None
+    table: Table, category: str, name: str, params: StudentTeacherParams, *, seed: int, ours: float | None = None
 ) -> float:
     """Train, score and report; returns the seconds of the training."""
-    fitted, seconds = fit(category, params)
+    fitted, seconds = fit(category, params, seed)
     folder = split_folder(category)
     scored = score_images(
         fitted, read_images(folder / "images.parquet"), folder / "images", quantiles=params.maps.quantiles
@@ -84,16 +86,16 @@ def add_row(
     found = aurocs(rows["split"], rows["kind"], rows["student_teacher"])
     cells = [f"{found[kind]:.1f}" if kind in found else "–" for kind in ("logical", "structural")]
     times = 1.0 if ours is None else seconds / ours
-    table.add_row(category, name, str(params.training.iterations), f"{seconds:.0f}", f"{times:.1f}", *cells)
+    table.add_row(category, str(seed), name, str(params.training.iterations), f"{seconds:.0f}", f"{times:.1f}", *cells)
     return seconds
 
 
-def fit(category: str, params: StudentTeacherParams) -> tuple[Fitted, float]:
+def fit(category: str, params: StudentTeacherParams, seed: int) -> tuple[Fitted, float]:
     """The trained students and the seconds that took."""
     folder, encoder = split_folder(category), load_params(EncoderParams, section="encoder")
     images = read_images(folder / "images.parquet")
     started = time.perf_counter()
-    fitted = fit_student_teacher(images, folder / "images", params, encoder, seed=load_value("seed"))
+    fitted = fit_student_teacher(images, folder / "images", params, encoder, seed=seed)
     return fitted, time.perf_counter() - started
 
 
