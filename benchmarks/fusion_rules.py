@@ -4,9 +4,11 @@
 
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
 Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of aecsad_plus alone, of their sum as
-they are (plain sum), of their scaled sum with equal weights and with the weights that the room `plus` gives (rule), and
-how much a branch of random numbers changes the last two. Rows: test images of each kind, and against validation images
-those with planted defects and those with edited components. It describes; nothing in the pipeline reads it.
+they are (plain sum), of their scaled sum with equal weights and with the weights that the room `plus` gives (weighted
+sum), of what that room makes of them (rule: Fisher's method with these weights), the same with equal weights (Fisher,
+equal), and how much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and
+against validation images those with planted defects and those with edited components; `--own-anomalies` leaves the test
+images out. It describes; nothing in the pipeline reads it.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from stages.aecsad.plus.fusing import fuse
 from stages.aecsad.plus.params import PlusParams
 from stages.aecsad.plus.trust import trust_branches
 from stages.core.artifacts.label_maps import read_label_maps
+from stages.core.fusion import Combination
 from stages.core.running.console import CONSOLE
 from stages.core.running.errors import UserError
 from stages.core.running.params import load_params, load_value
@@ -46,9 +49,11 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--runs", nargs="+", default=["."], metavar="REVISION_OR_FOLDER")
     parser.add_argument("--categories", nargs="+", help="default: all of params.yaml")
     parser.add_argument("--draws", type=int, default=20, help="of the random branch")
+    parser.add_argument("--own-anomalies", action="store_true", help="no test images: to decide by")
     given = parser.parse_args(argv)
     chance = load_params(PlusParams, section="aecsad.plus").chance
     logging.getLogger("stages.aecsad.plus.trust").setLevel(logging.WARNING)  # its reasons, once per random branch
+    kinds = KINDS[2:] if given.own_anomalies else KINDS
     lines: list[str] = []
     for category in given.categories or list(load_value("categories")):
         tables = []
@@ -58,7 +63,7 @@ def main(argv: Sequence[str]) -> str:
             tables.append(compare_rules(scores, histogram, chance=chance, draws=given.draws))
         if not lines:
             lines = [f"| category | kind | {' | '.join(tables[0])} |", f"|---|---|{'---:|' * len(tables[0])}"]
-        for kind in (kind for kind in KINDS if kind in tables[0]["rule"]):
+        for kind in (kind for kind in kinds if kind in tables[0]["rule"]):
             cells = [mean_and_spread([table[column][kind] for table in tables]) for column in tables[0]]
             lines.append(f"| {category} | {kind} | {' | '.join(cells)} |")
     CONSOLE.print("\n".join(lines), soft_wrap=True, markup=False)
@@ -113,9 +118,14 @@ def compare_rules(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance:
         draws: number of random branches tried, one at a time.
     """
     branches, kinds = scores.drop(columns="kind"), scores["kind"]
-    by_rule, equal = fused_by_rule(branches, histogram, chance=chance), fused_equally(branches, histogram)
     values = branches.drop(columns=KEYS)
-    judged = {"plain sum": values.sum(axis=1), "equal weights": equal, "rule": by_rule}
+    judged = {
+        "plain sum": values.sum(axis=1),
+        "equal weights": fused_equally(branches, histogram),
+        "weighted sum": fused_by_rule(branches, histogram, chance=chance, combination="sum"),
+        "Fisher, equal": fused_equally(branches, histogram, combination="fisher"),
+        "rule": fused_by_rule(branches, histogram, chance=chance),
+    }
     table = {
         name: aurocs(scores["split"], kinds, one) for name, one in {**alone(branches, histogram), **judged}.items()
     }
@@ -137,22 +147,29 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
     parts = columns_of_branches(branches, histogram["weights"])
     kept = {name: names for name, names in parts.items() if branches[names].nunique().max() > 1}
     single = {
-        name: fuse(branches, histogram["weights"], {part: float(part == name) for part in parts})[0]["score"]
+        name: fuse(branches, histogram["weights"], {part: float(part == name) for part in parts}, combination="sum")[0][
+            "score"
+        ]
         for name in kept
     }
     return {name: single.get(name, pd.Series(np.zeros(len(branches)))) for name in parts}
 
 
-def fused_by_rule(branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float) -> pd.Series:
-    """The score as the room `plus` makes it."""
-    trusts = trust_branches(branches, histogram, chance=chance)
-    return fuse(branches, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})[0]["score"]
+def fused_by_rule(
+    branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
+) -> pd.Series:
+    """The score as the room `plus` makes it, or from the same weights another one."""
+    weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
+    return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 
 
-def fused_equally(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> pd.Series:
+def fused_equally(
+    branches: pd.DataFrame, histogram: Mapping[str, Any], *, combination: Combination = "sum"
+) -> pd.Series:
     """Every branch, and every histogram column within its branch, with weight 1."""
     columns = dict.fromkeys(histogram["weights"], 1.0)
-    return fuse(branches, columns, dict.fromkeys(columns_of_branches(branches, columns), 1.0))[0]["score"]
+    weights = dict.fromkeys(columns_of_branches(branches, columns), 1.0)
+    return fuse(branches, columns, weights, combination=combination)[0]["score"]
 
 
 def aurocs(split: pd.Series, kinds: pd.Series, scores: pd.Series) -> dict[str, float]:

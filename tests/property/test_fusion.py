@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.fusion import fit_fusion, fit_trimmed_z, fusion_from_json
+from stages.core.fusion import evidence, fit_fusion, fit_trimmed_z, fusion_from_json
 
 scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
 
@@ -62,3 +62,34 @@ def test_json_round_trip() -> None:
     columns = {"a": np.arange(9.0), "b": np.arange(9.0) ** 2}
     fusion = fit_fusion({"x": ["a", "b"]}, {"a": 1.0, "b": 0.25}, columns)
     assert fusion_from_json(fusion.to_json()) == fusion
+
+
+def test_evidence_by_hand() -> None:
+    """At the middle half of the images score higher: log 2; 1.645 whole standard deviations up it is one in twenty."""
+    spread = np.random.default_rng(0).normal(size=200_000)
+    scaled = fit_trimmed_z(spread)
+    np.testing.assert_allclose(
+        evidence(scaled(np.array([0.0, 1.6449, 2.3263]))), np.log([2, 20, 100]), rtol=0.02
+    )  # fmt: skip
+    np.testing.assert_allclose(evidence(np.array([0.0])), np.log(2))
+
+
+@given(st.lists(st.floats(-50, 1e6), min_size=2, max_size=20).map(sorted))
+def test_evidence_is_finite_never_negative_and_keeps_the_order(values: list[float]) -> None:
+    found = evidence(np.array(values))
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()
+    assert (np.diff(found) >= 0).all()
+
+
+def test_what_one_branch_sees_clearly_is_not_outvoted() -> None:
+    """Three branches see nothing in the second image; their noise is worth as much as the first's sight in a sum."""
+    columns = {name: np.linspace(-1, 1, 41) for name in "abcd"}
+    scale = fit_trimmed_z(columns["a"])
+    several, one = np.full(4, 1.4), np.array([6.0, -0.4, -0.5, -0.6])
+    images = {name: np.array([several[i], one[i]]) * scale.std for i, name in enumerate("abcd")}
+    branches, weights = {name: [name] for name in "abcd"}, dict.fromkeys("abcd", 1.0)
+    summed = fit_fusion(branches, weights, columns)(images)[0]
+    fisher = fit_fusion(branches, weights, columns, combination="fisher")(images)[0]
+    assert summed[0] > summed[1]
+    assert fisher[0] < fisher[1]

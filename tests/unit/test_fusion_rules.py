@@ -62,7 +62,10 @@ def test_fifty_random_branches_at_once_hardly_change_anything_either() -> None:
 def test_every_branch_is_shown_alone_and_in_percent() -> None:
     scores = make_scores(seed=0)
     table = compare_rules(scores, HISTOGRAM, chance=0.01, draws=1)
-    assert list(table)[:6] == ["histogram", "student_teacher", "neighbours", "plain sum", "equal weights", "rule"]
+    assert list(table)[:8] == [
+        "histogram", "student_teacher", "neighbours",
+        "plain sum", "equal weights", "weighted sum", "Fisher, equal", "rule",
+    ]  # fmt: skip
     students = aurocs(scores["split"], scores["kind"], scores["student_teacher"])
     assert table["student_teacher"] == pytest.approx(students)
     assert table["histogram"]["logical"] > 95

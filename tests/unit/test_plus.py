@@ -20,6 +20,7 @@ from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, w
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.scores import read_scores, write_scores
 from stages.core.artifacts.tables import write_table
+from stages.core.fusion import evidence
 from stages.core.running.errors import UserError
 from tests.params_files import write_params
 
@@ -128,7 +129,12 @@ def write_pictures(root: Path, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_inputs(
-    root: Path, scores: pd.DataFrame, histogram: dict[str, Any], *, fine: dict[str, Any] | None = None
+    root: Path,
+    scores: pd.DataFrame,
+    histogram: dict[str, Any],
+    *,
+    fine: dict[str, Any] | None = None,
+    combination: str = "fisher",
 ) -> list[str]:
     """The files of the other rooms, and the command line."""
     keys, ids = ["image_id", "split"], list(scores["image_id"])
@@ -142,7 +148,7 @@ def write_inputs(
     (root / "explanations").mkdir()
     (root / "explanations" / "reasons.json").write_text("{}", encoding="utf-8")
     (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
-    section = {"chance": 0.01, "fine_neighbours": fine}
+    section = {"chance": 0.01, "combination": combination, "fine_neighbours": fine}
     profile = {"encoder": {"name": "tf_efficientnet_lite0", "image_size": 32}, "aecsad": {"plus": section}}
     write_params(root, {"profile": "smoke", "seed": 0, "profiles": {"smoke": profile}})
     write_pictures(root, scores)
@@ -156,16 +162,21 @@ def write_inputs(
     return [word for name, file in files.items() for word in (f"--{name}", file)]
 
 
-def test_the_stage_writes_scores_maps_and_its_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("combination", ["fisher", "sum"])
+def test_the_stage_writes_scores_maps_and_its_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combination: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    main(write_inputs(tmp_path, make_scores(), NO_HISTOGRAM))
+    main(write_inputs(tmp_path, make_scores(), NO_HISTOGRAM, combination=combination))
     scores = read_scores(tmp_path / "out" / "scores.parquet")
     choice = json.loads((tmp_path / "plus.json").read_text(encoding="utf-8"))
     assert [name for name in scores.columns if name not in ("image_id", "split", "score")] == [
         "student_teacher", "neighbours",
     ]  # fmt: skip
-    expected = sum(choice[name]["weight"] * scores[name] for name in ("student_teacher", "neighbours"))
+    term = evidence if combination == "fisher" else np.asarray
+    expected = sum(choice[name]["weight"] * term(scores[name].to_numpy()) for name in ("student_teacher", "neighbours"))
     np.testing.assert_allclose(scores["score"], expected, atol=1e-3)
+    assert json.loads((tmp_path / "fusion.json").read_text(encoding="utf-8"))["combination"] == combination
     assert choice["histogram"]["weight"] == 0
     assert (tmp_path / "out" / "explanations" / "reasons.json").is_file()
     assert read_anomaly_maps(tmp_path / "out" / "maps").image_ids == tuple(scores["image_id"])
@@ -202,8 +213,8 @@ def test_the_fine_branch_sees_small_defects_and_is_fused_with_the_others(
     planted, normal = (scores.loc[scores["split"] == split, "fine_neighbours"] for split in ("planted", "validation"))
     assert planted.min() > normal.max()
     used = [name for name in choice if choice[name]["weight"] > 0]
-    expected = sum(choice[name]["weight"] * scores[name] for name in used)
-    np.testing.assert_allclose(scores["score"], expected, atol=1e-2)
+    expected = sum(choice[name]["weight"] * evidence(scores[name].to_numpy()) for name in used)
+    np.testing.assert_allclose(scores["score"], expected, rtol=1e-3)
     maps = read_anomaly_maps(tmp_path / "out" / "maps")
     assert maps.values.shape[1:] == (8, 8)  # 64 px at stride 8, the finest of the branches
     corner = maps.values[(scores["split"] == "planted").to_numpy()].astype(np.float64).mean(axis=0)

@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> str:
     joined = join_branches(read_branches(**tables, fine=fine))
     write_table(paths.branches, joined, columns=KEYS)
     trusts = trust_branches(joined, histogram, chance=params.chance)
-    scores, fusion = fuse(joined, histogram["weights"], {name: trust.weight for name, trust in trusts.items()})
+    weights = {name: trust.weight for name, trust in trusts.items()}
+    scores, fusion = fuse(joined, histogram["weights"], weights, combination=params.combination)
     every_map = read_maps(student_teacher=paths.student_teacher_maps, neighbours=paths.neighbours, fine=fine)
     maps = counting_maps(scores, every_map, trusts)
     write_method(paths.scores, scores, fuse_maps(scores, maps, trusts), maps, paths.explanations)

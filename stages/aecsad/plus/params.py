@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stages.core.fusion import Combination
 from stages.core.running.params import Params
 
 
@@ -35,8 +36,10 @@ class PlusParams(Params):
     Attributes:
         chance: a branch stays out unless so good a separation of planted defects, or a better one, would come about
             by chance in at most this share of cases.
+        combination: how the branches make one score, see stages.core.fusion.Fusion.
         fine_neighbours: None: without that branch.
     """
 
     chance: Annotated[float, Field(gt=0, lt=1)]
+    combination: Combination
     fine_neighbours: FineNeighboursParams | None
