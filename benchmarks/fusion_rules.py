@@ -192,7 +192,7 @@ def differences(new: Mapping[str, float], old: Mapping[str, float]) -> dict[str,
 def mean_and_spread(values: Sequence[float]) -> str:
     """For example "93.1 ± 0.4"; the mean alone for one run."""
     half = (max(values) - min(values)) / 2
-    return f"{statistics.mean(values):.1f}" + (f" ± {half:.1f}" if len(values) > 1 else "")
+    return f"{statistics.mean(values):z.1f}" + (f" ± {half:.1f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":
