@@ -45,10 +45,10 @@ def open_explanations(path: Path, joined: pd.DataFrame) -> Explanations:
 
 
 def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertainty: Uncertainty) -> list[Explanation]:
-    """The findings of the branch that decided first, then the others'; those of branches not in use are left out."""
+    """The findings of the branch that decided first, or of the next that makes some; branches not in use make none."""
     used = [finding for finding in findings if finding.branch in uncertainty.branches]
-    decided = uncertainty.decided_by({name: float(row[name]) for name in uncertainty.branches})
-    return sorted(used, key=lambda finding: finding.branch != decided)
+    order = uncertainty.by_excess({name: float(row[name]) for name in uncertainty.branches})
+    return sorted(used, key=lambda finding: order.index(finding.branch))
 
 
 def explanation_metrics(

@@ -64,8 +64,12 @@ class Uncertainty:
 
     def decided_by(self, values: Mapping[str, float]) -> str | None:
         """The branch that lies farthest above its own threshold, or is nearest to it; None without branches."""
+        return next(iter(self.by_excess(values)), None)
+
+    def by_excess(self, values: Mapping[str, float]) -> list[str]:
+        """The branches, the one farthest above its own threshold first."""
         excess = {name: reference.excess(values[name]) for name, reference in self.branches.items()}
-        return max(excess, key=lambda name: excess[name]) if excess else None
+        return sorted(excess, key=lambda name: excess[name], reverse=True)
 
 
 def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: float, confidence: float) -> Uncertainty:

@@ -1,5 +1,6 @@
 """Explanations held against the true defects."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_the_branch_that_decided_comes_first_and_unused_ones_are_left_out() -> N
     findings = [finding("a", LEFT), finding("dropped", LEFT), finding("b", RIGHT)]
     assert [one.branch for one in in_order(findings, {"a": 0.0, "b": 9.0}, UNCERTAINTY)] == ["b", "a"]
     assert [one.branch for one in in_order(findings, {"a": 9.0, "b": 0.0}, UNCERTAINTY)] == ["a", "b"]
+
+
+def test_where_the_branch_that_decided_explains_nothing_the_next_comes_first() -> None:
+    three = replace(UNCERTAINTY, branches={**UNCERTAINTY.branches, "silent": UNCERTAINTY.branches["a"]})
+    findings = [finding("a", LEFT), finding("a", RIGHT), finding("b", RIGHT)]
+    ordered = in_order(findings, {"a": 1.0, "b": 5.0, "silent": 9.0}, three)
+    assert [(one.branch, one.box) for one in ordered] == [("b", RIGHT), ("a", LEFT), ("a", RIGHT)]
 
 
 def make_test(folder: Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from stages.evaluation.naming import nested
 from stages.evaluation.thresholds import F1Threshold, conformal_threshold, f1_threshold
-from stages.evaluation.uncertainty import Reference, fit_uncertainty, uncertainty_metrics
+from stages.evaluation.uncertainty import Reference, Uncertainty, fit_uncertainty, uncertainty_metrics
 from stages.evaluation.undefined import Undefined
 
 
@@ -58,6 +58,8 @@ def test_branches_that_disagree() -> None:
     assert fitted.disagree({"a": 30.0, "b": 0.0, "dropped": np.nan})
     assert fitted.decided_by({"a": 30.0, "b": 0.0, "dropped": np.nan}) == "a"
     assert fitted.decided_by({"a": 0.0, "b": 150.0, "dropped": np.nan}) == "b"  # none is above: the nearer one
+    assert fitted.by_excess({"a": 0.0, "b": 150.0, "dropped": np.nan}) == ["b", "a"]
+    assert Uncertainty(fitted.score, {}, 0.0, 1.0, open_above=False).decided_by({}) is None
 
 
 def test_what_the_report_says_of_sure_images() -> None:
