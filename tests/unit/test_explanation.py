@@ -10,13 +10,14 @@ from PIL import Image
 
 from stages.aecsad.explanation.__main__ import main
 from stages.aecsad.explanation.components import NormalComponents, explain_components, fit_components
-from stages.aecsad.explanation.hot_spots import explain_map, usual_classes
 from stages.aecsad.explanation.instances import find_instances
-from stages.aecsad.explanation.words import times, where
+from stages.aecsad.explanation.words import times
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
 from stages.core.artifacts.explanations import Explanation, read_explanations
 from stages.core.artifacts.images import write_images
 from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
+from stages.core.explaining.hot_spots import NormalSpots, explain_map, fit_spots, usual_classes
+from stages.core.explaining.places import where
 from stages.core.running.errors import UserError
 from tests.params_files import write_params
 
@@ -140,15 +141,24 @@ def test_a_hot_spot_names_the_component_that_belongs_there() -> None:
     heat = np.full((16, 16), 0.1)
     heat[12, 12], heat[12, 13], heat[0, 0] = 2.0, 1.5, 1.9  # the last is hot, but not connected
     empty = np.zeros((SIZE, SIZE), dtype=np.uint8)
-    found = explain_map(heat, mean=0.5, spread=0.25, usual=usual, label_map=empty)
-    assert (found.component, found.measure, found.box) == (1, "hot_spot", (0.75, 0.75, 0.8125, 0.875))
+    found = explain_map(NormalSpots("a", 0.5, 0.25, usual), heat, empty)
+    assert (found.branch, found.measure) == ("a", "hot_spot")
+    assert (found.component, found.box) == (1, (0.75, 0.75, 0.8125, 0.875))
     assert found.deviation == pytest.approx(6.0)
     assert (
         found.text == "unusual look at the lower right, where normal images show component 1 and this one no component"
     )
-    nowhere = explain_map(heat, mean=0.5, spread=0.25, usual=empty, label_map=empty)
+    nowhere = explain_map(NormalSpots("a", 0.5, 0.25, empty), heat, empty)
     assert nowhere.component is None
     assert nowhere.text == "unusual look at the lower right, on no component"
+
+
+def test_normal_spots_by_hand() -> None:
+    usual = np.zeros((4, 4), dtype=np.uint8)
+    validation = np.array([[[1.0, 3.0]], [[5.0, 2.0]]])
+    fitted = fit_spots("a", validation, usual)
+    assert (fitted.mean, fitted.spread) == (4.0, 1.0)
+    assert fit_spots("a", validation[:1], usual).spread > 0
 
 
 @pytest.mark.parametrize(

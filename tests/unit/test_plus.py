@@ -15,9 +15,11 @@ from stages.aecsad.plus.branches import join_branches
 from stages.aecsad.plus.fine_neighbours import draw_training_images, score_finely
 from stages.aecsad.plus.maps import counting_maps, fuse_maps
 from stages.aecsad.plus.params import FineNeighboursParams
-from stages.aecsad.plus.trust import Trust, judge_branch, trust_branches
+from stages.aecsad.plus.trust import Trust, trust_branches
 from stages.core.artifacts.anomaly_maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
+from stages.core.artifacts.explanations import Explanation, read_explanations, write_explanations
 from stages.core.artifacts.images import write_images
+from stages.core.artifacts.label_maps import LabelMaps, write_label_maps
 from stages.core.artifacts.scores import read_scores, write_scores
 from stages.core.artifacts.tables import write_table
 from stages.core.fusion import evidence
@@ -32,37 +34,6 @@ NO_HISTOGRAM: dict[str, Any] = {
     "weights": {"histogram_1x1": 0.0, "histogram_2x2": 0.0},
     "columns": {"histogram_1x1": {"edit_auroc": 0.5}, "histogram_2x2": {"edit_auroc": 0.5}},
 }
-
-
-def test_a_weight_is_twice_the_auroc_less_one() -> None:
-    normal, planted = np.arange(20.0), np.arange(20.0) + 15.5  # of 400 pairs, 4 + 3 + 2 + 1 are the wrong way round
-    trust = judge_branch(normal, planted, [], chance=0.01)
-    assert trust.planted_auroc == pytest.approx(390 / 400)
-    assert trust.weight == pytest.approx(2 * 390 / 400 - 1)
-
-
-def test_a_branch_that_may_be_right_by_chance_stays_out() -> None:
-    normal, planted = np.arange(8.0), np.arange(8.0) + 0.5
-    trust = judge_branch(normal, planted, [], chance=0.01)
-    assert trust.planted_auroc == pytest.approx(36 / 64)
-    assert trust.weight == 0
-    assert "chance" in trust.reason
-
-
-def test_edits_that_a_branch_sees_count_when_they_are_more() -> None:
-    normal, planted = np.arange(8.0), np.arange(8.0)
-    assert judge_branch(normal, planted, [0.8, 0.9], chance=0.01).weight == pytest.approx(0.8)
-
-
-@pytest.mark.parametrize("count", [0, 5])
-def test_a_constant_branch_stays_out(count: int) -> None:
-    assert judge_branch(np.ones(count), np.ones(count), [], chance=0.01).weight == 0
-
-
-def test_random_scores_rarely_count() -> None:
-    random = np.random.default_rng(0)
-    draws = [judge_branch(random.normal(size=40), random.normal(size=40), [], chance=0.01) for _ in range(300)]
-    assert sum(draw.weight > 0 for draw in draws) <= 9  # expected 3
 
 
 def make_scores(images: int = 60, *, seen: float = 3.0) -> pd.DataFrame:
@@ -106,6 +77,7 @@ def test_maps_are_scaled_by_normal_cells_and_resized_before_they_are_added() -> 
     )
 
 
+FOUND = Explanation("student_teacher", 1, "hot_spot", (0, 0, 1, 1), 2.0, 1.0, 3.0, "AeCSAD's own")
 FINE: dict[str, Any] = {
     "image_size": 64, "strides": [8, 16], "training_images": 4, "cells_per_image": 48, "coreset_ratio": 0.2,
     "projection_dimensions": 128, "neighbours": 3,
@@ -145,17 +117,19 @@ def write_inputs(
     write_scores(neighbours / "scores.parquet", scores[keys].assign(score=scores["neighbours"]))
     for folder in (root / "maps", neighbours / "maps"):
         write_anomaly_maps(folder, ids, np.random.default_rng(0).random((len(ids), 4, 4)).astype(np.float16))
-    (root / "explanations").mkdir()
-    (root / "explanations" / "reasons.json").write_text("{}", encoding="utf-8")
+    write_explanations(root / "explanations", dict.fromkeys(ids, [FOUND]), {1: b"picture"})
     (root / "choice.json").write_text(json.dumps(histogram), encoding="utf-8")
     section = {"chance": 0.01, "combination": combination, "fine_neighbours": fine}
     profile = {"encoder": {"name": "tf_efficientnet_lite0", "image_size": 32}, "aecsad": {"plus": section}}
     write_params(root, {"profile": "smoke", "seed": 0, "profiles": {"smoke": profile}})
-    write_pictures(root, scores)
+    every = tuple(write_pictures(root, scores)["image_id"])
+    labels = LabelMaps(every, np.ones((len(every), 8, 8), dtype=np.uint8), 2, np.ones(len(every), dtype=bool))
+    write_label_maps(root / "labels.npz", labels)
     files = {
         "images": "images.parquet", "image-files": "images",
         "histogram": "histogram.parquet", "histogram-choice": "choice.json", "student-teacher": "students.parquet",
         "student-teacher-maps": "maps", "neighbours": "neighbours", "explanations": "explanations",
+        "label-maps": "labels.npz",
         "scores": "out", "branches": "branches.parquet", "fusion": "fusion.json",
         "choice": "plus.json",
     }  # fmt: skip
@@ -178,7 +152,11 @@ def test_the_stage_writes_scores_maps_and_its_reasons(
     np.testing.assert_allclose(scores["score"], expected, atol=1e-3)
     assert json.loads((tmp_path / "fusion.json").read_text(encoding="utf-8"))["combination"] == combination
     assert choice["histogram"]["weight"] == 0
-    assert (tmp_path / "out" / "explanations" / "reasons.json").is_file()
+    explained = read_explanations(tmp_path / "out" / "explanations")
+    assert {tuple(one.branch for one in found) for found in explained.images.values()} == {
+        ("student_teacher", "neighbours"),
+    }  # fmt: skip
+    assert explained.pictures[1].read_bytes() == b"picture"
     assert read_anomaly_maps(tmp_path / "out" / "maps").image_ids == tuple(scores["image_id"])
 
 

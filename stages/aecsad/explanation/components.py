@@ -8,8 +8,9 @@ from jaxtyping import Float64, UInt8
 
 from stages.aecsad.explanation.instances import Instance, find_instances
 from stages.aecsad.explanation.places import Place, distances, fit_places, nearest_place
-from stages.aecsad.explanation.words import times, where
+from stages.aecsad.explanation.words import times
 from stages.core.artifacts.explanations import Box, Explanation
+from stages.core.explaining.places import where
 from stages.core.patch_histogram import patch_histograms
 
 BRANCH = "histogram"

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from stages.aecsad.explanation.components import explain_components, fit_components
-from stages.aecsad.explanation.hot_spots import explain_map, usual_classes
 from stages.core.artifacts.anomaly_maps import AnomalyMaps
 from stages.core.artifacts.explanations import Explanation
 from stages.core.artifacts.label_maps import LabelMaps
+from stages.core.explaining.hot_spots import explain_map, fit_spots, usual_classes
 from stages.core.running.console import progress
 from stages.core.running.errors import UserError
 
-TINY = 1e-12  # spread of maps that are all alike
+BRANCH = "student_teacher"
 
 
 def explain_images(
@@ -27,8 +26,7 @@ def explain_images(
 ) -> dict[str, list[Explanation]]:
     """The most unusual findings in each validation and test image; what is normal comes from training images.
 
-    How hot a map's hottest spot normally is comes from normal validation images, because the students have seen the
-    training images. No label is read.
+    How hot a map's hottest spot normally is comes from normal validation images. No label is read.
 
     Args:
         kept: findings by components in an image.
@@ -40,15 +38,14 @@ def explain_images(
     rows, num_classes = rows_of(images, label_maps, maps), label_maps.num_classes
     train = label_maps.values[rows["label_row"][rows["split"] == "train"].to_numpy()]
     normal = fit_components(train, num_classes=num_classes, seed=seed, **fitting) if num_classes > 1 else None  # type: ignore[arg-type]
-    usual = usual_classes(train, num_classes=num_classes)
-    peaks = maps.values[rows["map_row"][rows["split"] == "validation"].to_numpy()].max(axis=(1, 2)).astype(np.float64)
-    mean, spread = float(peaks.mean()), max(float(peaks.std()), TINY)
+    validation = maps.values[rows["map_row"][rows["split"] == "validation"].to_numpy()]
+    spots = fit_spots(BRANCH, validation, usual_classes(train, num_classes=num_classes))
     explained = {}
     judged = rows[rows["split"] != "train"]
     columns = zip(judged["image_id"], judged["label_row"], judged["map_row"], strict=True)
     for image_id, label_row, map_row in progress(columns, total=len(judged), label="explanations"):
         labels = label_maps.values[label_row]
-        spot = explain_map(maps.values[map_row], mean=mean, spread=spread, usual=usual, label_map=labels)
+        spot = explain_map(spots, maps.values[map_row], labels)
         parts = explain_components(normal, labels)[:kept] if normal is not None else []
         explained[str(image_id)] = [*parts, spot]
     return explained

@@ -1,7 +1,6 @@
 """Write the method's scores and maps in the layout every method ends in."""
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.core.artifacts.anomaly_maps import write_anomaly_maps
+from stages.core.artifacts.explanations import Explanation, write_explanations
 from stages.core.artifacts.scores import write_scores
 from stages.core.running.atomic import replacing_folder
 
@@ -18,14 +18,17 @@ def write_method(
     scores: pd.DataFrame,
     maps: Float16[np.ndarray, "N h w"],
     branches: Mapping[str, Float16[np.ndarray, "N H W"]],
-    explanations: Path,
+    findings: Mapping[str, Sequence[Explanation]],
+    pictures: Mapping[int, Path],
 ) -> None:
-    """Write `folder`/scores.parquet and `folder`/maps and copy the explanations, all or nothing.
+    """Write `folder`/scores.parquet, `folder`/maps and `folder`/explanations, all or nothing.
 
     Args:
         branches: what `maps` was made from, branch by branch.
+        findings, pictures: see stages.core.artifacts.explanations.Explanations.
     """
     with replacing_folder(folder) as temporary:
         write_scores(temporary / "scores.parquet", scores)
         write_anomaly_maps(temporary / "maps", list(scores["image_id"]), maps, branches)
-        shutil.copytree(explanations, temporary / "explanations")
+        contents = {component: file.read_bytes() for component, file in pictures.items()}
+        write_explanations(temporary / "explanations", findings, contents)

@@ -1,13 +1,37 @@
 """What an anomaly map says: its hottest spot, and which component normal images show there."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from stages.aecsad.explanation.words import where
 from stages.core.artifacts.explanations import Box, Explanation
+from stages.core.explaining.places import where
 
-BRANCH = "student_teacher"
+TINY = 1e-12  # spread of maps that are all alike
+
+
+@dataclass(frozen=True)
+class NormalSpots:
+    """What a branch's map looks like for normal images.
+
+    Attributes:
+        branch: column of the score table that the map belongs to.
+        mean, spread: of the hottest cell in normal validation images, as the students have seen the training images.
+        usual: the class that normal images show at each pixel; 0 is the background.
+    """
+
+    branch: str
+    mean: float
+    spread: float
+    usual: UInt8[np.ndarray, "H W"]
+
+
+def fit_spots(branch: str, validation: Float[np.ndarray, "N h w"], usual: UInt8[np.ndarray, "H W"]) -> NormalSpots:
+    """Fit on the maps of normal validation images; `usual`: see `usual_classes`."""
+    peaks = validation.max(axis=(1, 2)).astype(np.float64)
+    return NormalSpots(branch, float(peaks.mean()), max(float(peaks.std()), TINY), usual)
 
 
 def usual_classes(label_maps: UInt8[np.ndarray, "N H W"], *, num_classes: int) -> UInt8[np.ndarray, "H W"]:
@@ -17,18 +41,11 @@ def usual_classes(label_maps: UInt8[np.ndarray, "N H W"], *, num_classes: int) -
 
 
 def explain_map(
-    anomaly_map: Float[np.ndarray, "h w"],
-    *,
-    mean: float,
-    spread: float,
-    usual: UInt8[np.ndarray, "H W"],
-    label_map: UInt8[np.ndarray, "H W"],
+    normal: NormalSpots, anomaly_map: Float[np.ndarray, "h w"], label_map: UInt8[np.ndarray, "H W"]
 ) -> Explanation:
     """The hottest cell and the connected cells around it that are at least half as hot.
 
     Args:
-        mean, spread: of the hottest cell in normal validation images.
-        usual: the class that normal images show at each pixel; 0 is the background.
         label_map: the classes of this image.
     """
     values = np.asarray(anomaly_map, dtype=np.float64)
@@ -43,10 +60,10 @@ def explain_map(
         float((rows.max() + 1) / height),
         float((columns.max() + 1) / width),
     )
-    expected, seen = (most_frequent(inside(one, box)) for one in (usual, label_map))
-    deviation = (float(values[peak]) - mean) / spread
+    expected, seen = (most_frequent(inside(one, box)) for one in (normal.usual, label_map))
+    deviation = (float(values[peak]) - normal.mean) / normal.spread
     return Explanation(
-        BRANCH, expected or seen or None, "hot_spot", box, float(values[peak]), mean, deviation,
+        normal.branch, expected or seen or None, "hot_spot", box, float(values[peak]), normal.mean, deviation,
         f"unusual look at the {where(box)}, {described(expected, seen)}",
     )  # fmt: skip
 
