@@ -1,6 +1,6 @@
 """The bar from elsewhere: PatchCore as anomalib computes it, on the active profile's encoder and our split.
 
-    pip install anomalib==2.7.0  # into a copy of the environment: the repository does not need it
+    pip install anomalib==2.7.0  # the repository does not need it
     dvc get . artifacts/split --rev seed-1 -o /tmp/seed-1/artifacts/split    # for each run that is not checked out
     python -m benchmarks.anomalib_patchcore elpv_mono --runs . /tmp/seed-1
 

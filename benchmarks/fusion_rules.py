@@ -5,10 +5,10 @@
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
 Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of aecsad_plus alone, of their sum as
 they are (plain sum), of their scaled sum with equal weights and with the weights that the room `plus` gives (weighted
-sum), of what that room makes of them (rule: Fisher's method with these weights), the same with equal weights (Fisher,
-equal), and how much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and
-against validation images those with planted defects and those with edited components; `--own-anomalies` leaves the test
-images out. It describes; nothing in the pipeline reads it.
+sum), of Fisher's method with these weights (rule: the default of that room) and with equal ones (Fisher, equal), and
+how much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
+validation images those with planted defects and those with edited components; `--own-anomalies` leaves the test images
+out. It describes; nothing in the pipeline reads it.
 """
 
 import argparse
@@ -146,19 +146,17 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
     """Every branch by itself; that of the histograms is their weighted sum, zeros where none is in use."""
     parts = columns_of_branches(branches, histogram["weights"])
     kept = {name: names for name, names in parts.items() if branches[names].nunique().max() > 1}
-    single = {
-        name: fuse(branches, histogram["weights"], {part: float(part == name) for part in parts}, combination="sum")[0][
-            "score"
-        ]
-        for name in kept
-    }
+    single = {}
+    for name in kept:
+        only = {part: float(part == name) for part in parts}
+        single[name] = fuse(branches, histogram["weights"], only, combination="sum")[0]["score"]
     return {name: single.get(name, pd.Series(np.zeros(len(branches)))) for name in parts}
 
 
 def fused_by_rule(
     branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
 ) -> pd.Series:
-    """The score as the room `plus` makes it, or from the same weights another one."""
+    """Fused with the weights that the room `plus` gives, by Fisher's method or as a sum."""
     weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 

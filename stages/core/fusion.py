@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
@@ -152,7 +152,10 @@ def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
 
     Raises:
         KeyError, TypeError: the value has another layout.
+        ValueError: the combination is none of ours.
     """
+    if value["combination"] not in get_args(Combination):
+        raise ValueError(f"combination {value['combination']!r}: expected one of {', '.join(get_args(Combination))}")
     return Fusion(
         tuple(
             Branch(

@@ -1,5 +1,7 @@
 """Invariants of the trimmed z and the fusion."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,3 +95,12 @@ def test_what_one_branch_sees_clearly_is_not_outvoted() -> None:
     fisher = fit_fusion(branches, weights, columns, combination="fisher")(images)[0]
     assert summed[0] > summed[1]
     assert fisher[0] < fisher[1]
+
+
+def test_a_fusion_is_read_as_it_was_written_and_an_unknown_combination_is_refused() -> None:
+    columns = {name: np.linspace(-1, 1, 12) for name in "ab"}
+    fitted = fit_fusion({"first": ["a"], "second": ["b"]}, dict.fromkeys("ab", 1.0), columns, combination="fisher")
+    written = json.loads(json.dumps(fitted.to_json()))
+    assert fusion_from_json(written) == fitted
+    with pytest.raises(ValueError, match="combination 'mean': expected one of sum, fisher"):
+        fusion_from_json({**written, "combination": "mean"})
