@@ -26,7 +26,7 @@ export DVC_NO_ANALYTICS := 1
 # Idle threads of torch sleep instead of spinning: no slower alone, several times faster on a machine with other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONHOME PYTHONPATH CONDA_PREFIX
-# Containers set it; then every process compiles anew what `pip --no-compile` below leaves to the first import.
+# Containers set it; then every process compiles again what `pip --no-compile` below leaves to the first import.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Two processes of one thread: several threads for small tensors cost a quarter more processor time. In the order of
@@ -91,12 +91,12 @@ setup: $(STAMP)
 setup-flows: $(FLOWS_STAMP)
 
 # The stamp is written last, so an installation is made again when its inputs changed, and from scratch when it was
-# broken off: half a package cannot always be repaired. Bytecode is left to the first import: compiling all 7 GB takes
+# interrupted: half a package cannot always be repaired. Bytecode is left to the first import: compiling all 7 GB takes
 # two minutes, most of it for modules that nothing here imports.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, \
 	$(PYTHON) is " + sys.version.split()[0] + ": install one and name it, for example `make PYTHON=python3.12 setup`")'
-	@if [ -e $(UNFINISHED) ]; then echo "the last installation was broken off: starting again"; rm -rf $(VENV); fi
+	@if [ -e $(UNFINISHED) ]; then echo "the last installation was interrupted: starting again"; rm -rf $(VENV); fi
 	@rm -f $(STAMP) $(FLOWS_STAMP)
 	@[ -x $(VENV)/bin/pip ] || { rm -rf $(VENV); echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@touch $(UNFINISHED)

@@ -15,9 +15,9 @@ import dvc.api
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from stages.core.running.console import CONSOLE
-from stages.core.running.errors import UserError
-from stages.core.running.stage import command_entry
+from stages.core.run.console import CONSOLE
+from stages.core.run.errors import UserError
+from stages.core.run.stage import command_entry
 
 METHOD = "artifacts/scores/aecsad"
 STUDENT_TEACHER = "artifacts/aecsad/student_teacher"

@@ -4,7 +4,7 @@
     dvc get . artifacts/split --rev seed-1 -o /tmp/seed-1/artifacts/split    # for each run that is not checked out
     python -m benchmarks.anomalib_patchcore elpv_mono --runs . /tmp/seed-1
 
-anomalib's `PatchcoreModel` gets the frozen encoder's stages of `baseline_knn` in the place of its own network, as
+anomalib's `PatchcoreModel` gets the frozen encoder's stages of `patchcore` in the place of its own network, as
 another one has no weights here. Patches, distances and the image score are anomalib's, with its defaults (a tenth of
 the patches, 9 neighbours); the greedy choice of the coreset is ours, without a projection, as anomalib's loop takes
 hours for it on two cores. Prints the image AUROC on test images, for reporting only. It needs the stage split.
@@ -24,16 +24,15 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.fusion_rules import aurocs
-from stages.baseline_knn.params import BaselineKnnParams
-from stages.core.artifacts.images import read_images
-from stages.core.device import pick_device
-from stages.core.frozen_encoder.encoder import STRIDES, FrozenEncoder
-from stages.core.frozen_encoder.image_tensors import load_stack, to_float
+from stages.core.encoder.device import pick_device
+from stages.core.encoder.encoder import STRIDES, FrozenEncoder, load_stack, to_float
+from stages.core.io.tables import read_images
 from stages.core.neighbours.coreset import choose_coreset
-from stages.core.running.console import CONSOLE, progress
-from stages.core.running.errors import UserError
-from stages.core.running.params import EncoderParams, load_params
-from stages.core.running.stage import command_entry
+from stages.core.run.console import CONSOLE, progress
+from stages.core.run.errors import UserError
+from stages.core.run.params import EncoderParams, load_params
+from stages.core.run.stage import command_entry
+from stages.patchcore.params import PatchcoreParams
 
 LAYERS = ("layer2", "layer3")  # names that anomalib expects of its own network
 
@@ -61,7 +60,7 @@ class Stages(nn.Module):
     def __init__(self, params: EncoderParams) -> None:
         super().__init__()
         self.encoder = FrozenEncoder(params.name)
-        self.strides = load_params(BaselineKnnParams, section="baseline_knn").strides
+        self.strides = load_params(PatchcoreParams, section="patchcore").strides
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         stages = self.encoder(images)

@@ -4,10 +4,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from stages.aecsad.pseudo_label.choice import Chosen, propose
-from stages.aecsad.pseudo_label.classical import classical_proposers
+from stages.aecsad.pseudo_label.classical.propose import classical_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.running.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_value
 
 
 def choose(images: UInt8[Tensor, "N 3 H W"]) -> Chosen:

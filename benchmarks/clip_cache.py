@@ -12,17 +12,16 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from stages.core.clip.build import build_clip
-from stages.core.clip.encoder import ClipEncoder, ImageFeatures
-from stages.core.clip.feature_cache import CachedFeatures
-from stages.core.clip.file_features import stack_features
-from stages.core.clip.params import ClipParams
-from stages.core.device import mixed_precision, pick_device
-from stages.core.running.console import CONSOLE
-from stages.inctrl.heads import InContextHeads
-from stages.inctrl.losses import loss_terms as inctrl_terms
-from stages.madclip.losses import loss_terms as madclip_terms
-from stages.madclip.network import MadClip
+from stages.clip.inctrl.network import InContextHeads
+from stages.clip.inctrl.network import loss_terms as inctrl_terms
+from stages.clip.madclip.losses import loss_terms as madclip_terms
+from stages.clip.madclip.network import MadClip
+from stages.clip.model.encoder import ClipEncoder, ImageFeatures
+from stages.clip.model.features import CachedFeatures, stack_features
+from stages.clip.model.params import ClipParams
+from stages.clip.model.weights import build_clip
+from stages.core.encoder.device import mixed_precision, pick_device
+from stages.core.run.console import CONSOLE
 
 FOLDER = Path("work/clip_benchmark")
 SHOTS = 2

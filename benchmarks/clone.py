@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

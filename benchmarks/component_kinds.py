@@ -4,7 +4,7 @@
 
 The rule, written down before it was run on `deciding_products`: of both ways that one is taken whose label maps agree
 better with the true classes in the mean over those products, each once, where `auto` takes graph merging. Every product
-is taken twice (see `component_settings`), and each set of shots goes through proposer and cluster room by itself; a
+is taken twice (see `component_settings`), and each set of shots goes through proposer and cluster stage by itself; a
 way's agreement is the mean over both sets of the adjusted Rand index (Hubert and Arabie, "Comparing partitions",
 Journal of Classification 1985: 1 for equal divisions, 0 for what chance gives) over all pixels with a class, true or
 found.
@@ -28,15 +28,15 @@ from benchmarks.auto_choice import choose
 from benchmarks.deciding_products import PRODUCTS
 from benchmarks.drawing import photographs
 from benchmarks.second_shots import SecondShots, same_classes, take_again
-from stages.aecsad.cluster.label_images import label_images
+from stages.aecsad.cluster.classes import label_images
 from stages.aecsad.cluster.params import ClusterParams
-from stages.aecsad.pseudo_label.graph_merging import propose_by_merging
+from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.pseudo_label.classical.merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
-from stages.core.artifacts.component_maps import ComponentMaps
-from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.running.console import CONSOLE
-from stages.core.running.params import EncoderParams, load_params, load_value
-from stages.core.running.stage import command_entry
+from stages.core.io.components import ComponentMaps
+from stages.core.run.console import CONSOLE
+from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.stage import command_entry
 
 MERGING = "graph_merging"
 WAYS = {"by colour": True, "by MeanShift": False}  # what `colour_kinds` says
@@ -81,7 +81,7 @@ def compare(table: Table, name: str, shots: SecondShots, true_classes: UInt8[np.
 
 
 def both_labelled(shots: SecondShots) -> dict[str, tuple[LabelMaps, LabelMaps]]:
-    """The cluster room's label maps of both shots, by way."""
+    """The cluster stage's label maps of both shots, by way."""
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     settings = {**params.graph_merging.model_dump(), "colour_kinds": True}
     encoder, seed = load_params(EncoderParams, section="encoder").name, load_value("seed")

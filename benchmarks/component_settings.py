@@ -29,17 +29,17 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.second_shots import SecondShots, panoptic_quality, take_again
-from stages.aecsad.label_review.matching import agreement
-from stages.aecsad.pseudo_label.background_difference import propose_by_background
 from stages.aecsad.pseudo_label.choice import trial_rows
-from stages.aecsad.pseudo_label.graph_merging import propose_by_merging
+from stages.aecsad.pseudo_label.classical.background import propose_by_background
+from stages.aecsad.pseudo_label.classical.merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.artifacts.images import read_images
-from stages.core.frozen_encoder.image_tensors import load_stack
-from stages.core.running.console import CONSOLE
-from stages.core.running.params import EncoderParams, load_params
-from stages.core.running.stage import command_entry
+from stages.core.encoder.encoder import load_stack
+from stages.core.io.tables import read_images
+from stages.core.run.console import CONSOLE
+from stages.core.run.params import EncoderParams, load_params
+from stages.core.run.stage import command_entry
+from stages.evaluation.components import agreement
 
 EDGES = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 SUPERPIXELS = (150, 300, 600, 1200, 2400)

@@ -6,8 +6,8 @@ import pandas as pd
 from stages.aecsad.histogram.columns import normal_rows, values_of
 from stages.aecsad.histogram.edits import edit_components, find_regions
 from stages.aecsad.histogram.params import HistogramParams
-from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.patch_histogram import fit_histograms, histogram_distances
+from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
 
 EDITED = "edited"
 SEED = 1000  # other edits than those by which the pipeline judged its histograms, which its own seed drew

@@ -1,8 +1,8 @@
-"""How many training images the memory bank of `aecsad_plus` at 448 px needs, judged without test images.
+"""How many training images the memory bank of `oddpart` at 448 px needs, judged without test images.
 
     python -m benchmarks.fine_bank elpv_mono
 
-Prints the AUROC of planted defects (scratch, pasted patch, stain) against the validation images they were planted
+Prints the AUROC of synthetic defects (scratch, pasted patch, stain) against the validation images they were synthetic
 into, for some banks and the seeds 0 and 1 of their draw. Needs the stage split.
 """
 
@@ -17,13 +17,13 @@ import pandas as pd
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from stages.aecsad.plus.fine_neighbours import score_finely
-from stages.aecsad.plus.params import FineNeighboursParams, PlusParams
-from stages.core.artifacts.images import PLANTED, read_images
-from stages.core.running.console import CONSOLE
-from stages.core.running.params import EncoderParams, load_params
-from stages.core.running.stage import command_entry
-from stages.split.planting import KINDS
+from stages.aecsad.hybrid_fusion.neighbours import score_finely
+from stages.aecsad.hybrid_fusion.params import FineNeighboursParams, HybridFusionParams
+from stages.core.io.tables import SYNTHETIC, read_images
+from stages.core.run.console import CONSOLE
+from stages.core.run.params import EncoderParams, load_params
+from stages.core.run.stage import command_entry
+from stages.split.synthetic import KINDS
 
 SEEDS = (0, 1)
 BANKS = ((160, 784), (320, 784), (1000, 196), (1000, 784))  # training images at most, patches of each
@@ -35,32 +35,37 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("categories", nargs="+")
     parser.add_argument("--split", type=Path, default=Path("artifacts/split"), help="folder of the stage's results")
     given = parser.parse_args(argv)
-    params, encoder = load_params(PlusParams, section="aecsad.plus"), load_params(EncoderParams, section="encoder")
+    params, encoder = (
+        load_params(HybridFusionParams, section="aecsad.hybrid_fusion"),
+        load_params(EncoderParams, section="encoder"),
+    )
     table = Table("category", "images at most", "patches of each", *KINDS, "all", "s")
     for category in given.categories:
         folder = given.split / category
-        images = read_images(folder / "images.parquet").query("split in ['train', 'validation', @PLANTED]")
+        images = read_images(folder / "images.parquet").query("split in ['train', 'validation', @SYNTHETIC]")
         for count, cells in BANKS:
             section = params.model_dump()["fine_neighbours"] | {"training_images": count, "cells_per_image": cells}
             bank = FineNeighboursParams.model_validate(section)
             started = time.perf_counter()
             results = [score_finely(images, folder / "images", bank, encoder=encoder.name, seed=n) for n in SEEDS]
             seconds = (time.perf_counter() - started) / len(SEEDS)
-            aurocs = [planted_aurocs(result.scores) for result in results if result is not None]
+            aurocs = [synthetic_aurocs(result.scores) for result in results if result is not None]
             means = [f"{statistics.mean(values):.1f}" for values in zip(*aurocs, strict=True)]
             table.add_row(category, str(count), str(cells), *means, f"{seconds:.0f}")
     CONSOLE.print(table)
     return f"{len(given.categories)} categories, seeds {SEEDS}"
 
 
-def planted_aurocs(scores: pd.DataFrame) -> list[float]:
+def synthetic_aurocs(scores: pd.DataFrame) -> list[float]:
     """In %, of each kind and of all together; the kinds take turns, see `plant_defects`."""
     ordered = scores.sort_values("image_id")
-    normal, planted = (ordered.loc[ordered["split"] == split, "score"].to_numpy() for split in ("validation", PLANTED))
-    kinds = [planted[number :: len(KINDS)] for number in range(len(KINDS))]
+    normal, synthetic = (
+        ordered.loc[ordered["split"] == split, "score"].to_numpy() for split in ("validation", SYNTHETIC)
+    )
+    kinds = [synthetic[number :: len(KINDS)] for number in range(len(KINDS))]
     return [
         100 * float(roc_auc_score(np.repeat([0, 1], [len(normal), len(some)]), np.concatenate([normal, some])))
-        for some in [*kinds, planted]
+        for some in [*kinds, synthetic]
     ]
 
 

@@ -25,9 +25,9 @@ from rich.table import Table
 from flows.pipeline import read_pipeline
 from flows.plan import in_order, make_plan
 from flows.server import environment, free_port, running_server
-from stages.core.running.console import CONSOLE
-from stages.core.running.errors import UserError
-from stages.core.running.stage import command_entry
+from stages.core.run.console import CONSOLE
+from stages.core.run.errors import UserError
+from stages.core.run.stage import command_entry
 
 ROOT = Path(__file__).parents[1]
 SLEEP = """

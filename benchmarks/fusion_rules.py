@@ -1,13 +1,13 @@
-"""Does it help to weigh branches by planted defects? Every branch of aecsad_plus alone and fused by several rules.
+"""Does it help to weigh branches by synthetic defects? Every branch of oddpart alone and fused by several rules.
 
     python -m benchmarks.fusion_rules --runs HEAD seed-1 seed-2
 
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
-Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of aecsad_plus alone, of their sum as
-they are (plain sum), of their scaled sum with equal weights and with the weights that the room `plus` gives (weighted
-sum), of Fisher's method with these weights (rule: the default of that room) and with equal ones (Fisher, equal), and
+Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of oddpart alone, of their sum as
+they are (plain sum), of their scaled sum with equal weights and with the weights that the stage `plus` gives (weighted
+sum), of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and
 how much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
-validation images those with planted defects and those with edited components; `--own-anomalies` leaves the test images
+validation images those with synthetic defects and those with edited components; `--own-anomalies` leaves test images
 out. It describes; nothing in the pipeline reads it.
 """
 
@@ -28,18 +28,17 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.edited_components import EDITED, edited_rows
 from stages.aecsad.histogram.params import HistogramParams
-from stages.aecsad.plus.branches import KEYS, columns_of_branches
-from stages.aecsad.plus.fusing import fuse
-from stages.aecsad.plus.params import PlusParams
-from stages.aecsad.plus.trust import trust_branches
-from stages.core.artifacts.label_maps import read_label_maps
-from stages.core.fusion import Combination
-from stages.core.running.console import CONSOLE
-from stages.core.running.errors import UserError
-from stages.core.running.params import load_params, load_value
-from stages.core.running.stage import command_entry
+from stages.aecsad.hybrid_fusion.branches import KEYS, columns_of_branches, trust_branches
+from stages.aecsad.hybrid_fusion.fusing import fuse
+from stages.aecsad.hybrid_fusion.params import HybridFusionParams
+from stages.aecsad.model.fusion import Combination
+from stages.aecsad.model.label_maps import read_label_maps
+from stages.core.run.console import CONSOLE
+from stages.core.run.errors import UserError
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import command_entry
 
-KINDS = ("logical", "structural", "planted", EDITED)
+KINDS = ("logical", "structural", "synthetic", EDITED)
 Aurocs = dict[str, dict[str, float]]  # column -> kind -> AUROC in %, or a difference of two
 
 
@@ -51,8 +50,10 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--draws", type=int, default=20, help="of the random branch")
     parser.add_argument("--own-anomalies", action="store_true", help="no test images: to decide by")
     given = parser.parse_args(argv)
-    chance = load_params(PlusParams, section="aecsad.plus").chance
-    logging.getLogger("stages.aecsad.plus.trust").setLevel(logging.WARNING)  # its reasons, once per random branch
+    chance = load_params(HybridFusionParams, section="aecsad.hybrid_fusion").chance
+    logging.getLogger("stages.aecsad.hybrid_fusion.trust").setLevel(
+        logging.WARNING
+    )  # its reasons, once per random branch
     kinds = KINDS[2:] if given.own_anomalies else KINDS
     lines: list[str] = []
     for category in given.categories or list(load_value("categories")):
@@ -71,7 +72,7 @@ def main(argv: Sequence[str]) -> str:
 
 
 def read_run(run: str, category: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The branches' scores of one run (image_id, split, columns, kind), and the histogram room's choice.
+    """The branches' scores of one run (image_id, split, columns, kind), and the histogram stage's choice.
 
     Raises:
         UserError: a file is not there.
@@ -156,7 +157,7 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
 def fused_by_rule(
     branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
 ) -> pd.Series:
-    """Fused with the weights that the room `plus` gives, by Fisher's method or as a sum."""
+    """Fused with the weights that the stage `plus` gives, by Fisher's method or as a sum."""
     weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 

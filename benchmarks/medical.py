@@ -6,7 +6,7 @@
 
 Stops before any work with a list of what to fetch when a data set is not there or not whole; nothing is downloaded.
 Fills `categories` and the section `sir` of params.yaml in a clone of the last commit in work/medical, and runs there
-what these methods need, with this folder's params.yaml and profile otherwise. A run that was broken off goes on; its
+what these methods need, with this folder's params.yaml and profile otherwise. A run that was interrupted goes on; its
 metrics are in work/medical/repository/metrics. Universal models learn from all data sets that are named, so fewer of
 them are another experiment.
 """
@@ -32,9 +32,9 @@ from benchmarks.medical_files import (
     read_medical_datasets,
 )
 from benchmarks.paper_files import missing_weights, read_paper_files
-from stages.core.running.errors import UserError
-from stages.core.running.params import PARAMS_FILE, PROFILES
-from stages.core.running.stage import command_entry
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, PROFILES
+from stages.core.run.stage import command_entry
 
 LOG = logging.getLogger(__name__)
 FILES, WEIGHTS, WORK = Path("data/medical.json"), Path("data/paper.json"), Path("work/medical")

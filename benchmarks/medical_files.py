@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field, RootModel
 
-from stages.core.running.errors import UserError
-from stages.core.running.params import Params
+from stages.core.run.errors import UserError
+from stages.core.run.params import Params
 
 
 class PublishedCounts(Params):

@@ -23,10 +23,10 @@ from benchmarks.fusion_rules import aurocs
 from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import GlobalStudentParams, StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import score_images
-from stages.core.artifacts.images import read_images
-from stages.core.running.console import CONSOLE
-from stages.core.running.params import PROFILES, EncoderParams, load_params, load_value, validate
-from stages.core.running.stage import command_entry
+from stages.core.io.tables import read_images
+from stages.core.run.console import CONSOLE
+from stages.core.run.params import PROFILES, EncoderParams, load_params, load_value, validate
+from stages.core.run.stage import command_entry
 
 SECTION = "aecsad.student_teacher"
 TRIED_STEPS = (2, 8)  # the difference of their times says how many steps there is time for

@@ -18,14 +18,12 @@ import torch.nn.functional as F
 from rich.table import Table
 from torch import Tensor, nn
 
-from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
-from stages.core.device import mixed_precision, pick_device
-from stages.core.networks.global_student import GlobalStudent
-from stages.core.networks.local_student import LocalStudent
-from stages.core.networks.stem_student import StemStudent
-from stages.core.networks.teacher import TeacherHead
-from stages.core.running.console import CONSOLE
-from stages.core.running.stage import command_entry
+from stages.aecsad.model.networks import GlobalStudent, LocalStudent, StemStudent
+from stages.aecsad.model.teacher import TeacherHead
+from stages.aecsad.student_teacher.training import hard_feature_loss, penalty_loss
+from stages.core.encoder.device import mixed_precision, pick_device
+from stages.core.run.console import CONSOLE
+from stages.core.run.stage import command_entry
 
 OFFICIAL_STEPS, CHEAP_STEPS = 60_000, 400  # of profile paper (CSAD) and of profile embedded
 BATCH, CHEAP_BATCH = 2, 8
@@ -124,7 +122,7 @@ class StraightforwardLoop:
         )
 
     def teacher(self, images: Tensor) -> Tensor:
-        """The teacher's features, computed anew."""
+        """The teacher's features, computed again."""
         with torch.no_grad():
             features: Tensor = self.head(self.encoder(images))
         return features

@@ -5,7 +5,7 @@
 
 Stops before any work with a list of what to fetch when a file is neither here nor reachable. Works in a clone of the
 last commit in work/paper, with this repository's DVC cache, params.yaml and profile, and where that names the proposer
-`foundation` with its weights and, for each category, the `prompts` of params.yaml. A run that was broken off goes on,
+`foundation` with its weights and, for each category, the `prompts` of params.yaml. A run that was interrupted goes on,
 and one that was done before with the same code, settings and archive is not done again.
 MVTec LOCO AD is licensed CC BY-NC-SA 4.0: not for commercial use.
 """
@@ -26,13 +26,13 @@ import yaml
 from benchmarks.clone import answer, command, prepare_clone
 from benchmarks.paper_files import check_files, read_paper_files
 from benchmarks.paper_foundation import foundation_files, prompts_of
-from stages.core.running.atomic import replacing_file
-from stages.core.running.errors import UserError
-from stages.core.running.params import PARAMS_FILE, PROFILES
-from stages.core.running.stage import command_entry
-from stages.download.fetch import fetch
+from commands.published.__main__ import main as print_comparison
+from stages.core.run.atomic import replacing_file
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, PROFILES
+from stages.core.run.stage import command_entry
+from stages.download.manifest import fetch
 from stages.download.source import DOWNLOADS
-from stages.report.published import main as print_comparison
 
 LOG = logging.getLogger(__name__)
 FILES, WORK = Path("data/paper.json"), Path("work/paper")

@@ -9,8 +9,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from stages.core.running.errors import UserError
-from stages.core.running.params import Params
+from stages.core.run.errors import UserError
+from stages.core.run.params import Params
 from stages.download.manifest import DownloadManifest, read_manifest
 
 TIMEOUT = 20.0  # seconds

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.aecsad.pseudo_label.by_foundation import check_packages
-from stages.aecsad.pseudo_label.foundation.weight_files import parts_of, read_weight_files, require
+from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
+from stages.aecsad.pseudo_label.foundation.propose import check_packages
+from stages.aecsad.pseudo_label.foundation.weights import parts_of, read_weight_files, require
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
-from stages.aecsad.pseudo_label.prompts import load_prompts
-from stages.core.running.params import load_value, validate
+from stages.core.run.params import load_value, validate
 
 LOG = logging.getLogger(__name__)
 WEIGHTS = Path("data/foundation_weights.json")

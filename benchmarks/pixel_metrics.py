@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages.core.running.console import CONSOLE
-from stages.core.running.stage import command_entry
+from stages.core.run.console import CONSOLE
+from stages.core.run.stage import command_entry
+from stages.evaluation.intervals import Resampling
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
-from stages.evaluation.resampling import Resampling
 
 SIZE, CELLS = 256, 32
 LIMITS = PixelLimits(0.3, (0.01, 0.05, 0.1, 0.3, 1.0))

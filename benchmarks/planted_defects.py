@@ -1,7 +1,7 @@
-"""Judge settings of the student-teacher branch without test images, by defects planted into validation normals.
+"""Judge settings of the student-teacher branch without test images, by defects synthetic into validation normals.
 
-    python -m benchmarks.planted_defects pin_tray                                   # the profile as it is
-    python -m benchmarks.planted_defects pin_tray training.hard_quantile=0.999   # below student_teacher
+    python -m benchmarks.synthetic_defects pin_tray                                   # the profile as it is
+    python -m benchmarks.synthetic_defects pin_tray training.hard_quantile=0.999   # below student_teacher
 
 Prints the AUROC of each map and of their sum between normal validation images and the same images with one scratch,
 one patch pasted from elsewhere, or one stain, and the students' mean error on the normal ones. Needs the split stage.
@@ -19,16 +19,16 @@ import yaml
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from stages.aecsad.model.student_teacher import Maps
 from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import calibrate
-from stages.core.artifacts.images import read_images
-from stages.core.frozen_encoder.image_tensors import load_stack, to_float
-from stages.core.running.console import CONSOLE
-from stages.core.running.params import EncoderParams, load_params, load_value, profile_file, validate
-from stages.core.running.stage import command_entry
-from stages.core.student_teacher import Maps
-from stages.split.planting import KINDS, plant
+from stages.core.encoder.encoder import load_stack, to_float
+from stages.core.io.tables import read_images
+from stages.core.run.console import CONSOLE
+from stages.core.run.params import EncoderParams, load_params, load_value, profile_file, validate
+from stages.core.run.stage import command_entry
+from stages.split.synthetic import KINDS, plant
 
 SECTION = "aecsad.student_teacher"
 
@@ -48,11 +48,11 @@ def main(argv: Sequence[str]) -> str:
     seconds = time.perf_counter() - started
     normal = load_stack(folder / "images", images.loc[images["split"] == "validation", "file"], size=encoder.image_size)
     random = np.random.default_rng(seed)
-    planted = [[plant(picture, kind, random) for kind in KINDS] for picture in normal.permute(0, 2, 3, 1).numpy()]
+    synthetic = [[plant(picture, kind, random) for kind in KINDS] for picture in normal.permute(0, 2, 3, 1).numpy()]
     maps = [raw_maps(fitted, picture) for picture in normal.permute(0, 2, 3, 1).numpy()]
     calibrate(fitted.module, maps, quantiles=params.maps.quantiles)
-    planted_maps = [[raw_maps(fitted, picture) for picture in pictures] for pictures in planted]
-    CONSOLE.print(table_of(fitted, maps, planted_maps))
+    synthetic_maps = [[raw_maps(fitted, picture) for picture in pictures] for pictures in synthetic]
+    CONSOLE.print(table_of(fitted, maps, synthetic_maps))
     changes = " ".join(arguments.settings) or "as in the profile"
     return f"{arguments.category}, {changes}: {len(normal)} validation normals, fitted in {seconds:.0f} s"
 
@@ -77,12 +77,12 @@ def raw_maps(fitted: Fitted, picture: np.ndarray) -> Maps:
     return fitted.module.raw_maps(image, fitted.encoder)
 
 
-def table_of(fitted: Fitted, normal: Sequence[Maps], planted: Sequence[Sequence[Maps]]) -> Table:
+def table_of(fitted: Fitted, normal: Sequence[Maps], synthetic: Sequence[Sequence[Maps]]) -> Table:
     """One row a map and one for their sum."""
-    table = Table(*["map", *KINDS, "mean", "error on normals"], title="AUROC of planted defects, in %")
+    table = Table(*["map", *KINDS, "mean", "error on normals"], title="AUROC of synthetic defects, in %")
     for name in ("sum", *fitted.module.maps):
         scores = [score(fitted, maps, name) for maps in normal]
-        defects = [[score(fitted, maps, name) for maps in kind] for kind in zip(*planted, strict=True)]
+        defects = [[score(fitted, maps, name) for maps in kind] for kind in zip(*synthetic, strict=True)]
         truth = [0] * len(scores) + [1] * len(scores)
         auroc = [100 * float(roc_auc_score(truth, scores + kind)) for kind in defects]
         error = "" if name == "sum" else f"{float(torch.cat([maps[name] for maps in normal]).mean()):.3f}"

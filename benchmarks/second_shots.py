@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from stages.aecsad.label_review.matching import pairwise_iou
+from stages.evaluation.components import pairwise_iou
 
 SHIFT = 6  # pixels to each side, at most
 EXPOSURE, TINT, SHADE = 0.1, 0.03, 0.1  # standard deviations: of all light, of each channel's, of a ramp across it

@@ -2,11 +2,11 @@
 
     python -m benchmarks.sir_settings pin_tray juice_bottle     # four settings, the profile's loops
     python -m benchmarks.sir_settings pin_tray juice_bottle --loops 1 2 3 5 --settings sir_one_shot_universal
-    python -m benchmarks.sir_settings pin_tray juice_bottle --planted training.learning_rate=0.01   # below sir
+    python -m benchmarks.sir_settings pin_tray juice_bottle --synthetic training.learning_rate=0.01   # below sir
 
 Prints, as Markdown and in %, mean ± standard deviation over the draws (one-shot) or the one value (full-shot) for test
 images of each kind, and how long the trainings took. A universal model learns from all categories that are given. With
-`--planted` no test image is read: normal validation images against copies with a planted defect, which is what settings
+`--synthetic` no test image is read: normal validation images against copies with a synthetic defect, what settings
 may be chosen by. Needs the split stage; nothing in the pipeline reads what it writes (work/sir_settings).
 """
 
@@ -23,20 +23,20 @@ import pandas as pd
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from stages.core.artifacts.images import PLANTED, read_images
-from stages.core.artifacts.truth import read_truth
-from stages.core.running.console import CONSOLE
-from stages.core.running.errors import UserError
-from stages.core.running.params import Params, load_value, profile_file, validate
-from stages.core.running.stage import command_entry
-from stages.core.sir.feature_files import TeacherFeatures, read_features
-from stages.core.sir.params import DecoderParams, TrainingParams
-from stages.core.sir.shots import Scope, Shots
-from stages.core.sir.training import Trained, train
+from stages.core.io.tables import SYNTHETIC, read_images
+from stages.core.io.truth import read_truth
+from stages.core.run.console import CONSOLE
+from stages.core.run.errors import UserError
+from stages.core.run.params import Params, load_value, profile_file, validate
+from stages.core.run.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
+from stages.sir.model.feature_files import TeacherFeatures, read_features
+from stages.sir.model.model import DecoderParams, TrainingParams
 from stages.sir.scores.params import MapsParams
 from stages.sir.scores.scoring import score_images
+from stages.sir.train.shots import Scope, Shots
+from stages.sir.train.training import Trained, train
 
 SPLIT, WORK = Path("artifacts/split"), Path("work/sir_settings")
 SETTINGS: dict[str, tuple[Shots, Scope]] = {
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("categories", nargs="+", metavar="CATEGORY or key=value")
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--loops", nargs="+", type=int, help="default: the profile's")
-    parser.add_argument("--planted", action="store_true", help="judge by planted defects, leave test images alone")
+    parser.add_argument("--synthetic", action="store_true", help="judge by synthetic defects, leave test images alone")
     given = parser.parse_intermixed_args(argv)
     categories = sorted(word for word in given.categories if "=" not in word)
     if not categories:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> str:
             started = time.perf_counter()
             trained = train_setting(method, features, decoder, sections.training, seed=seed)
             seconds = time.perf_counter() - started
-            cells = judge(trained, features, sections.maps, planted=given.planted)
+            cells = judge(trained, features, sections.maps, synthetic=given.synthetic)
             columns[f"{method.removeprefix('sir_')}, K = {decoder.loops}"] = {
                 **cells,
                 ("training", "seconds"): f"{seconds:.0f}",
@@ -134,27 +134,27 @@ def train_setting(
 
 
 def judge(
-    trained: Mapping[str, Trained], features: Mapping[str, TeacherFeatures], maps: MapsParams, *, planted: bool
+    trained: Mapping[str, Trained], features: Mapping[str, TeacherFeatures], maps: MapsParams, *, synthetic: bool
 ) -> Cells:
     """AUROC of each category and kind."""
     cells: Cells = {}
     for category, one in trained.items():
         images = read_images(SPLIT / category / "images.parquet")
-        rows = images[images["split"].isin(["validation", PLANTED] if planted else ["test"])]
+        rows = images[images["split"].isin(["validation", SYNTHETIC] if synthetic else ["test"])]
         folder = SPLIT / category / "images"
         scores = score_images(one.models, features[category].teacher, rows, folder, maps).scores
         draws = [name for name in map(str, scores) if name.startswith("draw_")] or ["score"]
-        for kind, (normal, odd) in groups(category, scores, planted=planted).items():
+        for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)
             values = [roc_auc_score(labels, [*normal[name], *odd[name]]) for name in draws]
             cells[category, kind] = mean_and_deviation(values)
     return cells
 
 
-def groups(category: str, scores: pd.DataFrame, *, planted: bool) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+def groups(category: str, scores: pd.DataFrame, *, synthetic: bool) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """For each kind the rows of normal images and those of that kind."""
-    if planted:
-        return {"planted": (scores[scores["split"] == "validation"], scores[scores["split"] == PLANTED])}
+    if synthetic:
+        return {"synthetic": (scores[scores["split"] == "validation"], scores[scores["split"] == SYNTHETIC])}
     truth = read_truth(SPLIT / category / "truth.parquet")
     kinds = scores.merge(truth[["image_id", "kind"]], on="image_id", how="left", validate="1:1")
     normal = kinds[kinds["kind"] == "normal"]

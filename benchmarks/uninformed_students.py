@@ -20,17 +20,16 @@ import yaml
 from rich.table import Table
 from torch import nn
 
-from stages.core.device import mixed_precision, pick_device
-from stages.core.frozen_encoder.encoder import FrozenEncoder
-from stages.core.running.console import CONSOLE
+from stages.core.encoder.device import mixed_precision, pick_device
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.run.console import CONSOLE
 from stages.core.training.optimisation import build_optimizer
 from stages.uninformed_students.augmentation import Augmentation
-from stages.uninformed_students.backbone import Backbone
-from stages.uninformed_students.losses import distillation_loss
 from stages.uninformed_students.params import UninformedStudentsParams
-from stages.uninformed_students.patch_network import PATCH_SIZES, PatchNetwork
+from stages.uninformed_students.patch_network import PATCH_SIZES, Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, map_image
 from stages.uninformed_students.students import imitation_terms
+from stages.uninformed_students.training import distillation_loss
 
 SIDE = 256
 CUT_OUT = 512  # patches that stand for all 65,536 of an image

@@ -21,9 +21,9 @@ from benchmarks import confirming_products, deciding_products, drawn_products, f
 from benchmarks.auto_choice import choose
 from benchmarks.drawing import IMAGES, Product, photographs
 from benchmarks.second_shots import panoptic_quality
-from stages.aecsad.label_review.matching import FOLDER, agreement, true_instances
-from stages.core.running.console import CONSOLE
-from stages.core.running.stage import command_entry
+from stages.core.run.console import CONSOLE
+from stages.core.run.stage import command_entry
+from stages.evaluation.components import FOLDER, agreement, true_instances
 
 ROUNDS = (drawn_products, touching_products, further_products, deciding_products, confirming_products)
 PRODUCTS = {name: product for module in ROUNDS for name, product in module.PRODUCTS.items()}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from stages.core.running.atomic import replacing_file
-from stages.core.running.errors import UserError
+from stages.core.run.atomic import replacing_file
+from stages.core.run.errors import UserError
 
 SMALLEST = 2  # statistics over a batch need two images
 

@@ -12,7 +12,7 @@ from flows.git_transfer import Trying
 from flows.parts import merge_locks
 from flows.pipeline import parse_lock, write_lock
 from flows.summary import COMMIT_PREFIX
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 LOCK = "dvc.lock"
 RESULTS = (LOCK, "metrics")  # only runs write them, so a run can make them again

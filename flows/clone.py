@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 VARIABLE = "ODDPART_CLONE"
 

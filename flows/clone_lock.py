@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 LOCK_FILE = Path(".dvc/tmp/oddpart_flow.lock")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flows.process_group import kill_group
 from flows.stop_switch import StopSwitch
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 KEPT_LINES = 60  # of the output, for error messages

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from flows.commands import checked
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 @dataclass(frozen=True)

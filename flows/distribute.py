@@ -34,7 +34,7 @@ from flows.run_stages import Logger, Settings, reproduce_clone
 from flows.schedule import Report
 from flows.summary import headline
 from flows.worker_bond import die_with_worker
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 DEPLOYMENT = "part/part"
 

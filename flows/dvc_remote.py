@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.commands import checked, dvc, run
 from flows.faults import Fault, fault_of
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 LIMIT_HOURS = 12.0  # of one transfer: DVC says nothing while it works, so one that hangs looks like a large one
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from flows.commands import checked
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 NAME, EMAIL = "Oddpart nightly", "nightly@localhost"  # where git knows no committer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.commands import checked
 from flows.git_transfer import TRYING, Trying, fetch, list_references, push
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 def switch_to(clone: Path, commit: str, remote: str, *, trying: Trying = TRYING) -> None:

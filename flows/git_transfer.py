@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.commands import checked
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 BEHIND = re.compile(r"\[rejected\].*\((?:fetch first|non-fast-forward)\)")

@@ -15,7 +15,7 @@ from flows.parts import merge_locks
 from flows.pipeline import LOCK, finished_stages, parse_lock, read_lock, read_stages, remove_unknown_outputs, write_lock
 from flows.plan import Stage
 from flows.run_stages import Logger
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 def tidy(clone: Path, logger: Logger) -> None:

@@ -15,7 +15,7 @@ from flows.publish import pictures_of, publish_links, publish_metrics, publish_p
 from flows.run_stages import Logger
 from flows.schedule import Report
 from flows.summary import commit_message, headline
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 PASSED, REJECTED = "nightly.passed", "nightly.rejected"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 EXTRAS = ("flows",)  # of pyproject.toml, beside what all stages need
 SHOWN = 5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.plan import Stage, in_order, make_plan
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 PRODUCTS = "categories"  # the section of params.yaml with a key for every product
 

@@ -13,8 +13,8 @@ from dvc.repo import Repo
 from dvc.utils.serialize import dump_yaml
 
 from flows.plan import Stage
-from stages.core.running.atomic import replacing_file
-from stages.core.running.errors import UserError
+from stages.core.run.atomic import replacing_file
+from stages.core.run.errors import UserError
 
 COST_FOLDER = Path("artifacts/cost")  # what each stage writes, and DVC caches
 COSTS = "metrics/cost.json"  # all of them, which git tracks: known before any data is pulled

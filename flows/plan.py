@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 UNKNOWN_SECONDS = 300.0  # for the order only: a stage that never ran is taken for a long one
 

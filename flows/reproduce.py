@@ -22,7 +22,7 @@ from flows.run_stages import Settings, reproduce_clone
 from flows.slots import Slots, make_slots, visible_gpus
 from flows.summary import headline, raise_for_faults, rows_of
 from flows.worker_bond import die_with_worker
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 MOST_THREADS = 64  # of the task runner; the scheduling loop never starts more batches than there are slots
 TASK_RUNNER: Any = ThreadPoolTaskRunner(max_workers=MOST_THREADS)

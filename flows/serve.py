@@ -18,8 +18,8 @@ from types import FrameType
 from flows.clone import VARIABLE, clone_folder
 from flows.commands import checked, supervised
 from flows.server import HOST, environment, start_server, stop
-from stages.core.running.errors import UserError
-from stages.core.running.stage import command_entry
+from stages.core.run.errors import UserError
+from stages.core.run.stage import command_entry
 
 LOG = logging.getLogger(__name__)
 POOLS = ("oddpart", "oddpart-parts")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.commands import supervised
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 HOST = "127.0.0.1"
 START_SECONDS = 180.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.stop_switch import StopSwitch
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 POLL_SECONDS = 0.5
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flows.schedule import Report
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 SUBJECT_CHARACTERS = 72
 COMMIT_PREFIX = "nightly: "

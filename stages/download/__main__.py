@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.running.stage import parse_paths, stage_entry
+from stages.core.run.stage import parse_paths, stage_entry
 from stages.download.category import load_category
 from stages.download.choose import choose_files
-from stages.download.source import locate, open_source
-from stages.download.write import write_dataset
+from stages.download.source import locate, open_source, write_dataset
 
 
 @stage_entry

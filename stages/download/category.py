@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from stages.core.running.params import Params, check_category_names, load_value, validate
+from stages.core.run.params import Params, check_category_names, load_value, validate
 
 Ratios = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
@@ -16,8 +16,8 @@ class Category(Params):
         path: an archive, a folder, or a JSON manifest that names a download or an installed package.
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
-        equal_files: of the split room, which checks it.
-        prompts: of the pseudo_label room, which checks them.
+        equal_files: of the split stage, which checks it.
+        prompts: of the pseudo_label stage, which checks them.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Category(Params):
 
 
 class SplitCategory(Category):
-    """A source that brings a split of its own; `resplit` pools it and divides it anew."""
+    """A source that brings a split of its own; `resplit` pools it and divides it again."""
 
     resplit: bool = False
 
@@ -77,7 +77,7 @@ class Aptos2019(SplitCategory):
 
 
 class Isic2018(SplitCategory):
-    """ISIC2018, task 3; `test_part` is the part of the challenge whose images are test, as the split room reads it."""
+    """ISIC2018, task 3; `test_part` is the part of the challenge whose images are test, as the split stage reads it."""
 
     source: Literal["isic2018"]
     test_part: Literal["test", "validation"]

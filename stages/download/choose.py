@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from stages.core.running.errors import UserError
-from stages.download.elpv import only_kind
-from stages.download.source_file import SourceFile, is_stray
+from stages.core.run.errors import UserError
+from stages.download.packages import only_kind
+from stages.download.source_files import SourceFile, is_stray
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ MARKERS = {
     "br35h": "no",
     "isic2018": "ISIC2018_Task3_Training_Input",
 }
-# what a source's protocol never looks at and is not worth the room
+# what a source's protocol never looks at and is not worth the stage
 UNUSED = {"oct2017": ("train/CNV/", "train/DME/", "train/DRUSEN/", "val/"), "aptos2019": ("test_images/",)}
 
 

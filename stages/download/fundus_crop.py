@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stages.core.image_files.reading import read_image
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
+from stages.core.images.reading import read_image
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
 
 DARK = 30  # sum of the three channels up to which a pixel belongs to the frame around the retina
 MARGIN, SIZE = 5, 512  # pixels

@@ -1,4 +1,7 @@
-"""Manifests: small JSON files that name data which do not lie in the repository."""
+"""Manifests: small JSON files that name data which do not lie in the repository.
+
+Fetch what a manifest names.
+"""
 
 import json
 import logging
@@ -7,8 +10,9 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from stages.core.running.errors import UserError
-from stages.core.running.params import Params
+from stages.core.io.fetch import fetch_file
+from stages.core.run.errors import UserError
+from stages.core.run.params import Params
 
 LOG = logging.getLogger(__name__)
 SHA256 = Field(pattern="^[0-9a-f]{64}$")
@@ -71,3 +75,14 @@ def parse(content: Any) -> DownloadManifest | PackageManifest:
     if isinstance(content, dict) and "package" in content:
         return PackageManifest.model_validate(content)
     return DownloadManifest.model_validate(content)
+
+
+def fetch(manifest: DownloadManifest, folder: Path) -> Path:
+    """The file in `folder`, fetched unless it is there already.
+
+    Raises:
+        UserError: the server cannot be reached or the content is not what the manifest says.
+    """
+    target = folder / f"{manifest.sha256[:16]}-{manifest.file}"
+    fetch_file(manifest.url, target, sha256=manifest.sha256, about=f"{manifest.file} ({manifest.size})")
+    return target

@@ -1,16 +1,21 @@
-"""Open whatever a category's `path` names as a list of files."""
+"""Open whatever a category's `path` names as a list of files.
 
-from collections.abc import Iterator
+Write the chosen files into the data set's folder, all or none.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.running.errors import UserError
-from stages.download.archive_files import open_archive
-from stages.download.fetch import fetch
-from stages.download.folder_files import folder_files
-from stages.download.manifest import PackageManifest, read_manifest
-from stages.download.package_data import find_package_data
-from stages.download.source_file import SourceFile
+from stages.core.run.atomic import replacing_folder
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+from stages.download.archives import open_archive
+from stages.download.fundus_crop import crop_folder
+from stages.download.manifest import PackageManifest, fetch, read_manifest
+from stages.download.packages import find_package_data
+from stages.download.source_files import SourceFile, folder_files
 
 DOWNLOADS = Path("work/downloads")  # git-ignored; no output of the stage, so that it outlives a change of params
 
@@ -41,3 +46,25 @@ def open_source(path: Path) -> Iterator[list[SourceFile]]:
     else:
         with open_archive(path) as files:
             yield files
+
+
+def write_dataset(dataset: Path, files: Sequence[SourceFile], *, crop_fundus: bool = False) -> None:
+    """Copy the files byte by byte to `dataset`/<name>; the folder appears when the last one is whole.
+
+    Args:
+        crop_fundus: replaces the copied images by their crops, see `crop_folder`.
+
+    Raises:
+        UserError: the disk has too little stage, or an image cannot be cropped.
+    """
+    needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
+    if needed > free:
+        raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make stage")
+    with replacing_folder(dataset) as folder:
+        for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
+            target = folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with file.open() as content, target.open("xb") as copy:
+                shutil.copyfileobj(content, copy, 1 << 20)
+        if crop_fundus:
+            crop_folder(folder)

@@ -2,24 +2,20 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.images import PLANTED
-from stages.core.artifacts.scores import branch_names, read_scores
-from stages.core.artifacts.truth import read_truth
-from stages.core.running.params import load_value, validate
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.evaluation.calibration import fit
-from stages.evaluation.curves import write_curves
-from stages.evaluation.disagreement import fit_disagreement
+from stages.core.io.result import branch_names, read_scores
+from stages.core.io.tables import SYNTHETIC
+from stages.core.io.truth import read_truth
+from stages.core.run.params import load_value, validate
+from stages.core.run.stage import parse_paths, stage_entry
 from stages.evaluation.explained import explanation_metrics, open_explanations
-from stages.evaluation.joined import join_truth
-from stages.evaluation.maps import open_branch_maps, open_maps
+from stages.evaluation.inputs import join_truth, open_branch_maps, open_maps
+from stages.evaluation.intervals import Resampling
+from stages.evaluation.outputs import summarise, write_curves, write_summary, write_tracked_scores
 from stages.evaluation.params import EvaluationParams
-from stages.evaluation.pictures import Drawer
+from stages.evaluation.pictures import Drawer, fit_disagreement
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics
-from stages.evaluation.resampling import Resampling
 from stages.evaluation.results import Evidence, publish_overview, write_results
-from stages.evaluation.summary import summarise, write_summary
-from stages.evaluation.tracked_scores import write_tracked_scores
+from stages.evaluation.thresholds import fit
 
 READS = ("scores", "truth", "image_files", "mask_files")
 PLOTS = ("roc", "precision_recall", "score_histogram", "confusion")
@@ -34,14 +30,14 @@ def main(argv: Sequence[str]) -> str:
     limits = PixelLimits(params.aupro_max_false_positive_rate, params.spro_max_false_positive_rates)
     scores = read_scores(paths.scores / "scores.parquet")
     joined, branches = join_truth(scores, read_truth(paths.truth)), branch_names(scores)
-    planted = set(scores["image_id"][scores["split"] == PLANTED])
-    maps = open_maps(paths.scores / "maps", joined, unjudged=planted)
+    synthetic = set(scores["image_id"][scores["split"] == SYNTHETIC])
+    maps = open_maps(paths.scores / "maps", joined, unjudged=synthetic)
     fitted = fit(joined, maps, branches, budget=params.false_alarm_budget, unsure_confidence=params.unsure_confidence)
     test, calibration = joined[joined["split"] == "test"], fitted.calibration
     pixel = pixel_metrics(test, maps, paths.mask_files, limits=limits, resampling=resampling)
     explanations = open_explanations(paths.scores / "explanations", joined)
     explained = explanation_metrics(test, explanations, fitted, paths.mask_files)
-    branch_maps = open_branch_maps(paths.scores / "maps", unjudged=planted)
+    branch_maps = open_branch_maps(paths.scores / "maps", unjudged=synthetic)
     gaps = fit_disagreement(joined, branch_maps, budget=params.false_alarm_budget)
     drawer = Drawer(paths.image_files, paths.mask_files, maps, calibration.low, calibration.high, gaps)
     write_curves(test, threshold=calibration.threshold.value, **{name: getattr(paths, name) for name in PLOTS})

@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stages.core.artifacts.explanations import Box, Explanation, Explanations, read_explanations
-from stages.evaluation.calibration import Fitted
-from stages.evaluation.joined import refuse
-from stages.evaluation.masks import read_mask
-from stages.evaluation.naming import Name
-from stages.evaluation.ranking import GROUPS, anomalies
-from stages.evaluation.uncertainty import Uncertainty
-from stages.evaluation.undefined import Measured, Undefined
+from stages.core.io.explanations import Box, Explanation, Explanations, read_explanations
+from stages.evaluation.image_metrics import GROUPS, anomalies
+from stages.evaluation.inputs import refuse
+from stages.evaluation.names import Measured, Name, Undefined
+from stages.evaluation.pixel_metrics import read_mask
+from stages.evaluation.thresholds import Fitted, Uncertainty
 
 NOTHING = Explanations({}, {})
 

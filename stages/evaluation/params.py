@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -17,7 +17,7 @@ class EvaluationParams(Params):
         aupro_max_false_positive_rate: share of normal pixels up to which the PRO curve is integrated.
         spro_max_false_positive_rates: the same for the saturated PRO curve, once for each.
         confidence: of the intervals of metrics.
-        bootstrap_resamples: how often test images are drawn anew for an interval.
+        bootstrap_resamples: how often test images are drawn again for an interval.
         unsure_confidence: of the band around the threshold in which a verdict is called unsure.
     """
 

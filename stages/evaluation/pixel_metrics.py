@@ -1,27 +1,96 @@
-"""How well anomaly maps show where the defect is."""
+"""How well anomaly maps show where the defect is.
 
-from collections.abc import Iterator, Mapping
+Masks of defects: an image's PNG files, one a defect.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float16
+from jaxtyping import Bool, Float16, UInt8
+from PIL import Image
 
-from stages.core.overlays import upsample_map
-from stages.core.running.console import progress
-from stages.evaluation.masks import read_masks, union
-from stages.evaluation.naming import Name
-from stages.evaluation.pixel_areas import au_spro, aupro, pixel_auroc, pixel_average_precision
-from stages.evaluation.pixel_counts import PixelCounts
-from stages.evaluation.pixel_intervals import ImageCurves, Judged, image_curves, pixel_interval, thresholds_of
-from stages.evaluation.ranking import GROUPS
-from stages.evaluation.resampling import Interval, Resampling
-from stages.evaluation.saturation import Defect, annotated_regions, read_defects
-from stages.evaluation.undefined import Measured, Undefined
+from stages.core.images.overlays import upsample_map
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+from stages.evaluation.image_metrics import GROUPS
+from stages.evaluation.intervals import (
+    ImageCurves,
+    Interval,
+    Judged,
+    Resampling,
+    image_curves,
+    pixel_interval,
+    thresholds_of,
+)
+from stages.evaluation.names import Measured, Name, Undefined
+from stages.evaluation.pixel_counts import (
+    Defect,
+    PixelCounts,
+    annotated_regions,
+    au_spro,
+    aupro,
+    pixel_auroc,
+    pixel_average_precision,
+    read_defects,
+)
 
 PARTS = ("normal", "logical", "structural", "unspecified")
 Maps = Mapping[str, Float16[np.ndarray, "h w"]]
+
+
+def read_mask(folder: Path, files: Sequence[str], *, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """True where any of the files is not zero; all False without files.
+
+    Raises:
+        UserError: a file cannot be read or is not of the image's size.
+    """
+    return union(read_masks(folder, files, height=height, width=width), height=height, width=width)
+
+
+def union(masks: Sequence[UInt8[np.ndarray, "H W"]], *, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """True where any of the masks is not zero; all False without masks."""
+    mask = np.zeros((height, width), dtype=bool)
+    for values in masks:
+        mask |= values > 0
+    return mask
+
+
+def read_masks(folder: Path, files: Sequence[str], *, height: int, width: int) -> list[UInt8[np.ndarray, "H W"]]:
+    """The values of each file.
+
+    Raises:
+        UserError: a file cannot be read or is not of the image's size.
+    """
+    masks = []
+    for name in files:
+        values = read_values(folder / name)
+        if values.shape != (height, width):
+            raise UserError(
+                f"{folder / name}: the mask has {values.shape[1]} x {values.shape[0]} pixels, its image "
+                f"{width} x {height}: make them equal at the source"
+            )
+        masks.append(values)
+    return masks
+
+
+def read_values(path: Path) -> UInt8[np.ndarray, "H W"]:
+    """The file's values; of a file with several channels, 255 where any of them is not zero.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable mask ({error}): run `dvc repro` to make it again") from None
+    if values.ndim == 2 and values.dtype == np.uint8:
+        return values
+    nonzero = np.not_equal(np.atleast_3d(values), 0).any(axis=2)
+    return np.where(nonzero, 255, 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)

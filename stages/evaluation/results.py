@@ -10,14 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core.artifacts.calibration import Calibration, write_calibration
-from stages.core.artifacts.explanations import Explanations
-from stages.core.running.atomic import replacing_file, replacing_folder
-from stages.core.running.console import progress
-from stages.evaluation.calibration import Fitted
-from stages.evaluation.contact_sheet import SIDE, Cell, choose_rows, write_contact_sheet
+from stages.core.io.calibration import Calibration, write_calibration
+from stages.core.io.explanations import Explanations
+from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.core.run.console import progress
 from stages.evaluation.explained import in_order
-from stages.evaluation.pictures import Drawer, write_jpeg, write_png
+from stages.evaluation.pictures import SIDE, Cell, Drawer, choose_rows, write_contact_sheet, write_jpeg, write_png
+from stages.evaluation.thresholds import Fitted
 
 SIZE = 256  # pixels of a picture's longer side
 

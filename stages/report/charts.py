@@ -1,10 +1,18 @@
-"""Charts as numbers ready for the page's SVG: everything is in pixels of the drawing, y downwards."""
+"""Charts as numbers ready for the page's SVG: everything is in pixels of the drawing, y downwards.
+
+Data of plots, as the stages wrote it for DVC.
+
+How the losses of a category's trainings ran, as charts.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+
+from stages.core.run.errors import UserError
 
 WIDTH, HEIGHT = 300, 210  # of a drawing
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins for axes
@@ -143,3 +151,26 @@ def y_ticks(span: tuple[float, float], values: Sequence[float]) -> tuple[Tick, .
 def number_text(value: float) -> str:
     """Three significant digits, without an exponent where that stays short."""
     return f"{value:.3g}" if value == 0 or -3 <= math.log10(abs(value)) < 5 else f"{value:.1e}"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read plot data.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no readable plot data ({error}): run `dvc repro`") from None
+
+
+def training_charts(metrics: Path, category: str) -> tuple[Chart, ...]:
+    """A chart for each file of `metrics`/plots/training/<category> that has rows, by name.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    files = sorted((metrics / "plots" / "training" / category).glob("*.csv"))
+    charts = (training_chart(f"Training of {file.stem}", read_csv(file)) for file in files)
+    return tuple(chart for chart in charts if chart.lines)

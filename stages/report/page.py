@@ -1,4 +1,7 @@
-"""The page: everything in one HTML file that asks for nothing else."""
+"""The page: everything in one HTML file that asks for nothing else.
+
+The component labels that AeCSAD trains on: their pictures, numbers and warnings.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +11,51 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.core.running.atomic import replacing_file
-from stages.core.running.console import progress
-from stages.report.charts import Chart, histogram_chart, unit_chart
-from stages.report.draws import HEADINGS as DRAWS_HEADINGS
-from stages.report.draws import NOTE as DRAWS_NOTE
-from stages.report.draws import draw_lines
-from stages.report.gallery import Result, Strip, component_pictures, page_image, read_results, strips
-from stages.report.json_files import read_json
-from stages.report.labels import LabelReview, read_label_review
-from stages.report.pictures import PictureStore, fitting_side
-from stages.report.plot_data import read_csv
-from stages.report.references import NOTE as REFERENCE_NOTE
-from stages.report.references import REFERENCES
+from commands.published.few_shot import NOTE as REFERENCE_NOTE
+from commands.published.few_shot import REFERENCES
+from commands.table import NOTE
+from stages.core.run.atomic import replacing_file
+from stages.core.run.console import progress
+from stages.report.charts import Chart, histogram_chart, read_csv, training_charts, unit_chart
+from stages.report.costs import read_json
+from stages.report.pictures import (
+    PictureStore,
+    Result,
+    Strip,
+    component_pictures,
+    fitting_side,
+    page_image,
+    read_results,
+    strips,
+)
+from stages.report.repetitions import HEADINGS as DRAWS_HEADINGS
+from stages.report.repetitions import NOTE as DRAWS_NOTE
+from stages.report.repetitions import draw_lines
 from stages.report.rows import COLUMNS, Row
-from stages.report.table import NOTE
-from stages.report.training import training_charts
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
+
+
+@dataclass(frozen=True)
+class LabelReview:
+    """What the label_review stage found; a picture is its key, None when the page has no room for it."""
+
+    numbers: Mapping[str, Any]
+    overlays: str | None
+    classes: str | None
+
+
+def read_label_review(category: str, *, sheets: Path, metrics: Path, store: PictureStore) -> LabelReview | None:
+    """A category's review, or None where its labels were not made yet.
+
+    Raises:
+        UserError: the numbers are damaged.
+    """
+    numbers, folder = metrics / "labels" / f"{category}.json", sheets / category
+    if not numbers.is_file() or not folder.is_dir():
+        return None
+    pictures = (store.take(folder / name, shrink=False) for name in ("overlays.jpg", "classes.jpg"))
+    return LabelReview(read_json(numbers), *pictures)
 
 
 @dataclass(frozen=True)

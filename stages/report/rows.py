@@ -1,4 +1,7 @@
-"""The overview: one row for each category and method."""
+"""The overview: one row for each category and method.
+
+Which methods the params switch on for which categories: a file that an earlier run left is no result of this one.
+"""
 
 import itertools
 import logging
@@ -7,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.running.errors import UserError
-from stages.report.costs import Costs, total_seconds
-from stages.report.json_files import read_json
+from stages.core.run.errors import UserError
+from stages.core.run.params import load_value
+from stages.report.costs import Costs, read_json, total_seconds
 
 LOG = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ class Row:
 
     Attributes:
         metrics: as the evaluation wrote them.
-        seconds: of the method's own rooms; None when the cost of one is not known.
+        seconds: of the method's own stages; None when the cost of one is not known.
     """
 
     category: str
@@ -68,7 +71,7 @@ def read_rows(
     *,
     pairs: Sequence[tuple[str, str]],
     costs: Costs,
-    rooms_of_method: Mapping[str, Sequence[str]],
+    stages_of_method: Mapping[str, Sequence[str]],
 ) -> list[Row]:
     """Read `metrics`/<method>/<category>.json of every pair that was evaluated.
 
@@ -80,12 +83,12 @@ def read_rows(
     """
     files = {pair: metrics_file(metrics, *pair) for pair in pairs}
     rows = [
-        Row(category, method, read_json(path), total_seconds(costs, category, rooms_of_method[method]))
+        Row(category, method, read_json(path), total_seconds(costs, category, stages_of_method[method]))
         for (category, method), path in files.items()
         if path.exists()
     ]
     if not rows:
-        raise UserError(f"{metrics}: no method of `report.rooms_of_method` was evaluated: run `dvc repro`")
+        raise UserError(f"{metrics}: no method of `report.stages_of_method` was evaluated: run `dvc repro`")
     return rows
 
 
@@ -121,3 +124,27 @@ def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
 def metrics_file(metrics: Path, category: str, method: str) -> Path:
     """Where the evaluation writes what it measured."""
     return metrics / method / f"{category}.json"
+
+
+def evaluated_pairs(
+    categories: Sequence[str], methods: Sequence[str], *, off_by_default: Collection[str]
+) -> list[tuple[str, str]]:
+    """(category, method) of every evaluation that dvc.yaml has under the current params, in the order of the tables.
+
+    Raises:
+        UserError: params.yaml lacks a section of a method that is off by default.
+    """
+    on = switched_on()
+    return [(c, m) for c in categories for m in methods if m not in off_by_default or c in on.get(m, ())]
+
+
+def switched_on() -> Mapping[str, Collection[str]]:
+    """The categories of each method that is switched on by name; `evaluation_...` in dvc.yaml run on the same."""
+    sir = load_value("sir.categories")
+    return {
+        "inctrl": load_value("inctrl.categories"),
+        "madclip": load_value("madclip.categories"),
+        "uninformed_students": load_value("uninformed_students.categories"),
+        **dict.fromkeys(load_value("sir.universal"), sir),
+        **dict.fromkeys(load_value("sir.specialised"), sir),
+    }

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.truth import write_truth
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.split.assign import assign_splits
-from stages.split.checks import check_all, refuse
-from stages.split.equal_files import settle_equal
+from stages.core.io.truth import write_truth
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.split.checks import check_all, refuse, settle_equal
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
-from stages.split.remarks import in_words, log_remarks
+from stages.split.rule import assign_splits
 from stages.split.sources import READERS, load_split_params
-from stages.split.write import build_truth, write_counts, write_image_files, write_image_table, write_mask_files
+from stages.split.write import (
+    build_truth,
+    in_words,
+    log_remarks,
+    write_counts,
+    write_image_files,
+    write_image_table,
+    write_mask_files,
+)
 
 WRITES = ("images", "image_files", "truth", "mask_files", "counts")
 

@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
-from stages.core.image_files.reading import open_image, to_rgb
-from stages.core.likeness import Likeness, likeness_of
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
-from stages.split.masks import read_mask
-from stages.split.records import Record
+from stages.core.images.reading import open_image, to_rgb
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+from stages.split.readers.records import Record, read_mask
+from stages.split.similarity import Likeness, likeness_of
 
 EXIF_ORIENTATION = 0x0112
 Facts = TypeVar("Facts")

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from stages.core.likeness import find_alike
 from stages.split.inspect_files import Inspection
-from stages.split.records import Record
+from stages.split.readers.records import Record
+from stages.split.similarity import find_alike
 
 Shares = Mapping[bool, Counter[str]]
 
@@ -29,7 +29,7 @@ class Alike:
 
 
 def find_groups(files: Inspection, *, hash_distance: int, pixel_difference: float) -> Alike:
-    """Group all images that decode; the limits are those of `stages.core.likeness.LikenessParams`."""
+    """Group all images that decode; the limits are those of `stages.split.similarity.LikenessParams`."""
     paths = sorted(files.images)
     looks = [files.images[path].likeness for path in paths]
     pairs = np.array(find_alike(looks, hash_distance=hash_distance, pixel_difference=pixel_difference), dtype=int)

@@ -1,14 +1,22 @@
-"""The anomaly-aware split rule: how many images go where, and which."""
+"""The anomaly-aware split rule: how many images go where, and which.
 
+The split rule where near-duplicates must not be torn apart.
+
+Decide each image's split: the source's own where it brings one, else the rule's.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stages.core.running.errors import UserError
-from stages.split.records import Record
+from stages.core.run.errors import UserError
+from stages.split.near_duplicates import Alike, Shares, groups_among
+from stages.split.readers.records import Record
 
 Ratios = tuple[int, int, int]
+PARTS = ("train", "validation", "test")
 
 
 def count_normals(count: int, ratios: Ratios) -> tuple[int, int, int]:
@@ -74,3 +82,137 @@ def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
     """The records in a seeded order that depends on their paths only, not on the order given."""
     ordered = sorted(records, key=lambda record: record.path)
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+
+
+@dataclass(frozen=True)
+class Together:
+    """What keeping near-duplicates together did.
+
+    Attributes:
+        groups, images: kept together.
+        normals_beside_anomalies: normal images that train may not have, as an anomalous one is nearly the same picture.
+        too_large: images in groups that were not kept together, see `groups_among`.
+    """
+
+    groups: int = 0
+    images: int = 0
+    normals_beside_anomalies: int = 0
+    too_large: int = 0
+
+
+def split_together(
+    records: Sequence[Record], alike: Alike, *, ratios: Ratios, seed: int
+) -> tuple[list[Record], Together]:
+    """Give every record a split as `split_by_rule` does, and every group of near-duplicates one and the same.
+
+    A near-duplicate of a training image in test or validation measures memory, not judgement. The rule:
+
+    1. `split_by_rule` says how many normal and anomalous images each part gets, and where each image would go.
+    2. The groups choose first, the largest before smaller ones and equal ones in the seeded order. A group goes where
+       its first image would go (its first anomalous one, if it has any), if there is room for all, else where most room
+       is left, else where it exceeds the stage least. A group with an anomalous image goes to validation or test, its
+       normal images with it: train never has an anomaly, nor a normal image that a test anomaly looks like.
+    3. The other images fill what is left in the seeded order, so that the numbers of step 1 are met whenever the groups
+       fit into them. Where they do not, the part with most stage left gives up the difference.
+
+    Without near-duplicates this is `split_by_rule`.
+
+    Raises:
+        UserError: see `count_normals`.
+    """
+    plain = split_by_rule(records, ratios=ratios, seed=seed)
+    shares: Shares = {
+        kind: Counter(str(record.split) for record in plain if record.is_anomalous == kind) for kind in (False, True)
+    }
+    groups, too_large = groups_among(plain, alike, shares)
+    stage = {kind: Counter({part: counts[part] for part in PARTS}) for kind, counts in shares.items()}
+    chosen: dict[str, str] = {}
+    for group in sorted(groups, key=len, reverse=True):
+        part = choose_part(group, stage, [part for part in PARTS if any(counts[part] for counts in shares.values())])
+        for record in group:
+            chosen[record.path] = part
+            stage[record.is_anomalous][part] -= 1
+    for kind, left in stage.items():
+        singles = [record.path for record in plain if record.is_anomalous == kind and record.path not in chosen]
+        chosen |= zip(singles, fill(left), strict=True)
+    beside = sum(not one.is_anomalous for group in groups if has_anomaly(group) for one in group)
+    together = Together(len(groups), sum(map(len, groups)), beside, sum(map(len, too_large)))
+    return [replace(record, split=chosen[record.path]) for record in plain], together
+
+
+def choose_part(group: Sequence[Record], stage: Shares, parts: Sequence[str]) -> str:
+    """Where a group goes, see `split_together`.
+
+    Args:
+        stage: images that each part still takes, by kind; below zero where groups already exceed it.
+        parts: those with a share.
+    """
+    numbers = Counter(record.is_anomalous for record in group)
+    wish = next((record for record in group if record.is_anomalous), group[0]).split
+
+    def rank(part: str) -> tuple[int, bool, int]:
+        left = [stage[kind][part] - number for kind, number in numbers.items()]
+        return sum(max(0, -spare) for spare in left), part != wish, -sum(left)
+
+    return min((part for part in parts if part != "train" or not has_anomaly(group)), key=rank)
+
+
+def has_anomaly(group: Sequence[Record]) -> bool:
+    """Whether train may not have the group."""
+    return any(record.is_anomalous for record in group)
+
+
+def fill(stage: Counter[str]) -> list[str]:
+    """A part for each image that is left, train first; where a part has too many, the one with most stage gives up."""
+    left = dict(stage)
+    while min(left.values()) < 0:
+        left[min(left, key=lambda part: left[part])] += 1
+        left[max(left, key=lambda part: left[part])] -= 1
+    return [part for part in PARTS for _ in range(left[part])]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Every image's split.
+
+    Attributes:
+        records: sorted by path.
+        complaints: of the rule; where there are any, the records keep their own split.
+        together: what became of near-duplicates; None where the source's own split was kept.
+    """
+
+    records: list[Record]
+    complaints: list[str]
+    together: Together | None
+
+
+def assign_splits(records: Sequence[Record], alike: Alike, *, ratios: Ratios, resplit: bool, seed: int) -> Assignment:
+    """Give every record a split.
+
+    A source without any split, or with `resplit`, is divided by the rule, which keeps near-duplicates in one part. One
+    without validation images (MVTec AD has none) gives a part of its normal training images, t : v, and its test images
+    stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs.
+    """
+    ordered, together = sorted(records, key=lambda record: record.path), None
+    try:
+        if resplit or all(record.split is None for record in ordered):
+            ordered, together = split_together(ordered, alike, ratios=ratios, seed=seed)
+        elif all(record.split != "validation" for record in ordered):
+            ordered, together = take_validation(ordered, alike, ratios=ratios, seed=seed)
+    except UserError as error:
+        return Assignment(ordered, [str(error)], None)
+    return Assignment(sorted(ordered, key=lambda record: record.path), [], together)
+
+
+def take_validation(
+    records: Sequence[Record], alike: Alike, *, ratios: Ratios, seed: int
+) -> tuple[list[Record], Together]:
+    """Move normal training images to validation by the rule with test's share set to 0.
+
+    Raises:
+        UserError: see `split_together`.
+    """
+    train = [record for record in records if record.split == "train" and not record.is_anomalous]
+    others = [record for record in records if record.split != "train" or record.is_anomalous]
+    divided, together = split_together(train, alike, ratios=(ratios[0], ratios[1], 0), seed=seed)
+    return [*divided, *others], together

@@ -5,21 +5,13 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
-from stages.core.likeness import LikenessParams
-from stages.core.running.errors import UserError
-from stages.core.running.params import PARAMS_FILE, Params, load_value, validate
-from stages.split.read_aptos2019 import read_aptos2019
-from stages.split.read_br35h import read_br35h
-from stages.split.read_brats import read_brats
-from stages.split.read_class_folders import read_camelyon16, read_oct2017
-from stages.split.read_csv import read_csv
-from stages.split.read_elpv import read_elpv
-from stages.split.read_folder import read_folder
-from stages.split.read_isic2018 import read_isic2018
-from stages.split.read_loco import read_loco
-from stages.split.read_medianomaly import read_medianomaly
-from stages.split.read_mvtec import read_mvtec
-from stages.split.records import Reading
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.medical_folders import read_br35h, read_brats, read_camelyon16, read_oct2017
+from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
+from stages.split.readers.records import Reading
+from stages.split.similarity import LikenessParams
 
 Source = Literal[
     "sample", "mvtec_loco", "mvtec", "folder", "csv", "elpv",
@@ -50,7 +42,7 @@ class SplitParams(Params):
         resplit: whether a split that the source brings is dissolved.
         test_part: of ISIC2018, the part of the challenge whose images are test; None for every other source.
         equal_files: whether images of equal content in different splits, or with different labels, are refused or left
-            out (see `stages.split.equal_files`).
+            out (see `stages.split.checks`).
         seed: of the shuffle.
         near_duplicates: what counts as nearly the same picture.
     """
@@ -78,7 +70,7 @@ class SplitParams(Params):
 def load_split_params(key: str) -> SplitParams:
     """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no, and so on.
 
-    `seed` and `near_duplicates` are the same for all. Other keys of the category are the download room's, which
+    `seed` and `near_duplicates` are the same for all. Other keys of the category are the download stage's, which
     refuses unknown ones.
 
     Raises:

@@ -1,7 +1,12 @@
-"""Write what methods may know, what judges may know, and the files, each whole or not at all."""
+"""Write what methods may know, what judges may know, and the files, each whole or not at all.
+
+What the log says of a data set that is in order.
+"""
 
 import json
+import logging
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -9,18 +14,18 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from PIL import Image
 
-from stages.core.artifacts.images import IMAGE_COLUMNS, write_images
-from stages.core.artifacts.truth import TRUTH_COLUMNS
-from stages.core.running.atomic import replacing_file, replacing_folder
-from stages.split.equal_files import EqualFiles
-from stages.split.grouped_rule import Together
+from stages.core.io.tables import IMAGE_COLUMNS, write_images
+from stages.core.io.truth import TRUTH_COLUMNS
+from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.split.checks import EqualFiles
 from stages.split.inspect_files import Inspection
-from stages.split.masks import read_mask
-from stages.split.planting import planted_rows, save_planted
-from stages.split.records import Record
+from stages.split.readers.records import Reading, Record, read_mask
+from stages.split.rule import Together
+from stages.split.synthetic import save_synthetic, synthetic_rows
 
 HASH_LENGTH = 16  # hexadecimal digits of the sha256 that name a file
 DEFECTS = "defects_config.json"
+LOG = logging.getLogger(__name__)
 
 
 def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> pd.DataFrame:
@@ -66,24 +71,24 @@ def mask_file(path: str, files: Inspection) -> str:
 def write_image_table(path: Path, truth: pd.DataFrame) -> None:
     """What methods may know: anomalies set aside in validation are labelled as such, those in test are not.
 
-    Behind the source's images come the copies of validation images with planted defects, which no truth table knows.
+    Behind the source's images come the copies of validation images with synthetic defects, which no truth table knows.
     """
     images = truth[list(IMAGE_COLUMNS)].copy()
     set_aside = truth["is_anomalous"] & (truth["split"] == "validation")
     images["split"] = images["split"].mask(set_aside, "validation_anomalous")
-    write_images(path, pd.concat([images, planted_rows(truth)]))
+    write_images(path, pd.concat([images, synthetic_rows(truth)]))
 
 
 def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Copy the image files byte by byte, images of the same content share one file; and save the planted defects.
+    """Copy the image files byte by byte, images of the same content share one file; and save the synthetic defects.
 
     Args:
-        seed: of the planted defects.
+        seed: of the synthetic defects.
     """
     with replacing_folder(path) as folder:
         for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
             shutil.copyfile(dataset / source, folder / name)
-        save_planted(folder, truth, dataset, seed=seed)
+        save_synthetic(folder, truth, dataset, seed=seed)
 
 
 def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files: Inspection) -> None:
@@ -116,3 +121,51 @@ def write_counts(
         counts["equal_files"] = asdict(equal)
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+
+
+def log_remarks(
+    reading: Reading,
+    records: Sequence[Record],
+    files: Inspection,
+    together: Together | None,
+    equal: EqualFiles | None,
+) -> None:
+    """Conversions, images without a mask, what was left out: one line each, none where there is nothing to say."""
+    for note in reading.notes:
+        LOG.warning("%s", note)
+    if reading.left_out:
+        LOG.info("%d images left out: their label is neither normal nor anomalous", reading.left_out)
+    if equal is not None and (equal.seen_twice or equal.contradicting):
+        LOG.warning(
+            "left out as equal files: %d of train or validation that a later split has too, %d that are called both "
+            "normal and anomalous",
+            equal.seen_twice,
+            equal.contradicting,
+        )
+    conversions = Counter(name for facts in files.images.values() for name in facts.conversions)
+    if conversions:
+        LOG.info("converted when read: %s", ", ".join(f"{n} {name}" for name, n in sorted(conversions.items())))
+    anomalous = [record for record in records if record.is_anomalous]
+    unmasked = sum(not record.mask_paths for record in anomalous)
+    if unmasked:
+        LOG.info("%d of %d anomalous images have no mask: pixel metrics leave them out", unmasked, len(anomalous))
+    if together is not None and together.normals_beside_anomalies:
+        LOG.info(
+            "%d normal images are nearly the same as an anomalous one and stay out of train",
+            together.normals_beside_anomalies,
+        )
+    if together is not None and together.too_large:
+        LOG.warning(
+            "%d images look alike in groups larger than a part of the split, as a fixed camera makes them: they are "
+            "divided like others. If some are true duplicates, lower near_duplicates.pixel_difference",
+            together.too_large,
+        )
+    if not any(record.split == "test" for record in anomalous):
+        LOG.warning("test has no anomalous image: detection cannot be measured")
+
+
+def in_words(together: Together | None) -> str:
+    """What the stage's closing line says of near-duplicates; nothing where there are none."""
+    if together is None or not together.groups:
+        return ""
+    return f", {together.images} near-duplicates kept together in {together.groups} groups"

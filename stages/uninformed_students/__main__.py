@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.artifacts.weights import write_weights
-from stages.core.running.params import load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.uninformed_students.finished_parts import FinishedParts
+from stages.core.io.tables import read_images
+from stages.core.io.weights import write_weights
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.core.training.curve import write_training_curve
 from stages.uninformed_students.fitting import fit_ensembles, state_of
 from stages.uninformed_students.params import UninformedStudentsParams
 from stages.uninformed_students.scoring import score_images, write_result
+from stages.uninformed_students.training import FinishedParts
 
 
 @stage_entry

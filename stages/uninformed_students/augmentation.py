@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, Pos
 from torch import Tensor
 from torchvision.transforms import v2
 
-from stages.core.frozen_encoder.image_tensors import to_float
-from stages.core.running.params import Params
+from stages.core.encoder.encoder import to_float
+from stages.core.run.params import Params
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Colour = tuple[float, float, float]

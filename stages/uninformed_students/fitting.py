@@ -8,19 +8,16 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stages.core.device import pick_device
-from stages.core.frozen_encoder.encoder import FrozenEncoder
-from stages.core.frozen_encoder.image_tensors import load_stack
-from stages.core.running.errors import UserError
-from stages.core.seeding import seed_everything
+from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.encoder.encoder import FrozenEncoder, load_stack
+from stages.core.run.errors import UserError
 from stages.uninformed_students.augmentation import Augmentation, size_of
-from stages.uninformed_students.backbone import Backbone
-from stages.uninformed_students.finished_parts import FinishedParts
 from stages.uninformed_students.params import UninformedStudentsParams
-from stages.uninformed_students.patch_network import PatchNetwork
+from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble
 from stages.uninformed_students.students import name_of, train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
+from stages.uninformed_students.training import FinishedParts
 
 LOG = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ def fit_ensembles(
 ) -> dict[int, Ensemble]:
     """Train on the images of split "train"; the rest is not opened.
 
-    Each patch size starts from the seed anew, so that it does not depend on which others there are.
+    Each patch size starts from the seed again, so that it does not depend on which others there are.
 
     Returns:
         By patch size.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
 from stages.uninformed_students.augmentation import RandomCrop, Transforms, size_of
 

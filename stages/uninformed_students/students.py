@@ -7,14 +7,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
-from stages.core.device import mixed_precision
+from stages.core.encoder.device import mixed_precision
 from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
-from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations
-from stages.uninformed_students.finished_parts import FinishedParts
-from stages.uninformed_students.losses import imitation_loss
 from stages.uninformed_students.params import StudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
+from stages.uninformed_students.training import Draw, FinishedParts, draw_batches, imitation_loss, number_of_iterations
 
 
 def train_students(

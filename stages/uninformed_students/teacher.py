@@ -1,27 +1,78 @@
-"""Distil the backbone into a patch network, and normalise its descriptors."""
+"""Distil the backbone into a patch network, and normalise its descriptors.
+
+Mean and variance of values that come in batches and are never in memory together.
+"""
 
 import logging
+from dataclasses import dataclass
+from typing import Self
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
 from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
-from stages.uninformed_students.backbone import Backbone
-from stages.uninformed_students.draws import Draw, draw_batches, number_of_iterations
-from stages.uninformed_students.finished_parts import FinishedParts
-from stages.uninformed_students.losses import compactness_loss, distillation_loss
 from stages.uninformed_students.params import TeacherParams
-from stages.uninformed_students.patch_network import PatchNetwork
-from stages.uninformed_students.precision import gpu_precision
-from stages.uninformed_students.statistics import RunningStatistics
+from stages.uninformed_students.patch_network import Backbone, PatchNetwork
+from stages.uninformed_students.training import (
+    Draw,
+    FinishedParts,
+    compactness_loss,
+    distillation_loss,
+    draw_batches,
+    gpu_precision,
+    number_of_iterations,
+)
 
 LOG = logging.getLogger(__name__)
 DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below which it says nothing
 SAMPLE = 1024  # patches that show whether the backbone tells anything, and of what scale
+
+
+@dataclass
+class RunningStatistics:
+    """Per channel, over all pixels of all images seen so far (population variance).
+
+    Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979: exact
+    whatever the batches, and without the difference of two large sums. In float64.
+    """
+
+    count: int
+    mean: Float64[Tensor, " C"]
+    squares: Float64[Tensor, " C"]
+
+    @classmethod
+    def empty(cls, channels: int) -> Self:
+        """Before the first batch."""
+        return cls(0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64))
+
+    def add(self, values: Tensor) -> None:
+        """Take in values with the channels in the second axis: B C h w, or B C."""
+        columns = values.detach().transpose(0, 1).flatten(1).to("cpu", torch.float64)
+        count = columns.shape[1]
+        if count == 0:
+            return
+        mean = columns.mean(dim=1)
+        squares = (columns - mean[:, None]).square().sum(dim=1)
+        total = self.count + count
+        shift = mean - self.mean
+        self.squares = self.squares + squares + shift.square() * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
+
+    @property
+    def variance(self) -> Float64[Tensor, " C"]:
+        """Mean squared deviation.
+
+        Raises:
+            ValueError: nothing was added.
+        """
+        if self.count == 0:
+            raise ValueError("no values to take a variance of")
+        return self.squares / self.count
 
 
 def fit_backbone(

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.architecture.source_files import ROOT, imported_files, python_files, room_of
+from tests.architecture.source_files import ROOT, imported_files, python_files, stage_of
 
 CORE = Path("stages", "core")
 COMMAND = re.compile(r"python -m (stages(?:\.\w+)+)(?=\s|$)")
@@ -26,23 +26,23 @@ def stage_bodies(dvc_yaml: Any) -> dict[str, dict[str, Any]]:
 
 
 def needed_code(root: Path, command: str) -> list[str]:
-    """The code dependencies of a stage, sorted: its room's folder, then core's files and folders.
+    """The code dependencies of a stage, sorted: its stage's folder, then core's files and folders.
 
     Raises:
         LookupError: the command runs no room of ours, or an import leads nowhere.
     """
     match = COMMAND.match(command)
-    room = Path(*room_of(Path(*match[1].split(".")))) if match else Path()
-    if match and not (root / room).is_dir():
-        room = room.parent
-    if match is None or len(room.parts) < 2:
-        raise LookupError(f"{command!r} does not run a room: expected `python -m stages.<room>`")
-    return [room.as_posix(), *sorted(path.as_posix() for path in folded(root, reached_core(root, room)))]
+    stage = Path(*stage_of(Path(*match[1].split(".")))) if match else Path()
+    if match and not (root / stage).is_dir():
+        stage = stage.parent
+    if match is None or len(stage.parts) < 2:
+        raise LookupError(f"{command!r} does not run a stage: expected `python -m stages.<stage>`")
+    return [stage.as_posix(), *sorted(path.as_posix() for path in folded(root, reached_core(root, stage)))]
 
 
-def reached_core(root: Path, room: Path) -> set[Path]:
-    """Core files that a room's modules import, directly or through other core files; empty ones are left out."""
-    waiting = [path.relative_to(root) for path in python_files(root / room)]
+def reached_core(root: Path, stage: Path) -> set[Path]:
+    """Core files that a stage's modules import, directly or through other core files; empty ones are left out."""
+    waiting = [path.relative_to(root) for path in python_files(root / stage)]
     seen = set(waiting)
     while waiting:
         new = imported_files(root, waiting.pop()) - seen

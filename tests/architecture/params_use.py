@@ -1,4 +1,4 @@
-"""Which parts of params.yaml a room's code reads, found in its source."""
+"""Which parts of params.yaml a stage's code reads, found in its source."""
 
 import ast
 from dataclasses import dataclass

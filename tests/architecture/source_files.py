@@ -1,11 +1,11 @@
-"""The repository's Python files, the modules they import, and the room each belongs to."""
+"""The repository's Python files, the modules they import, and the stage each belongs to."""
 
 import ast
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-METHOD_FOLDERS = ("aecsad", "sir")  # folders of several rooms
+METHOD_FOLDERS = ("aecsad", "sir")  # folders of several stages
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def imports(tree: ast.Module) -> list[Import]:
     return found
 
 
-def room_of(path: Path) -> tuple[str, ...]:
-    """The room of a path below the root: ("stages", "split") or ("stages", "aecsad", "cluster").
+def stage_of(path: Path) -> tuple[str, ...]:
+    """The stage of a path below the root: ("stages", "split") or ("stages", "aecsad", "cluster").
 
-    Files beside the rooms (stages/__init__.py) give the folder they lie in.
+    Files beside the stages (stages/__init__.py) give the folder they lie in.
     """
     depth = 3 if len(path.parts) > 1 and path.parts[1] in METHOD_FOLDERS else 2
     return path.parts[:depth] if path.suffix != ".py" else path.parent.parts[:depth]

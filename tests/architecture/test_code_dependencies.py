@@ -28,7 +28,7 @@ def test_a_stage_lists_exactly_its_code(name: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two rooms and a chain in core: paint -> colours -> names; unused is reached by nobody."""
+    """Two stages and a chain in core: paint -> colours -> names; unused is reached by nobody."""
     files = {
         "stages/__init__.py": "",
         "stages/core/__init__.py": "",
@@ -41,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
         "stages/paint/mix.py": "def mix():\n    from stages.core.colours import X\n    return X\n",
         "stages/aecsad/__init__.py": "",
         "stages/aecsad/cluster/__main__.py": "from stages.core.stage import a, b\n",
-        "stages/report/table.py": "from stages.core.names import NAMES\n",
+        "commands/table.py": "from stages.core.names import NAMES\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def test_a_folder_of_core_stands_for_its_files_when_all_are_reached(tree: Path) 
     "command", ["bash run.sh", "python -m pytest", "python -m stages", "cd x && python -m stages.a"]
 )
 def test_the_checker_refuses_what_is_no_room(tree: Path, command: str) -> None:
-    with pytest.raises(LookupError, match="does not run a room"):
+    with pytest.raises(LookupError, match="does not run a stage"):
         needed_code(tree, command)
 
 

@@ -1,11 +1,11 @@
-"""A room imports itself and core, core imports core; nothing relative, starred or dynamic."""
+"""A stage imports itself and core, core imports core; nothing relative, starred or dynamic."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.source_files import METHOD_FOLDERS, ROOT, imports, parse, python_files, room_of
+from tests.architecture.source_files import METHOD_FOLDERS, ROOT, imports, parse, python_files, stage_of
 
 MODULES = [path.relative_to(ROOT) for path in python_files(ROOT / "stages")]
 CORE = ("stages", "core")
@@ -14,7 +14,7 @@ DYNAMIC = {"__import__", "import_module", "exec", "eval", "run_module", "run_pat
 
 def violations(root: Path, path: Path) -> list[str]:
     """What a module imports against the rules, one message each."""
-    tree, own, found = parse(root / path), room_of(path), []
+    tree, own, found = parse(root / path), stage_of(path), []
     for item in imports(tree):
         where = f"{path}:{item.line}"
         if item.level:
@@ -24,8 +24,8 @@ def violations(root: Path, path: Path) -> list[str]:
         target = item.module if item.name is None else f"{item.module}.{item.name}"
         if item.module.split(".")[0] in ("flows", "tests"):
             found.append(f"{where}: {own} imports {item.module}")
-        if item.module.split(".")[0] == "stages" and room_of(Path(*target.split("."))) not in (own, CORE):
-            found.append(f"{where}: {'.'.join(own)} imports {target} of another room")
+        if item.module.split(".")[0] == "stages" and stage_of(Path(*target.split("."))) not in (own, CORE):
+            found.append(f"{where}: {'.'.join(own)} imports {target} of another stage")
     for node in ast.walk(tree):
         name = called_name(node)
         if name in DYNAMIC:
@@ -49,11 +49,11 @@ def test_imports_stay_in_the_room_and_core(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["", "core", *METHOD_FOLDERS])
 def test_files_outside_rooms_are_empty(folder: str) -> None:
-    """Importing a room runs them, and no stage depends on them."""
+    """Importing a stage runs them, and no stage depends on them."""
     for path in (
         (ROOT / "stages" / folder).glob("*.py") if folder != "core" else ROOT.glob("stages/core/**/__init__.py")
     ):
-        assert path.name == "__init__.py", f"{path} lies beside the rooms"
+        assert path.name == "__init__.py", f"{path} lies beside the stages"
         assert path.stat().st_size == 0, f"{path} must be empty"
 
 
@@ -62,11 +62,11 @@ def test_files_outside_rooms_are_empty(folder: str) -> None:
     [
         ("stages/split/a.py", "from stages.download.b import c", "stages.split imports stages.download.b.c of another"),
         ("stages/core/a.py", "import stages.split.b", "stages.core imports stages.split.b of another"),
-        ("stages/aecsad/cluster/a.py", "from stages.aecsad.histogram.b import c", "of another room"),
-        ("stages/aecsad/cluster/a.py", "from stages.aecsad import histogram", "of another room"),
+        ("stages/aecsad/cluster/a.py", "from stages.aecsad.histogram.b import c", "of another stage"),
+        ("stages/aecsad/cluster/a.py", "from stages.aecsad import histogram", "of another stage"),
         ("stages/split/a.py", "from . import b", "relative"),
         ("stages/split/a.py", "from stages.core.b import *", "star"),
-        ("stages/split/a.py", "def f():\n    import stages.report", "of another room"),
+        ("stages/split/a.py", "def f():\n    import stages.report", "of another stage"),
         ("stages/split/a.py", "import importlib\nimportlib.import_module('stages.report')", "dynamic"),
         ("stages/split/a.py", "x = __import__('os')", "dynamic"),
         ("stages/split/a.py", "import tests.unit", "imports tests.unit"),
@@ -89,9 +89,9 @@ def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path, line: str) -> Non
 
 FLOWS = [path.relative_to(ROOT) for path in python_files(ROOT / "flows")]
 LENT_TO_FLOWS = (
-    "stages.core.running.errors",
-    "stages.core.running.atomic",
-    "stages.core.running.stage",
+    "stages.core.run.errors",
+    "stages.core.run.atomic",
+    "stages.core.run.stage",
 )  # of core; no model code
 DVC_INTERNALS = Path("flows/pipeline.py")
 

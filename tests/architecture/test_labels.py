@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.architecture.code_dependencies import stage_bodies
-from tests.architecture.source_files import ROOT, imports, parse, python_files, room_of
+from tests.architecture.source_files import ROOT, imports, parse, python_files, stage_of
 
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 READERS = {("stages", "data_health"), ("stages", "evaluation"), ("stages", "labelled_pool")}
@@ -21,17 +21,17 @@ def depends_on_labels(body: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_only_judges_and_pools_depend_on_labels(name: str) -> None:
-    room = re.match(r"python -m stages\.(\w+)", STAGES[name]["cmd"])
-    assert room is not None
-    assert depends_on_labels(STAGES[name]) == (("stages", room[1]) in READERS), name
+    stage = re.match(r"python -m stages\.(\w+)", STAGES[name]["cmd"])
+    assert stage is not None
+    assert depends_on_labels(STAGES[name]) == (("stages", stage[1]) in READERS), name
 
 
 def test_no_other_room_can_read_the_truth() -> None:
     found = set()
     for path in python_files(ROOT / "stages"):
-        names = {item.name for item in imports(parse(path)) if item.module == "stages.core.artifacts.truth"}
+        names = {item.name for item in imports(parse(path)) if item.module == "stages.core.io.truth"}
         if "read_truth" in names:
-            found.add(room_of(path.relative_to(ROOT)))
+            found.add(stage_of(path.relative_to(ROOT)))
     assert found == READERS
 
 

@@ -10,7 +10,7 @@ from tests.architecture.code_dependencies import stage_bodies
 from tests.architecture.source_files import ROOT, python_files
 
 WITHOUT_PROGRESS = {"normalization": "copies two folders: 0.2 s"}
-NOT_ITS_WORK = ("stages/core/fetch.py", "stages/core/running", "stages/core/running/console.py")
+NOT_ITS_WORK = ("stages/core/io/fetch.py", "stages/core/running", "stages/core/run/console.py")
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 SOON_MADE_AGAIN = {name for name in STAGES if name.startswith("evaluation")} | {"data_health", "report"}
 # One process that the shell replaces itself with: with `&&`, a pipe or a redirection a killed DVC leaves an orphan.
@@ -46,7 +46,7 @@ def test_compound_commands_are_refused(command: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_what_users_name_freely_reaches_no_shell(name: str) -> None:
     """A folder may be called anything; of the names that are in commands, `download` checks those of categories."""
-    assert "path}" not in STAGES[name]["cmd"], f"{name}: the room should read the path from params"
+    assert "path}" not in STAGES[name]["cmd"], f"{name}: the stage should read the path from params"
     if name == "download":
         assert all(word.startswith(("-", "'")) for word in STAGES[name]["cmd"].split()[3:]), "quote them: unchecked yet"
 

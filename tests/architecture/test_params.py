@@ -1,4 +1,4 @@
-"""params.yaml, the rooms' models and the `params:` of dvc.yaml tell the same story."""
+"""params.yaml, the stages' models and the `params:` of dvc.yaml tell the same story."""
 
 import importlib
 import re
@@ -57,7 +57,7 @@ def test_a_stage_tracks_exactly_what_its_room_reads(name: str) -> None:
     missing = {key for key in used | free if not any(covers(entry, key) for entry in entries)}
     needless = {entry for entry in entries - free if not any(covers(entry, key) for key in used)}
     assert not missing, f"{name}: results go stale when {missing} change: add to `params:`"
-    assert not needless, f"{name}: its room does not read {needless}"
+    assert not needless, f"{name}: its stage does not read {needless}"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -80,7 +80,7 @@ def test_every_section_of_a_profile_is_used(profile: str) -> None:
 
 def test_all_profiles_have_the_same_sections() -> None:
     sections = {
-        name: sorted([*profile, *(f"aecsad.{room}" for room in profile["aecsad"])])
+        name: sorted([*profile, *(f"aecsad.{stage}" for stage in profile["aecsad"])])
         for name, profile in PROFILES.items()
     }
     first = next(iter(sections))

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.core.artifacts.scores import read_scores
-from stages.inctrl.__main__ import main as inctrl
-from stages.madclip.__main__ import main as madclip
+from stages.clip.inctrl.__main__ import main as inctrl
+from stages.clip.madclip.__main__ import main as madclip
+from stages.core.io.result import read_scores
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
@@ -40,7 +40,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def clip_stages(space: Workspace) -> set[str]:
     """Names of the stages of both methods in the DAG."""
     names = space.dvc("stage", "list", "--name-only").split()
-    assert "baseline_knn@plate" in names
+    assert "patchcore@plate" in names
     return {name for name in names if "clip" in name or "inctrl" in name}
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
+from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
-from stages.core.artifacts.component_maps import read_component_maps
-from stages.core.artifacts.label_maps import read_label_maps
+from stages.core.io.components import read_component_maps
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
 

@@ -47,7 +47,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def run_command(space: Workspace) -> str:
     options = ["--folder", "../sets", "--profile", "smoke", "--datasets", "br35h", "oct2017"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.medical", *options, "--methods", "baseline_knn"],
+        [sys.executable, "-m", "benchmarks.medical", *options, "--methods", "patchcore"],
         cwd=space.root, env={**space.environment, "COLUMNS": "200"}, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -61,12 +61,12 @@ def test_one_command_from_folders_to_the_table(space: Workspace) -> None:
     output = run_command(space)
     clone = space.root / "work/medical/repository"
     for name in ("br35h", "oct2017"):
-        metrics = read(clone, f"metrics/baseline_knn/{name}.json")
+        metrics = read(clone, f"metrics/patchcore/{name}.json")
         assert metrics["images"]["normal"] == NORMAL
         assert metrics["image_auroc"]["all"] > 0.8  # a bright square on a smooth blob
-        assert re.search(rf"^ *{name} +baseline_knn ", output, flags=re.MULTILINE)
+        assert re.search(rf"^ *{name} +patchcore ", output, flags=re.MULTILINE)
     assert f"br35h: {TRAIN} images of train (with validation), published are 1000" in " ".join(output.split())
-    assert {path.name for path in (clone / "metrics").iterdir()} >= {"baseline_knn", "split"}
+    assert {path.name for path in (clone / "metrics").iterdir()} >= {"patchcore", "split"}
     assert not (clone / "artifacts/aecsad").exists()
 
 

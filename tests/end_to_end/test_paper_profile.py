@@ -9,9 +9,9 @@ import tarfile
 
 import pytest
 
-from stages.core.artifacts.component_maps import read_component_maps
-from stages.core.artifacts.pasted_images import read_pasted_images
-from stages.core.artifacts.weights import read_weights
+from stages.aecsad.model.label_maps import read_pasted_images
+from stages.core.io.components import read_component_maps
+from stages.core.io.weights import read_weights
 from tests.end_to_end.hub_cache import write_hub_cache
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
@@ -109,6 +109,6 @@ def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str
 
 
 def test_a_changed_setting_runs_what_depends_on_it(space: tuple[Workspace, dict[str, str]]) -> None:
-    space[0].set_params({"profiles.paper_thesis.aecsad.normalization.branch_weights.histogram": 0.0})
+    space[0].set_params({"profiles.paper_thesis.aecsad.score_fusion.branch_weights.histogram": 0.0})
     stages = re.findall(r"Running stage '([^']+)'", reproduce(space, "paper_thesis"))
     assert stages == ["normalization@pushpins", "evaluation@aecsad-pushpins"]

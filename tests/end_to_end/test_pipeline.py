@@ -25,7 +25,7 @@ STAGES_OF_AECSAD = {
 }  # fmt: skip
 
 
-def test_planted_defects_score_higher(workspace: Workspace) -> None:
+def test_synthetic_defects_score_higher(workspace: Workspace) -> None:
     metrics = json.loads((workspace.root / "metrics/aecsad/tiny.json").read_text(encoding="utf-8"))
     assert metrics["image_auroc"]["logical"] > 0.8
     assert metrics["image_auroc"]["structural"] > 0.8
@@ -41,9 +41,9 @@ def test_every_stage_is_in_the_lock(workspace: Workspace) -> None:
     assert (workspace.root / "artifacts/report/index.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("room", ["segmentation", "student_teacher"])
-def test_dvc_draws_the_training_curves(workspace: Workspace, room: str) -> None:
-    name = f"metrics/plots/training/tiny/{room}.csv"
+@pytest.mark.parametrize("stage", ["segmentation", "student_teacher"])
+def test_dvc_draws_the_training_curves(workspace: Workspace, stage: str) -> None:
+    name = f"metrics/plots/training/tiny/{stage}.csv"
     curve = pd.read_csv(workspace.root / name)
     assert 10 <= len(curve) <= 101
     assert curve["loss"].iloc[-1] < curve["loss"].iloc[0]
@@ -63,7 +63,7 @@ def test_a_change_reruns_its_room_and_what_depends_on_its_outputs(workspace: Wor
     Another weight in normalization changes scores: their evaluation follows, and no other. Put back, both come from
     DVC's run-cache; what has outputs in git that are neither metrics nor plots does not.
     """
-    weight = "profiles.smoke.aecsad.normalization.branch_weights.histogram"
+    weight = "profiles.smoke.aecsad.score_fusion.branch_weights.histogram"
     module = workspace.root / "stages/aecsad/histogram/__main__.py"
     before = module.read_text(encoding="utf-8")
     metrics = (workspace.root / "metrics/aecsad/tiny.json").read_bytes()
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
 def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
     images = workspace.root / DATA / "test"
     options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
-    command = [sys.executable, "-m", "stages.predict", *options]
+    command = [sys.executable, "-m", "commands.predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
     scores = pd.read_parquet(workspace.root / "artifacts/scores/aecsad/tiny/scores.parquet").set_index("image_id")
     with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:

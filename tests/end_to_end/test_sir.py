@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.core.artifacts.scores import read_scores
+from stages.core.io.result import read_scores
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
@@ -36,7 +36,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         write_toy_part(space.root / "data" / name, period=period, seed=period, unmasked=5)
     space.set_params({"profile": "smoke", "categories": CATEGORIES})
     off = space.dvc("stage", "list", "--name-only").split()
-    assert "baseline_knn@plate" in off
+    assert "patchcore@plate" in off
     assert not [name for name in off if "sir" in name]
     space.set_params({"sir.categories": {name: {} for name in PRODUCTS}})
     space.set_params({f"sir.{scope}": methods for scope, methods in SETTINGS.items()})
@@ -67,10 +67,10 @@ def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace, me
         assert "draws" not in metrics
 
 
-def test_planted_defects_score_higher_than_the_images_they_were_planted_in(space: Workspace) -> None:
+def test_synthetic_defects_score_higher_than_the_images_they_were_synthetic_in(space: Workspace) -> None:
     for method in METHODS:
         scores = read_scores(space.root / f"artifacts/scores/{method}/plate/scores.parquet").set_index("split")["score"]
-        assert scores.loc["planted"].mean() > scores.loc["validation"].mean(), method
+        assert scores.loc["synthetic"].mean() > scores.loc["validation"].mean(), method
 
 
 def test_one_normal_training_image_of_each_category_and_the_same_in_both_scopes(space: Workspace) -> None:
@@ -93,14 +93,14 @@ def test_scores_curves_and_costs_are_kept_like_those_of_other_methods(space: Wor
     assert curve["draw_1"].iloc[-1] < curve["draw_1"].iloc[0]
     params = yaml.safe_load((space.root / "params.yaml").read_text(encoding="utf-8"))
     for method in METHODS:
-        for room in params["report"]["rooms_of_method"][method]:
-            name = room if "/" in room else f"plate/{room}"
+        for stage in params["report"]["stages_of_method"][method]:
+            name = stage if "/" in stage else f"plate/{stage}"
             assert read(space, f"artifacts/cost/{name}.json")["seconds"] > 0
 
 
 def test_a_second_run_runs_nothing_and_a_changed_value_what_depends_on_it(space: Workspace) -> None:
     assert space.stages_run(*TARGETS) == set()
-    space.set_params({"profiles.smoke.baseline_knn.neighbours": 4})
+    space.set_params({"profiles.smoke.patchcore.neighbours": 4})
     assert space.stages_run(*TARGETS) == set()
     space.set_params({"profiles.smoke.sir.maps.loops": "mean"})
     scoring = {f"sir_{scope}_scores@{m}-{c}" for scope, ms in SETTINGS.items() for m in ms for c in PRODUCTS}

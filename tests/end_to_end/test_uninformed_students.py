@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.core.artifacts.scores import read_scores
+from stages.core.io.result import read_scores
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
@@ -21,7 +21,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     write_toy_part(space.root / "data/plate", period=16, seed=16, unmasked=5)
     space.set_params({"profile": "smoke", "categories": CATEGORIES})
     off = space.dvc("stage", "list", "--name-only").split()
-    assert "baseline_knn@plate" in off
+    assert "patchcore@plate" in off
     assert not [name for name in off if "uninformed" in name]
     space.set_params({"uninformed_students.categories": {"plate": {}}})
     space.dvc("repro", TARGET)
@@ -44,7 +44,7 @@ def test_scores_of_all_splits_and_one_result_an_image(space: Workspace) -> None:
     images = pd.read_parquet(space.root / "artifacts/split/plate/images.parquet")
     scores = read_scores(space.root / "artifacts/scores/uninformed_students/plate/scores.parquet")
     assert set(scores["image_id"]) == set(images["image_id"][images["split"] != "train"])
-    assert {"validation", "validation_anomalous", "planted", "test"} == set(scores["split"])
+    assert {"validation", "validation_anomalous", "synthetic", "test"} == set(scores["split"])
     results = sorted((space.root / "artifacts/evaluation/uninformed_students/plate/results").glob("*.json"))
     assert len(results) == (scores["split"] == "test").sum()
     one = json.loads(results[0].read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def test_scores_of_all_splits_and_one_result_an_image(space: Workspace) -> None:
 
 def test_a_second_run_runs_nothing_and_a_setting_of_another_room_neither(space: Workspace) -> None:
     assert space.stages_run(TARGET) == set()
-    space.set_params({"profiles.smoke.baseline_knn.neighbours": 4})
+    space.set_params({"profiles.smoke.patchcore.neighbours": 4})
     assert space.stages_run(TARGET) == set()
     space.set_params({"profiles.smoke.uninformed_students.pooled_cells": 1})
     assert space.stages_run(TARGET) == {"uninformed_students@plate", TARGET}

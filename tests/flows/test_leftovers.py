@@ -6,7 +6,7 @@ import pytest
 
 from flows.leftovers import tidy
 from flows.pipeline import read_stages
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 from tests.flows.toy import Toy
 
 LOGGER = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from flows.night import RunRejected
 from flows.nightly import nightly
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 from tests.flows.task_runs import runs_of
 from tests.flows.toy import Toy
 

@@ -8,7 +8,7 @@ import pytest
 from flows.clone_lock import hold_clone
 from flows.reproduce import reproduce
 from flows.summary import StagesFailed
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 from tests.flows.task_runs import runs_of
 from tests.flows.toy import Toy
 

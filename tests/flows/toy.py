@@ -183,7 +183,7 @@ def write_toy(root: Path) -> Toy:
     (root / "stages/__init__.py").touch()
     (root / "stages/evaluation").mkdir()
     (root / "stages/evaluation/__init__.py").touch()
-    (root / "stages/evaluation/compare.py").write_text(COMPARE)
+    (root / "commands/compare/__main__.py").write_text(COMPARE)
     (root / "stage.py").write_text(STAGE)
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages()}, sort_keys=False))
     (root / "params.yaml").write_text("categories: {a: {value: 30}, b: {value: 31}}\n")

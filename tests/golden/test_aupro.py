@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.evaluation.pixel_areas import aupro
-from stages.evaluation.pixel_counts import PixelCounts
+from stages.evaluation.pixel_counts import PixelCounts, aupro
 
 
 def test_aupro_equals_anomalib() -> None:

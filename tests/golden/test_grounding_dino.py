@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.aecsad.pseudo_label.foundation.grounding_dino import load_grounding_dino, quietly
-from stages.aecsad.pseudo_label.foundation.grounding_text import extended_attention_mask
-from stages.core.running.errors import UserError
+from stages.aecsad.pseudo_label.foundation.grounding_dino import extended_attention_mask, load_grounding_dino, quietly
+from stages.core.run.errors import UserError
 
 with quietly():
     from tests.golden.tiny_grounding_dino import outputs, tiny_state, write_text_folder
@@ -52,7 +51,7 @@ def test_outputs_are_those_of_the_published_package(network: nn.Module) -> None:
 
 
 def test_the_tokenizer_is_of_the_class_that_users_get(network: nn.Module) -> None:
-    """The published files name none, so the model's own is taken; it is built anew from the vocabulary."""
+    """The published files name none, so the model's own is taken; it is built again from the vocabulary."""
     assert type(network.tokenizer).__name__ == "BertTokenizer"
 
 

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.clip.encoder import ClipEncoder, ImageFeatures
-from stages.core.clip.preprocessing import normalise
-from stages.inctrl.heads import InContextHeads, InContextScores
-from stages.inctrl.losses import focal_loss, loss_terms
-from stages.inctrl.residuals import patch_residuals, text_score
-from stages.inctrl.texts import describe
+from stages.clip.inctrl.network import (
+    InContextHeads,
+    InContextScores,
+    focal_loss,
+    loss_terms,
+    patch_residuals,
+    text_score,
+)
+from stages.clip.inctrl.texts import describe
+from stages.clip.model.encoder import ClipEncoder, ImageFeatures, normalise
 from tests.golden.tiny_clip import TOLERANCE, build_encoder, part, read_golden
 
 VISION = {"image_size": 240, "layers": 12, "width": 64, "head_width": 16, "patch_size": 16}

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.clip.build import load_state
-from stages.core.clip.encoder import ClipEncoder, ImageFeatures
-from stages.madclip.augmentation import Shots, augment
-from stages.madclip.losses import loss_terms, siglip_loss
-from stages.madclip.network import MadClip
-from stages.madclip.prompts import LearnedTexts
-from stages.madclip.scores import abnormal_maps, detection_scores, over_blocks
+from stages.clip.madclip.data import Shots, augment
+from stages.clip.madclip.losses import abnormal_maps, detection_scores, loss_terms, over_blocks, siglip_loss
+from stages.clip.madclip.network import MadClip
+from stages.clip.madclip.prompts import LearnedTexts
+from stages.clip.model.encoder import ClipEncoder, ImageFeatures
+from stages.clip.model.weights import load_state
 from tests.golden.tiny_clip import TOLERANCE, build_encoder, part, read_golden
 
 VISION = {"image_size": 90, "layers": 24, "width": 32, "head_width": 16, "patch_size": 14}

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.neighbours.patches import join_stages
-from stages.core.neighbours.scoring import image_score, patch_distances
+from stages.core.neighbours.bank import image_score, join_stages, patch_distances
 
 TEST_IMAGES = slice(3, 5)
 

@@ -8,11 +8,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, RamPlusConfig
-from stages.aecsad.pseudo_label.foundation.ram_plus_checkpoint import architecture, load_ram_plus
-from stages.aecsad.pseudo_label.foundation.tagging import TagList, tags_of
-from stages.aecsad.pseudo_label.foundation.tagging_head import description_weights
-from stages.core.running.errors import UserError
+from stages.aecsad.pseudo_label.foundation.ram_plus import (
+    RamPlus,
+    RamPlusConfig,
+    architecture,
+    description_weights,
+    load_ram_plus,
+)
+from stages.aecsad.pseudo_label.foundation.tags import TagList, tags_of
+from stages.core.run.errors import UserError
 
 HERE = Path(__file__).parent
 TOLERANCE = {"atol": 1e-4, "rtol": 0}

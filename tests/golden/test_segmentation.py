@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from stages.aecsad.segmentation.losses import (
+from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
+from stages.aecsad.segmentation.training import (
     balanced_dice_loss,
     cross_entropy_loss,
     entropy_loss,
     focal_loss,
     histogram_loss,
+    loss_terms,
 )
-from stages.aecsad.segmentation.training import loss_terms
-from stages.core.networks.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from tests.golden.hashed import fill, hval
 
 FOLDER = Path(__file__).parent

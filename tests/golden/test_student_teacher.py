@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
+from stages.aecsad.model.networks import GlobalStudent, LocalStudent
+from stages.aecsad.model.student_teacher import StudentTeacher
+from stages.aecsad.model.teacher import TeacherHead, fit_normalisation
 from stages.aecsad.student_teacher.scoring import calibrate
-from stages.aecsad.student_teacher.training import loss_terms
-from stages.core.networks.global_student import GlobalStudent
-from stages.core.networks.local_student import LocalStudent
-from stages.core.networks.teacher import TeacherHead, fit_normalisation
-from stages.core.student_teacher import StudentTeacher
+from stages.aecsad.student_teacher.training import hard_feature_loss, loss_terms, penalty_loss
 from tests.golden.hashed import conv_kinds, conv_tensors, fill, hash_u, hval
 
 FOLDER = Path(__file__).parent

@@ -8,10 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.uninformed_students.losses import compactness_loss, distillation_loss, imitation_loss
-from stages.uninformed_students.maps import ScoreRange, image_scores, plain_score_map, raw_maps, standardised_score_map
 from stages.uninformed_students.patch_network import PATCH_SIZES, SLOPE, PatchNetwork
-from stages.uninformed_students.statistics import RunningStatistics
+from stages.uninformed_students.scoring import (
+    ScoreRange,
+    image_scores,
+    plain_score_map,
+    raw_maps,
+    standardised_score_map,
+)
+from stages.uninformed_students.teacher import RunningStatistics
+from stages.uninformed_students.training import compactness_loss, distillation_loss, imitation_loss
 from tests.golden.hashed import conv_kinds, conv_tensors, fill, hval
 
 FOLDER = Path(__file__).parent

@@ -8,8 +8,8 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
 
-from stages.core.clip.build import load_state
-from stages.core.clip.encoder import ClipEncoder
+from stages.clip.model.encoder import ClipEncoder
+from stages.clip.model.weights import load_state
 
 FOLDER = Path(__file__).parent
 TOLERANCE = {"rtol": 0, "atol": 1e-4}

@@ -18,8 +18,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor, nn
 from transformers import BertConfig
 
-from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
-from stages.aecsad.pseudo_label.foundation.grounding_text import text_encoder_from_config
+from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly, text_encoder_from_config
 from tests.golden.hashed import hval
 
 WORDS = ("screw", "pin", "bag", "lock", "zip", "disc", "square")

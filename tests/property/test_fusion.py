@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.fusion import evidence, fit_fusion, fit_trimmed_z, fusion_from_json
+from stages.aecsad.model.fusion import evidence, fit_fusion, fit_trimmed_z, fusion_from_json
 
 scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
 

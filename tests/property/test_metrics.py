@@ -7,17 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stages.core.artifacts.calibration import Calibration
-from stages.evaluation.calibration import fit
-from stages.evaluation.joined import join_truth
-from stages.evaluation.pixel_areas import aupro, pixel_auroc
-from stages.evaluation.pixel_counts import PixelCounts, levels
+from stages.core.io.calibration import Calibration
+from stages.evaluation.image_metrics import auroc
+from stages.evaluation.inputs import join_truth
+from stages.evaluation.intervals import Resampling
+from stages.evaluation.names import Undefined
+from stages.evaluation.outputs import Summary, summarise
+from stages.evaluation.pixel_counts import PixelCounts, aupro, levels, pixel_auroc
 from stages.evaluation.pixel_metrics import PixelMetrics
-from stages.evaluation.ranking import auroc
-from stages.evaluation.resampling import Resampling
-from stages.evaluation.summary import Summary, summarise
-from stages.evaluation.thresholds import conformal_threshold
-from stages.evaluation.undefined import Undefined
+from stages.evaluation.thresholds import conformal_threshold, fit
 
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 SCORES = st.lists(FINITE, min_size=1, max_size=40).map(np.array)

@@ -6,10 +6,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.split.grouped_rule import PARTS, split_together
 from stages.split.near_duplicates import Alike
-from stages.split.records import Record
-from stages.split.rule import count_anomalies, count_normals, split_by_rule
+from stages.split.readers.records import Record
+from stages.split.rule import PARTS, count_anomalies, count_normals, split_by_rule, split_together
 
 RATIOS = (60, 20, 20)
 SIZES = st.lists(st.integers(2, 12), max_size=12)  # of groups, one behind the other

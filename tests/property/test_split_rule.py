@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stages.core.running.errors import UserError
-from stages.split.records import Record
+from stages.core.run.errors import UserError
+from stages.split.readers.records import Record
 from stages.split.rule import Ratios, count_anomalies, count_normals, split_by_rule
 
 COUNTS = st.integers(0, 5000)

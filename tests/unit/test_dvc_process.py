@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.running.dvc_process import die_with_dvc, find_dvc
+from stages.core.run.parent import die_with_dvc, find_dvc
 
 STAGE = """
 import sys, time
 from pathlib import Path
-from stages.core.running.dvc_process import die_with_dvc
+from stages.core.run.parent import die_with_dvc
 die_with_dvc()
 Path(sys.argv[1]).touch()
 time.sleep(60)

@@ -11,7 +11,7 @@ from flows.batch_size import halve
 from flows.commands import Finished
 from flows.faults import Fault, fault_of
 from flows.schedule import Report
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 from tests.end_to_end.workspace import REPOSITORY
 
 LINES = """

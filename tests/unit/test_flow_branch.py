@@ -9,7 +9,7 @@ import yaml
 
 from flows import branch, git, git_transfer
 from flows.git_transfer import BranchBehind, Trying
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 def lock(**stages: int) -> str:

@@ -1,4 +1,4 @@
-"""Which runs pass, what their commit says, and how the evaluation room's JSON is read."""
+"""Which runs pass, what their commit says, and how the evaluation stage's JSON is read."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from flows.picture import INLINE_BYTES, data_url
 from flows.publish import artifact_key, pictures_of, publish_links, publish_pictures
 from flows.schedule import Report
 from flows.summary import StagesFailed, commit_message, headline, raise_for_faults
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 ROW: dict[str, Any] = {
     "category": "pin_tray", "method": "aecsad", "kind": "logical", "metric": "image_auroc", "old": 0.95, "new": 0.951,

@@ -1,4 +1,4 @@
-"""How a scheduled run ends: compared by the evaluation room's real command, judged, tagged, and always told of."""
+"""How a scheduled run ends: compared by the evaluation stage's real command, judged, tagged, and always told of."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from flows.comparison import compare
 from flows.faults import Fault
 from flows.night import Night, compare_and_judge, pass_baseline, telling_of_errors
 from flows.schedule import Report
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 IMAGES = {"normal": 200, "all": 200, "logical": 0, "structural": 200}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.packages import differences, refuse_other_packages
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 PROJECT = """
 [project]

@@ -4,7 +4,7 @@ import pytest
 
 from flows.parts import merge_locks, products_of, share_out
 from flows.plan import Stage
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 def stage(name: str, needs: str = "", params: str = "") -> Stage:

@@ -5,7 +5,7 @@ import pytest
 from flows.grouping import SHORT_SECONDS, next_batch
 from flows.plan import UNKNOWN_SECONDS, Stage, chosen, in_order, make_plan, with_needs
 from flows.progress import Progress, reads
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 def pipeline(**stages: tuple[float | None, str]) -> dict[str, Stage]:

@@ -16,7 +16,7 @@ from flows.commands import checked, run
 from flows.process_group import kill_group, living_members
 from flows.slots import Device, make_slots, occupied_device, visible_gpus
 from flows.stop_switch import Stopped, StopSwitch
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 # A command that starts another through a shell, as a stage with `a && b` would; both write their ids.

@@ -13,7 +13,7 @@ from flows.plan import Stage, make_plan
 from flows.schedule import Report
 from flows.slots import make_slots
 from flows.stop_switch import Stopped, StopSwitch
-from stages.core.running.errors import UserError
+from stages.core.run.errors import UserError
 
 
 class EndlessStage:

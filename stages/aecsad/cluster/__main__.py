@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from stages.aecsad.cluster.label_images import label_images
+from stages.aecsad.cluster.classes import label_images
 from stages.aecsad.cluster.params import ClusterParams
-from stages.core.artifacts.choices import write_choice
-from stages.core.artifacts.component_maps import read_component_maps
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.label_maps import write_label_maps
-from stages.core.frozen_encoder.image_tensors import load_stack
-from stages.core.running.params import EncoderParams, load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.core.seeding import seed_everything
+from stages.aecsad.model.label_maps import write_label_maps
+from stages.core.encoder.device import seed_everything
+from stages.core.encoder.encoder import load_stack
+from stages.core.io.components import read_component_maps
+from stages.core.io.decision import write_choice
+from stages.core.io.tables import read_images
+from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry

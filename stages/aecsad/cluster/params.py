@@ -1,10 +1,13 @@
-"""Parameters of the cluster room."""
+"""Parameters of the cluster stage.
+
+Parameters of the stage.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -12,7 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class ClusterParams(Params):
     """Section `aecsad.cluster`.
 
-    descriptor, views, appearance_dimensions: see stages.aecsad.cluster.description. bandwidth: of MeanShift, fixed as
+    descriptor, views, appearance_dimensions: see stages.aecsad.cluster.describe. bandwidth: of MeanShift, fixed as
     in CSAD's code; null: found from `bandwidth_quantile`. groups: see stages.aecsad.cluster.composition.
     """
 
@@ -36,3 +39,17 @@ class ClusterParams(Params):
         if (self.bandwidth is None) == (self.bandwidth_quantile is None):
             raise ValueError("give either bandwidth or bandwidth_quantile, and null for the other")
         return self
+
+
+class PastedComponentsParams(Params):
+    """Section `aecsad.cluster.pasted_components`.
+
+    copies: pasted versions of each training image, drawn once; 0 makes none. min_distance: of a pasted component from
+    its own place, as a share of the image. min_pastes, max_pastes: how many components of an image are tried; one
+    without a free place is left out.
+    """
+
+    copies: NonNegativeInt
+    min_distance: float
+    min_pastes: NonNegativeInt
+    max_pastes: NonNegativeInt

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from stages.aecsad.histogram.columns import score_histograms
 from stages.aecsad.histogram.params import HistogramParams
-from stages.core.artifacts.choices import write_choice
-from stages.core.artifacts.histogram_models import write_histogram_models
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.label_maps import read_label_maps
-from stages.core.artifacts.tables import write_table
-from stages.core.running.params import load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
+from stages.aecsad.model.label_maps import read_label_maps
+from stages.aecsad.model.patch_histogram import write_histogram_models
+from stages.core.io.decision import write_choice
+from stages.core.io.tables import read_images, write_table
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry

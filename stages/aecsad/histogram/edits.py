@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from stages.core.running.console import progress
+from stages.core.run.console import progress
 
 LabelMap = UInt8[np.ndarray, "H W"]
 RING = np.ones((5, 5), dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""Parameters of the histogram room."""
+"""Parameters of the histogram stage."""
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 
 class HistogramParams(Params):

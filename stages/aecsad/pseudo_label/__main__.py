@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 
-from stages.aecsad.pseudo_label.by_foundation import propose_by_foundation
-from stages.aecsad.pseudo_label.choice import propose, summarise
-from stages.aecsad.pseudo_label.classical import classical_proposers
+from stages.aecsad.pseudo_label.choice import propose, summarise, write_results
+from stages.aecsad.pseudo_label.classical.propose import classical_proposers
+from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
+from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
-from stages.aecsad.pseudo_label.prompts import load_prompts
-from stages.aecsad.pseudo_label.results import write_results
-from stages.core.artifacts.images import read_images
-from stages.core.frozen_encoder.image_tensors import load_stack
-from stages.core.running.params import EncoderParams, load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.core.seeding import seed_everything
+from stages.core.encoder.device import seed_everything
+from stages.core.encoder.encoder import load_stack
+from stages.core.io.tables import read_images
+from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry

@@ -1,14 +1,22 @@
-"""Which proposer suits this product: decided by what they find in the normal training images, without labels."""
+"""Which proposer suits this product: decided by what they find in the normal training images, without labels.
+
+The files of the pseudo_label stage.
+"""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
+from stages.aecsad.pseudo_label.foundation.tags import write_tags
 from stages.aecsad.pseudo_label.proposal import Proposal
+from stages.core.io.components import ComponentMaps, write_component_maps
+from stages.core.io.decision import write_choice
+from stages.core.run.atomic import replacing_folder
 
 LOG = logging.getLogger(__name__)
 FEW_PARTS = 2  # fewer are no division of a product, however steady
@@ -174,3 +182,17 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
     if summary.count_variation > max_count_variation:
         return f"its number of parts varies by {summary.count_variation:.0%} (allowed {max_count_variation:.0%})"
     return ""
+
+
+def write_results(
+    chosen: Chosen, image_ids: Sequence[str], *, component_maps: Path, trials: Path, choice: Path, tags: Path
+) -> None:
+    """Write the maps of all images, those of the trials (a file a proposer), the choice, and the words for a person."""
+    maps = ComponentMaps(tuple(image_ids), chosen.proposal.values, chosen.proposal.kinds)
+    write_component_maps(component_maps, maps)
+    tried = tuple(image_ids[row] for row in trial_rows(len(image_ids)))
+    with replacing_folder(trials) as folder:
+        for name, trial in chosen.trials.items():
+            write_component_maps(folder / f"{name}.npz", ComponentMaps(tried, trial.values, trial.kinds))
+    write_choice(choice, chosen.choice.as_json())
+    write_tags(tags, chosen.proposal.tags, proposer=chosen.choice.proposer)

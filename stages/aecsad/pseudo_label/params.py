@@ -1,10 +1,10 @@
-"""Parameters of the pseudo_label room."""
+"""Parameters of the pseudo_label stage."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

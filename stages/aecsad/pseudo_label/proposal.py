@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
-from stages.aecsad.pseudo_label.tag_report import TagReport
+from stages.aecsad.pseudo_label.foundation.tags import TagReport
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Proposal:
     """Instances found in N images.
 
     Attributes:
-        values, kinds: as in `stages.core.artifacts.component_maps.ComponentMaps`.
+        values, kinds: as in `stages.core.io.components.ComponentMaps`.
         tags: the words the proposer went by; None for one that reads no words.
     """
 

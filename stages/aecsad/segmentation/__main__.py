@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.aecsad.segmentation.fitting import fit_segmentation, segment_images
 from stages.aecsad.segmentation.params import SegmentationParams
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.label_maps import read_label_maps, write_label_maps
-from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.artifacts.weights import write_weights
-from stages.core.running.params import EncoderParams, load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
+from stages.core.io.tables import read_images
+from stages.core.io.weights import write_weights
+from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.core.training.curve import write_training_curve
 
 
 @stage_entry

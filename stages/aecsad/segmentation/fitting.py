@@ -9,18 +9,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
+from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
-from stages.aecsad.segmentation.training_set import build_training_set
-from stages.core.artifacts.label_maps import LabelMaps
-from stages.core.device import pick_device
-from stages.core.frozen_encoder.encoder import FrozenEncoder
-from stages.core.frozen_encoder.image_tensors import load_stack, to_float
-from stages.core.networks.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
-from stages.core.running.params import EncoderParams
-from stages.core.seeding import seed_everything
+from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.encoder.encoder import FrozenEncoder, load_stack, to_float
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
@@ -18,7 +18,7 @@ class AugmentationParams(Params):
     """Logical synthetic anomalies: components pasted a second time.
 
     copies: augmented versions of each labelled image beside the image itself, drawn once; or "fresh": as in CSAD, each
-    image anew and only augmented whenever it is drawn, with small shifts, turns and changes of brightness, too.
+    image again and only augmented whenever it is drawn, with small shifts, turns and changes of brightness, too.
     min_distance: from the component's own place, as a share of the image.
     min_pastes, max_pastes: how many components of an image are tried; one without a free place is left out.
     """

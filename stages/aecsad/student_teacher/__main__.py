@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
+from stages.aecsad.model.label_maps import read_pasted_images
 from stages.aecsad.student_teacher.fitting import fit_student_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import score_images
-from stages.core.artifacts.anomaly_maps import write_anomaly_maps
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.pasted_images import read_pasted_images
-from stages.core.artifacts.tables import write_table
-from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.artifacts.weights import write_weights
-from stages.core.running.params import EncoderParams, load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
+from stages.core.io.maps import write_anomaly_maps
+from stages.core.io.tables import read_images, write_table
+from stages.core.io.weights import write_weights
+from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.core.training.curve import write_training_curve
 
 
 @stage_entry

@@ -11,19 +11,15 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from stages.aecsad.model.networks import INPUT_SIZE
+from stages.aecsad.model.student_teacher import StudentTeacher
+from stages.aecsad.student_teacher.data import Views, find_penalty_images, fit_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
-from stages.aecsad.student_teacher.penalty import find_penalty_images
-from stages.aecsad.student_teacher.targets import fit_teacher
 from stages.aecsad.student_teacher.training import train_students
-from stages.aecsad.student_teacher.views import Views
-from stages.core.device import pick_device
-from stages.core.frozen_encoder.encoder import FrozenEncoder
-from stages.core.frozen_encoder.image_tensors import load_stack
-from stages.core.networks.global_student import INPUT_SIZE
-from stages.core.running.errors import UserError
-from stages.core.running.params import EncoderParams
-from stages.core.seeding import seed_everything
-from stages.core.student_teacher import StudentTeacher
+from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.encoder.encoder import FrozenEncoder, load_stack
+from stages.core.run.errors import UserError
+from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
 
@@ -59,7 +55,7 @@ def fit_student_teacher(
     """Train on the images of split "train"; the rest is not opened.
 
     Args:
-        pasted: the room `lsa`'s images, for `training.global_images.kind: pasted`.
+        pasted: the stage `lsa`'s images, for `training.global_images.kind: pasted`.
 
     Raises:
         UserError: the encoder's weights are missing, a teacher channel is constant, the images are not of the global
@@ -117,7 +113,7 @@ def wanted_pasted(
         return None
     if pasted is None or not len(pasted):
         raise UserError(
-            "student_teacher.training.global_images.kind is pasted, but the room lsa made no image: set lsa.copies to "
+            "student_teacher.training.global_images.kind is pasted, but the stage lsa made no image: set lsa.copies to "
             "1 or more, or the kind to plain (where there are no component classes, nothing can be pasted)"
         )
     if pasted.shape[1] != size:

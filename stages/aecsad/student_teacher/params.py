@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
@@ -18,7 +18,7 @@ class TeacherParams(Params):
 
 
 class PatchStudentParams(Params):
-    """See stages.core.networks.local_student."""
+    """See stages.aecsad.model.networks."""
 
     network: Literal["patch"]
     widths: tuple[int, int, int, int, int]
@@ -28,14 +28,14 @@ class PatchStudentParams(Params):
 
 
 class StemStudentParams(Params):
-    """See stages.core.networks.stem_student."""
+    """See stages.aecsad.model.networks."""
 
     network: Literal["stem"]
     width: int
 
 
 class GlobalStudentParams(Params):
-    """See stages.core.networks.global_student."""
+    """See stages.aecsad.model.networks."""
 
     width: int
     decoder_steps: tuple[int, ...]
@@ -50,7 +50,7 @@ class GlobalImagesParams(Params):
     """What the global student trains on.
 
     kind: "plain" the training images; "colour" each with another brightness, contrast or saturation, as in CSAD's
-    code; "pasted" the images of the room `lsa`, as in the AeCSAD thesis, 5.4. colour_strength: factors are drawn from
+    code; "pasted" the images of the stage `lsa`, as in the AeCSAD thesis, 5.4. colour_strength: factors are drawn from
     1 - strength to 1 + strength.
     """
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
-from stages.core.artifacts.anomaly_maps import to_half
-from stages.core.frozen_encoder.image_tensors import load_stack, to_float
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
-from stages.core.student_teacher import Maps, StudentTeacher
+from stages.core.encoder.encoder import load_stack, to_float
+from stages.core.io.maps import to_half
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 SMALLEST_GAP = 1e-6

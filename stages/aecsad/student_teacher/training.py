@@ -1,23 +1,157 @@
-"""Train both students on the teacher's outputs."""
+"""Train both students on the teacher's outputs.
 
-from collections.abc import Sequence
+Everything that one iteration leaves to chance, drawn in advance of it.
+
+Losses of the student-teacher branch.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
 
-from stages.aecsad.student_teacher.draws import Draw, draw_iterations
-from stages.aecsad.student_teacher.losses import hard_feature_loss, penalty_loss
+from stages.aecsad.model.student_teacher import StudentTeacher
+from stages.aecsad.student_teacher.data import GREY_SHARE, View, Views, load_penalty_image, total_bytes
 from stages.aecsad.student_teacher.params import TrainingParams
-from stages.aecsad.student_teacher.penalty import load_penalty_image, total_bytes
-from stages.aecsad.student_teacher.views import View, Views
-from stages.core.device import mixed_precision
-from stages.core.student_teacher import StudentTeacher
+from stages.core.encoder.device import mixed_precision
 from stages.core.training.checkpoints import checkpoint_file
 from stages.core.training.optimisation import Terms, optimise
+
+COLOUR_CHANGES = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation)
+
+
+@dataclass(frozen=True)
+class ColourChange:
+    """One of brightness, contrast and saturation, multiplied by a factor; 1 changes nothing."""
+
+    kind: int
+    factor: float
+
+    def __call__(self, image: UInt8[Tensor, "3 S S"]) -> UInt8[Tensor, "3 S S"]:
+        changed: Tensor = COLOUR_CHANGES[self.kind](image, self.factor)
+        return changed
+
+
+@dataclass(frozen=True)
+class PenaltyDraw:
+    """Row of a natural image, and whether it turns grey."""
+
+    row: int
+    grey: bool
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one iteration works on.
+
+    Attributes:
+        rows: of the training images.
+        colours: a change for each of `rows`, for the global student; empty without that augmentation.
+        pasted: rows of the pasted images that the global student sees instead; None without that augmentation.
+        penalty: None without natural images.
+    """
+
+    rows: Int64[Tensor, " B"]
+    colours: tuple[ColourChange, ...] = ()
+    pasted: Int64[Tensor, " B"] | None = None
+    penalty: PenaltyDraw | None = None
+
+
+def draw_iterations(
+    count: int,
+    batch_size: int,
+    generator: torch.Generator,
+    *,
+    global_images: Literal["plain", "colour", "pasted"],
+    colour_strength: float,
+    pasted: int,
+    penalty: int,
+) -> Iterator[Draw]:
+    """Endless draws; nothing is drawn for what is switched off.
+
+    Args:
+        count: training images; pasted: pasted images; penalty: natural images, 0 without a penalty.
+    """
+    for rows in draw_batches(count, batch_size, generator):
+        colours: tuple[ColourChange, ...] = ()
+        chosen = None
+        if global_images == "colour":
+            colours = tuple(draw_colour(colour_strength, generator) for _ in rows)
+        if global_images == "pasted":
+            chosen = torch.randint(pasted, (len(rows),), generator=generator)
+        yield Draw(rows, colours, chosen, draw_penalty(penalty, generator) if penalty else None)
+
+
+def draw_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Row numbers of endless batches: every epoch a new order, its short rest left out.
+
+    With fewer images than `batch_size` every batch holds all of them.
+    """
+    size = min(count, batch_size)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        yield from (order[start : start + size] for start in range(0, count - size + 1, size))
+
+
+def draw_colour(strength: float, generator: torch.Generator) -> ColourChange:
+    """CSAD's augmentation of the autoencoder's image: one of three changes.
+
+    The code changes the image before it is resized; but for rounding, the order makes no difference.
+    """
+    kind = int(torch.randint(len(COLOUR_CHANGES), (1,), generator=generator))
+    return ColourChange(kind, 1 + strength * (2 * float(torch.rand(1, generator=generator)) - 1))
+
+
+def draw_penalty(count: int, generator: torch.Generator) -> PenaltyDraw:
+    """Any of `count` natural images, grey in 3 of 10 draws."""
+    row = int(torch.randint(count, (1,), generator=generator))
+    return PenaltyDraw(row, bool(torch.rand(1, generator=generator) < GREY_SHARE))
+
+
+def hard_feature_loss(
+    teacher: Float[Tensor, "B C H W"], student: Float[Tensor, "B C H W"], *, quantile: float
+) -> Float[Tensor, ""]:
+    """Mean squared feature distance over the hardest elements only.
+
+        D = (T - S)²,    L_hard = mean{ d in D : d >= Q_q(D) }
+
+    Batzner et al., "EfficientAD", WACV 2024, section 3.2; q is their p_hard. Q is the linearly interpolated
+    quantile over the whole batch, found by `topk` instead of a full sort.
+
+    Args:
+        teacher: T, standardised per channel over the training set, detached.
+        quantile: q in [0, 1); 0 gives the plain mean squared error.
+
+    Raises:
+        ValueError: shapes differ (broadcasting would hide it), or q is out of range.
+    """
+    if teacher.shape != student.shape:
+        raise ValueError(f"teacher {tuple(teacher.shape)} and student {tuple(student.shape)} differ in shape")
+    if not 0 <= quantile < 1:
+        raise ValueError(f"quantile must be in [0, 1), got {quantile}")
+    distances = ((teacher - student) ** 2).flatten()
+    if quantile == 0:
+        return distances.mean()
+    position = quantile * (distances.numel() - 1)
+    lower = math.floor(position)
+    largest = distances.topk(distances.numel() - lower, sorted=True).values
+    at_lower = largest[-1]
+    at_upper = largest[-2] if len(largest) > 1 else at_lower
+    threshold = torch.lerp(at_lower, at_upper, position - lower)
+    return largest[largest >= threshold].mean()
+
+
+def penalty_loss(student: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
+    """mean S_T(p)²: the head that imitates the teacher shall give nothing on natural images p (CSAD's code)."""
+    return (student**2).mean()
 
 
 def train_students(
@@ -41,7 +175,7 @@ def train_students(
         penalty_files: natural images; none: no penalty.
 
     Returns:
-        How the terms ran, see `stages.core.training.training_curve.TrainingCurve.table`.
+        How the terms ran, see `stages.core.training.curve.TrainingCurve.table`.
     """
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
     settings = {**params.model_dump(), "seed": generator.initial_seed()}

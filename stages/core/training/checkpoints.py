@@ -1,4 +1,4 @@
-"""Checkpoints of a training that was broken off, so that the next run goes on where it stood.
+"""Checkpoints of a training that was interrupted, so that the next run goes on where it stood.
 
 They lie in a scratch folder that neither git nor DVC looks at, under a fingerprint of all that decides the result. An
 output with DVC's `persist` would also outlive a kill, but a changed input would then find the finished state of
@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.core.running.atomic import replacing_file
+from stages.core.run.atomic import replacing_file
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path("work/checkpoints")
-CODE = Path(__file__).parents[1]
+CODE = Path(__file__).parents[2]  # all of stages/: networks and losses are where their method is
 KEPT_SECONDS = 7 * 24 * 3600
 
 State = dict[str, Any]

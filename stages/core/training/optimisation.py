@@ -1,4 +1,4 @@
-"""The training loop that all networks share; a run that was broken off goes on from its last checkpoint."""
+"""The training loop that all networks share; a run that was interrupted goes on from its last checkpoint."""
 
 import logging
 import os
@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.core.running.console import progress
+from stages.core.run.console import progress
 from stages.core.training.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
-from stages.core.training.training_curve import TrainingCurve
+from stages.core.training.curve import TrainingCurve
 
 LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
@@ -59,7 +59,7 @@ def optimise(
         checkpoint: from `stages.core.training.checkpoints.checkpoint_file`.
 
     Returns:
-        How the terms ran, see `stages.core.training.training_curve.TrainingCurve.table`.
+        How the terms ran, see `stages.core.training.curve.TrainingCurve.table`.
     """
     steps = build_optimizer(optimizer, network.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     rate = build_schedule(schedule, steps, learning_rate=learning_rate, iterations=iterations)
@@ -96,7 +96,7 @@ def minimise(
         next(draws)
     if state is not None:
         restore(parts, state)
-        LOG.info("%s: going on after iteration %d of a run that was broken off", label, done)
+        LOG.info("%s: going on after iteration %d of a run that was interrupted", label, done)
     between = float(os.environ.get(CHECKPOINT_SECONDS, SECONDS_BETWEEN_CHECKPOINTS))
     saved_at = time.monotonic()
     for step in progress(range(done + 1, iterations + 1), total=iterations - done, label=label):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.images import read_images
-from stages.core.running.params import load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
+from stages.core.io.tables import read_images
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 

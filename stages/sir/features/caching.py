@@ -11,13 +11,12 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from stages.core.device import pick_device
-from stages.core.frozen_encoder.encoder import FrozenEncoder
-from stages.core.frozen_encoder.image_tensors import load_stack, to_float
-from stages.core.running.console import progress
-from stages.core.running.errors import UserError
-from stages.core.sir.feature_files import writing_features
+from stages.core.encoder.device import pick_device
+from stages.core.encoder.encoder import FrozenEncoder, load_stack, to_float
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
 from stages.sir.features.params import TeacherParams, View
+from stages.sir.model.feature_files import writing_features
 
 LOG = logging.getLogger(__name__)
 LARGEST_HALF = float(np.finfo(np.float16).max)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 View = Literal["plain", "mirrored", "flipped", "rotated_90", "rotated_180", "rotated_270"]
 SMALLEST_CODE = 2  # cells a side

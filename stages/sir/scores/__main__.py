@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.images import read_images
-from stages.core.artifacts.method_result import write_method_result
-from stages.core.running.params import load_params
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.core.sir.model import read_models
+from stages.core.io.result import write_method_result
+from stages.core.io.tables import read_images
+from stages.core.run.params import load_params
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.sir.model.model import read_models
 from stages.sir.scores.params import MapsParams
 from stages.sir.scores.scoring import score_images
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat
 
-from stages.core.running.params import Params
+from stages.core.run.params import Params
 
 
 class MapsParams(Params):

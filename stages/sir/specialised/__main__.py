@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from stages.core.artifacts.choices import write_choice
-from stages.core.artifacts.training_curves import write_training_curve
-from stages.core.running.params import load_params, load_value
-from stages.core.running.stage import parse_paths, stage_entry
-from stages.core.sir.feature_files import read_features
-from stages.core.sir.model import write_models
-from stages.core.sir.params import DecoderParams, TrainingParams
-from stages.core.sir.shots import shots_of
-from stages.core.sir.training import describe, train
+from stages.core.io.decision import write_choice
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.core.training.curve import write_training_curve
+from stages.sir.model.feature_files import read_features
+from stages.sir.model.model import DecoderParams, TrainingParams, write_models
+from stages.sir.train.shots import shots_of
+from stages.sir.train.training import describe, train
 
 
 @stage_entry

@@ -1,7 +1,17 @@
-"""RAM++ (Recognize Anything Plus): which of some thousand tags an image shows. Inference only."""
+"""RAM++ (Recognize Anything Plus): which of some thousand tags an image shows. Inference only.
 
+The tagging head of RAM++: tag queries look for themselves in the image's tokens.
+
+Load a published RAM++ checkpoint: every tensor that inference needs, and no silence about any other.
+"""
+
+import logging
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import timm
 import torch
@@ -9,11 +19,102 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.aecsad.pseudo_label.foundation.tagging_head import TaggingHead, description_weights
+from stages.aecsad.pseudo_label.foundation.weights import count_blocks, load_strictly, read_state, shape_of
+from stages.core.run.errors import UserError
 
+EPS = 1e-12  # of the head's LayerNorms; BERT's value
 EMBEDDING = 512  # of image tokens and tag descriptions, as in CLIP ViT-B
 SWIN_EPS = 1e-5
 HEAD_HEADS = 4  # of the tagging head
+LOG = logging.getLogger(__name__)
+BUFFER = re.compile(r"visual_encoder\..*\.(relative_position_index|attn_mask)")  # timm computes them
+UNUSED = ("logit_scale",)  # of the training's contrastive loss
+DEFAULT_LOG_SCALE = math.log(1 / 0.07)  # what the published class starts with where the file has no reweight_scale
+DOWNSAMPLE = re.compile(r"(visual_encoder\.layers)\.(\d+)\.downsample\.")
+SWIN, LAYER = "visual_encoder.layers", "tagging_head.encoder.layer"
+
+
+class TaggingHead(nn.Module):
+    """Cross-attention layers without self-attention, positions or embeddings, and one logit a tag.
+
+    Huang et al., "Open-Set Image Tagging with Multi-Grained Text Supervision", 2023 (RAM++); the layer is that of
+    Q2L/BERT with post-normalisation. Parameter names are the published ones, below `tagging_head.` and `fc.`.
+    """
+
+    def __init__(self, *, hidden: int, heads: int, feed_forward: int, layers: int, width: int) -> None:
+        """
+        Args:
+            hidden: channels of the tag queries.
+            width: channels of the image tokens.
+        """
+        super().__init__()
+        self.layer = nn.ModuleList(
+            TaggingLayer(hidden=hidden, heads=heads, feed_forward=feed_forward, width=width) for _ in range(layers)
+        )
+
+    def forward(
+        self, queries: Float[Tensor, "B tags hidden"], tokens: Float[Tensor, "B n width"]
+    ) -> Float[Tensor, "B tags hidden"]:
+        """Queries enriched by what the image shows."""
+        for layer in self.layer:
+            queries = layer(queries, tokens)
+        return queries
+
+
+class TaggingLayer(nn.Module):
+    """Cross-attention and feed-forward network, each followed by LayerNorm(x + residual)."""
+
+    def __init__(self, *, hidden: int, heads: int, feed_forward: int, width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        attention = {
+            "query": nn.Linear(hidden, hidden),
+            "key": nn.Linear(width, hidden),
+            "value": nn.Linear(width, hidden),
+        }
+        self.crossattention = nn.ModuleDict(
+            {"self": nn.ModuleDict(attention), "output": nn.ModuleDict(residual_parts(hidden, hidden))}
+        )
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(hidden, feed_forward)})
+        self.output = nn.ModuleDict(residual_parts(feed_forward, hidden))
+
+    def forward(
+        self, queries: Float[Tensor, "B tags hidden"], tokens: Float[Tensor, "B n width"]
+    ) -> Float[Tensor, "B tags hidden"]:
+        projections, output = self.crossattention["self"], self.crossattention["output"]
+        attended = functional.scaled_dot_product_attention(
+            self.split(projections["query"](queries)),  # type: ignore[index]
+            self.split(projections["key"](tokens)),  # type: ignore[index]
+            self.split(projections["value"](tokens)),  # type: ignore[index]
+        )
+        attended = output["dense"](attended.transpose(1, 2).flatten(2))  # type: ignore[index]
+        queries = output["LayerNorm"](attended + queries)  # type: ignore[index]
+        hidden = functional.gelu(self.intermediate["dense"](queries))
+        enriched: Tensor = self.output["LayerNorm"](self.output["dense"](hidden) + queries)
+        return enriched
+
+    def split(self, values: Float[Tensor, "B n C"]) -> Float[Tensor, "B heads n C/heads"]:
+        split: Tensor = values.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return split
+
+
+def residual_parts(inputs: int, outputs: int) -> dict[str, nn.Module]:
+    return {"dense": nn.Linear(inputs, outputs), "LayerNorm": nn.LayerNorm(outputs, eps=EPS)}
+
+
+def description_weights(
+    image: Float[Tensor, "B D"], descriptions: Float[Tensor, "tags K D"], log_scale: Float[Tensor, ""]
+) -> Float[Tensor, "B tags K"]:
+    """How well each of a tag's descriptions fits the image.
+
+        w = softmax_k( exp(log_scale) · c · d_k ),    c = image / ||image||₂
+
+    In float32 whatever the surrounding precision: the products are cosines times about 14.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        normalised = functional.normalize(image.float(), dim=-1)
+        logits = log_scale.float().exp() * torch.einsum("bd,tkd->btk", normalised, descriptions.float())
+        return logits.softmax(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -98,3 +199,64 @@ class RamPlus(nn.Module):
         weights = description_weights(image, descriptions, self.reweight_scale).to(descriptions.dtype)
         embedded = torch.einsum("btk,tkd->btd", weights, descriptions)
         return functional.relu(self.wordvec_proj(embedded))
+
+
+def load_ram_plus(path: Path, *, tags: int) -> RamPlus:
+    """Build RAM++ with the weights of a `.pth` file, in eval mode on the CPU; the file is mapped, not read at once.
+
+    Args:
+        tags: number of entries in the tag list.
+
+    Raises:
+        UserError: the file is not a checkpoint, holds more than tensors, or lacks or adds a tensor.
+    """
+    published = read_state(path)
+    state, ignored = inference_state(published)
+    if "reweight_scale" not in state:
+        LOG.info("%s: no reweight_scale, taking the published class's initial value ln(1/0.07)", path.name)
+        state["reweight_scale"] = torch.tensor(DEFAULT_LOG_SCALE)
+    network = RamPlus(architecture(path, state, tags=tags))
+    load_strictly(path, network, state)
+    LOG.info("%s: %d tensors loaded, %d known ones left out", path.name, len(state), len(ignored))
+    return network
+
+
+def inference_state(published: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Published names as `RamPlus` has them, and the names that are known and not needed.
+
+    timm puts a stage's patch merging at its start, the published Swin at the end of the stage before.
+    """
+    ignored = [name for name in published if BUFFER.fullmatch(name) or name in UNUSED]
+    return {our_name(name): value for name, value in published.items() if name not in ignored}, ignored
+
+
+def our_name(published: str) -> str:
+    """`visual_encoder.layers.0.downsample.norm.bias` -> `visual_encoder.layers.1.downsample.norm.bias`."""
+    name = re.sub(r"^vision_multi\.", "tagging_head.", published)  # older files
+    return DOWNSAMPLE.sub(lambda match: f"{match[1]}.{int(match[2]) + 1}.downsample.", name)
+
+
+def architecture(path: Path, state: Mapping[str, Tensor], *, tags: int) -> RamPlusConfig:
+    """Sizes as the tensors' shapes tell them; the last stage of the published Swins is a single window (384 px).
+
+    Raises:
+        UserError: a tensor that tells them is missing, or `label_embed` is no multiple of the number of tags.
+    """
+    stages = range(count_blocks(state, f"{SWIN}."))
+    tables = [shape_of(path, state, f"{SWIN}.{stage}.blocks.0.attn.relative_position_bias_table") for stage in stages]
+    texts = shape_of(path, state, "label_embed")[0]
+    if not tables or texts % tags:
+        raise UserError(f"{path}: {texts} tag descriptions for a list of {tags} tags: fetch both files again")
+    window = (math.isqrt(tables[0][0]) + 1) // 2
+    return RamPlusConfig(
+        image_size=4 * 2 ** (len(tables) - 1) * window,
+        embed_dim=shape_of(path, state, "visual_encoder.patch_embed.proj.weight")[0],
+        depths=tuple(count_blocks(state, f"{SWIN}.{stage}.blocks.") for stage in stages),
+        heads=tuple(heads for _, heads in tables),
+        window=window,
+        tags=tags,
+        descriptions=texts // tags,
+        hidden=shape_of(path, state, "wordvec_proj.weight")[0],
+        feed_forward=shape_of(path, state, f"{LAYER}.0.intermediate.dense.weight")[0],
+        head_layers=count_blocks(state, f"{LAYER}."),
+    )

@@ -1,0 +1,217 @@
+"""Load the trained parts of a category, and refuse parts that do not belong together.
+
+One encoder for all branches.
+
+Score one image with the pipeline's own functions, so that the same file gets the same score to the last bit.
+
+That holds on the machine of the training and with as many cores: torch divides sums by the number of threads, which
+shifts the last digits of a score.
+
+Where the trained parts of a category lie.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
+
+from stages.aecsad.model.fusion import Fusion, fusion_from_json
+from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distances, read_histogram_models
+from stages.aecsad.model.segmentor import Segmentor
+from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
+from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
+from stages.core.io.calibration import Calibration, read_calibration
+from stages.core.io.weights import read_weights
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+
+STUDENT_TEACHER = "student_teacher"  # the branch's only column
+
+
+class SharedEncoder(FrozenEncoder):
+    """Encodes an image once, though several branches ask for it one after the other.
+
+    The same tensor object gives the same features; whoever uses it changes neither in place.
+    """
+
+    def __init__(self, name: str) -> None:
+        """See FrozenEncoder."""
+        super().__init__(name)
+        self.last: tuple[Tensor, list[Tensor]] | None = None
+
+    @torch.no_grad()
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
+        """Features at strides 4, 8 and 16 of RGB images in [0, 1]."""
+        if self.last is None or self.last[0] is not images:
+            self.last = (images, super().forward(images))
+        return self.last[1]
+
+
+@dataclass(frozen=True)
+class HistogramBranch:
+    """Segments an image and judges the areas; only the models that have weight."""
+
+    segmentor: Segmentor
+    models: tuple[HistogramModel, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that turns an image into a verdict.
+
+    Attributes:
+        image_size: pixels of the square that the networks see.
+        histogram: None where the pipeline left that branch out.
+    """
+
+    encoder: SharedEncoder
+    image_size: int
+    histogram: HistogramBranch | None
+    student_teacher: StudentTeacher
+    fusion: Fusion
+    calibration: Calibration
+
+
+def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
+    """Load the parts from the paths of `part_files`.
+
+    Raises:
+        UserError: a part is damaged, or does not fit the code or the others.
+    """
+    fusion, calibration = read_fusion(files["fusion"]), read_calibration(files["calibration"])
+    state, arguments = read_weights(files["student_teacher"])
+    with blamed_on(files["student_teacher"]):
+        name, image_size = arguments["encoder"], arguments["image_size"]
+        student_teacher = rebuild(state, arguments["module"])
+    used = [branch for branch in fusion.branches if branch.used]
+    columns = {column.name for branch in used for column in branch.columns if column.weight > 0}
+    histogram = None
+    if columns - {STUDENT_TEACHER}:
+        wanted = {"encoder": name, "image_size": image_size}
+        histogram = read_histogram_branch(files, columns - {STUDENT_TEACHER}, wanted)
+        lay_out_as_trained(histogram.segmentor.to(device))
+    lay_out_as_trained(student_teacher.local_student)
+    lay_out_as_trained(student_teacher.global_student)
+    encoder = SharedEncoder(name).to(device)
+    return Parts(encoder, image_size, histogram, student_teacher.to(device), fusion, calibration)
+
+
+def read_fusion(path: Path) -> Fusion:
+    """Read what the normalization stage fitted.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with blamed_on(path):
+        return fusion_from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def read_histogram_branch(
+    files: Mapping[str, Path], columns: set[str], wanted: Mapping[str, object]
+) -> HistogramBranch:
+    """Read the histogram branch.
+
+    Args:
+        columns: names of the histogram columns that the fusion needs.
+        wanted: encoder and image size of the other branch.
+
+    Raises:
+        UserError: a file is damaged, or the parts are not of the same run.
+    """
+    state, arguments = read_weights(files["segmentation"])
+    models = tuple(model for model in read_histogram_models(files["histogram"]) if model.column in columns)
+    with blamed_on(files["segmentation"]):
+        segmentor = Segmentor(**arguments["module"])
+        segmentor.load_state_dict(state, strict=True)
+        num_classes = segmentor.arguments["num_classes"]
+        if any(arguments[key] != value for key, value in wanted.items()):
+            raise ValueError(f"made with {arguments['encoder']} at {arguments['image_size']} px, not with {wanted}")
+    with blamed_on(files["histogram"]):
+        if {model.column for model in models} != columns:
+            raise ValueError(f"the fusion needs {', '.join(sorted(columns))}")
+        if any(model.num_classes != num_classes for model in models):
+            raise ValueError(f"the segmentation has {num_classes} classes, the histograms another number")
+    return HistogramBranch(segmentor.eval().requires_grad_(False), models)
+
+
+def lay_out_as_trained(network: nn.Module) -> None:
+    """Lay the weights out in memory as training did, in place: another layout may give other last digits."""
+    network.to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def blamed_on(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file's content into a UserError."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path}: is damaged or not of the same run as the rest ({problem}): run `dvc repro`") from None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the parts say about an image.
+
+    Attributes:
+        branches: score of each branch; None for one that the pipeline left out.
+        anomaly_map: in the units of the calibration's colour range; it covers the whole image.
+    """
+
+    score: float
+    branches: dict[str, float | None]
+    anomaly_map: Float32[np.ndarray, "h w"]
+
+
+def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
+    """Score an image of `read_image`, alone, so that no score depends on its neighbours."""
+    image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
+    columns = histogram_columns(parts, image)
+    anomaly_map = parts.student_teacher.combine(parts.student_teacher.raw_maps(image, parts.encoder))
+    columns[STUDENT_TEACHER] = float(parts.student_teacher.pool(anomaly_map))
+    fused, used = parts.fusion({name: np.array([value], dtype=np.float64) for name, value in columns.items()})
+    branches = {
+        branch.name: float(used[branch.name][0]) if branch.name in used else None for branch in parts.fusion.branches
+    }
+    return Prediction(float(fused[0]), branches, anomaly_map[0].cpu().numpy())
+
+
+def histogram_columns(parts: Parts, image: Float[Tensor, "1 3 S S"]) -> dict[str, float]:
+    """The histogram distances by column; empty where that branch is left out."""
+    if parts.histogram is None:
+        return {}
+    label_map = parts.histogram.segmentor.label_map(image, parts.encoder).cpu().numpy()
+    return {model.column: float(histogram_distances(model, label_map)[0]) for model in parts.histogram.models}
+
+
+class PredictParams(Params):
+    """Section `predict`: one path a part; `{category}` in it stands for the category's key."""
+
+    segmentation: str
+    histogram: str
+    student_teacher: str
+    fusion: str
+    calibration: str
+
+
+def part_files(category: str) -> dict[str, Path]:
+    """The path of each part, by its name in `PredictParams`.
+
+    Raises:
+        UserError: params.yaml has no such category, or a part has not been trained yet.
+    """
+    known = load_value("categories")
+    if not isinstance(known, dict) or category not in known:
+        raise UserError(f"{PARAMS_FILE} has no category {category!r}: known are {', '.join(map(str, known))}")
+    params = validate(PredictParams, load_value("predict"), where="predict")
+    files = {part: Path(path.replace("{category}", category)) for part, path in params.model_dump().items()}
+    missing = [str(path) for path in files.values() if not path.is_file()]
+    if missing:
+        raise UserError(f"{category} is not trained yet, {', '.join(missing)} missing: run `dvc repro`")
+    return files

@@ -1,0 +1,45 @@
+"""Parameters of the plus stage."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.aecsad.model.fusion import Combination
+from stages.core.run.params import Params
+
+
+class FineNeighboursParams(Params):
+    """The nearest-neighbour branch at a higher input resolution.
+
+    Attributes:
+        image_size: side in pixels to which images are resized; smaller ones are enlarged.
+        strides: encoder stages whose features are concatenated; the map has the resolution of the first.
+        training_images: at most so many are drawn to choose the memory bank from.
+        cells_per_image: patches drawn of each of them.
+        coreset_ratio: part of the drawn patches that is kept in the memory bank.
+        projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
+        neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
+    """
+
+    image_size: Annotated[int, Field(ge=32)]
+    strides: Annotated[tuple[Literal[4, 8, 16], ...], Field(min_length=1)]
+    training_images: Annotated[int, Field(ge=1)]
+    cells_per_image: Annotated[int, Field(ge=1)]
+    coreset_ratio: Annotated[float, Field(gt=0, le=1)]
+    projection_dimensions: Annotated[int, Field(ge=1)]
+    neighbours: Annotated[int, Field(ge=0)]
+
+
+class HybridFusionParams(Params):
+    """Section `aecsad.hybrid_fusion`.
+
+    Attributes:
+        chance: a branch stays out unless so good a separation of synthetic defects, or a better one, would come about
+            by chance in at most this share of cases.
+        combination: how the branches make one score, see stages.aecsad.model.fusion.Fusion.
+        fine_neighbours: None: without that branch.
+    """
+
+    chance: Annotated[float, Field(gt=0, lt=1)]
+    combination: Combination
+    fine_neighbours: FineNeighboursParams | None

@@ -1,0 +1,107 @@
+"""What an anomaly map says: its hottest spot, and which component normal images show there.
+
+Places in words.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from stages.core.io.explanations import Box, Explanation
+
+DOWN, ACROSS = ("upper", "", "lower"), ("left", "", "right")
+ALONE = {"upper": "top", "lower": "bottom", "left": "left side", "right": "right side", "": "centre"}
+TINY = 1e-12  # spread of maps that are all alike
+
+
+def where(box: Box) -> str:
+    """The ninth of the image that a box's centre lies in, such as "lower left" or "centre"."""
+    down, across = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    words = [word for word in (DOWN[third(down)], ACROSS[third(across)]) if word]
+    return " ".join(words) if len(words) == 2 else ALONE["".join(words)]
+
+
+def third(share: float) -> int:
+    """0, 1 or 2."""
+    return min(max(int(3 * share), 0), 2)
+
+
+@dataclass(frozen=True)
+class NormalSpots:
+    """What a branch's map looks like for normal images.
+
+    Attributes:
+        branch: column of the score table that the map belongs to.
+        mean, spread: of the hottest cell in normal validation images, as the students have seen the training images.
+        usual: the class that normal images show at each pixel; 0 is the background.
+    """
+
+    branch: str
+    mean: float
+    spread: float
+    usual: UInt8[np.ndarray, "H W"]
+
+
+def fit_spots(branch: str, validation: Float[np.ndarray, "N h w"], usual: UInt8[np.ndarray, "H W"]) -> NormalSpots:
+    """Fit on the maps of normal validation images; `usual`: see `usual_classes`."""
+    peaks = validation.max(axis=(1, 2)).astype(np.float64)
+    return NormalSpots(branch, float(peaks.mean()), max(float(peaks.std()), TINY), usual)
+
+
+def usual_classes(label_maps: UInt8[np.ndarray, "N H W"], *, num_classes: int) -> UInt8[np.ndarray, "H W"]:
+    """The class that most of the label maps show at each pixel; of equally frequent ones the lowest."""
+    counts = np.stack([(label_maps == label).sum(axis=0) for label in range(num_classes)])
+    return np.asarray(counts.argmax(axis=0), dtype=np.uint8)
+
+
+def explain_map(
+    normal: NormalSpots, anomaly_map: Float[np.ndarray, "h w"], label_map: UInt8[np.ndarray, "H W"]
+) -> Explanation:
+    """The hottest cell and the connected cells around it that are at least half as hot.
+
+    Args:
+        label_map: the classes of this image.
+    """
+    values = np.asarray(anomaly_map, dtype=np.float64)
+    peak = np.unravel_index(int(values.argmax()), values.shape)
+    half = (values[peak] + np.median(values)) / 2
+    regions = cv2.connectedComponents((values >= half).astype(np.uint8))[1]
+    rows, columns = np.nonzero(regions == regions[peak])
+    height, width = values.shape
+    box: Box = (
+        float(rows.min() / height),
+        float(columns.min() / width),
+        float((rows.max() + 1) / height),
+        float((columns.max() + 1) / width),
+    )
+    expected, seen = (most_frequent(inside(one, box)) for one in (normal.usual, label_map))
+    deviation = (float(values[peak]) - normal.mean) / normal.spread
+    return Explanation(
+        normal.branch, expected or seen or None, "hot_spot", box, float(values[peak]), normal.mean, deviation,
+        f"unusual look at the {where(box)}, {described(expected, seen)}",
+    )  # fmt: skip
+
+
+def described(expected: int, seen: int) -> str:
+    """Which component is meant; 0 stands for none."""
+    if expected == seen:
+        return f"on component {seen}" if seen else "on no component"
+    names = [f"component {label}" if label else "no component" for label in (expected, seen)]
+    return f"where normal images show {names[0]} and this one {names[1]}"
+
+
+def inside(label_map: UInt8[np.ndarray, "H W"], box: Box) -> UInt8[np.ndarray, "h w"]:
+    """The part of a label map in a box."""
+    height, width = label_map.shape
+    top, left = int(box[0] * height), int(box[1] * width)
+    return label_map[top : max(round(box[2] * height), top + 1), left : max(round(box[3] * width), left + 1)]
+
+
+def most_frequent(labels: UInt8[np.ndarray, "h w"]) -> int:
+    """The most frequent component class, 0 where less than a tenth is covered by components."""
+    counts = np.bincount(labels.ravel())
+    if counts[1:].sum() < labels.size / 10:
+        return 0
+    return int(counts[1:].argmax()) + 1

@@ -1,0 +1,75 @@
+"""Label maps: which pixel belongs to which class of component.
+
+Training images with components pasted a second time.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from stages.core.io.arrays import read_arrays, write_arrays
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """Component classes of every pixel.
+
+    Attributes:
+        values: 0 = background, 1..K = the component classes.
+        num_classes: K + 1. 1 means that no usable classes were found and whatever builds on them has to stay out.
+        labelled: the images whose map is trusted (as a training target, or because a trained network made it).
+    """
+
+    image_ids: tuple[str, ...]
+    values: UInt8[np.ndarray, "N H W"]
+    num_classes: int
+    labelled: Bool[np.ndarray, " N"]
+
+
+def write_label_maps(path: Path, maps: LabelMaps) -> None:
+    """Write compressed arrays; equal maps give equal bytes.
+
+    Raises:
+        ValueError: counts differ, or a value is not below num_classes.
+    """
+    if not len(maps.image_ids) == len(maps.values) == len(maps.labelled):
+        raise ValueError(
+            f"{path}: {len(maps.image_ids)} image_ids, {len(maps.values)} maps, {len(maps.labelled)} labelled flags"
+        )
+    if maps.num_classes < 1 or (maps.values.size and int(maps.values.max()) >= maps.num_classes):
+        raise ValueError(f"{path}: class {maps.values.max(initial=0)} does not fit num_classes {maps.num_classes}")
+    write_arrays(
+        path,
+        image_ids=np.array(maps.image_ids, dtype=np.str_),
+        values=maps.values,
+        num_classes=np.array(maps.num_classes, dtype=np.int64),
+        labelled=maps.labelled,
+    )
+
+
+def read_label_maps(path: Path) -> LabelMaps:
+    """Read the maps.
+
+    Raises:
+        UserError: the file is missing an array or damaged.
+    """
+    arrays = read_arrays(path, ("image_ids", "values", "num_classes", "labelled"))
+    return LabelMaps(
+        tuple(arrays["image_ids"].tolist()), arrays["values"], int(arrays["num_classes"]), arrays["labelled"]
+    )
+
+
+def write_pasted_images(path: Path, images: UInt8[np.ndarray, "P S S 3"]) -> None:
+    """Write compressed RGB images; equal images give equal bytes."""
+    write_arrays(path, images=images)
+
+
+def read_pasted_images(path: Path) -> UInt8[np.ndarray, "P S S 3"]:
+    """Read the images; there may be none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return read_arrays(path, ["images"])["images"]

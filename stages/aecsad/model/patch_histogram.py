@@ -1,0 +1,134 @@
+"""How unusual the areas of an image's component classes are: patch histograms and their Mahalanobis distance.
+
+Patch-histogram models, one a grid, in one file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from stages.core.io.arrays import read_arrays, write_arrays
+
+CHUNK = 64  # images counted at once; bounds the memory for their keys to 34 MB at 256 px
+
+
+@dataclass(frozen=True)
+class HistogramModel:
+    """Mean and precision (inverse covariance) of the histograms of normal images.
+
+    Attributes:
+        grid: the image is cut into grid x grid cells.
+        num_classes: classes of the label maps, background included.
+    """
+
+    grid: int
+    num_classes: int
+    mean: Float64[np.ndarray, " D"]
+    precision: Float64[np.ndarray, "D D"]
+
+    @property
+    def column(self) -> str:
+        """Name of its distances in score tables."""
+        return f"histogram_{self.grid}x{self.grid}"
+
+
+def patch_histograms(
+    label_maps: UInt8[np.ndarray, "N H W"], *, grid: int, num_classes: int
+) -> Float64[np.ndarray, "N D"]:
+    """Share of each class in each cell.
+
+        h[cell * num_classes + c] = |{x in cell : label(x) = c}| / |cell| for c > 0, and 0 for the background
+
+    Cells go down the columns (top left, bottom left, top right, bottom right), as in CSAD. Where the size is no
+    multiple of the grid, the cells differ by a pixel.
+
+    Returns:
+        D = grid² * num_classes; each cell's entries sum to the share of it that components cover.
+
+    Raises:
+        ValueError: a label is not below num_classes, or the grid is finer than the pixels.
+    """
+    count, height, width = label_maps.shape
+    if not 1 <= grid <= min(height, width):
+        raise ValueError(f"a grid of {grid} x {grid} cells does not fit label maps of {height} x {width} pixels")
+    if count and int(label_maps.max()) >= num_classes:
+        raise ValueError(f"label {label_maps.max()} is not below num_classes {num_classes}")
+    cell = (np.arange(width) * grid // width) * grid + (np.arange(height) * grid // height)[:, None]
+    pixels = np.bincount(cell.ravel(), minlength=grid**2).astype(np.float64)
+    depth = grid**2 * num_classes
+    counts = [
+        count_labels(cell * num_classes, label_maps[start : start + CHUNK], depth) for start in range(0, count, CHUNK)
+    ]
+    shares = np.concatenate([np.zeros((0, depth)), *counts]).reshape(count, grid**2, num_classes) / pixels[:, None]
+    shares[:, :, 0] = 0
+    return shares.reshape(count, depth)
+
+
+def count_labels(offset: np.ndarray, label_maps: UInt8[np.ndarray, "n H W"], depth: int) -> Float64[np.ndarray, "n D"]:
+    """Count the keys offset(x) + label(x) of every image."""
+    key = offset + label_maps + (np.arange(len(label_maps)) * depth)[:, None, None]
+    return np.bincount(key.ravel(), minlength=len(label_maps) * depth).reshape(-1, depth).astype(np.float64)
+
+
+def fit_histograms(
+    label_maps: UInt8[np.ndarray, "N H W"], *, grid: int, num_classes: int, shrinkage: float
+) -> HistogramModel:
+    """Fit mean and precision to the label maps of normal images.
+
+        C = cov(h), ddof 1,    P = C⁺ with shrinkage 0,  else P = ((1 - s) C + s tr(C)/D I)⁺
+
+    Shrinkage 0 is CSAD: the pseudo-inverse (singular values below 1e-15 of the largest count as 0) gives no weight to
+    what never varied in training, so a class never seen in a cell adds nothing to the distance. A positive s makes it
+    count, and keeps distances of unseen images in bounds where there are fewer images than dimensions. Where nothing
+    varied at all, P is 0 and so is every distance.
+
+    Raises:
+        ValueError: fewer than two images, or shrinkage outside [0, 1].
+    """
+    if len(label_maps) < 2:
+        raise ValueError(f"a covariance needs two images or more, there are {len(label_maps)}")
+    if not 0 <= shrinkage <= 1:
+        raise ValueError(f"shrinkage {shrinkage} is outside [0, 1]")
+    histograms = patch_histograms(label_maps, grid=grid, num_classes=num_classes)
+    covariance = np.atleast_2d(np.cov(histograms, rowvar=False))
+    target = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    precision = np.linalg.pinv((1 - shrinkage) * covariance + shrinkage * target)
+    return HistogramModel(grid, num_classes, histograms.mean(axis=0), precision)
+
+
+def histogram_distances(model: HistogramModel, label_maps: UInt8[np.ndarray, "N H W"]) -> Float64[np.ndarray, " N"]:
+    """Mahalanobis distance sqrt((h - m)ᵀ P (h - m)) of each image; rounding below zero becomes 0.
+
+    Row by row: a product of matrices may round differently when there are more rows, and a distance must not depend
+    on the other images.
+    """
+    histograms = patch_histograms(label_maps, grid=model.grid, num_classes=model.num_classes)
+    rows = histograms - model.mean
+    squared = np.array([row @ model.precision @ row for row in rows], dtype=np.float64)
+    distances: Float64[np.ndarray, " N"] = np.sqrt(np.maximum(squared, 0))
+    return distances
+
+
+def write_histogram_models(path: Path, models: Sequence[HistogramModel]) -> None:
+    """Write the grids, the number of classes, and mean and precision of each grid."""
+    arrays = {f"mean_{model.grid}": model.mean for model in models}
+    arrays |= {f"precision_{model.grid}": model.precision for model in models}
+    header = {name: np.array([getattr(model, name) for model in models]) for name in ("grid", "num_classes")}
+    write_arrays(path, **header, **arrays)
+
+
+def read_histogram_models(path: Path) -> list[HistogramModel]:
+    """Read the models in the order they were written.
+
+    Raises:
+        UserError: the file is missing an array or damaged.
+    """
+    header = read_arrays(path, ("grid", "num_classes"))
+    models = []
+    for grid, num_classes in zip(header["grid"].tolist(), header["num_classes"].tolist(), strict=True):
+        mean, precision = read_arrays(path, (f"mean_{grid}", f"precision_{grid}")).values()
+        models.append(HistogramModel(grid, num_classes, mean, precision))
+    return models

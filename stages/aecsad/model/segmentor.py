@@ -1,0 +1,84 @@
+"""Semantic segmentation of components: CSAD's DeepLabV3+ decoder on the frozen encoder's stages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from stages.core.encoder.encoder import FrozenEncoder
+
+DILATIONS = (6, 12, 18)
+LOW_LEVEL_CHANNELS = 48
+DEFAULT_MOMENTUM = 0.1  # of BatchNorm's running statistics: PyTorch's
+CSAD_MOMENTUM = 0.999
+
+
+class Segmentor(nn.Module):
+    """Atrous spatial pyramid pooling on the stride-16 stage, refined with the stride-4 stage.
+
+    Chen et al., "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018, in the form of CSAD's `Segmentor`
+    (width 256, plain instead of separable convolutions). BatchNorm has PyTorch's momentum of 0.1; CSAD's 0.999 makes
+    the running statistics those of the last batch.
+
+    Attributes:
+        arguments: rebuild the module; plain JSON values.
+    """
+
+    def __init__(self, channels: Sequence[int], *, num_classes: int, width: int, momentum: float) -> None:
+        """Build the untrained decoder.
+
+        Args:
+            channels: of the encoder's stages at stride 4 and 16.
+            num_classes: component classes plus one for background, which is class 0.
+            width: channels of every hidden layer.
+            momentum: share of the newest batch in BatchNorm's running statistics.
+        """
+        super().__init__()
+        self.arguments: dict[str, Any] = {
+            "channels": list(channels), "num_classes": num_classes, "width": width, "momentum": momentum,
+        }  # fmt: skip
+        low, high = channels
+        self.pyramid = nn.ModuleList(
+            [conv_bn_relu(high, width, 1), *(conv_bn_relu(high, width, 3, dilation=rate) for rate in DILATIONS)]
+        )
+        self.image_pool = conv_bn_relu(high, width, 1)
+        self.reduce = conv_bn_relu(low, LOW_LEVEL_CHANNELS, 1)
+        self.merge = conv_bn_relu(5 * width, width, 1)
+        self.refine = nn.Sequential(
+            conv_bn_relu(width + LOW_LEVEL_CHANNELS, width, 3),
+            conv_bn_relu(width, width, 3),
+            nn.Conv2d(width, num_classes, 1),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = momentum
+
+    def forward(
+        self, low: Float[Tensor, "B c h w"], high: Float[Tensor, "B C k l"], *, size: int
+    ) -> Float[Tensor, "B K S S"]:
+        """Class logits at `size` x `size` pixels from the stages at stride 4 and 16."""
+        pooled = self.image_pool(high.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *high.shape[-2:])
+        pyramid = torch.cat([*(branch(high) for branch in self.pyramid), pooled], dim=1)
+        merged = F.interpolate(self.merge(pyramid), low.shape[-2:], mode="bilinear")
+        logits = self.refine(torch.cat([merged, self.reduce(low)], dim=1))
+        return F.interpolate(logits, (size, size), mode="bilinear")
+
+    @torch.no_grad()
+    def label_map(self, images: Float[Tensor, "B 3 S S"], encoder: FrozenEncoder) -> UInt8[Tensor, "B S S"]:
+        """The most probable class of every pixel of images in [0, 1]."""
+        low, _, high = encoder(images)
+        logits: Tensor = self(low, high, size=images.shape[-1])
+        return logits.max(dim=1).indices.to(torch.uint8)  # argmax is eight times slower on a CPU
+
+
+def conv_bn_relu(before: int, after: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
+    """A convolution without bias that keeps the map's size, batch normalisation, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,207 @@
+"""Propose large, touching parts image by image: neighbouring regions are merged as far as suits all images best.
+
+All ways to divide one image into regions: small ones, merged two at a time into ever larger ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt16
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import sparse
+from skimage.segmentation import watershed
+from sklearn.cluster import ward_tree
+from torch import Tensor
+
+from stages.aecsad.pseudo_label.classical.colour import L_UNIT, kinds_by_colour
+from stages.aecsad.pseudo_label.classical.shading import Borders, find_borders, join_shaded, sums
+from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
+from stages.core.run.console import progress
+
+SOBEL = 1 / 8  # makes a Sobel filter's answer the change per pixel
+MOST_PARTS = 60  # regions of a typical image where the search for the height begins
+HEIGHTS = 60  # that are tried
+SPAN = 1000  # between the largest and the smallest of them, at most
+HOLD = 1.125  # times a height, and as much below it: where a number of parts has to hold
+FEW_PARTS = 2  # fewer are no division of a product, however steady
+
+
+@dataclass(frozen=True)
+class RegionTree:
+    """The merges of an image's n superpixels.
+
+    Attributes:
+        superpixels: 0..n-1 for every pixel.
+        children: the two regions that merge m joins; together they are region n + m.
+        heights: how unlike the two were; never falls.
+        area, rim: pixels of each superpixel, in the image and on its border.
+        colours: mean of each superpixel, in weighted CIE Lab.
+        borders: between superpixels.
+    """
+
+    superpixels: UInt16[np.ndarray, "H W"]
+    children: Int64[np.ndarray, "n-1 2"]
+    heights: Float64[np.ndarray, " n-1"]
+    area: Int64[np.ndarray, " n"]
+    rim: Int64[np.ndarray, " n"]
+    colours: Float64[np.ndarray, "n 3"]
+    borders: Borders
+
+    def parts(self, height: float, *, min_area: float) -> UInt16[np.ndarray, " n"]:
+        """The part that each superpixel belongs to, 1.., after all merges up to that height; 0 for the ground.
+
+        A region is ground when it holds a larger share of the image's border than of the image (products lie inside
+        it), or is not larger than `min_area`, a fraction of the image. Parts that shade had divided are joined (see
+        `join_shaded`).
+        """
+        count, merged = len(self.area), int(np.searchsorted(self.heights, height, side="right"))
+        region = list(range(count + merged))
+        for number, (one, other) in reversed(list(enumerate(self.children[:merged].tolist(), start=count))):
+            region[one] = region[other] = region[number]
+        _, numbers = np.unique(region[:count], return_inverse=True)
+        share = np.bincount(numbers, weights=self.area) / self.area.sum()
+        at_rim = np.bincount(numbers, weights=self.rim) / self.rim.sum()
+        inside = (at_rim < share) & (share > min_area)
+        divided = np.where(inside, np.cumsum(inside), 0)[numbers]
+        return join_shaded(divided, self.borders, self.colours, self.area).astype(np.uint16)
+
+
+def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness: float) -> RegionTree:
+    """Superpixels that follow the edges, merged by Ward's method with their neighbours.
+
+    The superpixels are the basins of a watershed on the colour gradient, from markers on a regular grid. Of all pairs
+    of neighbours, those are merged whose merging raises the sum of squared differences to the regions' means least:
+
+        height = sqrt(2 |A| |B| / (|A| + |B|)) ||mean(A) - mean(B)||₂, in superpixels and weighted CIE Lab
+
+    Args:
+        image: RGB.
+        superpixels: about how many to begin with.
+        lightness: weight of L against a and b, below 1 because shading and glare change L and hardly the hue.
+    """
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([L_UNIT, 1, 1], dtype=np.float32)
+    basins = watershed(colour_gradient(lab), superpixels)  # type: ignore[no-untyped-call]
+    labels = np.asarray(basins, dtype=np.int64) - 1
+    area = np.bincount(labels.ravel())
+    weighted = (lab * np.array([lightness, 1, 1], dtype=np.float32)).astype(np.float64)
+    colours = sums(labels.ravel(), weighted.reshape(-1, 3), len(area)) / area[:, None]
+    children, _, _, _, heights = ward_tree(colours, connectivity=neighbours(labels), return_distance=True)
+    border = np.concatenate([labels[[0, -1]].ravel(), labels[1:-1, [0, -1]].ravel()])
+    return RegionTree(
+        labels.astype(np.uint16),
+        np.asarray(children, dtype=np.int64),
+        np.maximum.accumulate(np.asarray(heights, dtype=np.float64)),  # neighbours' merges may come out of order
+        area,
+        np.bincount(border, minlength=len(area)),
+        colours,
+        find_borders(labels, weighted),
+    )
+
+
+def colour_gradient(lab: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
+    """Length of the change of colour per pixel, after a blur of one pixel against noise."""
+    smooth = cv2.GaussianBlur(lab, (0, 0), 1)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=SOBEL) for x in (1, 0))
+    return np.asarray(np.sqrt(np.square(across).sum(axis=2) + np.square(down).sum(axis=2)))
+
+
+def neighbours(labels: Int64[np.ndarray, "H W"]) -> sparse.csr_matrix:
+    """Which labels touch, to the side or above each other: a symmetric n x n matrix."""
+    one = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
+    other = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
+    different: Bool[np.ndarray, " P"] = one != other
+    count = int(labels.max()) + 1
+    touching = sparse.coo_matrix((np.ones(different.sum()), (one[different], other[different])), shape=(count, count))
+    return (touching + touching.T).tocsr()
+
+
+def propose_by_merging(
+    images: UInt8[Tensor, "N 3 H W"],
+    *,
+    superpixels: int,
+    lightness: float,
+    colour_kinds: bool,
+    max_count_variation: float,
+    min_area: float,
+) -> Proposal:
+    """Instances are the regions that are left when neighbours less unlike than one height for all images are merged.
+
+    Regions that shade had divided are one (see `join_shaded`), and so may be touching regions of like colour (see
+    `kinds_by_colour` and `join_alike`).
+
+    Args:
+        superpixels, lightness: see `grow_tree`.
+        colour_kinds: whether kinds are groups of like colour (see `kinds_by_colour`); otherwise the cluster stage finds
+            them.
+        max_count_variation: see `steady_number`.
+        min_area: smallest region, as a fraction of the image.
+    """
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    trees = [
+        grow_tree(image, superpixels=superpixels, lightness=lightness)
+        for image in progress(pixels, total=len(pixels), label="regions merged")
+    ]
+    height = steady_height(trees, max_count_variation=max_count_variation, min_area=min_area)
+    values = np.stack([tree.parts(height, min_area=min_area)[tree.superpixels] for tree in trees])
+    parts = Proposal(values, kinds_by_colour(values, pixels, lightness=lightness))
+    if parts.kinds.any():
+        parts = join_alike(parts, max_count_variation=max_count_variation, min_area=min_area)
+    return parts if colour_kinds else Proposal(parts.values, np.zeros_like(parts.kinds))
+
+
+def join_alike(parts: Proposal, *, max_count_variation: float, min_area: float) -> Proposal:
+    """Make touching instances of one kind one instance, unless the steady number of parts is smaller then.
+
+    Glare and reflections divide a part in every image otherwise: without that the number is steadier. Parts that look
+    alike touch in every image. All kinds are known.
+    """
+    values = parts.values
+    of_pixels = np.take_along_axis(parts.kinds, values.reshape(len(values), -1).astype(np.int64), axis=1)
+    joined = instances_of_regions(of_pixels.reshape(values.shape), min_area=min_area, kinds_known=True)
+    counts = np.stack([way.values.max(axis=(1, 2)) for way in (joined, parts)]).astype(np.int64)
+    together, apart = steady_number(counts, max_count_variation=max_count_variation)
+    return joined if together >= apart else parts
+
+
+def steady_height(trees: Sequence[RegionTree], *, max_count_variation: float, min_area: float) -> float:
+    """The height with the largest steady number of parts, over all images and the heights up to HOLD around it.
+
+    Of equal ones, that with the steadiest number, and of those the numbers that hold over most heights.
+    """
+    low = float(np.median([tree.heights[-MOST_PARTS:][0] for tree in trees]))
+    high = float(np.median([tree.heights[-1] for tree in trees]))
+    if high <= 0:
+        return 0.0
+    heights = np.geomspace(max(low, high / SPAN), high, HEIGHTS)
+    counts = np.array([[tree.parts(height, min_area=min_area).max() for tree in trees] for height in heights])
+    around = round(np.log(HOLD) / np.log(heights[1] / heights[0])) if low < high else 0
+    padded = np.pad(counts.astype(np.int64), ((around, around), (0, 0)), mode="edge")
+    pooled = sliding_window_view(padded, 2 * around + 1, axis=0).reshape(HEIGHTS, -1)
+    run = np.concatenate([[0], np.cumsum((counts[1:] != counts[:-1]).any(axis=1))])
+    steady = steady_number(pooled, max_count_variation=max_count_variation)
+    best = np.lexsort([-np.bincount(run)[run], variation(pooled).round(9), -steady.round(9)])[0]
+    return float(heights[best])
+
+
+def steady_number(counts: Int64[np.ndarray, "C N"], *, max_count_variation: float) -> Float64[np.ndarray, " C"]:
+    """The mean number of parts of N images, discounted by how much it varies; of C ways to divide them.
+
+    Images of one product consist of about the same parts, so the number of true parts varies little; divided too
+    finely, it is noise. But too coarsely it may be steadier still (all cells of a battery are one region in every
+    image), so the steadiest number is not the one to take: a larger one is, as long as it is steady, too.
+
+        mean · max(0, 1 - variation² / limit²)
+
+    Args:
+        max_count_variation: that limit, from which on graph merging is not trusted.
+    """
+    discount = np.maximum(1 - np.square(variation(counts) / max_count_variation), 0)
+    return np.asarray(counts.mean(axis=1) * discount)
+
+
+def variation(counts: Int64[np.ndarray, "C N"]) -> Float64[np.ndarray, " C"]:
+    """Standard deviation over the images relative to the mean; infinite where the mean is below FEW_PARTS."""
+    mean = counts.mean(axis=1)
+    return np.where(mean >= FEW_PARTS, counts.std(axis=1) / np.maximum(mean, 1), np.inf)

@@ -1,0 +1,141 @@
+"""Explain every image that is judged.
+
+A picture of each component class: some of its largest regions in training images.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from PIL import Image
+
+from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
+from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.score_fusion.components import Instance, explain_components, find_instances, fit_components
+from stages.core.images.reading import read_image
+from stages.core.io.explanations import Explanation
+from stages.core.io.maps import AnomalyMaps
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+
+BRANCH = "student_teacher"
+SIDE, COLUMNS, GAP = 72, 6, 4  # pixels of a crop and between crops
+MARGIN = 0.02  # around a component, in image sides
+BACKGROUND = (128, 128, 128)
+
+
+def explain_images(
+    images: pd.DataFrame,
+    label_maps: LabelMaps,
+    maps: AnomalyMaps,
+    *,
+    kept: int,
+    seed: int,
+    **fitting: float | int,
+) -> dict[str, list[Explanation]]:
+    """The most unusual findings in each validation and test image; what is normal comes from training images.
+
+    How hot a map's hottest spot normally is comes from normal validation images. No label is read.
+
+    Args:
+        kept: findings by components in an image.
+        fitting: further arguments of `fit_components`.
+
+    Raises:
+        UserError: an image has no label map or no anomaly map.
+    """
+    rows, num_classes = rows_of(images, label_maps, maps), label_maps.num_classes
+    train = label_maps.values[rows["label_row"][rows["split"] == "train"].to_numpy()]
+    normal = fit_components(train, num_classes=num_classes, seed=seed, **fitting) if num_classes > 1 else None  # type: ignore[arg-type]
+    validation = maps.values[rows["map_row"][rows["split"] == "validation"].to_numpy()]
+    spots = fit_spots(BRANCH, validation, usual_classes(train, num_classes=num_classes))
+    explained = {}
+    judged = rows[rows["split"] != "train"]
+    columns = zip(judged["image_id"], judged["label_row"], judged["map_row"], strict=True)
+    for image_id, label_row, map_row in progress(columns, total=len(judged), label="explanations"):
+        labels = label_maps.values[label_row]
+        spot = explain_map(spots, maps.values[map_row], labels)
+        parts = explain_components(normal, labels)[:kept] if normal is not None else []
+        explained[str(image_id)] = [*parts, spot]
+    return explained
+
+
+def rows_of(images: pd.DataFrame, label_maps: LabelMaps, maps: AnomalyMaps) -> pd.DataFrame:
+    """The image table with columns label_row and map_row; training images need no anomaly map.
+
+    Raises:
+        UserError: a row is missing.
+    """
+    table = images.assign(
+        label_row=positions(images["image_id"], label_maps.image_ids),
+        map_row=positions(images["image_id"], maps.image_ids),
+    )
+    missing = table[(table["label_row"] < 0) | ((table["map_row"] < 0) & (table["split"] != "train"))]
+    if len(missing):
+        first = missing["image_id"].iloc[0]
+        raise UserError(f"{len(missing)} images have no label map or no anomaly map, {first} first: run `dvc repro`")
+    return table
+
+
+def positions(wanted: pd.Series, image_ids: tuple[str, ...]) -> list[int]:
+    """The place of each id, -1 where it is not there."""
+    rows: Mapping[str, int] = {image_id: number for number, image_id in enumerate(image_ids)}
+    return [rows.get(image_id, -1) for image_id in wanted]
+
+
+def class_pictures(
+    images: pd.DataFrame,
+    image_files: Path,
+    label_maps: UInt8[np.ndarray, "N H W"],
+    *,
+    num_classes: int,
+    min_area: float,
+    examples: int,
+) -> dict[int, bytes]:
+    """JPEG files by class; the largest component of the class in each of the first training images that has one.
+
+    Args:
+        images: rows of the training images, in the order of the label maps.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    pictures = {}
+    for component in range(1, num_classes):
+        crops: list[Image.Image] = []
+        for file, label_map in zip(images["file"], label_maps, strict=True):
+            instances = find_instances(label_map, component, min_area=min_area)
+            if instances and len(crops) < examples:
+                largest = max(instances, key=lambda instance: instance.area)
+                crops.append(crop(read_image(image_files / file), largest))
+        if crops:
+            pictures[component] = sheet(crops)
+    return pictures
+
+
+def crop(image: UInt8[np.ndarray, "H W 3"], instance: Instance) -> Image.Image:
+    """The component with a margin, at most SIDE x SIDE."""
+    height, width = image.shape[:2]
+    top, left, bottom, right = instance.box
+    rows = slice(max(round((top - MARGIN) * height), 0), round((bottom + MARGIN) * height))
+    columns = slice(max(round((left - MARGIN) * width), 0), round((right + MARGIN) * width))
+    picture = Image.fromarray(image[rows, columns])
+    scale = SIDE / max(picture.size)
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+
+
+def sheet(crops: Sequence[Image.Image]) -> bytes:
+    """The crops row by row as one JPEG."""
+    step = SIDE + GAP
+    columns, rows = min(COLUMNS, len(crops)), -(-len(crops) // COLUMNS)
+    canvas = Image.new("RGB", (columns * step + GAP, rows * step + GAP), BACKGROUND)
+    for position, picture in enumerate(crops):
+        row, column = divmod(position, COLUMNS)
+        free = (SIDE - picture.width) // 2, (SIDE - picture.height) // 2
+        canvas.paste(picture, (GAP + column * step + free[0], GAP + row * step + free[1]))
+    buffer = io.BytesIO()
+    canvas.save(buffer, format="JPEG", quality=85)
+    return buffer.getvalue()

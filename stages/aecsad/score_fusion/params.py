@@ -1,0 +1,49 @@
+"""Parameters of the normalization stage.
+
+Parameters of the explanation stage.
+"""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from stages.core.run.params import Params
+
+
+class BranchWeights(Params):
+    """Weight of each branch in the final score; 0 leaves it out."""
+
+    histogram: NonNegativeFloat
+    student_teacher: NonNegativeFloat
+
+
+class ScoreFusionParams(Params):
+    """Section `aecsad.score_fusion`.
+
+    histogram_columns: "reliability" weighs each grid as the histogram stage judged it, "equal" gives all the same
+    weight, as in the publications. branch_weights: both 1 in the publications.
+    """
+
+    histogram_columns: Literal["reliability", "equal"]
+    branch_weights: BranchWeights
+
+
+class ExplanationParams(Params):
+    """Section `aecsad.score_fusion.explanation`.
+
+    Attributes:
+        min_area: smallest component that is counted, as a share of the image.
+        stable_share: share of the training images in which a class must have the same number of components, at places
+            that can be told apart, for its components to be counted.
+        area_floor: standard deviation added to that of every cell's area, as a share of the cell.
+        grid: cells along a side.
+        kept: findings of a branch that are kept.
+        examples: components in the picture of a class.
+    """
+
+    min_area: float = Field(gt=0, lt=1)
+    stable_share: float = Field(gt=0, le=1)
+    area_floor: float = Field(gt=0)
+    grid: PositiveInt
+    kept: PositiveInt
+    examples: PositiveInt

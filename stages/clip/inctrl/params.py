@@ -1,0 +1,44 @@
+"""Parameters of InCTRL."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, RootModel
+
+from stages.clip.model.params import ClipParams, ObjectParams
+from stages.core.run.params import Params
+
+
+class TrainingParams(Params):
+    """epochs x steps_per_epoch iterations of AdamW at a constant rate; half of a batch is normal, half anomalous."""
+
+    epochs: PositiveInt
+    steps_per_epoch: PositiveInt
+    batch_size: Annotated[int, Field(ge=2, multiple_of=2)]
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+
+
+class InctrlParams(Params):
+    """Section `inctrl` of a profile.
+
+    Attributes:
+        blocks: of the vision transformer, whose patches are compared.
+        shots: normal prompts, in training and at the target.
+        draws: independent draws of the target's prompts; the first one decides, all are reported.
+        exclude_query: whether a normal training image is never its own prompt; the published code lets it be.
+        batching: "paired", or "published" for that code's mixed-up batches in training.
+        double_sigmoid: whether the loss takes scores for logits, as the published code does.
+    """
+
+    clip: ClipParams
+    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    shots: PositiveInt
+    draws: PositiveInt
+    exclude_query: bool
+    batching: Literal["paired", "published"]
+    double_sigmoid: bool
+    training: TrainingParams
+
+
+class Auxiliary(RootModel[dict[str, ObjectParams]]):
+    """`inctrl.auxiliary`: the categories to train on."""

@@ -1,0 +1,22 @@
+"""Hand out labels that a method may learn from: of normal training images and of anomalies set aside, never of test."""
+
+from collections.abc import Sequence
+
+from stages.clip.labelled_pool.choose import choose_pool, describe
+from stages.clip.model.labelled_pool import write_labelled_pool
+from stages.core.io.tables import read_images
+from stages.core.io.truth import read_truth
+from stages.core.run.stage import parse_paths, stage_entry
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    reads = ("truth", "image_files", "mask_files", "judged")
+    paths = parse_paths(argv, reads=reads, writes=["pool"], about=__doc__)
+    pool = choose_pool(read_truth(paths.truth), read_images(paths.judged))
+    write_labelled_pool(paths.pool, pool, images=paths.image_files, masks=paths.mask_files)
+    return describe(pool)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Image features on disk: a frozen encoder need not see the same image twice.
+
+Features of image files, each read and prepared once.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages.clip.model.encoder import ClipEncoder, ImageFeatures
+from stages.clip.model.params import ClipParams
+from stages.clip.model.weights import load_encoder
+from stages.core.encoder.device import pick_device
+from stages.core.images.reading import Window, read_image
+from stages.core.run.atomic import replacing_file
+
+LOG = logging.getLogger(__name__)
+FOLDER = Path("work/clip_features")  # git-ignored, no output of a stage: it may be deleted at any time
+Prepare = Callable[[UInt8[ndarray, "H W 3"], int], Float[Tensor, "3 S S"]]
+
+
+class CachedFeatures:
+    """Features of single images, from disk where they were computed before.
+
+    Tokens are kept and given in float16, whether they come from disk or not, so that the cache never changes a result.
+    The images go through the encoder one by one for the same reason. Several processes may share a folder.
+    """
+
+    def __init__(self, encoder: ClipEncoder, *, blocks: Sequence[int], gigabytes: float, folder: Path = FOLDER) -> None:
+        """Open the part of the folder that belongs to this encoder and these blocks.
+
+        Args:
+            gigabytes: that all of `folder` may take, other encoders included; the least recently used files go first.
+        """
+        self.encoder = encoder
+        self.blocks = tuple(blocks)
+        self.limit = int(gigabytes * 1e9)
+        self.root = folder
+        stamp = f"{encoder.fingerprint()} {self.blocks}".encode()
+        self.folder = folder / hashlib.sha256(stamp).hexdigest()[:16]
+        self.computed = 0
+        self.bytes = sum(size for _, size, _ in stored_files(folder))
+        self.full = False
+
+    def of_image(self, image: Float[Tensor, "3 S S"]) -> ImageFeatures:
+        """The features of one prepared image, on the CPU; tokens in float16, the embedding in float32."""
+        return self.recall(key_of(image), lambda: image)
+
+    def recall(self, key: str, prepare: Callable[[], Float[Tensor, "3 S S"]]) -> ImageFeatures:
+        """As `of_image` for an image whose `key_of` is known; it is only prepared where its features are missing."""
+        path = self.folder / f"{key}.safetensors"
+        features = read_features(path)
+        if features is None:
+            features = self.compute(prepare())
+            self.store(path, features)
+        return features
+
+    def compute(self, image: Float[Tensor, "3 S S"]) -> ImageFeatures:
+        """Run the encoder.
+
+        Raises:
+            ValueError: a token does not fit into float16.
+        """
+        self.computed += 1
+        features = self.encoder.image_features(image[None].to(self.encoder.device), blocks=self.blocks)
+        tokens = features.tokens[0].to(torch.float16).cpu()
+        if not tokens.isfinite().all():
+            raise ValueError("a token of the image is not finite as float16: the weights or the image are damaged")
+        return ImageFeatures(tokens, features.embedding[0].float().cpu())
+
+    def store(self, path: Path, features: ImageFeatures) -> None:
+        """Write the features and make stage for them."""
+        with replacing_file(path) as temporary:
+            save_file({"tokens": features.tokens.contiguous(), "embedding": features.embedding.contiguous()}, temporary)
+        self.bytes += path.stat().st_size
+        if self.bytes > self.limit:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Delete the least recently used files until a tenth of the limit is free."""
+        if not self.full:
+            LOG.warning("%s holds more than %.1f GB: the oldest features are deleted (cache_gigabytes)",
+                        self.root, self.limit / 1e9)  # fmt: skip
+            self.full = True
+        files = sorted(stored_files(self.root))
+        self.bytes = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if self.bytes <= 0.9 * self.limit:
+                break
+            path.unlink(missing_ok=True)
+            self.bytes -= size
+
+
+def key_of(image: Float[Tensor, "3 S S"]) -> str:
+    """sha256 of the prepared image: every pixel counts, and nothing else."""
+    values = image.detach().cpu().contiguous()
+    return hashlib.sha256(f"{tuple(values.shape)} {values.dtype}".encode() + values.numpy().tobytes()).hexdigest()[:32]
+
+
+def stored_files(folder: Path) -> list[tuple[float, int, Path]]:
+    """(time of last use, bytes, path) of each file."""
+    found = []
+    for path in folder.glob("*/*.safetensors"):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:  # another process made stage
+            continue
+        found.append((facts.st_mtime, facts.st_size, path))
+    return found
+
+
+def read_features(path: Path) -> ImageFeatures | None:
+    """Stored features, marked as just used; None where there are none or the file is damaged, which is logged."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            features = ImageFeatures(file.get_tensor("tokens"), file.get_tensor("embedding"))
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError) as error:
+        LOG.warning("%s cannot be read (%s): computing the features again", path, error)
+        return None
+    return features
+
+
+class FileFeatures:
+    """Features of files through the disk cache.
+
+    Attributes:
+        encoder: the frozen CLIP behind it.
+        sizes: (height, width) in pixels of every file whose features were asked for.
+    """
+
+    def __init__(self, params: ClipParams, *, blocks: Sequence[int], prepare: Prepare) -> None:
+        """Load the encoder onto the first GPU, or the CPU.
+
+        Args:
+            blocks: of the vision transformer whose tokens are wanted, counted from 1.
+            prepare: from an 8-bit image and the network's size to the network's input.
+
+        Raises:
+            UserError: see `load_encoder` and `check_blocks`.
+        """
+        self.encoder: ClipEncoder = load_encoder(params).to(pick_device())
+        self.encoder.check_blocks(blocks)
+        self.cached = CachedFeatures(self.encoder, blocks=blocks, gigabytes=params.cache_gigabytes)
+        self.prepare = prepare
+        self.keys: dict[tuple[Path, Window | None], str] = {}
+        self.sizes: dict[Path, tuple[int, int]] = {}
+
+    def __call__(self, path: Path, window: Window | None) -> ImageFeatures:
+        """Features on the CPU, tokens in float16.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+
+        def prepared() -> Tensor:
+            image = read_image(path, window)
+            self.sizes[path] = (image.shape[0], image.shape[1])
+            return self.prepare(image, self.encoder.image_size)
+
+        if (path, window) not in self.keys:
+            image = prepared()
+            self.keys[path, window] = key_of(image)
+            return self.cached.recall(self.keys[path, window], lambda: image)
+        return self.cached.recall(self.keys[path, window], prepared)
+
+
+def stack_features(features: Sequence[ImageFeatures], device: torch.device) -> ImageFeatures:
+    """Features of several images as one batch in float32 on a device."""
+    tokens = torch.stack([one.tokens for one in features]).to(device, torch.float32)
+    return ImageFeatures(tokens, torch.stack([one.embedding for one in features]).to(device))

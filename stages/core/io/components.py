@@ -1,0 +1,54 @@
+"""Component maps: which pixel belongs to which part, as a mask proposer sees it. Train images only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from stages.core.io.arrays import read_arrays, write_arrays
+
+
+@dataclass(frozen=True)
+class ComponentMaps:
+    """Instances of components, numbered within each image.
+
+    Attributes:
+        values: 0 = background, 1..k = the k instances of that image, without gaps.
+        kinds: kinds[n, i] is what the proposer already knows of the class of instance i of image n: a number above 0
+            that means the same in every image (a pixel cluster, a prompt), or 0 where it knows nothing and the
+            clustering must find out. Column 0 is 0; columns past an image's k are 0.
+    """
+
+    image_ids: tuple[str, ...]
+    values: UInt16[np.ndarray, "N H W"]
+    kinds: UInt8[np.ndarray, "N instances+1"]
+
+
+def write_component_maps(path: Path, maps: ComponentMaps) -> None:
+    """Write compressed arrays; equal maps give equal bytes.
+
+    Raises:
+        ValueError: counts differ, or an instance has no column in kinds.
+    """
+    check_rows(path, maps.image_ids, values=maps.values, kinds=maps.kinds)
+    if maps.values.size and int(maps.values.max()) >= maps.kinds.shape[1]:
+        raise ValueError(f"{path}: instance {maps.values.max()} has no column in kinds {maps.kinds.shape}")
+    write_arrays(path, image_ids=np.array(maps.image_ids, dtype=np.str_), values=maps.values, kinds=maps.kinds)
+
+
+def read_component_maps(path: Path) -> ComponentMaps:
+    """Read the maps.
+
+    Raises:
+        UserError: the file is missing an array or damaged.
+    """
+    arrays = read_arrays(path, ("image_ids", "values", "kinds"))
+    return ComponentMaps(tuple(arrays["image_ids"].tolist()), arrays["values"], arrays["kinds"])
+
+
+def check_rows(path: Path, image_ids: tuple[str, ...], **arrays: np.ndarray) -> None:
+    """Every array has one row an image."""
+    for name, array in arrays.items():
+        if len(array) != len(image_ids):
+            raise ValueError(f"{path}: {len(image_ids)} image_ids for {len(array)} rows of {name}")

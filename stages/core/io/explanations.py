@@ -1,0 +1,75 @@
+"""Explanations: what a method says is unusual in an image, and where; with a picture of each class of component."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from stages.core.run.atomic import replacing_folder
+from stages.core.run.errors import UserError
+
+FILE, PICTURES = "explanations.json", "components"
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One finding.
+
+    Attributes:
+        branch: column of the score table that it explains.
+        component: class of component it is about; None when there is none.
+        measure: missing, extra, area, place, cell_area or hot_spot.
+        box: where, (top, left, bottom, right) as shares of the image's height and width.
+        observed, normal: the measured value and what it is in normal images, in the measure's unit: number of
+            components, area as a share of the image, or image sides.
+        deviation: distance from normal in standard deviations of normal images; larger is more unusual.
+        text: the finding in words.
+    """
+
+    branch: str
+    component: int | None
+    measure: str
+    box: Box
+    observed: float
+    normal: float
+    deviation: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Findings by image_id, of each branch the most unusual first, and JPEG pictures by class of component."""
+
+    images: Mapping[str, Sequence[Explanation]]
+    pictures: Mapping[int, Path]
+
+
+def write_explanations(path: Path, images: Mapping[str, Sequence[Explanation]], pictures: Mapping[int, bytes]) -> None:
+    """Write `path`/explanations.json and `path`/components/<class>.jpg.
+
+    Args:
+        pictures: JPEG files by class.
+    """
+    text = TypeAdapter(Mapping[str, Sequence[Explanation]]).dump_json(images, indent=1).decode("utf-8")
+    with replacing_folder(path) as folder:
+        (folder / FILE).write_text(text + "\n", encoding="utf-8")
+        with replacing_folder(folder / PICTURES) as inner:
+            for component, content in pictures.items():
+                (inner / f"{component}.jpg").write_bytes(content)
+
+
+def read_explanations(path: Path) -> Explanations:
+    """Read what `write_explanations` wrote.
+
+    Raises:
+        UserError: the folder is damaged.
+    """
+    try:
+        text = (path / FILE).read_bytes()
+        images = TypeAdapter(dict[str, list[Explanation]]).validate_json(text)
+        pictures = {int(file.stem): file for file in sorted((path / PICTURES).glob("*.jpg"))}
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(f"{path}: no readable explanations ({error}): delete it and run `dvc repro`") from None
+    return Explanations(images, dict(sorted(pictures.items())))

@@ -1,0 +1,61 @@
+"""Parquet tables with a checked set of columns.
+
+The image table: what a method may know of a data set. It carries no labels of test images.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from stages.core.run.atomic import replacing_file
+from stages.core.run.errors import UserError
+
+# image_id  POSIX path below the data set's root, without suffix; unique
+# file      name of the image file in the split stage's `images/` folder; says nothing of the label
+# split     train: normal images to learn from; validation: normal images to calibrate on;
+#           validation_anomalous: labelled anomalies set aside for a second threshold; test;
+#           synthetic: copies of normal validation images with a defect of our making, to judge branches without labels
+IMAGE_COLUMNS = ("image_id", "file", "split")
+SYNTHETIC = "synthetic"
+SPLITS = ("train", "validation", "validation_anomalous", "test", SYNTHETIC)
+
+
+def write_table(path: Path, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
+    """Write a table whose first columns are `columns`, in that order; image_id is the unique key.
+
+    Raises:
+        ValueError: a column is missing or out of place, or an image_id occurs twice.
+    """
+    if list(table.columns[: len(columns)]) != list(columns):
+        raise ValueError(f"{path}: columns {list(table.columns)} do not begin with {list(columns)}")
+    if table["image_id"].duplicated().any():
+        raise ValueError(f"{path}: image_id occurs twice: {table['image_id'][table['image_id'].duplicated()].iloc[0]}")
+    with replacing_file(path) as temporary:
+        table.reset_index(drop=True).to_parquet(temporary)
+
+
+def read_table(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table written by `write_table`.
+
+    Raises:
+        UserError: the file is not a Parquet table or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable Parquet table ({error}): delete it and run `dvc repro`") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(f"{path}: the column {missing[0]!r} is missing: run `dvc repro`")
+    return table
+
+
+def write_images(path: Path, images: pd.DataFrame) -> None:
+    """Write one row an image (IMAGE_COLUMNS), sorted by image_id."""
+    write_table(path, images.sort_values("image_id"), columns=IMAGE_COLUMNS)
+
+
+def read_images(path: Path) -> pd.DataFrame:
+    """Read the image table, sorted by image_id."""
+    return read_table(path, columns=IMAGE_COLUMNS)

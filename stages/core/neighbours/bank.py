@@ -1,0 +1,196 @@
+"""Fill the memory bank with patches of the training images.
+
+Euclidean distances between two sets of features.
+
+Locally aware patch features: what surrounds each place of the image, from several encoder stages.
+
+How far the patches of an image lie from those of normal images.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float16
+from torch import Tensor
+from torch.nn import functional
+
+from stages.core.encoder.device import mixed_precision
+from stages.core.encoder.encoder import STRIDES, FrozenEncoder, load_stack, to_float
+from stages.core.io.maps import to_half
+from stages.core.neighbours.coreset import choose_coreset
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+
+NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
+
+
+def squared_distances(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, "A B"]:
+    """All squared distances by one matrix product; rounding never makes one negative."""
+    squares = a.square().sum(dim=1, keepdim=True) + b.square().sum(dim=1)
+    return torch.addmm(squares, a, b.T, alpha=-2.0).clamp_(min=0.0)
+
+
+def iterate_patches(
+    encoder: FrozenEncoder,
+    folder: Path,
+    files: Iterable[str],
+    *,
+    size: int,
+    strides: Sequence[int],
+    label: str,
+    mixed: bool = False,
+) -> Iterator[Float[Tensor, "h w C"]]:
+    """Yield the patch features of one image after the other and move a progress bar that reads `label`.
+
+    One image at a time, so that no result depends on which images come together and only one is in memory.
+
+    Args:
+        size: side in pixels to which images are resized.
+        strides: encoder stages to join, the finest first.
+        mixed: run the encoder in bfloat16 where that is faster.
+
+    Raises:
+        UserError: an image file cannot be read.
+    """
+    device = next(encoder.buffers()).device
+    names = list(files)
+    for name in progress(names, total=len(names), label=label):
+        image = to_float(load_stack(folder, [name], size=size).to(device))
+        with mixed_precision(device) if mixed else nullcontext():
+            features = encoder(image)
+        yield join_stages([features[STRIDES.index(stride)].float() for stride in strides])[0].permute(1, 2, 0)
+
+
+def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, "B C h w"]:
+    """Average each stage over 3x3 cells, enlarge to the first stage's resolution and concatenate.
+
+    Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022, section 3.1. As in anomalib's
+    implementation, channels are joined as they are: the paper first pools them to a fixed number, which matters
+    for the 1,536 channels of WideResNet and not for some hundred.
+    """
+    pooled = [functional.avg_pool2d(s, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2) for s in stages]
+    size = pooled[0].shape[-2:]
+    enlarged = [functional.interpolate(p, size=size, mode="bilinear", align_corners=False) for p in pooled[1:]]
+    return torch.cat([pooled[0], *enlarged], dim=1)
+
+
+def fill_bank(
+    encoder: FrozenEncoder,
+    images: pd.DataFrame,
+    folder: Path,
+    *,
+    size: int,
+    strides: Sequence[int],
+    ratio: float,
+    dimensions: int,
+    generator: torch.Generator,
+    cells_per_image: int | None = None,
+    mixed: bool = False,
+) -> Float[Tensor, "k C"]:
+    """Choose the patches that stand for all patches of the training images.
+
+    Args:
+        images: the image table; only its rows of split "train" are read.
+        folder: holds the image files.
+        size: side in pixels to which images are resized.
+        ratio, dimensions, generator: see `choose_coreset`.
+        cells_per_image: so many patches of each image, drawn at random, are chosen from; None: all.
+        mixed: see `iterate_patches`.
+
+    Raises:
+        UserError: the table has no training image.
+    """
+    files = images.loc[images["split"] == "train", "file"].to_list()
+    if not files:
+        raise UserError("the image table has no training image: a memory bank needs normal images")
+    per_image = iterate_patches(
+        encoder, folder, files, size=size, strides=strides, label="training patches", mixed=mixed
+    )
+    patches = torch.cat([draw_cells(patches.flatten(0, 1), cells_per_image, generator) for patches in per_image])
+    chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
+    return patches[chosen.to(patches.device)]
+
+
+def draw_cells(patches: Float[Tensor, "P C"], count: int | None, generator: torch.Generator) -> Float[Tensor, "p C"]:
+    """`count` different patches, drawn at random; all where there are no more, or where it is None."""
+    if count is None or count >= len(patches):
+        return patches
+    return patches[torch.randperm(len(patches), generator=generator)[:count].to(patches.device)]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores (image_id, split, score) and, row by row, the anomaly maps of the same images."""
+
+    scores: pd.DataFrame
+    maps: Float16[np.ndarray, "N h w"]
+
+
+def score_images(
+    encoder: FrozenEncoder,
+    images: pd.DataFrame,
+    folder: Path,
+    bank: Float[Tensor, "k C"],
+    *,
+    size: int,
+    strides: Sequence[int],
+    neighbours: int,
+    mixed: bool = False,
+) -> Result:
+    """Score every image that is not for training, one by one: no score depends on the other images.
+
+    Args:
+        neighbours: see `image_score`.
+        mixed: see `iterate_patches`.
+    """
+    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    scores, maps = [], []
+    for patches in iterate_patches(
+        encoder, folder, rows["file"], size=size, strides=strides, label="distances", mixed=mixed
+    ):
+        distances = patch_distances(patches, bank)
+        scores.append(image_score(patches, distances, bank, neighbours=neighbours))
+        maps.append(to_half(distances.cpu().numpy()))
+    return Result(rows.drop(columns="file").assign(score=scores), np.stack(maps))
+
+
+def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:
+    """Exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
+    rows = squared_distances(patches.flatten(0, 1), bank)
+    return rows.amin(dim=1).sqrt().view(patches.shape[:2])
+
+
+def image_score(
+    patches: Float[Tensor, "h w C"], distances: Float[Tensor, "h w"], bank: Float[Tensor, "k C"], *, neighbours: int
+) -> float:
+    """The largest patch distance s*, lowered where the bank itself is sparse.
+
+        s = (1 - exp |p* - m*| / sum_{m in N_b(m*)} exp |p* - m|) s*
+
+    Roth et al., CVPR 2022, equations 6 and 7: p* is the patch with the largest distance, m* its nearest patch in
+    the bank, N_b(m*) the b patches of the bank nearest to m*, m* among them.
+
+    Args:
+        neighbours: b; 0 gives s* itself. At 1, or with a bank of one patch, the score would always be 0.
+
+    Raises:
+        ValueError: there are not two patches to compare for the reweighting.
+    """
+    worst = int(distances.argmax())
+    largest = float(distances.flatten()[worst])
+    if neighbours == 0:
+        return largest
+    if min(neighbours, len(bank)) < 2:
+        raise ValueError(f"{neighbours} neighbours in a bank of {len(bank)} patches: reweighting needs two")
+    patch = patches.flatten(0, 1)[[worst]]
+    nearest = int(squared_distances(patch, bank)[0].argmin())
+    around = squared_distances(bank[[nearest]], bank)[0]
+    around[nearest] = -1.0  # first in the list even where a duplicate is as near
+    support = around.topk(min(neighbours, len(bank)), largest=False).indices
+    weights = squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)
+    return (1.0 - float(weights[0])) * largest

@@ -1,0 +1,107 @@
+"""params.yaml and the active profile's file: one frozen, fully specified model per stage, validated once."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stages.core.run.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, beside dvc.yaml where every stage runs
+PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
+
+CATEGORY_NAME = re.compile(r"[\w-]+")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Params(BaseModel):
+    """Base of every stage's parameters: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderParams(Params):
+    """Section `encoder`: the frozen backbone that several stages share."""
+
+    name: str
+    image_size: int
+
+
+def load_params(model: type[M], *, section: str) -> M:
+    """Validate a section of the active profile.
+
+    Args:
+        section: dotted path in `profiles/<profile>.yaml`, e.g. "aecsad.cluster".
+
+    Raises:
+        UserError: the file, the section or a key is missing, unknown or of the wrong kind.
+    """
+    file = profile_file()
+    return validate(model, load_value(section, file=file), where=section, file=file)
+
+
+def profile_file() -> Path:
+    """The file of the active profile, which params.yaml names.
+
+    Raises:
+        UserError: there is no such profile.
+    """
+    name = load_value("profile")
+    file = PROFILES / f"{name}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml"))) or "none"
+        raise UserError(f"{PARAMS_FILE}: profile: there is no {file} (known profiles: {known})")
+    return file
+
+
+def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
+    """The value at a dotted path of params.yaml, or of another file.
+
+    Raises:
+        UserError: the file is missing or not YAML, or it has no such key.
+    """
+    try:
+        value = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file.resolve()} is missing: run from the repository's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not valid YAML: {error}") from None
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise UserError(f"{file}: the key {key!r} is missing (no {part!r} there)")
+        value = value[part]
+    return value
+
+
+def check_category_names(names: Iterable[object]) -> None:
+    """Refuse keys of `categories` that cannot be part of stage names, of paths and of the commands that DVC starts.
+
+    Raises:
+        UserError: a name is not text (DVC silently runs nothing for it), or has other characters than letters, digits,
+            `-` and `_`; all such names are listed.
+    """
+    problems = [problem for name in names if (problem := category_problem(name))]
+    if problems:
+        raise UserError(f"{PARAMS_FILE}: categories: {'; '.join(problems)}")
+
+
+def category_problem(name: object) -> str | None:
+    """Why a category must not be called so, None when it may."""
+    if not isinstance(name, str):
+        return f"the name {name!r} is not read as text: put it in quotes"
+    if not CATEGORY_NAME.fullmatch(name):
+        return f"the name {name!r} does not consist of letters, digits, - and _: rename it"
+    return None
+
+
+def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:
+    """Build the model from a value of params.yaml or another file; every finding is named in one UserError."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        findings = [f"{'.'.join([where, *map(str, e['loc'])])}: {e['msg']}" for e in error.errors()]
+        raise UserError(f"{file}: " + "; ".join(findings)) from None

@@ -1,0 +1,122 @@
+"""What every stage has in common: arguments, errors, timing, and no life after DVC's death."""
+
+import argparse
+import functools
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stages.core.run.console import set_up_logging
+from stages.core.run.errors import UserError
+from stages.core.run.parent import die_with_dvc
+
+LOG = logging.getLogger(__name__)
+
+Main = Callable[[Sequence[str]], str]
+
+
+def stage_entry(main: Main) -> Callable[..., None]:
+    """Turn `main`, which returns its closing counts ("420 images scored"), into a stage's entry point.
+
+    Run as a command, the process dies with its DVC: a killed `dvc repro` would else leave the stage running
+    and a rerun would start a second copy on the same output. A UserError ends the process with code 1 and one
+    message. The last log line gives the counts and the seconds; `--cost FILE` writes time and memory as JSON.
+    """
+
+    @functools.wraps(main)
+    def entry(argv: Sequence[str] | None = None) -> None:
+        if argv is None:
+            die_with_dvc()
+        own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        own.add_argument("--cost", type=Path)
+        cost, rest = own.parse_known_args(argv)
+        run(main, rest, cost=cost.cost)
+
+    return entry
+
+
+def command_entry(main: Main) -> Callable[..., None]:
+    """As `stage_entry`, for a command that people start themselves: it outlives its parent and has no `--cost`.
+
+    Interrupted by Ctrl-C it ends with code 130 and one message.
+    """
+
+    @functools.wraps(main)
+    def entry(argv: Sequence[str] | None = None) -> None:
+        try:
+            run(main, sys.argv[1:] if argv is None else argv)
+        except KeyboardInterrupt:
+            LOG.error("%s: interrupted", stage_of(main))
+            sys.exit(130)
+
+    return entry
+
+
+def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
+    """Run `main`, log its closing line and write its cost; a UserError ends the process with code 1."""
+    started = time.perf_counter()
+    set_up_logging()
+    try:
+        counts = main(argv)
+    except UserError as error:
+        LOG.error("%s", error)
+        sys.exit(1)
+    seconds = time.perf_counter() - started
+    if cost is not None:
+        write_cost(cost, seconds)
+    LOG.info("%s: %s in %.1f s", stage_of(main), counts, seconds)
+
+
+def stage_of(main: Main) -> str:
+    """The package of an entry point, also when it was started with `python -m`."""
+    specification = sys.modules[main.__module__].__spec__
+    return main.__module__ if specification is None else specification.name.removesuffix(".__main__")
+
+
+def parse_paths(
+    argv: Sequence[str],
+    *,
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    values: Sequence[str] = (),
+    about: str | None,
+) -> argparse.Namespace:
+    """Parse `--name PATH` options: inputs that must exist, outputs whose folders are made, and plain strings.
+
+    Args:
+        reads, writes, values: option names with underscores; "label_maps" is given as `--label-maps`.
+        about: the module's docstring, for `--help`.
+
+    Returns:
+        A namespace with a Path for each of reads and writes, and a str for each of values.
+
+    Raises:
+        UserError: an input does not exist.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    for name in (*reads, *writes):
+        parser.add_argument(_option(name), type=Path, required=True)
+    for name in values:
+        parser.add_argument(_option(name), required=True)
+    paths = parser.parse_args(argv)
+    for name in reads:
+        if not getattr(paths, name).exists():
+            raise UserError(f"{getattr(paths, name)} ({_option(name)}) does not exist: run `dvc repro` to make it")
+    for name in writes:
+        getattr(paths, name).parent.mkdir(parents=True, exist_ok=True)
+    return paths
+
+
+def write_cost(path: Path, seconds: float) -> None:
+    """Write what the run cost: {"seconds": wall time, "peak_mb": highest resident memory so far}."""
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": round(seconds, 1), "peak_mb": kibibytes // 1024}) + "\n", encoding="utf-8")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

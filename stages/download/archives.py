@@ -1,0 +1,164 @@
+"""The files of a .tar, .tar.gz, .tar.xz or .zip archive, all checked before the first one is written.
+
+What tar and zip archives say of their entries, in one form.
+"""
+
+import gzip
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal
+
+from stages.core.run.errors import UserError
+from stages.download.source_files import SourceFile, link_target, name_problem, refuse_unsafe
+
+ENCRYPTED = 0x1  # bit of a zip entry's flags
+TAR_BLOCK = 512
+LONGEST_LINK = 4096  # bytes
+Kind = Literal["file", "link", "unusable"]
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+
+
+@dataclass(frozen=True)
+class PackedEntry:
+    """What an archive says of one of its entries, folders left out.
+
+    Attributes:
+        name: as written in the archive, with leading "./" dropped and nothing else.
+        kind: "unusable" for devices, encrypted files and the like.
+        target: of a link, the path below the archive's root that it leads to; None when it leaves the archive.
+        size: bytes of the unpacked file.
+        open: gives the unpacked content of a file.
+    """
+
+    name: str
+    kind: Kind
+    target: str | None
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def tar_entries(tape: tarfile.TarFile) -> list[PackedEntry]:
+    """Every entry of a tar archive that is not a folder.
+
+    Raises:
+        tarfile.TarError: it is damaged, or its closing block of zeros is missing (it ends between two files).
+    """
+    members = tape.getmembers()
+    if tape.fileobj is not None:
+        tape.fileobj.seek(tape.offset)
+        if tape.fileobj.read(TAR_BLOCK) != bytes(TAR_BLOCK):
+            raise tarfile.ReadError("the end is missing")
+    return [tar_entry(tape, member) for member in members if not member.isdir()]
+
+
+def tar_entry(tape: tarfile.TarFile, member: tarfile.TarInfo) -> PackedEntry:
+    target, kind = None, file_kind(regular=member.isreg(), link=member.issym() or member.islnk())
+    if member.issym():
+        target = link_target(member.name, member.linkname)
+    elif member.islnk():  # a hard link names its target from the archive's root
+        target = link_target("", member.linkname)
+    return PackedEntry(plain(member.name), kind, target, member.size, partial(open_member, tape, member))
+
+
+def open_member(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = tape.extractfile(member)
+    if content is None:
+        raise ValueError(f"{member.name} is not a regular file")
+    return content
+
+
+def zip_entries(packed: zipfile.ZipFile) -> list[PackedEntry]:
+    """Every entry of a zip archive that is not a folder.
+
+    Raises:
+        zipfile.BadZipFile: it is damaged.
+    """
+    return [zip_entry(packed, member) for member in packed.infolist() if not member.is_dir()]
+
+
+def zip_entry(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> PackedEntry:
+    target, mode = None, stat.S_IFMT(member.external_attr >> 16)  # 0 in archives made on Windows
+    kind = file_kind(regular=mode in (0, stat.S_IFREG), link=mode == stat.S_IFLNK)
+    if member.flag_bits & ENCRYPTED or (kind == "link" and member.file_size > LONGEST_LINK):
+        kind = "unusable"
+    elif kind == "link":
+        target = link_target(member.filename, packed.read(member).decode("utf-8", errors="surrogateescape"))
+    return PackedEntry(plain(member.filename), kind, target, member.file_size, partial(packed.open, member))
+
+
+def file_kind(*, regular: bool, link: bool) -> Kind:
+    if link:
+        return "link"
+    return "file" if regular else "unusable"
+
+
+def plain(name: str) -> str:
+    """The name without "./" and doubled slashes; ".." and a leading slash stay to be refused."""
+    return PurePosixPath(name).as_posix()
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[list[SourceFile]]:
+    """Give an archive's regular files, in the archive's order, to be read until the block ends.
+
+    Links to regular files of the same archive count as the file they lead to.
+
+    Raises:
+        UserError: it is not an archive or a damaged one; an entry has an unsafe name, leads out of the archive, is a
+            device, is encrypted, or has the name of another entry or of another's folder.
+    """
+    try:
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path, "r:*") as tape:
+                yield safe_files(path, tar_entries(tape))
+        else:
+            with zipfile.ZipFile(path) as packed:
+                yield safe_files(path, zip_entries(packed))
+    except DAMAGE as error:
+        raise UserError(
+            f"{path}: not a readable .tar, .tar.gz, .tar.xz or .zip archive, or a truncated or damaged one "
+            f"({error}): fetch it again"
+        ) from None
+
+
+def safe_files(path: Path, entries: Sequence[PackedEntry]) -> list[SourceFile]:
+    """The entries as files to copy.
+
+    Raises:
+        UserError: at least one is unsafe; all such are listed.
+    """
+    regular = {entry.name: entry for entry in entries if entry.kind == "file"}
+    counts = Counter(entry.name for entry in entries)
+    problems = [f"{name}: occurs {count} times" for name, count in counts.items() if count > 1]
+    folders = {folder.as_posix() for name in counts for folder in PurePosixPath(name).parents}
+    problems += [f"{name}: is a file, and the folder of other files" for name in counts if name in folders]
+    files = []
+    for entry in entries:
+        problem = entry_problem(entry, regular)
+        if problem:
+            problems.append(f"{entry.name}: {problem}")
+        else:
+            content = regular[entry.target] if entry.target is not None else entry
+            files.append(SourceFile(entry.name, content.size, content.open))
+    refuse_unsafe(path, problems)
+    return files
+
+
+def entry_problem(entry: PackedEntry, regular: dict[str, PackedEntry]) -> str | None:
+    """Why an entry must not be unpacked, None when it may."""
+    if entry.kind == "unusable":
+        return "is a device, encrypted or of another kind that is not unpacked"
+    if entry.kind == "link" and entry.target is None:
+        return "is a link that leads out of the archive"
+    if entry.kind == "link" and entry.target not in regular:
+        return "is a link to a folder, to another link or to nothing"
+    return name_problem(entry.name)

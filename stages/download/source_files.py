@@ -1,0 +1,117 @@
+"""One file of a folder or an archive, and which names are safe to write.
+
+The files of a local folder.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stages.core.run.errors import UserError
+
+STRAY_NAMES = ("Thumbs.db", "desktop.ini", "__MACOSX")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A regular file that can be copied.
+
+    Attributes:
+        name: POSIX path below the folder or the archive's root, checked by `name_problem`.
+        size: bytes.
+        open: gives its content; the caller closes it.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def name_problem(name: str) -> str | None:
+    """Why writing this name could leave the target folder or could not be read again; None when it is safe."""
+    path = PurePosixPath(name)
+    if path.is_absolute():
+        return "is an absolute path"
+    if ".." in path.parts:
+        return "leaves its folder by '..'"
+    if "\\" in name or any(ord(character) < 32 for character in name):
+        return "has a backslash or a control character"
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+        return "is not valid UTF-8"
+    return None
+
+
+def link_target(name: str, link: str) -> str | None:
+    """Where a symbolic link at `name` leads, as a path below the root; None when it leaves the root."""
+    if PurePosixPath(link).is_absolute():
+        return None
+    parts: list[str] = []
+    for part in (PurePosixPath(name).parent / link).parts:
+        if part != "..":
+            parts.append(part)
+        elif parts:
+            parts.pop()
+        else:
+            return None
+    return "/".join(parts)
+
+
+def is_stray(name: str) -> bool:
+    """Whether an operating system or a tool left it there: hidden files and folders, Thumbs.db and the like."""
+    return any(part.startswith(".") or part in STRAY_NAMES for part in PurePosixPath(name).parts)
+
+
+def refuse_unsafe(where: Path, problems: Iterable[str]) -> None:
+    """Raise one UserError that lists the problems, or do nothing when there are none."""
+    lines = list(problems)
+    if lines:
+        shown = "\n  - ".join(repr(line)[1:-1] for line in lines)
+        raise UserError(f"{where} is refused, nothing was written: {len(lines)} unsafe entries\n  - {shown}")
+
+
+def folder_files(root: Path) -> list[SourceFile]:
+    """All regular files below a folder, sorted by name; links to files inside it count as the file they lead to.
+
+    Raises:
+        UserError: an entry leads out of the folder, is a device, a socket or a link to a folder, or has an unsafe name.
+    """
+    files, problems = [], []
+    inside = root.resolve()
+    for path in walk(root):
+        name = path.relative_to(root).as_posix()
+        problem = name_problem(name) or entry_problem(path, inside)
+        if problem:
+            problems.append(f"{name}: {problem}")
+        else:
+            files.append(SourceFile(name, path.stat().st_size, partial(open_binary, path)))
+    refuse_unsafe(root, problems)
+    return files
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every entry that is not a folder, and every link to one, sorted."""
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders.sort()
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        yield from (Path(folder, name) for name in sorted(names + links))
+
+
+def entry_problem(path: Path, root: Path) -> str | None:
+    """Why an entry cannot be copied; `root` is resolved."""
+    if path.is_symlink():
+        target = path.resolve()
+        if not target.is_relative_to(root):
+            return "is a link that leads out of the folder: copy the file in its place"
+        if not target.is_file():
+            return "is a link to a folder or to nothing: copy the files in its place"
+    elif not stat.S_ISREG(path.lstat().st_mode):
+        return "is neither a file nor a folder"
+    return None
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    return path.open("rb")

@@ -1,0 +1,93 @@
+"""How well proposed components agree with true ones, where a data set brings those."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8, UInt16
+from scipy.optimize import linear_sum_assignment
+
+from stages.core.images.reading import open_image
+from stages.core.run.console import progress
+
+FOLDER = "components"  # of the sample data, beside train/: the class of every pixel
+MIN_PIXELS = 20  # smaller true regions are slivers behind other parts
+FOUND = 0.5  # IoU from which a component counts as found
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of all images with true components.
+
+    Attributes:
+        matched_iou: mean IoU of the pairs of true and proposed components that overlap, matched one to one for the
+            largest sum of IoU in each image.
+        found: share of the true components that are matched with an IoU of at least FOUND.
+        count_error: mean absolute difference between the numbers of proposed and true components of an image.
+    """
+
+    images: int
+    matched_iou: float
+    found: float
+    count_error: float
+
+
+def agreement(dataset: Path, image_ids: Sequence[str], proposed: UInt16[np.ndarray, "N H W"]) -> Agreement | None:
+    """Compare instance maps with the data set's own; None where it brings none. For people: nothing is fitted here.
+
+    Raises:
+        UserError: a file of true components is damaged.
+    """
+    files = {row: dataset / FOLDER / f"{image_id}.png" for row, image_id in enumerate(image_ids)}
+    present = {row: file for row, file in files.items() if file.is_file()}
+    if not present:
+        return None
+    matched: list[float] = []
+    components, errors = 0, []
+    for row, file in progress(present.items(), total=len(present), label="true components"):
+        truth = true_instances(read_classes(file), size=proposed.shape[-1])
+        overlaps = pairwise_iou(truth, proposed[row])
+        pairs = overlaps[linear_sum_assignment(overlaps, maximize=True)]
+        matched += pairs[pairs > 0].tolist()
+        components += overlaps.shape[0]
+        errors.append(abs(overlaps.shape[1] - overlaps.shape[0]))
+    return Agreement(
+        images=len(present),
+        matched_iou=float(np.mean(matched)) if matched else 0.0,
+        found=sum(iou >= FOUND for iou in matched) / max(components, 1),
+        count_error=float(np.mean(errors)),
+    )
+
+
+def read_classes(file: Path) -> UInt8[np.ndarray, "H W"]:
+    """The classes of a map's pixels.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with open_image(file) as image:
+        return np.array(image.convert("L") if image.mode != "P" else image, dtype=np.uint8)
+
+
+def true_instances(classes: UInt8[np.ndarray, "H W"], *, size: int) -> UInt16[np.ndarray, "size size"]:
+    """The 8-connected regions of each class above 0, numbered from 1, at the size of the proposed maps."""
+    scaled = cv2.resize(classes, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    found = np.zeros(scaled.shape, dtype=np.uint16)
+    number = 0
+    for value in np.unique(scaled[scaled > 0]):
+        _, regions, stats, _ = cv2.connectedComponentsWithStats((scaled == value).astype(np.uint8), connectivity=8)
+        for region in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_PIXELS) + 1:
+            number += 1
+            found[regions == region] = number
+    return found
+
+
+def pairwise_iou(rows: UInt16[np.ndarray, "H W"], columns: UInt16[np.ndarray, "H W"]) -> Float64[np.ndarray, "R C"]:
+    """IoU of each instance of one map with each of another, by one count of value pairs."""
+    height, width = int(rows.max(initial=0)) + 1, int(columns.max(initial=0)) + 1
+    codes = rows.astype(np.int64).ravel() * width + columns.ravel()
+    shared = np.bincount(codes, minlength=height * width).reshape(height, width)
+    union = shared.sum(axis=1)[1:, None] + shared.sum(axis=0)[None, 1:] - shared[1:, 1:]
+    return np.asarray(shared[1:, 1:] / np.maximum(union, 1))

@@ -1,0 +1,186 @@
+"""Intervals of pixel metrics: whole images are drawn again, because the pixels of one image are not independent.
+
+Each image is kept as its counts at a few hundred thresholds (10 kB), so that a resample is a weighted sum of rows.
+
+Intervals by drawing the test images again: stratified, with a stated seed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+
+from stages.evaluation.pixel_counts import LEVELS, PixelCounts, Region
+from stages.evaluation.pixel_counts import levels as levels_of
+
+CHUNK = 100  # resamples held at once
+RATES = np.geomspace(1e-5, 1.0, 160)  # false-positive rates at which curves are kept; even steps of the logarithm
+RECALLS = np.linspace(0.0, 1.0, 65)[1:]
+Judged = tuple[Float32[np.ndarray, "H W"], Bool[np.ndarray, "H W"], Sequence[Region]]
+Table = Float64[np.ndarray, "images thresholds"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Percentile interval of a metric."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    Attributes:
+        resamples: number of draws.
+        confidence: share of the draws inside of an interval.
+    """
+
+    resamples: int
+    confidence: float
+    seed: int
+
+    def interval(self, values: Float[np.ndarray, " resamples"]) -> Interval:
+        """The percentile interval of resampled values."""
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(values, [tail, 1 - tail])
+        return Interval(float(low), float(high))
+
+    def draws(self, *sizes: int) -> Iterator[tuple[Int64[np.ndarray, "chunk n"], ...]]:
+        """How often each member of each stratum is drawn, CHUNK resamples at a time; strata are drawn apart.
+
+        Equal arguments give equal draws, so that two metrics on the same images are resampled together.
+        """
+        generator = np.random.default_rng(self.seed)
+        for start in range(0, self.resamples, CHUNK):
+            count = min(CHUNK, self.resamples - start)
+            yield tuple(
+                generator.multinomial(size, np.full(size, 1 / size), size=count)
+                if size
+                else np.zeros((count, 0), dtype=np.int64)
+                for size in sizes
+            )
+
+
+def auroc_interval(
+    normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], resampling: Resampling
+) -> Interval:
+    """Percentile bootstrap of the AUROC; normal and anomalous images are drawn apart, so both classes keep their size.
+
+    Where every pair is ordered rightly, so is every resample, and the interval has no width.
+
+    Args:
+        normal, anomalous: finite scores, at least one each.
+    """
+    values = []
+    scores = np.concatenate([normal, anomalous])
+    level = np.unique(scores, return_inverse=True)[1]
+    depth = int(level.max()) + 1
+    for draw_normal, draw_anomalous in resampling.draws(len(normal), len(anomalous)):
+        below = add_up(draw_normal, level[: len(normal)], depth)
+        above = add_up(draw_anomalous, level[len(normal) :], depth)
+        wins = above * (np.cumsum(below, axis=1) - below / 2)  # a tie counts one half
+        values.append(wins.sum(axis=1) / (len(normal) * len(anomalous)))
+    return resampling.interval(np.concatenate(values))
+
+
+def add_up(
+    counts: Int64[np.ndarray, "chunk n"], level: Int64[np.ndarray, " n"], depth: int
+) -> Float[np.ndarray, "chunk depth"]:
+    """Sum the counts of members on the same level."""
+    order = np.argsort(level, kind="stable")
+    levels, starts = np.unique(level[order], return_index=True)
+    summed = np.zeros((len(counts), depth))
+    summed[:, levels] = np.add.reduceat(counts[:, order], starts, axis=1)
+    return summed
+
+
+@dataclass(frozen=True)
+class ImageCurves:
+    """What lies at or above each threshold (highest first), one row an image.
+
+    Attributes:
+        normal, defect: pixels.
+        overlap, saturated: sums of the regions' shares, and of the annotated regions' saturating shares.
+        regions, annotated: numbers of regions.
+    """
+
+    normal: Table
+    defect: Table
+    overlap: Table
+    saturated: Table
+    regions: Float64[np.ndarray, " images"]
+    annotated: Float64[np.ndarray, " images"]
+
+
+def thresholds_of(counts: PixelCounts) -> Int64[np.ndarray, " thresholds"]:
+    """Levels, highest first and the lowest among them, at which all images together reach RATES and RECALLS."""
+    chosen = [np.array([LEVELS - 1])]
+    for values, shares in ((counts.normal, RATES), (counts.defect, RECALLS)):
+        if values.any():
+            reached = np.cumsum(values[::-1]) / values.sum()
+            chosen.append(np.searchsorted(reached, np.minimum(shares, reached[-1])))
+    return LEVELS - 1 - np.unique(np.concatenate(chosen[1:] or chosen))
+
+
+def image_curves(images: Iterable[Judged], levels: Int64[np.ndarray, " thresholds"]) -> ImageCurves:
+    """Count each image at the thresholds.
+
+    Args:
+        levels: highest first.
+    """
+    above = np.searchsorted(-levels, -np.arange(LEVELS), side="left")  # the first threshold that each level reaches
+    counted = []
+    for anomaly_map, mask, defects in images:
+        counts = PixelCounts.empty(len(levels))
+        counts.count_ranks(above[levels_of(anomaly_map)], mask, defects)
+        counted.append(counts)
+    normal, defect, overlap, saturated = (
+        np.array([np.cumsum(getattr(one, name)) for one in counted], dtype=np.float64).reshape(-1, len(levels))
+        for name in ("normal", "defect", "region_share", "saturated_share")
+    )
+    regions, annotated = (
+        np.array([getattr(one, name) for one in counted], dtype=np.float64) for name in ("regions", "annotated")
+    )
+    return ImageCurves(normal, defect, overlap, saturated, regions, annotated)
+
+
+def pixel_interval(
+    strata: Sequence[ImageCurves], value: float, *, table: str, number: str | None, limit: float, resampling: Resampling
+) -> Interval:
+    """Percentile bootstrap over images of the area under a curve over the false-positive rate, divided by `limit`.
+
+    The resampled areas are shifted by what the few thresholds cost on the images themselves.
+
+    Args:
+        strata: images drawn apart from each other: the normal ones, and each kind of anomaly.
+        value: of the metric on all pixels.
+        table: the curve, "defect", "overlap" or "saturated".
+        number: what divides it, "regions" or "annotated"; None for its own highest value.
+    """
+    sizes = [len(stratum.normal) for stratum in strata]
+    normal, curve = (np.concatenate([getattr(one, name) for one in strata]) for name in ("normal", table))
+    whole = curve[:, -1] if number is None else np.concatenate([getattr(one, number) for one in strata])
+
+    def areas(weights: Float64[np.ndarray, "draws images"]) -> Float64[np.ndarray, " kept"]:
+        rates, curves, totals = weights @ normal, weights @ curve, weights @ whole
+        kept = (totals > 0) & (rates[:, -1] > 0)
+        return areas_up_to(rates[kept] / rates[kept, -1:], curves[kept] / totals[kept, None], limit) / limit
+
+    drawn = np.concatenate([areas(np.concatenate(draw, axis=1).astype(float)) for draw in resampling.draws(*sizes)])
+    (coarse,) = areas(np.ones((1, sum(sizes))))
+    return resampling.interval(np.clip(drawn + (value - coarse), 0.0, 1.0))
+
+
+def areas_up_to(
+    x: Float64[np.ndarray, "curves points"], y: Float64[np.ndarray, "curves points"], limit: float
+) -> Float64[np.ndarray, " curves"]:
+    """As `area_up_to`, of many curves that begin at (0, 0)."""
+    x, y = (np.pad(values, ((0, 0), (1, 0))) for values in (x, y))
+    step = np.diff(x, axis=1)
+    width = np.clip(limit - x[:, :-1], 0.0, step)
+    share = np.divide(width, step, out=np.zeros_like(step), where=step > 0)
+    areas: Float64[np.ndarray, " curves"] = (width * (y[:, :-1] + np.diff(y, axis=1) * share / 2)).sum(axis=1)
+    return areas

@@ -1,0 +1,23 @@
+"""Parameters of the nearest-neighbour baseline."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.core.run.params import Params
+
+
+class PatchcoreParams(Params):
+    """Section `patchcore`.
+
+    Attributes:
+        strides: encoder stages whose features are concatenated; the map has the resolution of the first.
+        coreset_ratio: part of the training patches that is kept in the memory bank.
+        projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
+        neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
+    """
+
+    strides: Annotated[tuple[Literal[4, 8, 16], ...], Field(min_length=1)]
+    coreset_ratio: Annotated[float, Field(gt=0, le=1)]
+    projection_dimensions: Annotated[int, Field(ge=1)]
+    neighbours: Annotated[int, Field(ge=0)]

@@ -1,0 +1,39 @@
+"""What the comparison of SIR's settings refuses before it computes anything."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.sir_settings import changed_sections, main
+from tests.params_files import write_params
+from tests.unit.sir.stages_case import PARAMS
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, PARAMS)
+
+
+def test_values_below_sir_are_replaced() -> None:
+    sections = changed_sections(["training.learning_rate=0.5", "training.one_shot.draws=3"])
+    assert (sections.training.learning_rate, sections.training.one_shot.draws) == (0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stripes", "trainin.learning_rate=1"], "sir has no key trainin.learning_rate"),
+        (["stripes", "training.learning_rat=1"], "sir has no key training.learning_rat"),
+        (["stripes", "training.learning_rate.x=1"], "sir has no key training.learning_rate.x"),
+        (["stripes", "training.learning_rate=-1"], "sir.training.learning_rate: Input should be greater than 0"),
+        (["stripes", "--loops", "3", "0"], "sir.decoder.loops: Input should be greater than 0"),
+        (["decoder.loops=2"], "no category was named"),
+        (["nowhere"], "artifacts/split/nowhere/images.parquet"),
+    ],
+)
+def test_mistakes_are_one_clear_message(arguments: list[str], message: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main(arguments)
+    assert message in caplog.text
+    assert not Path("work").exists()

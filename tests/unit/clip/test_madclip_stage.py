@@ -1,0 +1,177 @@
+"""MadCLIP's stage on drawn images: its outputs, shots that are not scored, windows, masks, options, bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.clip.madclip.__main__ import main
+from stages.clip.madclip.network import MadClip
+from stages.clip.madclip.params import TargetParams
+from stages.clip.model.weights import load_encoder
+from stages.core.io.maps import read_anomaly_maps
+from stages.core.io.result import branch_names, read_scores
+from stages.core.io.weights import read_weights
+from stages.core.run.errors import UserError
+from tests.unit.clip.case import SIZE, make_deep, make_grey, tiny_params, write_clip_params, write_pool, write_target
+
+OPTIONS = [
+    "--images", "target/images.parquet", "--image-files", "target/images", "--pool", "pool", "--category", "part",
+    "--model", "model.safetensors", "--choice", "choice.json",
+]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A target `part` and a pool to learn from."""
+    monkeypatch.chdir(tmp_path)
+    write_clip_params(tmp_path)
+    write_target(tmp_path / "target", others=2)
+    write_pool(tmp_path / "pool", masked=3)
+    return tmp_path
+
+
+def run(name: str) -> pd.DataFrame:
+    main([*OPTIONS, "--scores", name])
+    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+
+
+def test_the_stage_writes_scores_maps_model_and_shots(place: Path) -> None:
+    scores = run("out")
+    assert branch_names(scores.reset_index()) == ["draw_0", "draw_1", "largest_cell", "detection"]
+    assert len(scores) == 6
+    assert scores["score"].to_list() == scores["largest_cell"].to_list() == scores["draw_0"].to_list()
+    maps = read_anomaly_maps(place / "out" / "maps")
+    assert maps.values.shape == (6, SIZE, SIZE)
+    assert maps.values.astype(np.float32).reshape(6, -1).max(axis=1) == pytest.approx(scores["score"], abs=2e-3)
+    choice = json.loads((place / "choice.json").read_text())
+    assert choice["image_score"] == "largest_cell"
+    assert all(len(draw["normal"]) == len(draw["anomalous"]) == 2 for draw in choice["drawn"].values())
+    assert choice["drawn"]["draw_0"] != choice["drawn"]["draw_1"]
+    state, arguments = read_weights(place / "model.safetensors")
+    MadClip(load_encoder(tiny_params()), **arguments).load_state_dict(state, strict=True)
+
+
+def test_shots_of_any_draw_are_trained_on_and_not_scored(place: Path) -> None:
+    """All four anomalies of the pool lie in the target's validation, by content; each draw takes another one."""
+    write_clip_params(place, seed=1, profiles__smoke__madclip__shots=1)
+    pool = pd.read_parquet("pool/pool.parquet")
+    for row in pool[pool["is_anomalous"]].itertuples():
+        (place / "target/images" / row.file).write_bytes((place / "pool/images" / row.file).read_bytes())
+    aside = pool[pool["is_anomalous"]].assign(split="validation_anomalous")[["image_id", "file", "split"]]
+    pd.concat([pd.read_parquet("target/images.parquet"), aside]).to_parquet("target/images.parquet")
+    scores = run("out")
+    drawn = json.loads((place / "choice.json").read_text())["drawn"].values()
+    shots = {name for draw in drawn for name in draw["anomalous"]}
+    assert len(shots) == 2
+    assert set(scores.index) & set(aside["image_id"]) == set(aside["image_id"]) - shots
+    assert len(scores) == 6 + 4 - len(shots)
+
+
+def test_16_bit_images_each_through_the_window_of_their_category(place: Path) -> None:
+    target, source, fast = place / "target/images", place / "pool/images", {"profiles__smoke__madclip__draws": 1}
+    for folder in (target, source):
+        make_grey(folder)
+    write_clip_params(place, **fast)
+    expected = run("a")
+    windows = {"window": make_deep(target, offset=1000), "trained_on_window": make_deep(source, offset=30_000)}
+    part = {"trained_on": "other", "object": "steel part", **windows}
+    write_clip_params(place, **fast, madclip__categories__part=part)
+    assert run("b").equals(expected)
+
+
+def test_the_windows_of_the_pool() -> None:
+    one, other = {"level": 10, "width": 20}, {"level": 1, "width": 2}
+    itself = TargetParams.model_validate({"trained_on": "part", "object": "x", "window": one})
+    assert itself.pool_window("part") == itself.window is not None
+    assert itself.pool_window("else") is None
+    both = TargetParams.model_validate({"trained_on": "part", "object": "x", "trained_on_window": other})
+    with pytest.raises(UserError, match=r"categories\.part\.trained_on_window: part is trained on itself: remove it"):
+        both.pool_window("part")
+
+
+def test_the_same_seed_gives_the_same_scores_and_every_option_of_the_training_others(place: Path) -> None:
+    def scores(name: str, **changes: Any) -> pd.Series:
+        write_clip_params(place, **{f"profiles__smoke__madclip__{key}": value for key, value in changes.items()}, **one)
+        return run(name)["score"]
+
+    one = {"profiles__smoke__madclip__draws": 1}
+    first = scores("a")
+    assert first.equals(scores("b"))
+    for changes in ({"training__epochs": 2}, {"decision": "max"}, {"decision": "both"}):
+        assert not first.equals(scores("c", **changes)), changes
+
+
+def test_without_any_mask_only_detection_is_trained(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pool = pd.read_parquet("pool/pool.parquet")
+    pool["mask_files"] = [[] for _ in range(len(pool))]
+    pool.to_parquet("pool/pool.parquet")
+    scores = run("out")
+    assert scores["score"].to_list() == scores["detection"].to_list()
+    assert not (place / "out" / "maps").exists()
+    assert "2 of 2 anomalous shots have no mask, the segmentation losses leave them out: bad/" in caplog.text
+    assert json.loads((place / "choice.json").read_text())["image_score"] == "detection"
+
+
+def test_one_draw_without_a_mask_costs_all_draws_their_maps(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With seed 1, draws of one shot take the pool's anomalies 1 and 3; only 3 has a mask."""
+    write_clip_params(place, seed=1, profiles__smoke__madclip__shots=1)
+    pool = pd.read_parquet("pool/pool.parquet")
+    pool["mask_files"] = [row.mask_files if row.image_id == "bad/9" else [] for row in pool.itertuples()]
+    pool.to_parquet("pool/pool.parquet")
+    scores = run("out")
+    assert scores["score"].to_list() == scores["detection"].to_list()
+    assert not (place / "out" / "maps").exists()
+    assert "no anomalous shot of draw_0 has a mask: all draws are scored by detection" in caplog.text
+
+
+def test_no_score_depends_on_the_other_images(place: Path) -> None:
+    together = run("a")
+    images = pd.read_parquet("target/images.parquet")
+    images[images["image_id"] == "test/bad1"].to_parquet("target/images.parquet")
+    assert run("b")["score"].to_list() == [together["score"]["test/bad1"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"profiles__smoke__madclip__shots": 5},
+            "5 normal and 5 anomalous images are wanted, the pool outside test has 6 and 4: lower it, or let the split",
+        ),
+        ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.yaml: madclip\.blocks\.3: Field required"),
+        (
+            {"profiles__smoke__madclip__blocks": [6, 12, 18, 24]},
+            r"blocks: \[6, 12, 18, 24\] must be .* from 1 to 4, the",
+        ),
+        ({"profiles__smoke__madclip__variant": "mine"}, "variant: Input should be 'as_code' or 'as_paper'"),
+        (
+            {"madclip__categories": {"part": {"trained_on": "other", "object": "_"}}},
+            r"madclip\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+        ),
+        ({"madclip__categories": {}}, r"the key 'madclip\.categories\.part' is missing"),
+        (
+            {"madclip__categories": {"part": {"trained_on": "x", "object": "very " * 75 + "long"}}},
+            "give the object a shorter name",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_message(
+    place: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
+) -> None:
+    write_clip_params(place, **changes)
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert pd.Series([caplog.text.replace("\n", " ")]).str.contains(message).all(), caplog.text
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("texts", ["abnormal", "none"])
+def test_other_texts_and_the_papers_reading_run(place: Path, texts: str) -> None:
+    write_clip_params(place, profiles__smoke__madclip__texts=texts, profiles__smoke__madclip__variant="as_paper")
+    scores = run("out")
+    assert scores["score"].between(0, 1).all()  # a mean over the blocks
+    assert scores["score"].to_list() == scores["detection"].to_list()

@@ -1,0 +1,185 @@
+"""The predict command on a small trained set of parts: it must give the pipeline's scores, bit for bit."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands.attention import main as attention
+from commands.predict.__main__ import main
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.io.calibration import read_calibration
+from stages.core.io.decision import read_choice, write_choice
+from stages.core.io.result import read_scores
+from stages.core.io.weights import write_weights
+from tests.unit.commands.predict_case import SPLITS, fuse_and_judge, train_parts
+
+SCORED = range(SPLITS.index("validation"), len(SPLITS))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make a folder with params.yaml and the trained category `part` the current one."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        train_parts(root)
+        yield
+
+
+def predict(output: Path, *inputs: Path, options: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    main(["--category", "part", *map(str, inputs), "--output", str(output), *options])
+    return read_rows(output / "scores.csv")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def copy_images(folder: Path, numbers: range = SCORED) -> Path:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        shutil.copy(f"split/images/{number:02d}.png", folder / f"größe {number:02d}.png")
+    return folder
+
+
+def assert_pipeline_scores(rows: list[dict[str, str]]) -> None:
+    """The rows hold the pipeline's scores of the same files, to the last bit."""
+    expected = read_scores(Path("scores/scores.parquet")).set_index("image_id")
+    expected.index = expected.index.str[-2:]
+    found = {Path(row["path"]).stem[-2:]: row for row in rows}
+    assert sorted(found) == sorted(expected.index)
+    for column in expected.columns.drop("split"):
+        assert {key: float(row[column]) for key, row in found.items()} == expected[column].to_dict(), column
+
+
+def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, forward = [], FrozenEncoder.forward
+
+    def counted(self: FrozenEncoder, images: Any) -> Any:
+        encoded.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(FrozenEncoder, "forward", counted)
+    rows = predict(tmp_path / "out", copy_images(tmp_path / "Späne und Öl"))
+    assert_pipeline_scores(rows)
+    assert all(row["histogram"] for row in rows), "with one branch only this test would prove little"
+    assert encoded == [1] * len(rows)
+
+
+def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
+    """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
+    kept = {name: Path(name).read_bytes() for name in ("hist/choice.json", "seg/part.safetensors")}
+    choice = read_choice(Path("hist/choice.json"))
+    write_choice(Path("hist/choice.json"), choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
+    write_weights(Path("seg/part.safetensors"), {}, {"encoder": "x", "image_size": 256, "module": None})
+    try:
+        fuse_and_judge()
+        rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
+        assert_pipeline_scores(rows)
+        assert {row["histogram"] for row in rows} == {""}
+    finally:
+        for name, content in kept.items():
+            Path(name).write_bytes(content)
+        fuse_and_judge()
+
+
+def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    photos = copy_images(tmp_path / "photos", range(20, 23))
+    shutil.copytree(photos, photos / "b")
+    (photos / "broken.jpg").write_bytes((photos / "größe 20.png").read_bytes()[:500])
+    (photos / "notes.txt").write_text("not an image")
+    out = photos / "out"
+    with caplog.at_level("INFO"):
+        rows = predict(out, photos, photos / "größe 21.png", photos / "notes.txt", tmp_path / "gone.png")
+    names = ["größe 20", "größe 21", "größe 22"]
+    assert [row["path"] for row in rows] == [str(f / f"{n}.png") for f in (photos / "b", photos) for n in names]
+    assert [row["heatmap"] for row in rows] == [f"heatmaps/{name}{end}.jpg" for end in ("", "-2") for name in names]
+    for row in rows:
+        with Image.open(out / row["heatmap"]) as heatmap:
+            assert heatmap.size == (512, 512)
+            heatmap.load()
+    unreadable = read_rows(out / "unreadable.csv")
+    assert [Path(row["path"]).name for row in unreadable] == ["broken.jpg", "notes.txt", "gone.png"]
+    assert unreadable[1]["error"].startswith("is not an image")
+    assert unreadable[2]["error"] == "does not exist"
+    assert f"unreadable: {photos / 'broken.jpg'}: is unreadable, truncated or damaged" in caplog.text
+    assert "commands.predict: 6 images scored, " in caplog.text
+    assert ", 3 unreadable, median " in caplog.text
+    assert sorted(path.name for path in out.iterdir()) == ["heatmaps", "scores.csv", "unreadable.csv"]
+    assert len(list((out / "heatmaps").iterdir())) == 6
+
+
+def test_columns(tmp_path: Path) -> None:
+    rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
+    assert list(rows[0]) == [
+        "path", "score", "threshold", "is_anomalous", "display_score", "histogram", "student_teacher", "heatmap",
+        "milliseconds",
+    ]  # fmt: skip
+    calibration, score = read_calibration(Path("evaluation/part/calibration.json")), float(rows[0]["score"])
+    assert float(rows[0]["threshold"]) == calibration.threshold.value
+    assert rows[0]["is_anomalous"] == str(score > calibration.threshold.value)
+    assert float(rows[0]["display_score"]) == pytest.approx(calibration.display(score), abs=1e-6)
+    assert float(rows[0]["score"]) == float(rows[0]["histogram"]) + float(rows[0]["student_teacher"])
+    assert float(rows[0]["milliseconds"]) > 0
+
+
+def test_earlier_results_stay_unless_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    photos, out = copy_images(tmp_path / "photos", range(20, 22)), tmp_path / "out"
+    predict(out, photos / "größe 20.png")
+    with pytest.raises(SystemExit, match="1"):
+        predict(out, photos)
+    assert "holds earlier results: add --overwrite" in caplog.text
+    assert len(read_rows(out / "scores.csv")) == 1
+    (tmp_path / "bad.png").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1"):
+        predict(out, tmp_path / "bad.png", options=("--overwrite",))
+    assert f"no image could be read; {tmp_path / 'bad.png'}: is empty" in caplog.text
+    assert len(read_rows(out / "scores.csv")) == 1
+    assert len(predict(out, photos, options=("--overwrite",))) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "out", "photos"]
+
+
+@pytest.mark.parametrize(
+    ("part", "damage", "message"),
+    [
+        ("norm/part.json", lambda text: text[:-40], "norm/part.json: is damaged or not of the same run as the rest"),
+        ("norm/part.json", lambda text: text.replace("histogram_2x2", "histogram_7x7"), "hist/part.npz: .*7x7"),
+        ("evaluation/part/calibration.json", lambda text: json.dumps(json.loads(text) | {"low": None}), "low: Input"),
+    ],
+)
+def test_damaged_parts(part: str, damage: Any, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    original = Path(part).read_text()
+    Path(part).write_text(damage(original))
+    try:
+        with pytest.raises(SystemExit, match="1"):
+            predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
+    finally:
+        Path(part).write_text(original)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert re.search(message, record.getMessage())
+    assert "run `dvc repro`" in record.getMessage()
+    assert not (tmp_path / "out").exists()
+
+
+def test_attention_of_one_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = ["split/images/00.png", "--category", "part", "--output", str(tmp_path / "out")]
+    attention([*options, "--at", "0.25", "0.75"])
+    with np.load(tmp_path / "out/attention.npz") as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    assert shapes == {name: 2 * cells for name, cells in zip(
+        ("encoder_16x16", "encoder_8x8", "decoder_16x16"), ((16, 16), (8, 8), (16, 16)), strict=True
+    )}  # fmt: skip
+    with Image.open(tmp_path / "out/attention.png") as picture:
+        assert min(picture.size) > 500
+    with pytest.raises(SystemExit):
+        attention(options)
+    assert "is there already" in caplog.text

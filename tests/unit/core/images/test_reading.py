@@ -1,0 +1,157 @@
+"""Reading images of every kind a user may bring."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.core.images.reading import read_image, resize_image
+from stages.core.run.errors import UserError
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that announces a size and holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def test_rgb_is_returned_as_stored(tmp_path: Path) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    Image.fromarray(pixels).save(tmp_path / "Größe 1.png")
+    read = read_image(tmp_path / "Größe 1.png")
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_is_scaled_by_its_full_range(tmp_path: Path, suffix: str) -> None:
+    # 128 / 257 = 0.498 and 129 / 257 = 0.502; 65406 / 257 = 254.498 and 65407 / 257 = 254.502
+    values = np.array([[0, 128, 129, 257, 32768, 65406, 65407, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    read = read_image(tmp_path / f"a.{suffix}")
+    assert read[0].tolist() == [[v] * 3 for v in (0, 0, 1, 1, 128, 254, 255, 255)]
+
+
+def test_grey_cmyk_and_palette_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (2, 1), 77).save(tmp_path / "grey.png")
+    Image.new("CMYK", (2, 1), (0, 255, 255, 0)).save(tmp_path / "cmyk.tif")
+    palette = Image.new("P", (2, 1), 1)
+    palette.putpalette([0, 0, 0, *BLUE])
+    palette.save(tmp_path / "palette.png")
+    assert read_image(tmp_path / "grey.png")[0, 0].tolist() == [77, 77, 77]
+    assert read_image(tmp_path / "cmyk.tif")[0, 0].tolist() == list(RED)
+    assert read_image(tmp_path / "palette.png")[0, 0].tolist() == list(BLUE)
+
+
+def test_transparent_pixels_are_laid_on_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (3, 1), (*GREEN, 255))
+    image.putpixel((1, 0), (0, 0, 0, 0))
+    image.putpixel((2, 0), (0, 0, 0, 51))  # a fifth of black on white: 255 * 0.8
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0].tolist() == [list(GREEN), [255, 255, 255], [204, 204, 204]]
+
+
+def test_transparent_palette_entry_is_laid_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (1, 1), 1)
+    image.putpalette([0, 0, 0, *RED])
+    image.save(tmp_path / "a.png", transparency=1)
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [255, 255, 255]
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (2, 1), RED)
+    image.putpixel((1, 0), BLUE)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn 90 degrees clockwise to view: left becomes top
+    image.save(tmp_path / "a.png", exif=exif)
+    read = read_image(tmp_path / "a.png")
+    assert read.shape == (2, 1, 3)
+    assert read[:, 0].tolist() == [list(RED), list(BLUE)]
+
+
+def test_exif_rotation_of_16_bit_images(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(np.array([[0], [65535]], dtype=np.uint16)).save(tmp_path / "a.png", exif=exif)
+    assert read_image(tmp_path / "a.png")[:, 0, 0].tolist() == [255, 0]
+
+
+def test_first_image_of_an_animation(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (2, 2), colour) for colour in (RED, BLUE)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path / "a.gif")[0, 0].tolist() == list(RED)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.png: does not exist"):
+        read_image(tmp_path / "nowhere.png")
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"a\.png: is empty \(0 bytes\)"):
+        read_image(tmp_path / "a.png")
+
+
+def test_not_an_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not pixels", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.png: is not an image"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is unreadable"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
+def test_truncated_file(tmp_path: Path, kind: str) -> None:
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(content, kind)
+    (tmp_path / "a").write_bytes(content.getvalue()[: content.tell() * 2 // 3])
+    with pytest.raises(UserError, match="a: is (unreadable, truncated or damaged|not an image)"):
+        read_image(tmp_path / "a")
+
+
+def test_32_bit_images_have_no_agreed_range(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((2, 2), dtype=np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match="32 bits a channel have no agreed range"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("size", [(10_001, 10_000), (60_000, 60_000)])
+def test_more_than_100_megapixels_are_refused_by_the_header(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(*size))
+    with pytest.raises(UserError, match=rf"is {size[0]} x {size[1]} pixels, more than 100 megapixels"):
+        read_image(tmp_path / "a.png")
+
+
+def test_100_megapixels_pass_the_size_check(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(10_000, 10_000))
+    with pytest.raises(UserError, match="truncated or damaged"):  # and not: too large
+        read_image(tmp_path / "a.png")
+
+
+def test_resize_averages_when_shrinking_by_two() -> None:
+    # the triangle filter of support 2 weighs the 4 columns of each half 3/7, 3/7, 1/7 inside the image's edge
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    image[:, 2:] = 210
+    shrunk = resize_image(image, 2)
+    assert shrunk.shape == (2, 2, 3)
+    assert shrunk[0, :, 0].tolist() == [30, 180]
+
+
+def test_resize_to_nothing() -> None:
+    with pytest.raises(ValueError, match="size must be positive, not 0"):
+        resize_image(np.zeros((2, 2, 3), dtype=np.uint8), 0)

@@ -1,0 +1,192 @@
+"""Archives and folders: what is copied, and what is refused before anything is written."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from stages.core.run.errors import UserError
+from stages.download.source import open_source
+from stages.download.source_files import is_stray, link_target, name_problem
+
+Entry = tuple[tarfile.TarInfo, bytes]
+
+
+def file_entry(name: str, content: bytes = b"x") -> Entry:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    return info, content
+
+
+def link_entry(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> Entry:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info, b""
+
+
+def write_tar(path: Path, *entries: Entry, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as tape:  # type: ignore[call-overload]
+        for info, content in entries:
+            tape.addfile(info, io.BytesIO(content))
+    return path
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """What `open_source` gives, by name."""
+    found = {}
+    with open_source(path) as files:
+        for file in files:
+            with file.open() as handle:
+                found[file.name] = handle.read()
+            assert file.size == len(found[file.name])
+    return found
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tar.xz", "w:xz")])
+def test_tar_archives(tmp_path: Path, suffix: str, mode: str) -> None:
+    entries = (file_entry("./a/Prüfling 1.png", b"one"), file_entry("b/零件.png", b"two"))
+    archive = write_tar(tmp_path / f"data set{suffix}", *entries, mode=mode)
+    assert contents(archive) == {"a/Prüfling 1.png": b"one", "b/零件.png": b"two"}
+
+
+def test_zip_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.mkdir("a")
+        packed.writestr("a/Prüfling 1.png", b"one")
+        packed.writestr("b/零件.png", b"two", compress_type=zipfile.ZIP_DEFLATED)
+    assert contents(tmp_path / "a.zip") == {"a/Prüfling 1.png": b"one", "b/零件.png": b"two"}
+
+
+def test_links_inside_an_archive_are_the_file_they_lead_to(tmp_path: Path) -> None:
+    archive = write_tar(
+        tmp_path / "a.tar",
+        file_entry("a/one", b"content"),
+        link_entry("b/soft", "../a/one"),
+        link_entry("b/hard", "a/one", tarfile.LNKTYPE),
+    )
+    assert contents(archive) == {"a/one": b"content", "b/soft": b"content", "b/hard": b"content"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (file_entry("../evil.png"), r"\.\./evil\.png: leaves its folder by '\.\.'"),
+        (file_entry("a/../../evil.png"), "leaves its folder"),
+        (file_entry("/etc/evil.png"), "/etc/evil.png: is an absolute path"),
+        (file_entry("..\\evil.png"), "has a backslash"),
+        (file_entry("a\nb.png"), "control character"),
+        (link_entry("a/link", "../../outside"), "is a link that leads out of the archive"),
+        (link_entry("a/link", "/etc/passwd"), "is a link that leads out of the archive"),
+        (link_entry("a/link", "../../outside", tarfile.LNKTYPE), "is a link that leads out of the archive"),
+        (link_entry("a/link", "link"), "is a link to a folder, to another link or to nothing"),
+        (link_entry("a/link", "."), "is a link to a folder"),
+        (link_entry("a/pipe", "", tarfile.FIFOTYPE), "is a device"),
+        (link_entry("a/disk", "", tarfile.BLKTYPE), "is a device"),
+        (file_entry("good.png"), "good.png: occurs 2 times"),
+        (file_entry("good.png/deep/b.png"), "good.png: is a file, and the folder of other files"),
+    ],
+)
+def test_unsafe_tar_entries_are_refused(tmp_path: Path, entry: Entry, message: str) -> None:
+    archive = write_tar(tmp_path / "a.tar", file_entry("good.png"), entry)
+    with pytest.raises(UserError, match=message), open_source(archive):
+        pass
+
+
+def test_all_unsafe_entries_are_listed_at_once(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar", file_entry("../one"), file_entry("/two"), link_entry("three", "/etc"))
+    with pytest.raises(UserError, match=r"(?s)3 unsafe entries.*\.\./one.*/two.*three"), open_source(archive):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "content", "message"),
+    [
+        ("../evil.png", 0o100644, b"x", "leaves its folder"),
+        ("/etc/evil.png", 0o100644, b"x", "is an absolute path"),
+        ("a/link", 0o120777, b"../../outside", "leads out of the archive"),
+        ("a/disk", 0o060644, b"", "is a device"),
+    ],
+)
+def test_unsafe_zip_entries_are_refused(tmp_path: Path, name: str, mode: int, content: bytes, message: str) -> None:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(info, content)
+    with pytest.raises(UserError, match=message), open_source(tmp_path / "a.zip"):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+@pytest.mark.parametrize("kept", [0.1, 0.7])
+def test_truncated_tar(tmp_path: Path, mode: str, kept: float) -> None:
+    noise = bytes((i * 7919 + i // 7) % 256 for i in range(5000))
+    archive = write_tar(tmp_path / "a.tar", file_entry("a", noise), file_entry("b", noise[::-1] * 4), mode=mode)
+    archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * kept)])
+    with pytest.raises(UserError, match="truncated or damaged"):
+        contents(archive)
+
+
+def test_tar_that_ends_between_two_files(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar", file_entry("a"), file_entry("b"))
+    archive.write_bytes(archive.read_bytes()[:1024])  # header and content block of "a" only
+    with pytest.raises(UserError, match="the end is missing"):
+        contents(archive)
+
+
+def test_damaged_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a", b"content")
+    damaged = (tmp_path / "a.zip").read_bytes().replace(b"content", b"CONTENT")
+    (tmp_path / "a.zip").write_bytes(damaged)
+    with pytest.raises(UserError, match="Bad CRC-32"):
+        contents(tmp_path / "a.zip")
+
+
+def test_no_archive_at_all(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_text("text", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.tar: not a readable \.tar"):
+        contents(tmp_path / "a.tar")
+
+
+def test_folder_with_links(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "ä b").mkdir(parents=True)
+    (root / "ä b" / "one.png").write_bytes(b"one")
+    (root / "two.png").symlink_to("ä b/one.png")
+    assert contents(root) == {"ä b/one.png": b"one", "two.png": b"one"}
+
+
+def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "data2").mkdir()
+    (root / "file.png").symlink_to(tmp_path / "secret")
+    (root / "folder").symlink_to(tmp_path / "data2")
+    (root / "here").symlink_to(".")
+    message = (
+        "(?s)3 unsafe entries.*file.png: is a link that leads out.*folder: is a link that leads out.*here: is a link"
+    )
+    with pytest.raises(UserError, match=message), open_source(root):
+        pass
+
+
+def test_names_that_are_not_utf_8_are_refused() -> None:
+    assert name_problem(b"caf\xe9.png".decode("utf-8", errors="surrogateescape")) == "is not valid UTF-8"
+    assert name_problem("café 1.png") is None
+
+
+def test_link_targets() -> None:
+    assert link_target("a/b/link", "../c") == "a/c"
+    assert link_target("link", "c/./d") == "c/d"
+    assert link_target("a/link", "../../c") is None
+    assert link_target("a/link", "../x/../../c") is None
+    assert link_target("a/link", "/a/c") is None
+
+
+def test_stray_names() -> None:
+    strays = ["a/.DS_Store", "Thumbs.db", "__MACOSX/a/b.png", ".ipynb_checkpoints/a.png", "a/._b.png"]
+    assert all(is_stray(name) for name in strays)
+    assert not is_stray("a/b.DS_Store.png")

@@ -1,0 +1,94 @@
+"""Scores and truth are joined on image_id, and refused when they do not fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.core.run.errors import UserError
+from stages.evaluation.inputs import join_truth
+
+
+def make_truth() -> pd.DataFrame:
+    rows = [("a", "train", False), ("b", "validation", False), ("c", "validation", True), ("d", "test", False),
+            ("e", "test", True)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["image_id", "split", "is_anomalous"])
+
+
+def make_scores() -> pd.DataFrame:
+    rows = [("b", "validation", 1.0), ("c", "validation_anomalous", 5.0), ("d", "test", 2.0), ("e", "test", 4.0)]
+    return pd.DataFrame(rows, columns=["image_id", "split", "score"]).assign(branch=[0.0, 0.1, 0.2, 0.3])
+
+
+def test_rows_are_matched_by_id_and_not_by_position() -> None:
+    joined = join_truth(make_scores().iloc[::-1], make_truth().iloc[[3, 1, 0, 4, 2]])
+    assert joined["image_id"].tolist() == ["b", "c", "d", "e"]
+    assert joined["score"].tolist() == [1.0, 5.0, 2.0, 4.0]
+    assert joined["is_anomalous"].tolist() == [False, True, False, True]
+    assert joined["split"].tolist() == ["validation", "validation_anomalous", "test", "test"]
+
+
+def test_synthetic_defects_are_not_judged() -> None:
+    synthetic = pd.DataFrame([("b#synthetic", "synthetic", 9.0, 0.9)], columns=["image_id", "split", "score", "branch"])
+    joined = join_truth(pd.concat([make_scores(), synthetic]), make_truth())
+    assert joined["image_id"].tolist() == ["b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", ["score", "branch"])
+def test_a_score_that_is_not_finite_is_refused(column: str, value: float) -> None:
+    scores = make_scores()
+    scores.loc[3, column] = value
+    with pytest.raises(UserError, match=f"'{column}' of the scores is not finite for: e"):
+        join_truth(scores, make_truth())
+
+
+def test_a_branch_that_was_dropped_is_allowed() -> None:
+    assert join_truth(make_scores().assign(branch=np.nan), make_truth())["branch"].isna().all()
+
+
+def test_scores_of_unknown_images_are_refused() -> None:
+    with pytest.raises(UserError, match="the truth does not know: e"):
+        join_truth(make_scores(), make_truth().iloc[:4])
+
+
+def test_anomalies_that_a_method_learned_from_have_no_score() -> None:
+    joined = join_truth(make_scores().drop(index=1), make_truth())
+    assert joined["image_id"].tolist() == ["b", "d", "e"]
+
+
+@pytest.mark.parametrize("position", [0, 2, 3])
+def test_images_without_a_score_are_refused(position: int) -> None:
+    scores = make_scores().drop(index=position)
+    with pytest.raises(UserError, match=f"without a score: {'bcde'[position]}"):
+        join_truth(scores, make_truth())
+
+
+def test_many_ids_are_counted() -> None:
+    scores = pd.DataFrame({"image_id": [f"x{i}" for i in range(8)], "split": "test", "score": 0.0})
+    with pytest.raises(UserError, match="x0, x1, x2, x3, x4 and 3 more"):
+        join_truth(scores, make_truth())
+
+
+def test_another_split_is_refused() -> None:
+    with pytest.raises(UserError, match="another split than the truth: c"):
+        join_truth(make_scores().replace({"split": {"validation_anomalous": "validation"}}), make_truth())
+
+
+def test_an_image_named_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="twice in the scores: d"):
+        join_truth(make_scores().iloc[[0, 1, 2, 2, 3]], make_truth())
+    with pytest.raises(UserError, match="twice in the truth: a"):
+        join_truth(make_scores(), make_truth().iloc[[0, 0, 1, 2, 3, 4]])
+
+
+def test_a_branch_must_not_hide_the_truth() -> None:
+    with pytest.raises(ValueError, match="is_anomalous"):
+        join_truth(make_scores().rename(columns={"branch": "is_anomalous"}), make_truth())
+
+
+@pytest.mark.parametrize(("split", "message"), [("test", "no test image"), ("validation", "no normal validation")])
+def test_an_empty_part_is_refused(split: str, message: str) -> None:
+    scores, truth = make_scores(), make_truth()
+    gone = truth["image_id"][(truth["split"] == split) & ((split == "test") | ~truth["is_anomalous"])]
+    with pytest.raises(UserError, match=message):
+        join_truth(scores[~scores["image_id"].isin(gone)], truth[~truth["image_id"].isin(gone)])

@@ -1,0 +1,90 @@
+"""What SIR's stages refuse, and how they say it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages.core.io.tables import write_images
+from tests.params_files import change_params
+from tests.unit.sir.stages_case import SECTION, SIZE, cache, score, train, write_drawn
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_drawn(tmp_path)
+
+
+def refused(caplog: pytest.LogCaptureFixture, message: str, action: Any, *arguments: Any) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        action(*arguments)
+    assert message in " ".join(caplog.text.split())
+
+
+def test_a_category_without_normal_images_or_with_bare_ones_only(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pd.read_parquet("stripes/images.parquet")
+    write_images(Path("stripes/images.parquet"), table[table["split"] != "train"])
+    refused(caplog, "stripes has no normal training image: SIR needs one at least", cache, "stripes")
+    for number in range(5):
+        Image.new("L", (SIZE, SIZE), 90).save(drawn / "squares/images" / f"{number}.png")
+    refused(caplog, "squares: all 5 training images are of one colour", cache, "squares")
+    assert not (drawn / "features/stripes").exists()
+    assert not (drawn / "features/squares").exists()
+
+
+def test_one_category_alone_makes_no_universal_model_and_the_log_says_so(
+    drawn: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache("stripes")
+    change_params(drawn, {"sir.categories": {"stripes": {}}, f"{SECTION}.training.one_shot.iterations": 2})
+    one = train("sir_one_shot_universal")
+    assert "sir.categories names stripes alone: a universal model of one category is a specialised one" in caplog.text
+    assert one.read_bytes() == train("sir_one_shot_specialised", "stripes").read_bytes()
+    change_params(drawn, {"sir.categories": {}})
+    refused(caplog, "sir.categories: no category to learn from", train, "sir_one_shot_universal")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
+        ({"teacher.image_size": 20}, "20 px are too small for stride 16 or no multiple of it"),
+        ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has 1 values"),
+        ({"decoder.loops": 0}, "decoder.loops: Input should be greater than 0"),
+        ({"maps.pooled_share": 2}, "maps.pooled_share: Input should be less than or equal to 1"),
+    ],
+)
+def test_mistakes_are_one_clear_message(
+    drawn: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], message: str
+) -> None:
+    change_params(drawn, {f"{SECTION}.training.one_shot.iterations": 2})
+    change_params(drawn, {f"{SECTION}.{key}": value for key, value in changes.items()})
+
+    def everything() -> None:
+        cache("stripes")
+        score("stripes", train("sir_one_shot_specialised", "stripes"), "scores")
+
+    refused(caplog, message, everything)
+    assert not (drawn / "scores").exists()
+
+
+def test_a_setting_of_the_other_scope_and_missing_features(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache("stripes")
+    refused(caplog, "there is no setting 'sir_two_shot_universal'", train, "sir_two_shot_universal")
+    refused(caplog, "features/squares: no readable features", train, "sir_one_shot_universal")
+
+
+def test_a_teacher_whose_weights_are_not_there(
+    drawn: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_arguments: object, **_options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("stages.core.encoder.encoder.timm.create_model", offline)
+    change_params(drawn, {f"{SECTION}.teacher.name": "wide_resnet50_2.tv2_in1k"})
+    refused(caplog, "the weights of wide_resnet50_2.tv2_in1k could not be loaded", cache, "stripes")
+    assert "hf download timm/wide_resnet50_2.tv2_in1k" in " ".join(caplog.text.split())
+    assert not (drawn / "features").exists() or not list((drawn / "features").iterdir())

@@ -1,0 +1,199 @@
+"""Bad input is refused before anything is written: all findings in one list, with file names, and code 1."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from stages.split.__main__ import main
+from stages.split.checks import check_all
+from stages.split.inspect_files import Inspection
+from stages.split.readers.records import Record
+
+DATASET = Path("artifacts/download/part")
+Refusal = Callable[..., str]
+
+
+def save(name: str, seed: int, size: tuple[int, int] = (8, 6)) -> None:
+    """A small image of noise below the data set's root."""
+    path = DATASET / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, size=(size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def save_mask(name: str, value: int = 255, size: tuple[int, int] = (8, 6)) -> None:
+    path = DATASET / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(path)
+
+
+def write_huge(name: str) -> None:
+    """A PNG whose header says 30000 x 30000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (DATASET / name).write_bytes(content + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Refusal:
+    """Run the stage on DATASET, which it must refuse with code 1, writing nothing, and give its message."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(**category: Any) -> str:
+        params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"part": {"path": "x", **category}},
+                  "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
+        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        options = {"images": "i.parquet", "image-files": "i", "truth": "t.parquet", "mask-files": "m", "counts": "c"}
+        paths = [part for name, value in options.items() for part in (f"--{name}", f"out/{value}")]
+        with pytest.raises(SystemExit) as stop:
+            main(["--dataset", str(DATASET), "--category", "part", *paths])
+        assert stop.value.code == 1
+        assert list(Path("out").iterdir()) == []
+        assert "Traceback" not in caplog.text
+        return caplog.text
+
+    return run
+
+
+def good_loco() -> None:
+    for i in range(8):
+        save(f"train/good/{i}.png", i)
+    save("validation/good/0.png", 100)
+    save("test/good/0.png", 101)
+    save("test/logical_anomalies/0.png", 102)
+    save_mask("ground_truth/logical_anomalies/0/000.png")
+
+
+def test_all_findings_come_in_one_list(refusal: Refusal) -> None:
+    good_loco()
+    whole = (DATASET / "train/good/1.png").read_bytes()
+    (DATASET / "train/good/1.png").write_bytes(whole[: len(whole) // 2])
+    (DATASET / "train/good/2.png").write_bytes(b"")
+    (DATASET / "train/good/notes.txt").write_text("not pixels", encoding="utf-8")
+    write_huge("train/good/3.png")
+    (DATASET / "test/good/same.png").write_bytes((DATASET / "train/good/4.png").read_bytes())
+    (DATASET / "validation/good/same.png").write_bytes((DATASET / "train/good/5.png").read_bytes())
+    save("test/good/0.jpg", 103)
+    save_mask("ground_truth/logical_anomalies/0/001.png", size=(6, 8))
+    save_mask("ground_truth/logical_anomalies/9/000.png")
+    save("test/structural_anomalies/0.png", 104)
+    (DATASET / "ground_truth/structural_anomalies/0").mkdir(parents=True)
+    (DATASET / "ground_truth/structural_anomalies/0/000.png").write_bytes(b"")
+    message = refusal(source="mvtec_loco")
+    for finding in (
+        "artifacts/download/part: nothing was written, findings: 10",
+        "- train/good/1.png: is unreadable, truncated or damaged",
+        "- train/good/2.png: is empty (0 bytes)",
+        "- train/good/notes.txt: is not an image",
+        "- train/good/3.png: is 30000 x 30000 pixels, more than 100 megapixels",
+        "- test/good/same.png (test), train/good/4.png (train): have the same content",
+        "- train/good/5.png (train), validation/good/same.png (validation): have the same content",
+        "- test/good/0.jpg, test/good/0.png: have one id, 'test/good/0'",
+        "- ground_truth/logical_anomalies/0/001.png: is 6 x 8 pixels, its image test/logical_anomalies/0.png is 8 x 6",
+        "- ground_truth/logical_anomalies/9/000.png: is a mask without an image",
+        "- ground_truth/structural_anomalies/0/000.png: is empty (0 bytes)",
+    ):
+        assert finding in message
+
+
+def test_too_few_training_images(refusal: Refusal) -> None:
+    good_loco()
+    (DATASET / "train/good/0.png").unlink()
+    assert "train: has 7 normal images, at least 8 are needed" in refusal(source="sample")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_empty_split(refusal: Refusal, split: str) -> None:
+    good_loco()
+    for path in (DATASET / split / "good").iterdir():
+        path.unlink()
+    # the ratios do not let validation be taken from train, as it else would be
+    message = refusal(source="mvtec_loco", ratios=[1, 0, 1])
+    assert f"findings: 1\n  - {split}: is empty, it has no normal image" in message
+
+
+def test_the_rule_has_no_place_for_the_anomalies(refusal: Refusal) -> None:
+    for i in range(9):
+        save(f"images/good/{i}.png", i)
+    save("images/defect/0.png", 10)
+    (DATASET / "images/good/8.png").write_bytes(b"")
+    message = refusal(source="folder", ratios=[1, 0, 0])
+    assert "findings: 2" in message
+    assert "ratios [1, 0, 0] leave no place for 1 images" in message
+    assert "images/good/8.png: is empty" in message
+
+
+def test_mask_value_that_the_list_of_defects_does_not_name(refusal: Refusal) -> None:
+    good_loco()
+    (DATASET / "defects_config.json").write_text('[{"defect_name": "a", "pixel_value": 254}]', encoding="utf-8")
+    expected = "ground_truth/logical_anomalies/0/000.png: has the pixel values [255], which defects_config.json does"
+    assert expected in refusal(source="mvtec_loco")
+
+
+def test_masks_that_contradict_the_label(refusal: Refusal) -> None:
+    for i in range(8):
+        save(f"train/good/{i}.png", i)
+    for name, seed in (("test/good/0.png", 100), ("test/dent/0.png", 101), ("test/dent/1.png", 102)):
+        save(name, seed)
+    save_mask("ground_truth/good/0_mask.png", value=255)
+    save_mask("ground_truth/dent/0_mask.png", value=0)
+    Image.new("L", (8, 6), 255).save(DATASET / "ground_truth/dent/1_mask.png", format="JPEG")
+    message = refusal(source="mvtec")
+    assert "ground_truth/good/0_mask.png: marks a defect, though test/good/0.png is normal" in message
+    assert "ground_truth/dent/0_mask.png: marks nothing, though test/dent/0.png is anomalous" in message
+    assert "ground_truth/dent/1_mask.png: is unreadable, truncated or damaged (JPEG blurs a mask's values" in message
+
+
+def test_csv_findings(refusal: Refusal) -> None:
+    for i in range(12):
+        save(f"{i}.png", i)
+    rows = [f"{i}.png,0,{'train' if i < 8 else 'validation' if i < 10 else 'test'}," for i in range(12)]
+    rows += ["gone.png,0,test,", "3.png,1,train,", "11.png,1,test,no_mask.png", "0.png,maybe,train,"]
+    (DATASET / "labels.csv").write_text("filename,is_anomalous,split,mask_path\n" + "\n".join(rows), encoding="utf-8")
+    message = refusal(source="csv")
+    for finding in (
+        "gone.png: does not exist",
+        "no_mask.png: does not exist",
+        "labels.csv, row 17: is_anomalous is 'maybe', not 0 or 1",
+        "3.png, 3.png: have one id, '3'",
+        "3.png: is anomalous and in train, which holds normal images only",
+        "11.png, 11.png: have the same content, some normal, some anomalous",
+    ):
+        assert f"- {finding}" in message
+
+
+def test_no_such_dataset(refusal: Refusal) -> None:
+    Path("out").mkdir()
+    assert "artifacts/download/part (--dataset) does not exist" in refusal(source="folder")
+
+
+def test_an_empty_dataset(refusal: Refusal) -> None:
+    DATASET.mkdir(parents=True)
+    assert "ratios [70, 15, 15] of 0 normal images leave none to train on" in refusal(source="folder")
+
+
+@pytest.mark.parametrize(
+    ("category", "message"),
+    [
+        ({"source": "web"}, "categories.part.source: Input should be 'sample'"),
+        ({"source": "folder", "ratios": [0, 0, 0]}, "ratios are all 0"),
+        ({"source": "folder", "ratios": [1, 1]}, "categories.part.ratios"),
+    ],
+)
+def test_bad_params(refusal: Refusal, category: dict[str, Any], message: str) -> None:
+    good_loco()
+    assert message in refusal(**category)
+
+
+def test_unreadable_files_are_named_once_and_by_no_other_check() -> None:
+    records = [Record(f"train/good/{i}.png", "normal", "good", "train") for i in range(8)]
+    records += [Record(f"{split}/good/0.png", "normal", "good", split) for split in ("validation", "test")]
+    unread = Inspection({}, {}, ("train/good/0.png: is empty (0 bytes)",))
+    assert check_all(records, unread, {}) == []

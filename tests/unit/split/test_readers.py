@@ -1,0 +1,186 @@
+"""Each source's layout as common records."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.core.run.errors import UserError
+from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.records import Record
+
+
+def lay_out(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+
+
+def test_image_id_is_the_path_without_suffix() -> None:
+    assert Record("test/a.b/größe 1.PNG", "normal", "good").image_id == "test/a.b/größe 1"
+    for name in ("test/a.b/1.2.840.1", "scan.001", "1.2.840.1"):  # no suffix of an image
+        assert Record(name, "normal", "good").image_id == name
+        assert Record(f"{name}.dcm", "normal", "good").image_id == name
+
+
+def test_loco(tmp_path: Path) -> None:
+    masks = ("ground_truth/logical_anomalies/0/000.png", "ground_truth/logical_anomalies/0/001.png")
+    images = ("train/good/0.jpg", "validation/good/0.jpg", "test/good/0.jpg", "test/logical_anomalies/0.jpg")
+    lay_out(tmp_path, *images, "test/structural_anomalies/5.jpg", "components/train/good/0.png", *masks)
+    defects = [{"defect_name": "missing", "pixel_value": 255, "saturation_threshold": 9, "relative_saturation": False}]
+    (tmp_path / "defects_config.json").write_text(json.dumps(defects), encoding="utf-8")
+    reading = read_loco(tmp_path)
+    assert set(reading.records) == {
+        Record("train/good/0.jpg", "normal", "good", "train"),
+        Record("validation/good/0.jpg", "normal", "good", "validation"),
+        Record("test/good/0.jpg", "normal", "good", "test"),
+        Record("test/logical_anomalies/0.jpg", "logical", "logical_anomalies", "test", masks),
+        Record("test/structural_anomalies/5.jpg", "structural", "structural_anomalies", "test"),
+    }
+    assert reading.findings == ()
+    assert reading.defect_names == {255: "missing"}
+
+
+def test_loco_findings(tmp_path: Path) -> None:
+    lay_out(tmp_path, "train/bad/0.jpg", "test/dents/0.jpg", "test/good/inner/0.jpg", "defects_config.json")
+    lay_out(tmp_path, "ground_truth/logical_anomalies/7/000.png")
+    assert read_loco(tmp_path).findings == (
+        "train/bad: is not one of good: move or remove it",
+        "test/dents: is not one of good, logical_anomalies, structural_anomalies: move or remove it",
+        "test/good/inner: is a folder where images are expected",
+        "ground_truth/logical_anomalies/7/000.png: is a mask without an image: remove it or add its image",
+        "defects_config.json: is not a list of objects with pixel_value and defect_name "
+        "(JSONDecodeError('Expecting value: line 1 column 1 (char 0)'))",
+    )
+
+
+def test_mvtec(tmp_path: Path) -> None:
+    lay_out(tmp_path, "train/good/0.png", "test/good/0.png", "test/dent/0.png", "test/dent/1.png", "train/dent/0.png")
+    lay_out(tmp_path, "ground_truth/dent/0_mask.png", "ground_truth/dent/2_mask.png")
+    reading = read_mvtec(tmp_path)
+    assert set(reading.records) == {
+        Record("train/good/0.png", "normal", "good", "train"),
+        Record("test/good/0.png", "normal", "good", "test"),
+        Record("test/dent/0.png", "structural", "dent", "test", ("ground_truth/dent/0_mask.png",)),
+        Record("test/dent/1.png", "structural", "dent", "test"),
+    }
+    assert reading.findings == (
+        "train/dent: only train/good belongs to train: move or remove it",
+        "ground_truth/dent/2_mask.png: is a mask without an image: remove it or add its image",
+    )
+
+
+def test_folder(tmp_path: Path) -> None:
+    lay_out(tmp_path, "images/good/ä 1.jpg", "images/defect/ä 1.png", "images/defect/2.png", "images/maybe/3.png")
+    lay_out(tmp_path, "masks/ä 1.png", "masks/9.png", "images/defect/1.2.840", "masks/1.2.840.png")
+    reading = read_folder(tmp_path)
+    assert set(reading.records) == {
+        Record("images/good/ä 1.jpg", "normal", "good"),
+        Record("images/defect/ä 1.png", "unspecified", "defect", None, ("masks/ä 1.png",)),
+        Record("images/defect/2.png", "unspecified", "defect"),
+        Record("images/defect/1.2.840", "unspecified", "defect", None, ("masks/1.2.840.png",)),
+    }
+    assert reading.findings == (
+        "images/maybe: is neither images/good nor images/defect: move or remove it",
+        "masks/9.png: is a mask without an image: remove it or add its image",
+    )
+
+
+def table(root: Path, *lines: str) -> Path:
+    (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    return root
+
+
+def test_csv_with_all_columns(tmp_path: Path) -> None:
+    table(
+        tmp_path,
+        "filename, is_anomalous,split,mask_path,defect_type,kind",
+        "a/1.png,0,train,,,",
+        'a/"2.png,0,val,,,normal',
+        "./b/größe 3.png,1,test,m/3.png,dent,Structural",
+        "b/4.png,TRUE,test,,,",
+    )
+    reading = read_csv(tmp_path)
+    assert reading.findings == ()
+    assert reading.records == (
+        Record("a/1.png", "normal", "good", "train"),
+        Record('a/"2.png', "normal", "good", "validation"),
+        Record("b/größe 3.png", "structural", "dent", "test", ("m/3.png",)),
+        Record("b/4.png", "unspecified", "defect", "test"),
+    )
+
+
+def test_csv_with_the_required_columns_only(tmp_path: Path) -> None:
+    reading = read_csv(table(tmp_path, "filename,is_anomalous", "1.png,0", "2.png,1"))
+    assert reading.records == (Record("1.png", "normal", "good"), Record("2.png", "unspecified", "defect"))
+
+
+def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
+    table(
+        tmp_path,
+        "filename,is_anomalous,split,mask_path,kind",
+        "1.png,2,train,,",
+        "../2.png,0,train,,",
+        "3.png,1,tset,/etc/m.png,",
+        "4.png,1,test,,normal",
+        "5.png,0,test,,logical",
+        ",0,test,,",
+        "6.png,0,test,,,surplus",
+        "./,0,test,.,",
+        "7.png,0,,,",
+        "8.png,0,train,,",
+    )
+    assert read_csv(tmp_path).findings == (
+        "labels.csv, row 2: is_anomalous is '2', not 0 or 1",
+        "labels.csv, row 3: filename '../2.png' leads out of the data set's folder",
+        "labels.csv, row 4: mask_path '/etc/m.png' leads out of the data set's folder",
+        "labels.csv, row 4: split is 'tset', not train, validation or test",
+        "labels.csv, row 5: kind is 'normal', not logical, structural or unspecified",
+        "labels.csv, row 6: kind is 'logical', not normal",
+        "labels.csv, row 7: filename is empty",
+        "labels.csv, row 8: has more values than the table has columns",
+        "labels.csv, row 9: filename './' names no file",
+        "labels.csv, row 9: mask_path '.' names no file",
+        "labels.csv: some rows have a split and others none: fill the column or remove it",
+    )
+
+
+def test_csv_notes(tmp_path: Path) -> None:
+    lay_out(tmp_path, "1.png", "2.PNG", "3.jpg", "notes.txt")
+    reading = read_csv(table(tmp_path, "filename,is_anomalous,operator", "1.png,0,eve"))
+    assert reading.notes == (
+        "labels.csv: columns ignored: operator",
+        "labels.csv: 2 image files are in no row, e.g. 2.PNG",
+    )
+
+
+def test_csv_without_a_required_column(tmp_path: Path) -> None:
+    table(tmp_path, "file;is_anomalous", "1.png;0")
+    with pytest.raises(UserError, match=r"labels\.csv: the column 'filename' is missing; there are: file;is_anomalous"):
+        read_csv(tmp_path)
+
+
+def test_csv_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(b"filename,is_anomalous\ncaf\xe9.png,0\n")
+    with pytest.raises(UserError, match="is not a comma-separated table in UTF-8"):
+        read_csv(tmp_path)
+    with pytest.raises(UserError, match=r"labels\.csv is missing"):
+        read_csv(tmp_path / "nowhere")
+
+
+def test_elpv(tmp_path: Path) -> None:
+    table(tmp_path, "filename,probability,type", "1.png,0.0,mono", "2.png,0.3333333333333333,mono")
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("3.png,0.6666666666666666,mono\n4.png,1.0,mono\n5.png,nan,mono\n6.png,1.5,mono\n7.png,?,mono\n")
+    (tmp_path / "labels.csv").write_bytes((tmp_path / "labels.csv").read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    reading = read_elpv(tmp_path)
+    assert reading.records == (
+        Record("1.png", "normal", "good"),
+        Record("3.png", "structural", "probability_0.67"),
+        Record("4.png", "structural", "probability_1.00"),
+    )
+    assert reading.left_out == 1
+    assert reading.findings == tuple(
+        f"labels.csv, row {line}: probability is {text!r}, not a number from 0 to 1"
+        for line, text in ((6, "nan"), (7, "1.5"), (8, "?"))
+    )

@@ -1,0 +1,40 @@
+"""What the teacher learns from: descriptions of patches by a pretrained network."""
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.run.errors import UserError
+from stages.uninformed_students.patch_network import Backbone
+
+
+def test_patches_that_all_look_the_same_are_a_user_error() -> None:
+    backbone = Backbone(FrozenEncoder("tf_efficientnet_lite0", stages=(1,)))
+    with pytest.raises(UserError, match="4 patches of the training images all look the same to tf_efficientnet_lite0"):
+        backbone.fit(torch.full((4, 3, 17, 17), 0.5), standardise=True)
+
+
+@pytest.mark.parametrize("patch_size", [17, 33, 65])
+def test_resnet18_describes_patches_with_512_numbers(monkeypatch: pytest.MonkeyPatch, patch_size: int) -> None:
+    """Its architecture with random weights: the published ones come from the hub."""
+
+    def random_body(name: str, stages: Any, *, repository: str | None) -> torch.nn.Module:
+        assert (name, repository) == ("resnet18.tv_in1k", "timm/resnet18.tv_in1k")
+        torch.manual_seed(0)
+        body: torch.nn.Module = timm.create_model(name, features_only=True, out_indices=tuple(stages))
+        return body
+
+    monkeypatch.setattr("stages.core.encoder.encoder.hub_body", random_body)
+    encoder = FrozenEncoder("resnet18.tv_in1k", stages=(4,))
+    backbone = Backbone(encoder)
+    patches = torch.randn(2, 3, patch_size, patch_size, generator=torch.Generator().manual_seed(0))
+    described = backbone(patches)
+    assert described.shape == (2, 512)
+    classifier = timm.create_model("resnet18.tv_in1k", pretrained=False).eval()
+    classifier.load_state_dict(encoder.body.state_dict(), strict=False)
+    with torch.no_grad():
+        pooled = classifier.forward_head(classifier.forward_features(patches), pre_logits=True)
+    torch.testing.assert_close(described, pooled, rtol=1e-4, atol=1e-5)

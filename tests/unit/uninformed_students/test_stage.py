@@ -1,0 +1,241 @@
+"""The stage on drawn images: what it writes, what it refuses, and that a killed run goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages.core.io.maps import read_anomaly_maps
+from stages.core.io.result import read_scores
+from stages.core.io.tables import write_images
+from stages.core.io.weights import read_weights
+from stages.core.training.checkpoints import FOLDER
+from stages.uninformed_students import students as students_module
+from stages.uninformed_students.__main__ import main
+from stages.uninformed_students.patch_network import PatchNetwork
+from tests.params_files import change_params, write_params
+
+SIZE = 48
+RESIZE = {"name": "Resize", "size": SIZE}
+END = [{"name": "ToImage"}, {"name": "Normalize", "mean": [0.498] * 3, "std": [0.502] * 3}]
+TRAINING: dict[str, Any] = {"optimizer": "adamw", "schedule": "one_cycle", "learning_rate": 0.005, "weight_decay": 0.0}
+PARAMS: dict[str, Any] = {
+    "profile": "smoke",
+    "seed": 0,
+    "profiles": {
+        "smoke": {
+            "uninformed_students": {
+                "patch_sizes": [17], "width": 0.06, "stride": 4, "tile": 48,
+                "backbone": {"name": "tf_efficientnet_lite0", "stages": [1], "standardise": True},
+                "teacher": {
+                    "training": {**TRAINING, "iterations": 25, "batch_size": 16}, "crops_per_image": 4,
+                    "compactness_weight": 0.001,
+                    "augmentation": [RESIZE, {"name": "RandomCrop", "size": "patch_size"}, *END],
+                },
+                "students": {
+                    "count": 2, "training": {**TRAINING, "iterations": 40, "batch_size": 1},
+                    "augmentation": [RESIZE, *END],
+                },
+                "inference": [RESIZE, *END], "normalization": "none", "pooled_cells": 2,
+            }
+        }
+    },
+}  # fmt: skip
+SECTION = "profiles.smoke.uninformed_students"
+SHORT = {f"{SECTION}.{part}.training.iterations": 3 for part in ("teacher", "students")}
+
+
+def draw(*, defective: bool, noise: np.random.Generator) -> np.ndarray:
+    image = np.full((SIZE, SIZE, 3), 90) + 60 * (np.arange(SIZE) % 16 < 8)[:, None, None]
+    image = image + noise.integers(0, 9, (SIZE, SIZE, 1))
+    if defective:
+        image[28:44, 8:24] = 230
+    return image.astype(np.uint8)
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Striped images, one saved as grey; test/bad and validation/0#synthetic have a bright square."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, PARAMS)
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0)
+    rows = [(f"train/{n}", "train") for n in range(6)] + [(f"validation/{n}", "validation") for n in range(2)]
+    rows += [("validation/0#synthetic", "synthetic"), ("validation/x", "validation_anomalous")]
+    rows += [("test/good", "test"), ("test/bad", "test")]
+    files = []
+    for number, (image_id, split) in enumerate(rows):
+        picture = Image.fromarray(draw(defective=image_id in ("test/bad", "validation/0#synthetic"), noise=noise))
+        if number in (0, 10):
+            picture = picture.convert("L")
+        picture.save(tmp_path / "images" / f"{number}.png")
+        files.append((image_id, f"{number}.png", split))
+    write_images(tmp_path / "images.parquet", pd.DataFrame(files, columns=["image_id", "file", "split"]))
+    return tmp_path
+
+
+def run(name: str) -> pd.DataFrame:
+    paths = ["--scores", name, "--model", f"{name}.safetensors", "--curve", f"{name}.csv"]
+    main(["--images", "images.parquet", "--image-files", "images", *paths])
+    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+
+
+def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
+    scores = run("out")
+    assert list(scores.columns) == ["split", "score", "error", "variance"]
+    assert set(scores["split"]) == {"validation", "synthetic", "validation_anomalous", "test"}
+    assert set(scores.index[scores["score"].argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
+    maps = read_anomaly_maps(drawn / "out" / "maps")
+    assert maps.image_ids == tuple(scores.index)
+    assert {name: values.shape for name, values in maps.branches.items()} == {"variance": maps.values.shape}
+    assert maps.values.shape == (6, SIZE // 4, SIZE // 4)
+    row, column = np.unravel_index(maps.values[maps.image_ids.index("test/bad")].argmax(), maps.values.shape[1:])
+    assert 5 <= row <= 12
+    assert 0 <= column <= 7
+    bad = maps.values[maps.image_ids.index("test/bad")].astype(np.float64)
+    assert np.sort(bad.ravel())[-2:].mean() * 24 == pytest.approx(scores["score"]["test/bad"], rel=2e-3)  # 24 channels
+    state, arguments = read_weights(drawn / "out.safetensors")
+    assert arguments["patch_sizes"] == [17]
+    network = PatchNetwork(17, dim=24, width=0.06)
+    prefix = "p17.student_2."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
+    assert not list((drawn / FOLDER).glob("*.pt"))
+
+
+def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path) -> None:
+    change_params(drawn, SHORT)
+    first = run("a")
+    assert first.equals(run("b"))
+    images = pd.read_parquet("images.parquet")
+    write_images(Path("images.parquet"), images[(images["split"] == "train") | (images["image_id"] == "test/bad")])
+    assert run("c")["score"].to_list() == [first["score"]["test/bad"]]
+    change_params(drawn, {"seed": 1})
+    assert run("d")["score"].to_list() != [first["score"]["test/bad"]]
+
+
+def test_a_map_beyond_half_precision_is_cut_off_and_the_score_is_not(drawn: Path) -> None:
+    """A background of 240 to 248 in all images: what students fail at in a dark square is far from every normal one."""
+    noise = np.random.default_rng(0)
+    for number in range(12):
+        image = 240 + noise.integers(0, 9, (SIZE, SIZE, 1)) + np.zeros((1, 1, 3), dtype=int)
+        if number in (8, 11):
+            image[16:32, 16:32] = 20
+        Image.fromarray(image.astype(np.uint8)).save(drawn / "images" / f"{number}.png")
+    change_params(drawn, {f"{SECTION}.normalization": "cells"})
+    scores = run("out")["score"]
+    assert set(scores.index[scores.argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
+    maps = read_anomaly_maps(drawn / "out" / "maps")
+    assert scores["test/bad"] > 65_504
+    assert float(maps.values[maps.image_ids.index("test/bad")].max()) == 65_504
+
+
+@pytest.mark.slow
+def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
+    change_params(drawn, {f"{SECTION}.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
+    change_params(drawn, SHORT)
+    scores = run("both")
+    assert list(scores.columns[2:]) == ["error_17", "variance_17", "error_33", "variance_33"]
+    both = read_anomaly_maps(drawn / "both" / "maps")
+    rows = [both.image_ids.index(f"validation/{n}") for n in range(2)]
+    assert float(both.values[rows].astype(np.float64).mean()) == pytest.approx(0, abs=0.02)  # standardised on these
+    alone = []
+    for patch_size in (17, 33):
+        change_params(drawn, {f"{SECTION}.patch_sizes": [patch_size]})
+        run(str(patch_size))
+        alone.append(read_anomaly_maps(drawn / str(patch_size) / "maps").values.astype(np.float64))
+    np.testing.assert_allclose(np.mean(alone, axis=0), both.values, rtol=0.01, atol=0.02)
+
+
+def test_the_curve_goes_on_from_the_teacher_to_the_students(drawn: Path) -> None:
+    change_params(drawn, SHORT)
+    run("out")
+    curve = pd.read_csv(drawn / "out.csv")
+    assert curve["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert curve["phase"].tolist() == ["teacher, 17 px"] * 3 + ["students, 17 px"] * 3
+    assert curve.columns.tolist()[2:] == ["loss", "distillation", "compactness", "student_1", "student_2"]
+    students = curve[curve["step"] > 3]
+    assert students["distillation"].isna().all()
+    np.testing.assert_allclose(students["loss"], students["student_1"] + students["student_2"], rtol=1e-5)
+
+
+def test_one_student_says_that_it_has_no_variance(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change_params(drawn, {**SHORT, f"{SECTION}.students.count": 1})
+    scores = run("out")
+    assert "a single student agrees with itself: the variance map is 0 everywhere" in caplog.text
+    assert bool((scores["variance"] == 0).all())
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_does_not_train_the_teacher_again(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_params(drawn, SHORT)
+    expected = run("whole")
+    working = students_module.imitation_terms
+
+    def killed(*_arguments: object, **_options: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(students_module, "imitation_terms", killed)
+    with pytest.raises(Killed):
+        run("killed")
+    assert not (drawn / "killed").exists()
+    assert len(list((drawn / FOLDER).glob("teacher-*.finished.pt"))) == 1
+    monkeypatch.setattr(students_module, "imitation_terms", working)
+    monkeypatch.setattr("stages.uninformed_students.teacher.distillation_loss", killed)  # would raise if it trained
+    assert run("resumed").equals(expected)
+    assert (drawn / "resumed.csv").read_bytes() == (drawn / "whole.csv").read_bytes()
+    assert not list((drawn / FOLDER).glob("*.pt"))
+
+
+def without_training(images: pd.DataFrame) -> pd.DataFrame:
+    return images[images["split"] != "train"]
+
+
+def without_validation(images: pd.DataFrame) -> pd.DataFrame:
+    return images[images["split"] != "validation"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "changes", "message"),
+    [
+        (without_training, {}, "the image table has no training image"),
+        (
+            without_validation,
+            {"normalization": "zscore"},
+            "there is no normal validation image to standardise the maps",
+        ),
+        (None, {"patch_sizes": [16]}, "patch_sizes.0: Input should be 17, 33 or 65"),
+        (None, {"patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
+        (None, {"backbone.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
+    ],
+)
+def test_mistakes_are_one_clear_message(
+    drawn: Path, caplog: pytest.LogCaptureFixture, keep: Any, changes: dict[str, Any], message: str
+) -> None:
+    change_params(drawn, {f"{SECTION}.{key}": value for key, value in changes.items()})
+    change_params(drawn, SHORT)
+    if keep is not None:
+        write_images(Path("images.parquet"), keep(pd.read_parquet("images.parquet")))
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert message in caplog.text.replace("\n", " ")
+    assert not (drawn / "out").exists()
+
+
+@pytest.mark.parametrize("rotation", [[], [{"name": "RandomRotation", "degrees": 180.0}]])
+def test_images_of_one_colour_are_a_user_error(
+    drawn: Path, caplog: pytest.LogCaptureFixture, rotation: list[dict[str, Any]]
+) -> None:
+    """Also with the published list of transforms, whose rotation gives bare patches black corners that differ."""
+    for grey, file in enumerate(sorted((drawn / "images").iterdir())):
+        Image.new("RGB", (SIZE, SIZE), (90 + grey, 90, 90)).save(file)
+    crop = {"name": "RandomCrop", "size": "patch_size"}
+    change_params(drawn, {**SHORT, f"{SECTION}.teacher.augmentation": [RESIZE, crop, *rotation, *END]})
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert "all 6 training images are of one colour: there is nothing to learn from" in caplog.text.replace("\n", " ")
