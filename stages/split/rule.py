@@ -113,7 +113,7 @@ def split_together(
        is left, else where it exceeds the stage least. A group with an anomalous image goes to validation or test, its
        normal images with it: train never has an anomaly, nor a normal image that a test anomaly looks like.
     3. The other images fill what is left in the seeded order, so that the numbers of step 1 are met whenever the groups
-       fit into them. Where they do not, the part with most stage left gives up the difference.
+       fit into them. Where they do not, the part with most room left gives up the difference.
 
     Without near-duplicates this is `split_by_rule`.
 
@@ -163,7 +163,7 @@ def has_anomaly(group: Sequence[Record]) -> bool:
 
 
 def fill(stage: Counter[str]) -> list[str]:
-    """A part for each image that is left, train first; where a part has too many, the one with most stage gives up."""
+    """A part for each image that is left, train first; where a part has too many, the one with most room gives up."""
     left = dict(stage)
     while min(left.values()) < 0:
         left[min(left, key=lambda part: left[part])] += 1

@@ -78,7 +78,7 @@ class CachedFeatures:
         return ImageFeatures(tokens, features.embedding[0].float().cpu())
 
     def store(self, path: Path, features: ImageFeatures) -> None:
-        """Write the features and make stage for them."""
+        """Write the features and make room for them."""
         with replacing_file(path) as temporary:
             save_file({"tokens": features.tokens.contiguous(), "embedding": features.embedding.contiguous()}, temporary)
         self.bytes += path.stat().st_size
