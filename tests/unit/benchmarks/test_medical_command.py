@@ -50,13 +50,14 @@ def test_the_nine_data_sets_have_entries_that_both_rooms_take(repository: Path) 
         assert all(re.match(r"(original: )?https://", source) for source in dataset.sources)
 
 
-def test_params_yaml_and_readme_name_the_same_data_sets() -> None:
+def test_params_yaml_and_documents_name_the_same_data_sets() -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     commented = [line.strip().removeprefix("# ") for line in text.splitlines() if "/data/medical/" in line]
     entries = {k: v for line in commented if line.startswith(tuple(NAMES)) for k, v in yaml.safe_load(line).items()}
     datasets = read_medical_datasets(ROOT / FILES)
     assert list(entries) == NAMES
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Medical data sets")[1].split("\n## ")[0]
+    page = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    section = page.split("## Medical data sets")[1].split("\n## ")[0]
     for name, dataset in datasets.items():
         assert entries[name] == dataset.category | {"path": f"/data/medical/{dataset.places[0]}"}
         assert f"`{name}`" in section
