@@ -1,16 +1,9 @@
-"""All findings about a category's data.
+"""Data health: duplicates across splits, images that are odd in brightness or sharpness, missing masks."""
 
-What is measured of each image: brightness, sharpness, and what tells near-duplicates.
-
-Images that are there twice, the same file or nearly the same picture.
-
-Images that are darker, brighter, more or less sharp than others.
-
-What the data-health stage is told.
-"""
-
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,11 +12,27 @@ import pandas as pd
 from jaxtyping import UInt8
 from pydantic import Field, PositiveInt
 
+from stages.core.images.reading import read_image
+from stages.core.run.console import progress
 from stages.core.run.params import Params
-from stages.split.similarity import Likeness, find_alike, likeness_of
+from stages.split.similarity import Likeness, LikenessParams, find_alike, likeness_of
+
+LOG = logging.getLogger(__name__)
 
 TO_STANDARD_DEVIATION = 1.4826  # of a normal distribution's median absolute deviation
 MEASURES = ("brightness", "sharpness")
+
+
+class DataHealthParams(Params):
+    """Section `data_health`.
+
+    Attributes:
+        outlier: how many robust standard deviations from the median of the training images an outlier lies.
+        shown: findings of a kind that are named.
+    """
+
+    outlier: float = Field(gt=0)
+    shown: PositiveInt
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,23 @@ def find_outliers(
     return sorted(found, key=lambda outlier: -abs(outlier.deviation))
 
 
+def measure_health(
+    truth: pd.DataFrame, dataset: Path, likeness: LikenessParams, params: DataHealthParams
+) -> dict[str, Any]:
+    """Look at every image of the data set, and log how much was found; see `check_health`.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    rows = progress(list(zip(truth["image_id"], truth["source_path"], strict=True)), total=len(truth), label="health")
+    looks = {image_id: look_at(read_image(dataset / source)) for image_id, source in rows}
+    health = check_health(truth, looks, **likeness.model_dump(), **params.model_dump())
+    pairs = health["duplicates"]
+    across = pairs["exact_across_splits"] + pairs["near_across_splits"]
+    LOG.info("data health: %d duplicates across splits, %d outliers", across, sum(health["outliers"].values()))
+    return health
+
+
 def check_health(
     truth: pd.DataFrame,
     looks: Mapping[str, Look],
@@ -189,15 +215,3 @@ def named_pair(pair: Pair) -> dict[str, Any]:
 def named_outlier(one: Outlier) -> dict[str, Any]:
     """An outlier as JSON, rounded."""
     return {**asdict(one), "value": round(one.value, 3), "deviation": round(one.deviation, 2)}
-
-
-class DataHealthParams(Params):
-    """Section `data_health`.
-
-    Attributes:
-        outlier: how many robust standard deviations from the median of the training images an outlier lies.
-        shown: findings of a kind that are named.
-    """
-
-    outlier: float = Field(gt=0)
-    shown: PositiveInt

@@ -7,6 +7,7 @@ from pydantic import NonNegativeInt, model_validator
 
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+from stages.split.health import DataHealthParams
 from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
 from stages.split.readers.medical_folders import read_br35h, read_brats, read_camelyon16, read_oct2017
 from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
@@ -45,6 +46,7 @@ class SplitParams(Params):
             out (see `stages.split.checks`).
         seed: of the shuffle.
         near_duplicates: what counts as nearly the same picture.
+        data_health: what is named as a finding about the data.
     """
 
     source: Source
@@ -54,6 +56,7 @@ class SplitParams(Params):
     equal_files: Literal["refuse", "leave_out"]
     seed: NonNegativeInt
     near_duplicates: LikenessParams
+    data_health: DataHealthParams
 
     @model_validator(mode="after")
     def check_ratios(self) -> "SplitParams":
@@ -70,8 +73,8 @@ class SplitParams(Params):
 def load_split_params(key: str) -> SplitParams:
     """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no, and so on.
 
-    `seed` and `near_duplicates` are the same for all. Other keys of the category are the download stage's, which
-    refuses unknown ones.
+    `seed`, `near_duplicates` and `data_health` are the same for all. Other keys of the category are
+    the download stage's, which refuses unknown ones.
 
     Raises:
         UserError: a key is missing or of the wrong kind.
@@ -87,5 +90,6 @@ def load_split_params(key: str) -> SplitParams:
         "equal_files": category.get("equal_files", "refuse"),
         "seed": load_value("seed"),
         "near_duplicates": load_value("near_duplicates"),
+        "data_health": validate(DataHealthParams, load_value("data_health"), where="data_health"),
     }
     return validate(SplitParams, chosen, where=f"categories.{key}")

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 
-from stages.core.io.tables import IMAGE_COLUMNS, write_images
-from stages.core.io.truth import TRUTH_COLUMNS
+from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
+from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
 from stages.split.checks import EqualFiles
 from stages.split.inspect_files import Inspection
@@ -68,7 +69,36 @@ def mask_file(path: str, files: Inspection) -> str:
     return files.masks[path].sha256[:HASH_LENGTH] + ".png"
 
 
-def write_image_table(path: Path, truth: pd.DataFrame) -> None:
+def write_inputs(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
+    """Write what methods may know: the image table and the image files, both or neither.
+
+    Args:
+        seed: of the synthetic defects.
+    """
+    with replacing_folder(path) as inputs:
+        write_image_table(inputs, truth)
+        write_image_files(image_files(inputs), dataset, truth, seed=seed)
+
+
+def write_judged(
+    path: Path,
+    dataset: Path,
+    truth: pd.DataFrame,
+    health: Mapping[str, Any],
+    *,
+    records: Sequence[Record],
+    files: Inspection,
+) -> None:
+    """Write what only those who judge may know: the truth table, masks, true components and data health, or nothing."""
+    with replacing_folder(path) as folder:
+        write_truth(folder, truth)
+        write_mask_files(mask_files(folder), dataset, records, files)
+        copy_components(component_files(folder), dataset, truth)
+        text = json.dumps(health, indent=2, ensure_ascii=False)
+        health_file(folder).write_text(text + "\n", encoding="utf-8")
+
+
+def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
     """What methods may know: anomalies set aside in validation are labelled as such, those in test are not.
 
     Behind the source's images come the copies of validation images with synthetic defects, which no truth table knows.
@@ -76,28 +106,34 @@ def write_image_table(path: Path, truth: pd.DataFrame) -> None:
     images = truth[list(IMAGE_COLUMNS)].copy()
     set_aside = truth["is_anomalous"] & (truth["split"] == "validation")
     images["split"] = images["split"].mask(set_aside, "validation_anomalous")
-    write_images(path, pd.concat([images, synthetic_rows(truth)]))
+    write_images(inputs, pd.concat([images, synthetic_rows(truth)]))
 
 
 def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Copy the image files byte by byte, images of the same content share one file; and save the synthetic defects.
-
-    Args:
-        seed: of the synthetic defects.
-    """
-    with replacing_folder(path) as folder:
-        for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
-            shutil.copyfile(dataset / source, folder / name)
-        save_synthetic(folder, truth, dataset, seed=seed)
+    """Copy the image files byte by byte, images of the same content share one file; and save the synthetic defects."""
+    path.mkdir()
+    for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
+        shutil.copyfile(dataset / source, path / name)
+    save_synthetic(path, truth, dataset, seed=seed)
 
 
 def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files: Inspection) -> None:
     """Write every mask as an 8-bit grey PNG with its values kept, and the source's list of defects where it has one."""
-    with replacing_folder(path) as folder:
-        for mask in sorted({mask for record in records for mask in kept_masks(record)}):
-            Image.fromarray(read_mask(dataset / mask)).save(folder / mask_file(mask, files))
-        if (dataset / DEFECTS).is_file():
-            shutil.copyfile(dataset / DEFECTS, folder / DEFECTS)
+    path.mkdir()
+    for mask in sorted({mask for record in records for mask in kept_masks(record)}):
+        Image.fromarray(read_mask(dataset / mask)).save(path / mask_file(mask, files))
+    if (dataset / DEFECTS).is_file():
+        shutil.copyfile(dataset / DEFECTS, path / DEFECTS)
+
+
+def copy_components(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
+    """Copy the true components that the sample data bring: `components/<image_id>.png`, the class of every pixel."""
+    path.mkdir()
+    for image_id in truth["image_id"]:
+        source = component_files(dataset) / f"{image_id}.png"
+        if source.is_file():
+            (path / f"{image_id}.png").parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path / f"{image_id}.png")
 
 
 def write_counts(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
 from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
@@ -15,12 +15,12 @@ from stages.uninformed_students.training import FinishedParts
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["images", "image_files"], writes=["scores", "model", "curve"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs"], writes=["scores", "model", "curve"], about=__doc__)
     params = load_params(UninformedStudentsParams, section="uninformed_students")
-    images, parts = read_images(paths.images), FinishedParts()
-    ensembles = fit_ensembles(images, paths.image_files, params, seed=load_value("seed"), parts=parts)
+    images, parts = read_images(paths.inputs), FinishedParts()
+    ensembles = fit_ensembles(images, image_files(paths.inputs), params, seed=load_value("seed"), parts=parts)
     result = score_images(
-        ensembles, images, paths.image_files, params.inference,
+        ensembles, images, image_files(paths.inputs), params.inference,
         stride=params.stride, tile=params.tile, normalization=params.normalization,
         pooled_cells=params.pooled_cells,
     )  # fmt: skip

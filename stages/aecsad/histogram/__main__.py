@@ -15,9 +15,9 @@ from stages.core.run.stage import parse_paths, stage_entry
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Paths, params, read, score, write."""
-    paths = parse_paths(argv, reads=["images", "label_maps"], writes=["scores", "model", "choice"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs", "label_maps"], writes=["scores", "model", "choice"], about=__doc__)
     params = load_params(HistogramParams, section="aecsad.histogram")
-    images, label_maps = read_images(paths.images), read_label_maps(paths.label_maps)
+    images, label_maps = read_images(paths.inputs), read_label_maps(paths.label_maps)
     result = score_histograms(images, label_maps, seed=load_value("seed"), **params.model_dump())
     write_table(paths.scores, result.table, columns=["image_id", "split"])
     write_histogram_models(paths.model, result.models)

@@ -10,7 +10,7 @@ from stages.aecsad.model.fusion import write_fusion
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.explanations import read_explanations
-from stages.core.io.tables import read_images, write_table
+from stages.core.io.tables import image_files, read_images, write_table
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
@@ -27,15 +27,15 @@ TABLES = (
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    reads, writes = ["images", "image_files", *TABLES], ["scores", "fusion", "choice", "branches"]
+    reads, writes = ["inputs", *TABLES], ["scores", "fusion", "choice", "branches"]
     paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params, encoder = (
         load_params(HybridFusionParams, section="aecsad.hybrid_fusion"),
         load_params(EncoderParams, section="encoder"),
     )
-    histogram, images = read_choice(paths.histogram_choice), read_images(paths.images)
+    histogram, images = read_choice(paths.histogram_choice), read_images(paths.inputs)
     fine = score_finely(
-        images, paths.image_files, params.fine_neighbours, encoder=encoder.name, seed=load_value("seed")
+        images, image_files(paths.inputs), params.fine_neighbours, encoder=encoder.name, seed=load_value("seed")
     )
     tables = {"histogram": paths.histogram, "student_teacher": paths.student_teacher, "neighbours": paths.neighbours}
     joined = join_branches(read_branches(**tables, fine=fine))

@@ -10,22 +10,22 @@ from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.core.encoder.device import seed_everything
 from stages.core.encoder.encoder import load_stack
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    reads, writes = ["images", "image_files", "weights"], ["component_maps", "trials", "choice", "tags"]
+    reads, writes = ["inputs", "weights"], ["component_maps", "trials", "choice", "tags"]
     paths = parse_paths(argv, reads=reads, writes=writes, values=["category"], about=__doc__)
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     encoder = load_params(EncoderParams, section="encoder")
     prompts = load_prompts(paths.category)
     seed_everything(seed := load_value("seed"))
-    table = read_images(paths.images).query("split == 'train'")
-    images = load_stack(paths.image_files, table["file"], size=encoder.image_size)
-    files, size = (paths.image_files, table["file"].tolist(), paths.weights), encoder.image_size
+    table = read_images(paths.inputs).query("split == 'train'")
+    images = load_stack(image_files(paths.inputs), table["file"], size=encoder.image_size)
+    files, size = (image_files(paths.inputs), table["file"].tolist(), paths.weights), encoder.image_size
     chosen = propose(
         params.proposer,
         images,

@@ -7,7 +7,7 @@ from stages.clip.inctrl.run import describe_run, fit_and_score
 from stages.clip.model.params import ObjectParams
 from stages.core.io.decision import write_choice
 from stages.core.io.result import write_method_result
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
 from stages.core.run.params import load_params, load_value, validate
 from stages.core.run.stage import parse_paths, stage_entry
@@ -17,16 +17,14 @@ WRITES = ("scores", "model", "choice")
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(
-        argv, reads=["images", "image_files", "pools"], writes=WRITES, values=["category"], about=__doc__
-    )
+    paths = parse_paths(argv, reads=["inputs", "pools"], writes=WRITES, values=["category"], about=__doc__)
     params = load_params(InctrlParams, section="inctrl")
     auxiliary = validate(Auxiliary, load_value("inctrl.auxiliary"), where="inctrl.auxiliary").root
     where = f"inctrl.categories.{paths.category}"
     target = validate(ObjectParams, load_value(where), where=where)
-    images = read_images(paths.images)
+    images = read_images(paths.inputs)
     run = fit_and_score(
-        images, paths.image_files, paths.pools, auxiliary, target, params,
+        images, image_files(paths.inputs), paths.pools, auxiliary, target, params,
         category=paths.category, seed=load_value("seed"),
     )  # fmt: skip
     write_choice(paths.choice, describe_run(run, params, target))

@@ -7,7 +7,7 @@ from stages.clip.madclip.run import describe_run, train_and_score
 from stages.clip.model.labelled_pool import read_labelled_pool
 from stages.core.io.decision import write_choice
 from stages.core.io.result import write_method_result
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
 from stages.core.run.params import load_params, load_value, validate
 from stages.core.run.stage import parse_paths, stage_entry
@@ -17,15 +17,20 @@ WRITES = ("scores", "model", "choice")
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(
-        argv, reads=["images", "image_files", "pool"], writes=WRITES, values=["category"], about=__doc__
-    )
+    paths = parse_paths(argv, reads=["inputs", "pool"], writes=WRITES, values=["category"], about=__doc__)
     params = load_params(MadclipParams, section="madclip")
     where = f"madclip.categories.{paths.category}"
     target = validate(TargetParams, load_value(where), where=where)
-    images, pool = read_images(paths.images), read_labelled_pool(paths.pool)
+    images, files, pool = read_images(paths.inputs), image_files(paths.inputs), read_labelled_pool(paths.pool)
     run = train_and_score(
-        images, paths.image_files, pool, paths.pool, target, params, category=paths.category, seed=load_value("seed")
+        images,
+        files,
+        pool,
+        paths.pool,
+        target,
+        params,
+        category=paths.category,
+        seed=load_value("seed"),
     )
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.network.state_dict(), run.network.arguments)

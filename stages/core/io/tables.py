@@ -1,6 +1,6 @@
-"""Parquet tables with a checked set of columns.
+"""Tables with a checked set of columns, and the inputs of a split: what a method may know of a data set.
 
-The image table: what a method may know of a data set. It carries no labels of test images.
+A split's `inputs/` holds the image table, which carries no labels of test images, and the image files.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ import pandas as pd
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 
+IMAGE_TABLE = "images.parquet"
 # image_id  POSIX path below the data set's root, without suffix; unique
-# file      name of the image file in the split stage's `images/` folder; says nothing of the label
+# file      name of the image file in `inputs/images/`; says nothing of the label
 # split     train: normal images to learn from; validation: normal images to calibrate on;
 #           validation_anomalous: labelled anomalies set aside for a second threshold; test;
 #           synthetic: copies of normal validation images with a defect of our making, to judge branches without labels
@@ -51,11 +52,16 @@ def read_table(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def write_images(path: Path, images: pd.DataFrame) -> None:
-    """Write one row an image (IMAGE_COLUMNS), sorted by image_id."""
-    write_table(path, images.sort_values("image_id"), columns=IMAGE_COLUMNS)
+def write_images(inputs: Path, images: pd.DataFrame) -> None:
+    """Write `inputs`/images.parquet: one row an image (IMAGE_COLUMNS), sorted by image_id."""
+    write_table(inputs / IMAGE_TABLE, images.sort_values("image_id"), columns=IMAGE_COLUMNS)
 
 
-def read_images(path: Path) -> pd.DataFrame:
-    """Read the image table, sorted by image_id."""
-    return read_table(path, columns=IMAGE_COLUMNS)
+def read_images(inputs: Path) -> pd.DataFrame:
+    """Read the image table of a split's `inputs/`, sorted by image_id."""
+    return read_table(inputs / IMAGE_TABLE, columns=IMAGE_COLUMNS)
+
+
+def image_files(inputs: Path) -> Path:
+    """The folder of the files that the image table names."""
+    return inputs / "images"

@@ -1,6 +1,6 @@
-"""The truth table: labels and masks. Only stages that judge scores may read it, never one that makes them.
+"""The truth of a split: labels, masks, true components, data health. Stages that make scores never read it.
 
-The stage `labelled_pool` reads it too: it hands out the labels of images outside test, and nothing else.
+`evaluation` reads it, and `labelled_pool`, which hands out the labels of images outside test and nothing else.
 """
 
 from pathlib import Path
@@ -9,12 +9,13 @@ import pandas as pd
 
 from stages.core.io.tables import read_table, write_table
 
+TRUTH_TABLE = "truth.parquet"
 # image_id, file, split   as in the image table, but split is train, validation or test
 # source_path     POSIX path of the image below the data set's root
 # is_anomalous    bool
 # kind            normal, logical, structural or unspecified
 # defect_type     name of the defect's folder or column value; "good" for normal images
-# mask_files      names of PNG files in the split stage's `masks/` folder, one a defect; empty where there are none
+# mask_files      names of PNG files in `truth/masks/`, one a defect; empty where there are none
 # sha256          of the image file
 # width, height   pixels, after EXIF rotation
 TRUTH_COLUMNS = (
@@ -24,11 +25,26 @@ TRUTH_COLUMNS = (
 KINDS = ("normal", "logical", "structural", "unspecified")
 
 
-def write_truth(path: Path, truth: pd.DataFrame) -> None:
-    """Write one row an image (TRUTH_COLUMNS), sorted by image_id."""
-    write_table(path, truth.sort_values("image_id"), columns=TRUTH_COLUMNS)
+def write_truth(folder: Path, truth: pd.DataFrame) -> None:
+    """Write `folder`/truth.parquet: one row an image (TRUTH_COLUMNS), sorted by image_id."""
+    write_table(folder / TRUTH_TABLE, truth.sort_values("image_id"), columns=TRUTH_COLUMNS)
 
 
-def read_truth(path: Path) -> pd.DataFrame:
-    """Read the truth table, sorted by image_id."""
-    return read_table(path, columns=TRUTH_COLUMNS)
+def read_truth(folder: Path) -> pd.DataFrame:
+    """Read the truth table of a split's `truth/`, sorted by image_id."""
+    return read_table(folder / TRUTH_TABLE, columns=TRUTH_COLUMNS)
+
+
+def mask_files(folder: Path) -> Path:
+    """The folder of the masks that the truth table names."""
+    return folder / "masks"
+
+
+def component_files(folder: Path) -> Path:
+    """The folder of true components: `<image_id>.png` with the class of every pixel; empty where a source has none."""
+    return folder / "components"
+
+
+def health_file(folder: Path) -> Path:
+    """What was found about the data: duplicates, outliers, missing masks, as JSON."""
+    return folder / "health.json"

@@ -4,17 +4,21 @@ import argparse
 import functools
 import json
 import logging
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from stages.core.run.atomic import replacing_file
 from stages.core.run.console import set_up_logging
 from stages.core.run.errors import UserError
 from stages.core.run.parent import die_with_dvc
 
 LOG = logging.getLogger(__name__)
+COSTS = Path("metrics/cost")
+INSTANCE = "DVC_STAGE"  # DVC sets it to the name of the stage instance
 
 Main = Callable[[Sequence[str]], str]
 
@@ -24,23 +28,20 @@ def stage_entry(main: Main) -> Callable[..., None]:
 
     Run as a command, the process dies with its DVC: a killed `dvc repro` would else leave the stage running
     and a rerun would start a second copy on the same output. A UserError ends the process with code 1 and one
-    message. The last log line gives the counts and the seconds; `--cost FILE` writes time and memory as JSON.
+    message. The last log line gives the counts and the seconds; `write_cost` keeps time and memory.
     """
 
     @functools.wraps(main)
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
-        own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        own.add_argument("--cost", type=Path)
-        cost, rest = own.parse_known_args(argv)
-        run(main, rest, cost=cost.cost)
+        run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(INSTANCE, "")))
 
     return entry
 
 
 def command_entry(main: Main) -> Callable[..., None]:
-    """As `stage_entry`, for a command that people start themselves: it outlives its parent and has no `--cost`.
+    """As `stage_entry`, for a command that people start themselves: it outlives its parent and writes no cost.
 
     Interrupted by Ctrl-C it ends with code 130 and one message.
     """
@@ -111,11 +112,22 @@ def parse_paths(
     return paths
 
 
+def cost_file(instance: str) -> Path | None:
+    """Where a stage instance keeps its cost: `cluster@pin_tray` in metrics/cost/pin_tray/cluster.json.
+
+    No output of the stage, so that a result from DVC's cache keeps the seconds of the run that made it and dvc.lock
+    stays short. None for a stage of the whole pipeline, the report, which reads that folder; and outside DVC.
+    """
+    stage, _, key = instance.partition("@")
+    return COSTS / key / f"{stage}.json" if key else None
+
+
 def write_cost(path: Path, seconds: float) -> None:
     """Write what the run cost: {"seconds": wall time, "peak_mb": highest resident memory so far}."""
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"seconds": round(seconds, 1), "peak_mb": kibibytes // 1024}) + "\n", encoding="utf-8")
+    text = json.dumps({"seconds": round(seconds, 1), "peak_mb": kibibytes // 1024})
+    with replacing_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _option(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stages.core.io.result import write_method_result
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
@@ -13,10 +13,10 @@ from stages.sir.scores.scoring import score_images
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["images", "image_files", "model"], writes=["scores"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
     models, teacher = read_models(paths.model)
-    result = score_images(models, teacher, read_images(paths.images), paths.image_files, params)
+    result = score_images(models, teacher, read_images(paths.inputs), image_files(paths.inputs), params)
     write_method_result(paths.scores, result.scores, result.maps)
     return f"{len(result.scores)} images scored by {len(models)} decoders"
 
