@@ -40,23 +40,19 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Explanations:
-    """Findings by image_id, of each branch the most unusual first, and JPEG pictures by class of component."""
+    """Findings by image_id, of each branch the most unusual first, and JPEG files by class of component."""
 
     images: Mapping[str, Sequence[Explanation]]
-    pictures: Mapping[int, Path]
+    pictures: Mapping[int, bytes]
 
 
-def write_explanations(path: Path, images: Mapping[str, Sequence[Explanation]], pictures: Mapping[int, bytes]) -> None:
-    """Write `path`/explanations.json and `path`/components/<class>.jpg.
-
-    Args:
-        pictures: JPEG files by class.
-    """
-    text = TypeAdapter(Mapping[str, Sequence[Explanation]]).dump_json(images, indent=1).decode("utf-8")
+def write_explanations(path: Path, explanations: Explanations) -> None:
+    """Write `path`/explanations.json and `path`/components/<class>.jpg."""
+    text = TypeAdapter(Mapping[str, Sequence[Explanation]]).dump_json(explanations.images, indent=1).decode("utf-8")
     with replacing_folder(path) as folder:
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
         with replacing_folder(folder / PICTURES) as inner:
-            for component, content in pictures.items():
+            for component, content in explanations.pictures.items():
                 (inner / f"{component}.jpg").write_bytes(content)
 
 
@@ -69,7 +65,7 @@ def read_explanations(path: Path) -> Explanations:
     try:
         text = (path / FILE).read_bytes()
         images = TypeAdapter(dict[str, list[Explanation]]).validate_json(text)
-        pictures = {int(file.stem): file for file in sorted((path / PICTURES).glob("*.jpg"))}
+        pictures = {int(file.stem): file.read_bytes() for file in sorted((path / PICTURES).glob("*.jpg"))}
     except (OSError, ValueError, ValidationError) as error:
         raise UserError(f"{path}: no readable explanations ({error}): delete it and run `dvc repro`") from None
     return Explanations(images, dict(sorted(pictures.items())))

@@ -29,19 +29,15 @@ class AnomalyMaps:
     branches: Mapping[str, Float16[np.ndarray, "N H W"]] = field(default_factory=dict)
 
 
-def write_anomaly_maps(
-    path: Path,
-    image_ids: Sequence[str],
-    values: Float16[np.ndarray, "N h w"],
-    branches: Mapping[str, Float16[np.ndarray, "N H W"]] | None = None,
-) -> None:
+def write_anomaly_maps(path: Path, maps: AnomalyMaps) -> None:
     """Write `path`/maps.npy, `path`/image_ids.json and, for each of `branches`, `path`/branches/<name>.npy.
 
     Raises:
         ValueError: counts differ, or a value is not finite as float16.
     """
-    halves = {name: as_half(path, image_ids, one) for name, one in (branches or {}).items()}
-    half = as_half(path, image_ids, values)
+    image_ids = maps.image_ids
+    halves = {name: as_half(path, image_ids, one) for name, one in maps.branches.items()}
+    half = as_half(path, image_ids, maps.values)
     with replacing_folder(path) as folder:
         np.save(folder / "maps.npy", half, allow_pickle=False)
         (folder / "image_ids.json").write_text(json.dumps(list(image_ids), indent=0) + "\n", encoding="utf-8")

@@ -1,39 +1,92 @@
-"""What a method leaves for the evaluation: a folder with scores and, where it has them, anomaly maps.
+"""The waist: what every method ends in, and all that evaluation, report and export know of a method.
 
-Scores: what every method ends in. Higher is more anomalous.
+A result is a folder: `scores.parquet`; where the method has them `maps/` (anomaly maps, branch by branch if wanted),
+`uncertainty/` (maps of how unsure it is), `explanations/`, and `fusion.json` (how its branches were combined).
 """
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float16
 
-from stages.core.io.maps import write_anomaly_maps
+from stages.core.io.explanations import Explanations, read_explanations, write_explanations
+from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
+from stages.core.run.errors import UserError
 
+SCORES, MAPS, UNCERTAINTY, EXPLANATIONS, FUSION = (
+    "scores.parquet", "maps", "uncertainty", "explanations", "fusion.json",
+)  # fmt: skip
 # split as in the image table; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
 
 
-def write_scores(path: Path, scores: pd.DataFrame) -> None:
-    """Write one row for each validation and test image (SCORE_COLUMNS, then a float column a branch).
+@dataclass(frozen=True)
+class MethodResult:
+    """Scores of N images, higher is more anomalous, and what belongs to them.
 
-    Only labelled anomalies of validation that the method learned from may be left out.
+    Attributes:
+        scores: one row for each validation and test image and each with a synthetic defect: SCORE_COLUMNS, then a
+            float column a branch. Only labelled anomalies of validation that the method learned from may be missing.
+        maps, uncertainty: of the images of `scores`; None where the method makes none.
+        explanations: None where the method explains nothing.
+        fusion: how the branches' scores become one, as JSON-able values; None where there is nothing to combine.
+    """
+
+    scores: pd.DataFrame
+    maps: AnomalyMaps | None = None
+    uncertainty: AnomalyMaps | None = None
+    explanations: Explanations | None = None
+    fusion: Mapping[str, Any] | None = None
+
+
+def write_result(path: Path, result: MethodResult) -> None:
+    """Write the folder, whole or not at all.
 
     Raises:
-        ValueError: a score is not finite.
+        ValueError: a score is not finite, an image_id occurs twice, or maps are not of the scored images.
     """
+    scores = result.scores.sort_values("image_id")
     finite = np.isfinite(scores["score"].to_numpy(dtype=np.float64))
     if not finite.all():
         raise ValueError(f"{path}: the score of {scores['image_id'][~finite].iloc[0]} is not finite")
-    write_table(path, scores.sort_values("image_id"), columns=SCORE_COLUMNS)
+    with replacing_folder(path) as folder:
+        write_table(folder / SCORES, scores, columns=SCORE_COLUMNS)
+        for name, maps in ((MAPS, result.maps), (UNCERTAINTY, result.uncertainty)):
+            if maps is not None:
+                if set(maps.image_ids) != set(scores["image_id"]):
+                    raise ValueError(f"{path}: {name} are not of the {len(scores)} scored images")
+                write_anomaly_maps(folder / name, maps)
+        if result.explanations is not None:
+            write_explanations(folder / EXPLANATIONS, result.explanations)
+        if result.fusion is not None:
+            (folder / FUSION).write_text(json.dumps(result.fusion, indent=2) + "\n", encoding="utf-8")
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read the scores, sorted by image_id."""
-    return read_table(path, columns=SCORE_COLUMNS)
+def read_result(path: Path) -> MethodResult:
+    """Read what `write_result` wrote; maps are opened, not loaded.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    scores = read_table(path / SCORES, columns=SCORE_COLUMNS)
+    maps, uncertainty = (
+        read_anomaly_maps(path / name) if (path / name).exists() else None for name in (MAPS, UNCERTAINTY)
+    )
+    explanations = read_explanations(path / EXPLANATIONS) if (path / EXPLANATIONS).exists() else None
+    return MethodResult(scores, maps, uncertainty, explanations, _read_fusion(path / FUSION))
+
+
+def _read_fusion(path: Path) -> Mapping[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error}): delete it and run `dvc repro`") from None
 
 
 def branch_names(scores: pd.DataFrame) -> list[str]:
@@ -41,9 +94,6 @@ def branch_names(scores: pd.DataFrame) -> list[str]:
     return [name for name in scores.columns if name not in SCORE_COLUMNS]
 
 
-def write_method_result(path: Path, scores: pd.DataFrame, maps: Float16[np.ndarray, "N h w"] | None) -> None:
-    """Write `path`/scores.parquet and, with maps in the order of the scores' rows, `path`/maps: all or nothing."""
-    with replacing_folder(path) as folder:
-        write_scores(folder / "scores.parquet", scores)
-        if maps is not None:
-            write_anomaly_maps(folder / "maps", scores["image_id"].to_list(), maps)
+def rows_to_score(images: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an image table that a method scores, all but train, sorted by image_id: image_id, split, file."""
+    return images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
