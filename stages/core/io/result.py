@@ -1,7 +1,7 @@
 """The waist: what every method ends in, and all that evaluation, report and export know of a method.
 
 A result is a folder: `scores.parquet`; where the method has them `maps/` (anomaly maps, branch by branch if wanted),
-`uncertainty/` (maps of how unsure it is), `explanations/`, and `fusion.json` (how its branches were combined).
+`explanations/`, and `fusion.json` (how its branches were combined).
 """
 
 import json
@@ -19,9 +19,7 @@ from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
-SCORES, MAPS, UNCERTAINTY, EXPLANATIONS, FUSION = (
-    "scores.parquet", "maps", "uncertainty", "explanations", "fusion.json",
-)  # fmt: skip
+SCORES, MAPS, EXPLANATIONS, FUSION = "scores.parquet", "maps", "explanations", "fusion.json"
 # split as in the image table; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
 
@@ -33,14 +31,13 @@ class MethodResult:
     Attributes:
         scores: one row for each validation and test image and each with a synthetic defect: SCORE_COLUMNS, then a
             float column a branch. Only labelled anomalies of validation that the method learned from may be missing.
-        maps, uncertainty: of the images of `scores`; None where the method makes none.
+        maps: of the images of `scores`; None where the method makes none.
         explanations: None where the method explains nothing.
         fusion: how the branches' scores become one, as JSON-able values; None where there is nothing to combine.
     """
 
     scores: pd.DataFrame
     maps: AnomalyMaps | None = None
-    uncertainty: AnomalyMaps | None = None
     explanations: Explanations | None = None
     fusion: Mapping[str, Any] | None = None
 
@@ -57,11 +54,10 @@ def write_result(path: Path, result: MethodResult) -> None:
         raise ValueError(f"{path}: the score of {scores['image_id'][~finite].iloc[0]} is not finite")
     with replacing_folder(path) as folder:
         write_table(folder / SCORES, scores, columns=SCORE_COLUMNS)
-        for name, maps in ((MAPS, result.maps), (UNCERTAINTY, result.uncertainty)):
-            if maps is not None:
-                if set(maps.image_ids) != set(scores["image_id"]):
-                    raise ValueError(f"{path}: {name} are not of the {len(scores)} scored images")
-                write_anomaly_maps(folder / name, maps)
+        if result.maps is not None:
+            if set(result.maps.image_ids) != set(scores["image_id"]):
+                raise ValueError(f"{path}: the maps are not of the {len(scores)} scored images")
+            write_anomaly_maps(folder / MAPS, result.maps)
         if result.explanations is not None:
             write_explanations(folder / EXPLANATIONS, result.explanations)
         if result.fusion is not None:
@@ -75,11 +71,9 @@ def read_result(path: Path) -> MethodResult:
         UserError: a file is missing or damaged.
     """
     scores = read_table(path / SCORES, columns=SCORE_COLUMNS)
-    maps, uncertainty = (
-        read_anomaly_maps(path / name) if (path / name).exists() else None for name in (MAPS, UNCERTAINTY)
-    )
+    maps = read_anomaly_maps(path / MAPS) if (path / MAPS).exists() else None
     explanations = read_explanations(path / EXPLANATIONS) if (path / EXPLANATIONS).exists() else None
-    return MethodResult(scores, maps, uncertainty, explanations, _read_fusion(path / FUSION))
+    return MethodResult(scores, maps, explanations, _read_fusion(path / FUSION))
 
 
 def _read_fusion(path: Path) -> Mapping[str, Any] | None:
