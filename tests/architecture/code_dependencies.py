@@ -1,7 +1,7 @@
-"""Which code each stage of dvc.yaml depends on: its own folder and the core files it reaches.
+"""Which code each stage of dvc.yaml depends on: its own folder, its method's `model/`, the layers of core it reaches.
 
-A folder of core of which a stage reaches every file stands for them all, so the list is as exact and DVC, whose work
-grows with the entries, has fewer to write and check.
+Folders, since a list file by file is longer than what it saves: an edit within a layer reruns the stages that use the
+layer, and DVC goes no further where their outputs stay equal.
 
 `python -m tests.architecture.code_dependencies` prints the lists; with `--write` it corrects them in dvc.yaml and
 leaves data dependencies, order and comments as they are.
@@ -14,9 +14,8 @@ from typing import Any
 
 import yaml
 
-from tests.architecture.source_files import ROOT, imported_files, python_files, stage_of
+from tests.architecture.source_files import ROOT, package_of, reached
 
-CORE = Path("stages", "core")
 COMMAND = re.compile(r"python -m (stages(?:\.\w+)+)(?=\s|$)")
 
 
@@ -25,44 +24,29 @@ def stage_bodies(dvc_yaml: Any) -> dict[str, dict[str, Any]]:
     return {name: body.get("do", body) for name, body in dvc_yaml["stages"].items()}
 
 
-def needed_code(root: Path, command: str) -> list[str]:
-    """The code dependencies of a stage, sorted: its stage's folder, then core's files and folders.
+def entry_of(root: Path, command: str) -> Path:
+    """The file that a stage's command runs.
 
     Raises:
-        LookupError: the command runs no room of ours, or an import leads nowhere.
+        LookupError: it does not run a stage of ours.
     """
     match = COMMAND.match(command)
-    stage = Path(*stage_of(Path(*match[1].split(".")))) if match else Path()
-    if match and not (root / stage).is_dir():
-        stage = stage.parent
-    if match is None or len(stage.parts) < 2:
+    entry = Path(*match[1].split(".")) / "__main__.py" if match else Path()
+    if match is None or not (root / entry).is_file():
         raise LookupError(f"{command!r} does not run a stage: expected `python -m stages.<stage>`")
-    return [stage.as_posix(), *sorted(path.as_posix() for path in folded(root, reached_core(root, stage)))]
+    return entry
 
 
-def reached_core(root: Path, stage: Path) -> set[Path]:
-    """Core files that a stage's modules import, directly or through other core files; empty ones are left out."""
-    waiting = [path.relative_to(root) for path in python_files(root / stage)]
-    seen = set(waiting)
-    while waiting:
-        new = imported_files(root, waiting.pop()) - seen
-        seen |= new
-        waiting += new
-    return {path for path in seen if path.parts[:2] == CORE.parts and has_content(root / path)}
+def needed_code(root: Path, command: str) -> list[str]:
+    """The code dependencies of a stage: its folder first, then its method's model, then layers of core.
 
-
-def folded(root: Path, files: set[Path]) -> set[Path]:
-    """The files, those of a folder below core replaced by the folder where none with content is missing."""
-    whole = set()
-    for folder in {path.parent for path in files} - {CORE}:
-        content = {path.relative_to(root) for path in python_files(root / folder) if has_content(path)}
-        if len(content) > 1 and content <= files:
-            whole.add(folder)
-    return whole | {path for path in files if path.parent not in whole}
-
-
-def has_content(path: Path) -> bool:
-    return path.stat().st_size > 0
+    Raises:
+        LookupError: the command runs no stage of ours, or an import leads nowhere.
+    """
+    entry = entry_of(root, command)
+    own = package_of(entry)
+    packages = {package_of(path) for path in reached(root, entry)} - {own}
+    return ["/".join(package) for package in (own, *sorted(packages, key=lambda one: (one[1] == "core", one)))]
 
 
 def listed_code(body: dict[str, Any]) -> list[str]:
@@ -85,8 +69,6 @@ def corrected(text: str, root: Path) -> str:
     stages = dict(mapping(dict(mapping(yaml.compose(text)))["stages"]))
     for name in reversed(stages):
         body = dict(mapping(stages[name]))
-        if "<<" in body:
-            continue  # shares another stage's lists
         body = dict(mapping(body["do"])) if "do" in body else body
         deps = body.get("deps")
         if not isinstance(deps, yaml.SequenceNode) or deps.flow_style:

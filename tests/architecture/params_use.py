@@ -1,10 +1,11 @@
 """Which parts of params.yaml a stage's code reads, found in its source."""
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.architecture.source_files import parse, python_files
+from tests.architecture.source_files import parse
 
 ANY = "*"  # a value known at run time only: the profile, the category
 
@@ -23,10 +24,9 @@ class Read:
     model: str | None
 
 
-def reads(root: Path, folder: Path) -> list[Read]:
-    """Every read of params.yaml in a folder's modules; core only passes on the keys it is given."""
-    files = [path for path in python_files(root / folder) if path.relative_to(root).parts[1] != "core"]
-    return [read for path in files for read in module_reads(path.relative_to(root), path)]
+def reads(root: Path, files: Iterable[Path]) -> list[Read]:
+    """Every read of params.yaml in these modules; core only passes on the keys it is given."""
+    return [read for path in sorted(files) if path.parts[1] != "core" for read in module_reads(path, root / path)]
 
 
 def module_reads(name: Path, path: Path) -> list[Read]:
@@ -42,6 +42,8 @@ def module_reads(name: Path, path: Path) -> list[Read]:
         if function == "load_params":
             (section,) = [keyword.value for keyword in node.keywords if keyword.arg == "section"]
             found.append(Read(name, f"profiles.{ANY}.{literal(section, assigned, name)}", ast.unparse(node.args[0])))
+        if function == "load_methods":
+            found.append(Read(name, "methods", None))
         if function == "load_value":
             found.append(Read(name, literal(node.args[0], assigned, name), None))
         if function == "validate" and isinstance(inner := node.args[1], ast.Call) and called(inner) == "load_value":

@@ -1,11 +1,12 @@
-"""The repository's Python files, the modules they import, and the stage each belongs to."""
+"""The repository's Python files, the modules they import, and the package (stage, model, layer) each belongs to."""
 
 import ast
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-METHOD_FOLDERS = ("aecsad", "sir")  # folders of several stages
+FAMILIES = ("aecsad", "clip", "sir")  # folders of several stages and a model/
+CORE = ("stages", "core")
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,11 @@ class Import:
     module: str
     name: str | None
     level: int
+
+    @property
+    def target(self) -> str:
+        """The dotted name that is imported."""
+        return self.module if self.name is None else f"{self.module}.{self.name}"
 
 
 def python_files(folder: Path) -> list[Path]:
@@ -38,13 +44,19 @@ def imports(tree: ast.Module) -> list[Import]:
     return found
 
 
-def stage_of(path: Path) -> tuple[str, ...]:
-    """The stage of a path below the root: ("stages", "split") or ("stages", "aecsad", "cluster").
+def package_of(path: Path) -> tuple[str, ...]:
+    """The package of a path below the root, the unit that rules and dvc.yaml speak of.
 
-    Files beside the stages (stages/__init__.py) give the folder they lie in.
+    ("stages", "split") is a stage, ("stages", "aecsad", "cluster") one of a family, ("stages", "aecsad", "model") what
+    a family shares, ("stages", "core", "io") a layer of core.
     """
-    depth = 3 if len(path.parts) > 1 and path.parts[1] in METHOD_FOLDERS else 2
+    depth = 3 if len(path.parts) > 1 and path.parts[1] in (*FAMILIES, "core") else 2
     return path.parts[:depth] if path.suffix != ".py" else path.parent.parts[:depth]
+
+
+def family_of(package: tuple[str, ...]) -> tuple[str, ...]:
+    """The folder that a package shares with others of its method; the package itself where it is alone."""
+    return package[:2]
 
 
 def file_of(root: Path, module: str) -> Path | None:
@@ -57,10 +69,10 @@ def file_of(root: Path, module: str) -> Path | None:
 
 
 def imported_files(root: Path, path: Path) -> set[Path]:
-    """The repository's own files that a module imports directly, relative to `root`; third parties are left out.
+    """The stages' own files that a module imports directly, relative to `root`; third parties are excluded.
 
     Raises:
-        LookupError: an import from `stages` names nothing that exists, so that what it needs cannot be told.
+        LookupError: an import from `stages` names nothing that exists, so that what it needs cannot be known.
     """
     files = set()
     for found in imports(parse(root / path)):
@@ -72,3 +84,13 @@ def imported_files(root: Path, path: Path) -> set[Path]:
             raise LookupError(f"{path}:{found.line}: imports {found.module}, which is not in the repository")
         files.add(file)
     return files
+
+
+def reached(root: Path, entry: Path) -> set[Path]:
+    """The stages' files that run when `entry` does: itself and what it imports, directly or through others."""
+    waiting, seen = [entry], {entry}
+    while waiting:
+        new = imported_files(root, waiting.pop()) - seen
+        seen |= new
+        waiting += new
+    return {path for path in seen if (root / path).stat().st_size > 0}

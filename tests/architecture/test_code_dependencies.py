@@ -1,47 +1,74 @@
-"""Each stage depends on exactly the code it runs, and the checker itself can tell."""
+"""Each stage depends on exactly the code it runs, its folder holds nothing else, and the checker itself can tell."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.architecture.code_dependencies import corrected, listed_code, needed_code, stage_bodies
-from tests.architecture.source_files import ROOT
+from tests.architecture.code_dependencies import corrected, entry_of, listed_code, needed_code, stage_bodies
+from tests.architecture.source_files import ROOT, package_of, python_files, reached
 
-DVC_YAML = ROOT / "dvc.yaml"
-STAGES = stage_bodies(yaml.safe_load(DVC_YAML.read_text(encoding="utf-8"))) if DVC_YAML.exists() else {}
+STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
 REMEDY = "run `python -m tests.architecture.code_dependencies --write`"
 
 
-def test_there_is_a_map() -> None:
-    assert STAGES, "dvc.yaml is missing or has no stages"
+def test_stages_list_exactly_their_code() -> None:
+    found = []
+    for name, body in STAGES.items():
+        listed, needed = listed_code(body), needed_code(ROOT, body["cmd"])
+        found += [f"{name}: lists {path} twice" for path in set(listed) if listed.count(path) > 1]
+        found += [f"{name}: results go stale when {path} changes" for path in set(needed) - set(listed)]
+        found += [f"{name}: runs for nothing when {path} changes" for path in set(listed) - set(needed)]
+    assert len(STAGES) > 20
+    assert found == [], REMEDY
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_lists_exactly_its_code(name: str) -> None:
-    listed, needed = listed_code(STAGES[name]), needed_code(ROOT, STAGES[name]["cmd"])
-    assert len(listed) == len(set(listed)), f"{name}: a dependency is listed twice"
-    missing, needless = sorted(set(needed) - set(listed)), sorted(set(listed) - set(needed))
-    assert not missing, f"{name}: results go stale when {missing} change: {REMEDY}"
-    assert not needless, f"{name}: runs for nothing when {needless} change: {REMEDY}"
+def test_no_module_can_change_without_its_stages_running_again() -> None:
+    """Module by module, whatever the folders in dvc.yaml are: every file that a stage runs is below one of its deps."""
+    found = [
+        f"{name}: {path} is run but not a dependency"
+        for name, body in STAGES.items()
+        for path in sorted(reached(ROOT, entry_of(ROOT, body["cmd"])))
+        if not any(path.is_relative_to(folder) for folder in listed_code(body))
+    ]
+    assert found == []
+
+
+def test_a_stage_folder_holds_only_what_its_entry_reaches() -> None:
+    """Else the edit of a module that the stage never runs would rerun it."""
+    entries = {entry_of(ROOT, body["cmd"]) for body in STAGES.values()}
+    run = {entry: reached(ROOT, entry) for entry in entries}
+    found = [
+        f"{path} is not reached from {entry}"
+        for entry in sorted(entries)
+        for file in python_files(ROOT / Path(*package_of(entry)))
+        if (path := file.relative_to(ROOT)) not in run[entry] and file.stat().st_size
+    ]
+    everything = {path for files in run.values() for path in files}
+    found += [
+        f"{path} is run by no stage"
+        for file in python_files(ROOT / "stages")
+        if (path := file.relative_to(ROOT)) not in everything and file.stat().st_size
+    ]
+    assert sorted(set(found)) == []
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two stages and a chain in core: paint -> colours -> names; unused is reached by nobody."""
+    """Two stages; paint reaches core/ink through its own module, cluster its method's model and core/run."""
     files = {
         "stages/__init__.py": "",
         "stages/core/__init__.py": "",
-        "stages/core/colours.py": "import numpy\nfrom stages.core import names\n",
-        "stages/core/names.py": "NAMES = ()\n",
-        "stages/core/stage.py": "import os\n",
-        "stages/core/unused.py": "import os\n",
+        "stages/core/ink/colours.py": "import numpy\nfrom stages.core.ink import names\n",
+        "stages/core/ink/names.py": "NAMES = ()\n",
+        "stages/core/run/stage.py": "import os\n",
+        "stages/core/unused/box.py": "import os\n",
         "stages/paint/__init__.py": "",
-        "stages/paint/__main__.py": "import stages.core.stage\nfrom stages.paint.mix import mix\n",
-        "stages/paint/mix.py": "def mix():\n    from stages.core.colours import X\n    return X\n",
+        "stages/paint/__main__.py": "import stages.core.run.stage\nfrom stages.paint.mix import mix\n",
+        "stages/paint/mix.py": "def mix():\n    from stages.core.ink.colours import X\n    return X\n",
         "stages/aecsad/__init__.py": "",
-        "stages/aecsad/cluster/__main__.py": "from stages.core.stage import a, b\n",
-        "commands/table.py": "from stages.core.names import NAMES\n",
+        "stages/aecsad/model/net.py": "import os\n",
+        "stages/aecsad/cluster/__main__.py": "from stages.core.run import stage\nfrom stages.aecsad.model import net\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,31 +76,22 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PAINT = ["stages/paint", "stages/core/colours.py", "stages/core/names.py", "stages/core/stage.py"]
+PAINT = ["stages/paint", "stages/core/ink", "stages/core/run"]
+CLUSTER = ["stages/aecsad/cluster", "stages/aecsad/model", "stages/core/run"]
 
 
-def test_the_checker_follows_imports_through_core(tree: Path) -> None:
+def test_the_checker_follows_imports_through_layers(tree: Path) -> None:
     assert needed_code(tree, "python -m stages.paint --out x") == PAINT
-    assert needed_code(tree, "python -m stages.aecsad.cluster") == ["stages/aecsad/cluster", "stages/core/stage.py"]
-    assert needed_code(tree, "python -m stages.report.table") == ["stages/report", "stages/core/names.py"]
-
-
-def test_a_folder_of_core_stands_for_its_files_when_all_are_reached(tree: Path) -> None:
-    (tree / "stages/core/ink").mkdir()
-    for name, text in {"__init__.py": "", "black.py": "import os\n", "red.py": "import os\n"}.items():
-        (tree / "stages/core/ink" / name).write_text(text)
-    (tree / "stages/paint/mix.py").write_text("from stages.core.ink import black, red\n")
-    both = ["stages/paint", "stages/core/ink", "stages/core/stage.py"]
-    assert needed_code(tree, "python -m stages.paint") == both
-    (tree / "stages/core/ink/blue.py").write_text("import os\n")  # not reached: the folder would be too much
-    one_by_one = ["stages/paint", "stages/core/ink/black.py", "stages/core/ink/red.py", "stages/core/stage.py"]
-    assert needed_code(tree, "python -m stages.paint") == one_by_one
+    assert needed_code(tree, "python -m stages.aecsad.cluster") == CLUSTER
+    (tree / "stages/paint/left.py").write_text("import os\n")
+    assert Path("stages/paint/left.py") not in reached(tree, Path("stages/paint/__main__.py"))
 
 
 @pytest.mark.parametrize(
-    "command", ["bash run.sh", "python -m pytest", "python -m stages", "cd x && python -m stages.a"]
+    "command",
+    ["bash run.sh", "python -m pytest", "python -m stages", "cd x && python -m stages.a", "python -m stages.b"],
 )
-def test_the_checker_refuses_what_is_no_room(tree: Path, command: str) -> None:
+def test_the_checker_refuses_what_is_no_stage(tree: Path, command: str) -> None:
     with pytest.raises(LookupError, match="does not run a stage"):
         needed_code(tree, command)
 
@@ -94,8 +112,8 @@ stages:
       deps:
         - stages/paint
         # why this one
-        - stages/core/stage.py  # kept
-        - stages/core/unused.py
+        - stages/core/run  # kept
+        - stages/core/unused
         - artifacts/${key}: {cache: false}
         - data/x
       outs: [a]
@@ -105,7 +123,7 @@ stages:
       --in x
     deps:
     - data/y  # not code
-    - stages/core/unused.py
+    - stages/core/unused
 """
 AFTER = """\
 # the map
@@ -117,9 +135,8 @@ stages:
       deps:
         - stages/paint
         # why this one
-        - stages/core/stage.py  # kept
-        - stages/core/colours.py
-        - stages/core/names.py
+        - stages/core/run  # kept
+        - stages/core/ink
         - artifacts/${key}: {cache: false}
         - data/x
       outs: [a]
@@ -129,7 +146,8 @@ stages:
       --in x
     deps:
     - stages/aecsad/cluster
-    - stages/core/stage.py
+    - stages/aecsad/model
+    - stages/core/run
     - data/y  # not code
 """
 
@@ -144,7 +162,7 @@ def test_writing_refuses_a_list_on_one_line(tree: Path) -> None:
         corrected("stages: {paint: {cmd: python -m stages.paint, deps: [a]}}\n", tree)
 
 
-def test_missing_and_needless_are_told_apart(tree: Path) -> None:
+def test_missing_and_needless_are_told_apart() -> None:
     body = stage_bodies(yaml.safe_load(BEFORE))["paint"]
-    assert set(PAINT) - set(listed_code(body)) == {"stages/core/colours.py", "stages/core/names.py"}
-    assert set(listed_code(body)) - set(PAINT) == {"stages/core/unused.py"}
+    assert set(PAINT) - set(listed_code(body)) == {"stages/core/ink"}
+    assert set(listed_code(body)) - set(PAINT) == {"stages/core/unused"}

@@ -1,36 +1,47 @@
-"""A stage imports itself and core, core imports core; nothing relative, starred or dynamic."""
+"""Imports only point down: commands and flows -> stages of a method -> its model -> core -> nothing of ours."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.source_files import METHOD_FOLDERS, ROOT, imports, parse, python_files, stage_of
+from tests.architecture.source_files import CORE, FAMILIES, ROOT, Import, imports, package_of, parse, python_files
 
-MODULES = [path.relative_to(ROOT) for path in python_files(ROOT / "stages")]
-CORE = ("stages", "core")
 DYNAMIC = {"__import__", "import_module", "exec", "eval", "run_module", "run_path"}
+ABOVE = ("commands", "flows", "benchmarks", "tests")  # what no stage may import
+# Lower first: a layer of core imports those before it.
+LAYERS = ("run", "io", "images", "encoder", "neighbours", "training")
 
 
 def violations(root: Path, path: Path) -> list[str]:
-    """What a module imports against the rules, one message each."""
-    tree, own, found = parse(root / path), stage_of(path), []
-    for item in imports(tree):
-        where = f"{path}:{item.line}"
-        if item.level:
-            found.append(f"{where}: relative import of {item.module}")
-        if item.name == "*":
-            found.append(f"{where}: star import of {item.module}")
-        target = item.module if item.name is None else f"{item.module}.{item.name}"
-        if item.module.split(".")[0] in ("flows", "tests"):
-            found.append(f"{where}: {own} imports {item.module}")
-        if item.module.split(".")[0] == "stages" and stage_of(Path(*target.split("."))) not in (own, CORE):
-            found.append(f"{where}: {'.'.join(own)} imports {target} of another stage")
+    """What a module below stages/ imports against the rules, one message each."""
+    tree, own = parse(root / path), package_of(path)
+    found = [f"{path}:{item.line}: {problem}" for item in imports(tree) if (problem := problem_of(own, item))]
     for node in ast.walk(tree):
         name = called_name(node)
         if name in DYNAMIC:
             found.append(f"{path}:{node.lineno}: dynamic import or code by {name}")  # type: ignore[attr-defined]
     return found
+
+
+def problem_of(own: tuple[str, ...], item: Import) -> str | None:
+    """Why a package must not import this, None where it may."""
+    if item.level:
+        return f"relative import of {item.module}"
+    if item.name == "*":
+        return f"star import of {item.module}"
+    first = item.module.split(".")[0]
+    if first in ABOVE:
+        return f"{'.'.join(own)} imports {item.module} from above"
+    if first != "stages":
+        return None
+    target = package_of(Path(*item.target.split(".")))
+    if target == own or (target[:2] == CORE and own[:2] != CORE) or target == (*own[:2], "model"):
+        return None
+    if own[:2] == CORE and target[:2] == CORE:
+        lower = LAYERS.index(target[2]) < LAYERS.index(own[2])
+        return None if lower else f"{'.'.join(own)} imports {item.target} of a layer that is not below"
+    return f"{'.'.join(own)} imports {item.target} of another stage"
 
 
 def called_name(node: ast.AST) -> str | None:
@@ -42,34 +53,53 @@ def called_name(node: ast.AST) -> str | None:
     return node.func.id if isinstance(node.func, ast.Name) else None
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_stay_in_the_room_and_core(path: Path) -> None:
-    assert violations(ROOT, path) == []
+def test_imports_point_down() -> None:
+    modules = [path.relative_to(ROOT) for path in python_files(ROOT / "stages")]
+    assert len(modules) > 100
+    assert [violation for path in modules for violation in violations(ROOT, path)] == []
 
 
-@pytest.mark.parametrize("folder", ["", "core", *METHOD_FOLDERS])
-def test_files_outside_rooms_are_empty(folder: str) -> None:
-    """Importing a stage runs them, and no stage depends on them."""
-    for path in (
-        (ROOT / "stages" / folder).glob("*.py") if folder != "core" else ROOT.glob("stages/core/**/__init__.py")
-    ):
-        assert path.name == "__init__.py", f"{path} lies beside the stages"
-        assert path.stat().st_size == 0, f"{path} must be empty"
+def test_core_holds_what_two_or_more_methods_use() -> None:
+    """What one method alone uses belongs to it. Other layers of core and commands count as users."""
+    used_by: dict[str, set[str]] = {}
+    for path in [*python_files(ROOT / "stages"), *python_files(ROOT / "commands")]:
+        for item in imports(parse(path)):
+            if item.module.startswith("stages.core."):
+                used_by.setdefault(item.module, set()).add("/".join(package_of(path.relative_to(ROOT))[:2]))
+    alone = {module: users for module, users in used_by.items() if len(users) == 1 and users != {"stages/core"}}
+    assert alone == {}
+
+
+def test_packages_are_empty_files_beside_no_module() -> None:
+    """Importing a stage runs the `__init__.py` above it, and no stage depends on those."""
+    found = [
+        f"{path.relative_to(ROOT)} must be empty" for path in ROOT.glob("stages/**/__init__.py") if path.stat().st_size
+    ]
+    for folder in ("", "core", *FAMILIES):
+        found += [
+            f"{path.relative_to(ROOT)} belongs to no stage"
+            for path in (ROOT / "stages" / folder).glob("*.py")
+            if path.name != "__init__.py"
+        ]
+    assert found == []
 
 
 @pytest.mark.parametrize(
     ("path", "line", "message"),
     [
         ("stages/split/a.py", "from stages.download.b import c", "stages.split imports stages.download.b.c of another"),
-        ("stages/core/a.py", "import stages.split.b", "stages.core imports stages.split.b of another"),
+        ("stages/core/io/a.py", "import stages.split.b", "stages.core.io imports stages.split.b of another"),
+        ("stages/core/io/a.py", "from stages.core.images.b import c", "of a layer that is not below"),
         ("stages/aecsad/cluster/a.py", "from stages.aecsad.histogram.b import c", "of another stage"),
+        ("stages/aecsad/cluster/a.py", "from stages.sir.model.b import c", "of another stage"),
+        ("stages/aecsad/model/a.py", "from stages.aecsad.cluster.b import c", "of another stage"),
         ("stages/aecsad/cluster/a.py", "from stages.aecsad import histogram", "of another stage"),
         ("stages/split/a.py", "from . import b", "relative"),
         ("stages/split/a.py", "from stages.core.b import *", "star"),
         ("stages/split/a.py", "def f():\n    import stages.report", "of another stage"),
         ("stages/split/a.py", "import importlib\nimportlib.import_module('stages.report')", "dynamic"),
         ("stages/split/a.py", "x = __import__('os')", "dynamic"),
-        ("stages/split/a.py", "import tests.unit", "imports tests.unit"),
+        ("stages/split/a.py", "from commands.predict import b", "imports commands.predict from above"),
     ],
 )
 def test_the_checker_sees_what_is_forbidden(tmp_path: Path, path: str, line: str, message: str) -> None:
@@ -79,35 +109,28 @@ def test_the_checker_sees_what_is_forbidden(tmp_path: Path, path: str, line: str
 
 
 @pytest.mark.parametrize(
-    "line", ["from stages.core.b import c", "from stages.split.b import c", "import torch", "model.eval()"]
+    ("path", "line"),
+    [
+        ("stages/split/a.py", "from stages.core.io.b import c"),
+        ("stages/split/a.py", "from stages.split.b import c"),
+        ("stages/split/a.py", "import torch"),
+        ("stages/split/a.py", "model.eval()"),
+        ("stages/sir/train/a.py", "from stages.sir.model.b import c"),
+        ("stages/core/encoder/a.py", "from stages.core.images.b import c"),
+    ],
 )
-def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path, line: str) -> None:
-    (tmp_path / "stages/split").mkdir(parents=True)
-    (tmp_path / "stages/split/a.py").write_text(line)
-    assert violations(tmp_path, Path("stages/split/a.py")) == []
+def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path, path: str, line: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(line)
+    assert violations(tmp_path, Path(path)) == []
 
 
-FLOWS = [path.relative_to(ROOT) for path in python_files(ROOT / "flows")]
-LENT_TO_FLOWS = (
-    "stages.core.run.errors",
-    "stages.core.run.atomic",
-    "stages.core.run.stage",
-)  # of core; no model code
-DVC_INTERNALS = Path("flows/pipeline.py")
-
-
-@pytest.mark.parametrize("path", FLOWS, ids=str)
-def test_flows_hold_no_model_code_and_one_module_knows_dvc_from_inside(path: Path) -> None:
-    for item in imports(parse(ROOT / path)):
-        package = item.module.split(".")[0]
-        assert package != "stages" or item.module in LENT_TO_FLOWS, f"{path}:{item.line} imports {item.module}"
-        assert package != "dvc" or path == DVC_INTERNALS, f"{path}:{item.line}: only {DVC_INTERNALS} imports DVC"
-        assert package not in ("torch", "numpy", "tests", "benchmarks"), f"{path}:{item.line} imports {item.module}"
-
-
-@pytest.mark.parametrize(
-    "name", ["plan", "progress", "grouping", "schedule", "slots", "faults", "judge", "batch", "clone_lock"]
-)
-def test_the_logic_of_flows_needs_no_prefect(name: str) -> None:
-    found = {item.module.split(".")[0] for item in imports(parse(ROOT / "flows" / f"{name}.py"))}
-    assert not found & {"prefect", "dvc"}
+def test_commands_are_imported_by_no_stage_and_no_flow() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{item.line} imports {item.module}"
+        for folder in ("stages", "flows")
+        for path in python_files(ROOT / folder)
+        for item in imports(parse(path))
+        if item.module.split(".")[0] == "commands"
+    ]
+    assert found == []

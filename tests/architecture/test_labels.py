@@ -1,41 +1,54 @@
-"""The DAG shows who may read labels: those who judge or count, and the pool that hands out what is not judged."""
+"""The DAG shows who may read the truth: who judges, and the pools that hand out what is not judged."""
 
 import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from tests.architecture.code_dependencies import stage_bodies
-from tests.architecture.source_files import ROOT, imports, parse, python_files, stage_of
+from tests.architecture.code_dependencies import entry_of, stage_bodies
+from tests.architecture.source_files import ROOT, imports, package_of, parse, python_files
 
 STAGES = stage_bodies(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8")))
-READERS = {("stages", "data_health"), ("stages", "evaluation"), ("stages", "labelled_pool")}
-LABELS = re.compile(r"artifacts/split/[^/]+/(truth\.parquet|masks)$")
+READERS = {("stages", "evaluation"), ("stages", "clip", "labelled_pool")}
+WRITER = ("stages", "split")
+# The truth itself, and the sources whose folders and tables name what is a defect.
+LABELS = re.compile(r"artifacts/(split/[^/]+(/truth(/.*)?)?|download/.*)$")
+TRUTH = "stages.core.io.truth"
 
 
 def depends_on_labels(body: dict[str, Any]) -> bool:
-    return any(LABELS.search(re.sub(r"\$\{[^}]*\}", "x", str(entry))) for entry in body["deps"])
+    return any(LABELS.match(re.sub(r"\$\{[^}]*\}", "x", str(entry))) for entry in body["deps"])
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_only_judges_and_pools_depend_on_labels(name: str) -> None:
-    stage = re.match(r"python -m stages\.(\w+)", STAGES[name]["cmd"])
-    assert stage is not None
-    assert depends_on_labels(STAGES[name]) == (("stages", stage[1]) in READERS), name
+def test_only_judges_and_pools_depend_on_labels() -> None:
+    found = {package_of(entry_of(ROOT, body["cmd"])) for body in STAGES.values() if depends_on_labels(body)}
+    assert found == READERS | {WRITER}
 
 
-def test_no_other_room_can_read_the_truth() -> None:
-    found = set()
-    for path in python_files(ROOT / "stages"):
-        names = {item.name for item in imports(parse(path)) if item.module == "stages.core.io.truth"}
-        if "read_truth" in names:
-            found.add(stage_of(path.relative_to(ROOT)))
-    assert found == READERS
+def test_no_other_stage_can_read_the_truth() -> None:
+    readers = {
+        package_of(path.relative_to(ROOT))
+        for path in python_files(ROOT / "stages")
+        if any(item.module == TRUTH or item.target == TRUTH for item in imports(parse(path)))
+    }
+    assert readers == READERS | {WRITER}
+
+
+def test_methods_get_the_inputs_of_a_split_and_nothing_else_of_it() -> None:
+    found = [
+        f"{name}: {entry}"
+        for name, body in STAGES.items()
+        if package_of(entry_of(ROOT, body["cmd"])) not in READERS | {WRITER}
+        for entry in map(str, body["deps"])
+        if entry.startswith("artifacts/split/") and not re.fullmatch(r"artifacts/split/[^/]+/inputs", entry)
+    ]
+    assert found == []
 
 
 def test_the_pattern() -> None:
-    assert depends_on_labels({"deps": ["artifacts/split/${item.category}/truth.parquet"]})
-    assert depends_on_labels({"deps": ["artifacts/split/${key}/masks"]})
-    assert not depends_on_labels({"deps": [Path("artifacts/split/x/images"), "artifacts/madclip/pool/x"]})
+    assert depends_on_labels({"deps": ["artifacts/split/${item.category}/truth"]})
+    assert depends_on_labels({"deps": ["artifacts/split/${key}/truth/masks"]})
+    assert depends_on_labels({"deps": ["artifacts/split/${key}"]})
+    assert depends_on_labels({"deps": ["artifacts/download/${key}"]})
+    assert not depends_on_labels({"deps": [Path("artifacts/split/x/inputs"), "artifacts/madclip/pool/x"]})

@@ -10,18 +10,18 @@ from sklearn.metrics import roc_auc_score
 
 from stages.clip.inctrl.__main__ import main as inctrl
 from stages.clip.madclip.__main__ import main as madclip
-from stages.core.io.result import read_scores
+from stages.core.io.result import read_result
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CATEGORIES = {name: {"source": "folder", "path": f"data/{name}", "ratios": [40, 30, 30]} for name in ("plate", "panel")}
 SWITCHED_ON = {
-    "inctrl.auxiliary": {"panel": {"object": "metal panel"}},
-    "inctrl.categories": {"plate": {"object": "steel plate"}},
-    "madclip.categories": {"plate": {"trained_on": "panel", "object": "steel plate"}},
+    "methods.inctrl.auxiliary": {"panel": {"object": "metal panel"}},
+    "methods.inctrl.categories": {"plate": {"object": "steel plate"}},
+    "methods.madclip.categories": {"plate": {"trained_on": "panel", "object": "steel plate"}},
 }
-TARGETS = ["evaluation_inctrl@inctrl-plate", "evaluation_madclip@madclip-plate"]
+TARGETS = ["evaluation@plate"]
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,17 @@ def read(space: Workspace, name: str) -> Any:
 
 @pytest.mark.parametrize("method", ["inctrl", "madclip"])
 def test_both_beat_chance_on_defects_that_show_in_the_pixels(space: Workspace, method: str) -> None:
-    metrics = read(space, f"metrics/{method}/plate.json")
+    metrics = read(space, f"metrics/evaluation/plate.json")[method]
     assert metrics["images"]["normal"] == 15
     assert metrics["image_auroc"]["all"] > 0.75
     assert metrics["pixel_auroc"]["all"] > 0.75
 
 
 def test_draws_are_recorded_and_none_is_from_test(space: Workspace) -> None:
-    images = pd.read_parquet(space.root / "artifacts/split/plate/images.parquet").set_index("image_id")["split"]
+    images = pd.read_parquet(space.root / "artifacts/split/plate/inputs/images.parquet").set_index("image_id")["split"]
     prompts = read(space, "metrics/choices/plate/inctrl.json")["prompts"]
     assert {images[name] for draw in prompts.values() for name in draw} == {"train"}
-    panel = pd.read_parquet(space.root / "artifacts/split/panel/images.parquet").set_index("image_id")["split"]
+    panel = pd.read_parquet(space.root / "artifacts/split/panel/inputs/images.parquet").set_index("image_id")["split"]
     (drawn,) = read(space, "metrics/choices/plate/madclip.json")["drawn"].values()
     assert {panel[name] for name in drawn["normal"]} == {"train"}
     assert {panel[name] for name in drawn["anomalous"]} == {"validation_anomalous"}
@@ -81,9 +81,9 @@ def test_a_second_run_runs_nothing_and_switching_off_leaves_no_stage(space: Work
 def test_more_seeds(space: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int) -> None:
     """The stages' own entry points on the pipeline's artefacts; seed 0 ran in the pipeline."""
     monkeypatch.chdir(space.root)
-    truth = pd.read_parquet("artifacts/split/plate/truth.parquet").set_index("image_id")["is_anomalous"]
+    truth = pd.read_parquet("artifacts/split/plate/truth/truth.parquet").set_index("image_id")["is_anomalous"]
     space.set_params({"seed": seed})
-    common = ["--images", "artifacts/split/plate/images.parquet", "--image-files", "artifacts/split/plate/images"]
+    common = ["--images", "artifacts/split/plate/inputs/images.parquet", "--image-files", "artifacts/split/plate/images"]
     common += ["--category", "plate", "--model", str(tmp_path / "model"), "--choice", str(tmp_path / "choice.json")]
     try:
         inctrl([*common, "--pools", "artifacts/inctrl/pool", "--scores", str(tmp_path / "inctrl")])
@@ -91,6 +91,6 @@ def test_more_seeds(space: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path:
     finally:
         space.set_params({"seed": 0})
     for method in ("inctrl", "madclip"):
-        scores = read_scores(tmp_path / method / "scores.parquet")
+        scores = read_result(tmp_path / method).scores
         test = scores[scores["split"] == "test"]
         assert roc_auc_score(truth[test["image_id"]], test["score"]) > 0.75, method

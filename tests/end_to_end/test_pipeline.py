@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,14 +21,14 @@ from tests.end_to_end.conftest import DATA
 from tests.end_to_end.workspace import Workspace
 
 pytestmark = pytest.mark.timeout(900)
-STAGES_OF_AECSAD = {
-    "download", "split", "pseudo_label", "cluster", "lsa", "segmentation", "histogram", "student_teacher",
-    "normalization",
+STAGES = {
+    "download", "split", "pseudo_label", "cluster", "segmentation", "histogram", "student_teacher", "score_fusion",
+    "patchcore", "hybrid_fusion", "evaluation",
 }  # fmt: skip
 
 
 def test_synthetic_defects_score_higher(workspace: Workspace) -> None:
-    metrics = json.loads((workspace.root / "metrics/aecsad/tiny.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(workspace)["aecsad"]
     assert metrics["image_auroc"]["logical"] > 0.8
     assert metrics["image_auroc"]["structural"] > 0.8
     assert metrics["images"]["normal"] == 8
@@ -35,9 +37,7 @@ def test_synthetic_defects_score_higher(workspace: Workspace) -> None:
 
 def test_every_stage_is_in_the_lock(workspace: Workspace) -> None:
     lock = (workspace.root / "dvc.lock").read_text(encoding="utf-8")
-    for stage in STAGES_OF_AECSAD:
-        assert f"{stage}@tiny:" in lock
-    assert "evaluation@aecsad-tiny:" in lock
+    assert set(re.findall(r"^  (\w+)@tiny:", lock, re.MULTILINE)) == STAGES
     assert (workspace.root / "artifacts/report/index.html").stat().st_size > 10_000
 
 
@@ -52,37 +52,45 @@ def test_dvc_draws_the_training_curves(workspace: Workspace, stage: str) -> None
     assert len(plot["content"]["data"]["values"]) == len(curve)
 
 
+def test_every_stage_leaves_its_cost_and_the_report_reads_it(workspace: Workspace) -> None:
+    """No output of the stages: DVC knows nothing of them, git does."""
+    costs = {path.stem: json.loads(path.read_text()) for path in (workspace.root / "metrics/cost/tiny").glob("*.json")}
+    assert set(costs) == STAGES
+    assert all(cost["peak_mb"] > 10 and cost["seconds"] >= 0 for cost in costs.values())
+    assert "metrics/cost/tiny" not in (workspace.root / "dvc.lock").read_text(encoding="utf-8")
+
+
 def test_a_second_run_runs_nothing(workspace: Workspace) -> None:
     assert workspace.stages_run() == set()
     assert workspace.dvc("status").strip().endswith("Data and pipelines are up to date.")
 
 
-def test_a_change_reruns_its_room_and_what_depends_on_its_outputs(workspace: Workspace) -> None:
-    """A comment in histogram changes no output, so plus, which reads them, does not follow.
+def test_a_change_reruns_its_stage_and_what_depends_on_its_outputs(workspace: Workspace) -> None:
+    """A comment in histogram changes no output, so hybrid_fusion, which reads them, does not follow.
 
-    Another weight in normalization changes scores: their evaluation follows, and no other. Put back, both come from
-    DVC's run-cache; what has outputs in git that are neither metrics nor plots does not.
+    Another weight in score_fusion changes scores: the product's evaluation follows. Put back, all come from DVC's
+    run-cache but evaluation and report, whose outputs in git are neither metrics nor plots.
     """
     weight = "profiles.smoke.aecsad.score_fusion.branch_weights.histogram"
     module = workspace.root / "stages/aecsad/histogram/__main__.py"
     before = module.read_text(encoding="utf-8")
-    metrics = (workspace.root / "metrics/aecsad/tiny.json").read_bytes()
+    metrics = (workspace.root / "metrics/evaluation/tiny.json").read_bytes()
     module.write_text(before + "\n# a comment that changes no output\n", encoding="utf-8")
     workspace.set_params({weight: 2.0})
     try:
-        expected = {"histogram@tiny", "normalization@tiny", "evaluation@aecsad-tiny", "report"}
+        expected = {"histogram@tiny", "score_fusion@tiny", "evaluation@tiny", "report"}
         assert workspace.stages_run() == expected
     finally:
         module.write_text(before, encoding="utf-8")
         workspace.set_params({weight: 1.0})
         put_back = workspace.stages_run()
-    assert put_back == {"evaluation@aecsad-tiny", "report"}
-    assert (workspace.root / "metrics/aecsad/tiny.json").read_bytes() == metrics
+    assert put_back == {"evaluation@tiny", "report"}
+    assert (workspace.root / "metrics/evaluation/tiny.json").read_bytes() == metrics
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
-    artefacts = ["aecsad/segmentation/tiny/label_maps.npz", "scores/aecsad/tiny/scores.parquet"]
+    artefacts = ["aecsad/segmentation/tiny/label_maps.npz", "scores/tiny/aecsad/scores.parquet"]
     before = [(workspace.root / "artifacts" / name).read_bytes() for name in artefacts]
     workspace.dvc("repro", "--force", "--single-item", "segmentation@tiny", "student_teacher@tiny")
     workspace.dvc("repro")
@@ -92,9 +100,9 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
 def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
     images = workspace.root / DATA / "test"
     options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
-    command = [sys.executable, "-m", "commands.predict", *options]
+    command = [sys.executable, "-m", "commands.app", "predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
-    scores = pd.read_parquet(workspace.root / "artifacts/scores/aecsad/tiny/scores.parquet").set_index("image_id")
+    scores = pd.read_parquet(workspace.root / "artifacts/scores/tiny/aecsad/scores.parquet").set_index("image_id")
     with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20
@@ -144,6 +152,10 @@ def test_a_truncated_image_stops_the_run_before_training(workspace: Workspace) -
         victim.write_bytes(before)
     workspace.dvc("repro")
     assert workspace.stages_run() == set()
+
+
+def read_metrics(workspace: Workspace) -> Any:
+    return json.loads((workspace.root / "metrics/evaluation/tiny.json").read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.core.io.result import read_scores
+from stages.core.io.result import read_result
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
@@ -38,8 +38,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     off = space.dvc("stage", "list", "--name-only").split()
     assert "patchcore@plate" in off
     assert not [name for name in off if "sir" in name]
-    space.set_params({"sir.categories": {name: {} for name in PRODUCTS}})
-    space.set_params({f"sir.{scope}": methods for scope, methods in SETTINGS.items()})
+    space.set_params({"methods.sir.categories": {name: {} for name in PRODUCTS}})
+    space.set_params({f"methods.sir.{scope}": methods for scope, methods in SETTINGS.items()})
     space.dvc("repro", *TARGETS)
     return space
 
@@ -51,7 +51,7 @@ def read(space: Workspace, name: str) -> Any:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("category", PRODUCTS)
 def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace, method: str, category: str) -> None:
-    metrics = read(space, f"metrics/{method}/{category}.json")
+    metrics = read(space, f"metrics/evaluation/{category}.json")[method]
     assert metrics["images"]["normal"] == 15
     assert metrics["image_auroc"]["all"] > 0.75
     assert metrics["pixel_auroc"]["all"] > 0.75
@@ -69,7 +69,7 @@ def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace, me
 
 def test_synthetic_defects_score_higher_than_the_images_they_were_synthetic_in(space: Workspace) -> None:
     for method in METHODS:
-        scores = read_scores(space.root / f"artifacts/scores/{method}/plate/scores.parquet").set_index("split")["score"]
+        scores = read_result(space.root / f"artifacts/scores/plate/{method}").scores.set_index("split")["score"]
         assert scores.loc["synthetic"].mean() > scores.loc["validation"].mean(), method
 
 
@@ -77,7 +77,7 @@ def test_one_normal_training_image_of_each_category_and_the_same_in_both_scopes(
     universal = read(space, "metrics/choices/sir/sir_one_shot_universal.json")["drawn"]
     assert {frozenset(draw) for draw in universal.values()} == {frozenset(PRODUCTS)}
     for category in PRODUCTS:
-        images = pd.read_parquet(space.root / f"artifacts/split/{category}/images.parquet").set_index("image_id")
+        images = pd.read_parquet(space.root / f"artifacts/split/{category}/inputs/images.parquet").set_index("image_id")
         own = read(space, f"metrics/choices/{category}/sir_one_shot_specialised.json")["drawn"]
         for number, draw in universal.items():
             assert images["split"][draw[category]] == "train"
@@ -86,8 +86,8 @@ def test_one_normal_training_image_of_each_category_and_the_same_in_both_scopes(
 
 
 def test_scores_curves_and_costs_are_kept_like_those_of_other_methods(space: Workspace) -> None:
-    images = pd.read_parquet(space.root / "artifacts/split/plate/images.parquet")
-    scores = read_scores(space.root / "artifacts/scores/sir_one_shot_universal/plate/scores.parquet")
+    images = pd.read_parquet(space.root / "artifacts/split/plate/inputs/images.parquet")
+    scores = read_result(space.root / "artifacts/scores/plate/sir_one_shot_universal").scores
     assert set(scores["image_id"]) == set(images["image_id"][images["split"] != "train"])
     curve = pd.read_csv(space.root / "metrics/plots/training/sir/sir_one_shot_universal.csv")
     assert curve["draw_1"].iloc[-1] < curve["draw_1"].iloc[0]
@@ -109,7 +109,7 @@ def test_a_second_run_runs_nothing_and_a_changed_value_what_depends_on_it(space:
 
 
 def test_a_category_less_trains_the_universal_models_again_and_no_specialised_one(space: Workspace) -> None:
-    space.set_params({"sir.categories": {"plate": {}}})
+    space.set_params({"methods.sir.categories": {"plate": {}}})
     run = space.stages_run(*(target for target in TARGETS if target.endswith("plate")))
     assert {name for name in run if name.startswith(("sir_features", "sir_universal@", "sir_specialised@"))} == {
         f"sir_universal@{method}" for method in SETTINGS["universal"]

@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.core.io.result import read_scores
+from stages.core.io.result import read_result
 from tests.end_to_end.toy_parts import write_toy_part
 from tests.end_to_end.workspace import Workspace, copy_repository
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CATEGORIES = {"plate": {"source": "folder", "path": "data/plate", "ratios": [40, 30, 30]}}
-TARGET = "evaluation_uninformed_students@uninformed_students-plate"
+TARGET = "evaluation@plate"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     off = space.dvc("stage", "list", "--name-only").split()
     assert "patchcore@plate" in off
     assert not [name for name in off if "uninformed" in name]
-    space.set_params({"uninformed_students.categories": {"plate": {}}})
+    space.set_params({"methods.uninformed_students.categories": {"plate": {}}})
     space.dvc("repro", TARGET)
     return space
 
@@ -33,7 +33,7 @@ def read(space: Workspace, name: str) -> Any:
 
 
 def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace) -> None:
-    metrics = read(space, "metrics/uninformed_students/plate.json")
+    metrics = read(space, "metrics/evaluation/plate.json")["uninformed_students"]
     assert metrics["images"]["normal"] == 15
     assert metrics["image_auroc"]["all"] > 0.75
     assert metrics["pixel_auroc"]["all"] > 0.75
@@ -41,11 +41,11 @@ def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace) ->
 
 
 def test_scores_of_all_splits_and_one_result_an_image(space: Workspace) -> None:
-    images = pd.read_parquet(space.root / "artifacts/split/plate/images.parquet")
-    scores = read_scores(space.root / "artifacts/scores/uninformed_students/plate/scores.parquet")
+    images = pd.read_parquet(space.root / "artifacts/split/plate/inputs/images.parquet")
+    scores = read_result(space.root / "artifacts/scores/plate/uninformed_students").scores
     assert set(scores["image_id"]) == set(images["image_id"][images["split"] != "train"])
     assert {"validation", "validation_anomalous", "synthetic", "test"} == set(scores["split"])
-    results = sorted((space.root / "artifacts/evaluation/uninformed_students/plate/results").glob("*.json"))
+    results = sorted((space.root / "artifacts/evaluation/plate/uninformed_students/results").glob("*.json"))
     assert len(results) == (scores["split"] == "test").sum()
     one = json.loads(results[0].read_text(encoding="utf-8"))
     assert {"filename", "ground_truth", "prediction", "correct"} <= set(one)
