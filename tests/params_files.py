@@ -22,9 +22,12 @@ def write_params(root: Path, params: Mapping[str, Any]) -> None:
 
 
 def change_params(root: Path, changes: Mapping[str, Any]) -> None:
-    """Set values by dotted key."""
+    """Set values by dotted key; methods that run on all `categories` follow when these change."""
     params = read_params(root)
+    everywhere = [one for one in params.get("methods", {}).values() if one.get("categories") is params["categories"]]
     set_values(params, changes)
+    for method in everywhere if "categories" in changes else []:
+        method["categories"] = params["categories"]
     write_params(root, params)
 
 

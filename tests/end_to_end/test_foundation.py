@@ -17,7 +17,7 @@ with quietly():
     from tests.golden.tiny_weights import write_manifest, write_tiny_weights
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
-ROOM = "profiles.smoke.aecsad.pseudo_label"
+SECTION = "profiles.smoke.aecsad.pseudo_label"
 CATEGORY = {"source": "mvtec_loco", "path": "data/tiny"}
 PROMPTS = {
     "objects": ["disc", "square"], "background": ["bag"], "box_threshold": 0.3, "text_threshold": 0.2,
@@ -42,10 +42,10 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     write_manifest(root / "data/foundation_weights.json", weights=weights, folder="work/weights")
     (root / "mirror").symlink_to(weights)
     space.set_params({"profile": "smoke", "categories": {"tiny": CATEGORY | {"prompts": PROMPTS}}})
-    space.set_params({f"{ROOM}.foundation.sam": "tiny", f"{ROOM}.foundation.segmenter": LOOSE})
+    space.set_params({f"{SECTION}.foundation.sam": "tiny", f"{SECTION}.foundation.segmenter": LOOSE})
     plausible = {"max_spread": float("inf"), "max_count_variation": float("inf")}  # of masks by random weights
     space.set_params({f"profiles.smoke.aecsad.cluster.{key}": value for key, value in plausible.items()})
-    space.set_params({f"{ROOM}.foundation.tagged_images": 4, f"{ROOM}.proposer": "foundation"})
+    space.set_params({f"{SECTION}.foundation.tagged_images": 4, f"{SECTION}.proposer": "foundation"})
     return space
 
 
@@ -58,7 +58,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights_command(space: Workspace, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*space.command()[:1], "-m", "stages.aecsad.pseudo_label.weights", *options, "--parts"]
+    command = [*space.command()[:1], "-m", "commands.app", "weights", *options, "--parts"]
     parts = ["ram_plus", "tag_list", "tag_thresholds", "grounding_dino", "text_config", "text_tokenizer"]
     return subprocess.run(
         [*command, *parts, "text_tokenizer_config", "sam_tiny"],

@@ -29,7 +29,7 @@ def test_masked_slices_reach_the_split(tmp_path: Path) -> None:
     assert counts["train"]["normal"] + counts["validation"]["normal"] == TRAIN
     assert counts["test"] == {"normal": NORMAL, "unspecified": ANOMALOUS}
     assert counts["with_mask"] == ANOMALOUS
-    images = pd.read_parquet(space.root / "artifacts/split/brats2021/images.parquet")
+    images = pd.read_parquet(space.root / "artifacts/split/brats2021/inputs/images.parquet")
     assert images["image_id"][images["split"] == "train"].str.startswith("train/").all()
     assert space.stages_run("split@brats2021") == set()
 
@@ -61,12 +61,12 @@ def test_one_command_from_folders_to_the_table(space: Workspace) -> None:
     output = run_command(space)
     clone = space.root / "work/medical/repository"
     for name in ("br35h", "oct2017"):
-        metrics = read(clone, f"metrics/patchcore/{name}.json")
+        metrics = read(clone, f"metrics/evaluation/{name}.json")["patchcore"]
         assert metrics["images"]["normal"] == NORMAL
         assert metrics["image_auroc"]["all"] > 0.8  # a bright square on a smooth blob
         assert re.search(rf"^ *{name} +patchcore ", output, flags=re.MULTILINE)
     assert f"br35h: {TRAIN} images of train (with validation), published are 1000" in " ".join(output.split())
-    assert {path.name for path in (clone / "metrics").iterdir()} >= {"patchcore", "split"}
+    assert {path.name for path in (clone / "metrics").iterdir()} >= {"evaluation", "split"}
     assert not (clone / "artifacts/aecsad").exists()
 
 

@@ -24,7 +24,7 @@ COUNTS["test/structural_anomalies"] = 1
 SHORTER = {
     "pseudo_label.proposer": "background_difference",  # components are then described and clustered
     "segmentation.iterations": {"epochs": 1},
-    "lsa.copies": 1,
+    "cluster.pasted_components.copies": 1,
     "student_teacher.training.iterations": 2,
 }
 SMALLER = {  # the two profiles' networks are the same, so one test of them is enough
@@ -98,7 +98,7 @@ def test_the_published_settings_run_through_the_dag(
     assert read_component_maps(clone / "aecsad/pseudo_label/pushpins/component_maps.npz").values.shape == (20, 256, 256)
     choice = json.loads((root / "repository/metrics/choices/pushpins/cluster.json").read_text(encoding="utf-8"))
     assert choice["plausible"]
-    assert len(read_pasted_images(clone / "aecsad/lsa/pushpins/pasted.npz")) == 20
+    assert len(read_pasted_images(clone / "aecsad/cluster/pushpins/pasted.npz")) == 20
 
 
 def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str, str]]) -> None:
@@ -111,4 +111,4 @@ def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str
 def test_a_changed_setting_runs_what_depends_on_it(space: tuple[Workspace, dict[str, str]]) -> None:
     space[0].set_params({"profiles.paper_thesis.aecsad.score_fusion.branch_weights.histogram": 0.0})
     stages = re.findall(r"Running stage '([^']+)'", reproduce(space, "paper_thesis"))
-    assert stages == ["normalization@pushpins", "evaluation@aecsad-pushpins"]
+    assert stages == ["score_fusion@pushpins", "evaluation@pushpins"]

@@ -23,6 +23,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     off = space.dvc("stage", "list", "--name-only").split()
     assert "patchcore@plate" in off
     assert not [name for name in off if "uninformed" in name]
+    space.set_params({f"methods.{name}.categories": {} for name in ("oddpart", "aecsad", "patchcore")})
     space.set_params({"methods.uninformed_students.categories": {"plate": {}}})
     space.dvc("repro", TARGET)
     return space
