@@ -22,9 +22,9 @@ from pathlib import Path
 import yaml
 from rich.table import Table
 
-from flows.pipeline import read_pipeline
-from flows.plan import in_order, make_plan
-from flows.server import environment, free_port, running_server
+from flows.dvc.pipeline import read_pipeline
+from flows.schedule.plan import in_order, make_plan
+from flows.serve import environment, free_port, running_server
 from stages.core.running.console import CONSOLE
 from stages.core.running.errors import UserError
 from stages.core.running.stage import command_entry
