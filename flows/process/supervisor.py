@@ -18,6 +18,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
+    """Run the command, and return its exit code as a shell would."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     try:
         parent_handle = os.pidfd_open(parent)
