@@ -22,9 +22,9 @@ from pathlib import Path
 import yaml
 from rich.table import Table
 
-from flows.pipeline import read_pipeline
-from flows.plan import in_order, make_plan
-from flows.server import environment, free_port, running_server
+from flows.dvc.pipeline import cost_file, read_pipeline
+from flows.schedule.plan import in_order, make_plan
+from flows.serve import environment, free_port, running_server
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
@@ -79,18 +79,17 @@ def write_sleeps(root: Path, shape: Shape) -> None:
     (root / "params.yaml").write_text("{}\n", encoding="utf-8")
     stages = {}
     for name, (seconds, needs) in shape.items():
-        cost = f"artifacts/cost/all/{name}.json"
         stages[name] = {
-            "cmd": f"python sleep.py {seconds} {name}.txt {cost}",
+            "cmd": f"python sleep.py {seconds} {name}.txt {cost_file(name)}",
             "deps": ["sleep.py", *(f"{needed}.txt" for needed in needs)],
-            "outs": [f"{name}.txt", cost],
+            "outs": [f"{name}.txt"],
             "meta": {"resource": "cpu"},
         }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
-    costs = {f"all/{name}": {"seconds": seconds} for name, (seconds, _) in shape.items()}
-    (root / "metrics").mkdir()
-    (root / "metrics/cost.json").write_text(json.dumps(costs), encoding="utf-8")
-    (root / ".gitignore").write_text("/*.txt\n/artifacts/\n", encoding="utf-8")
+    (root / cost_file("x")).parent.mkdir(parents=True)
+    for name, (seconds, _) in shape.items():
+        (root / cost_file(name)).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+    (root / ".gitignore").write_text("/*.txt\n", encoding="utf-8")
     for command in (
         "git init -q", f"{sys.executable} -m dvc init -q", f"{sys.executable} -m dvc config core.analytics false",
         "git add -A", "git -c user.name=bench -c user.email=bench@localhost commit -qm sleeps",

@@ -3,15 +3,12 @@
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.clone import clone_folder
-from flows.clone_lock import hold_clone
-from flows.janitor import bury
-from flows.leftovers import tidy
-from flows.night import Night, close, pull, raise_if_rejected, telling_of_errors, update
-from flows.reproduce import TASK_RUNNER, slots_of
-from flows.run_stages import Settings, reproduce_clone
-from flows.summary import headline
-from flows.worker_bond import die_with_worker
+from flows.publish.report import headline
+from flows.schedule.run_stages import TASK_RUNNER, Settings, reproduce_clone, slots_of
+from flows.schedule.scheduled_run import RunOptions, close, emit_rejected_on_error, pull, raise_if_rejected, update
+from flows.site.clone import clone_folder, hold_clone
+from flows.site.recovery import clean_up, mark_crashed
+from stages.core.run.parent import die_with_worker
 
 
 @flow(name="nightly", task_runner=TASK_RUNNER, persist_result=False)
@@ -29,7 +26,7 @@ def nightly(
     retries: int = 2,
     retry_delay_seconds: float = 60,
 ) -> str:
-    """A scheduled run. What it made is committed and pushed even if it does not pass; the tag moves only if it does.
+    """Make a scheduled run. What it made is committed even if it does not pass; the tag moves only if it does.
 
     Args:
         branch: is brought up to date and committed to.
@@ -39,25 +36,30 @@ def nightly(
         baseline: the tag that marks the last run that passed; the first complete run sets it.
         tolerance: percentage points that a metric may lose even significantly.
         files_address: where this repository's files are served, for pictures too large for the page.
+        cpu_slots: stages on the CPU at once; None for one per core.
+        gpu_slots: stages on GPUs at once; None for one per GPU, and a single one where there is no GPU.
+        stage_timeout_minutes: after which a stage is stopped, unless dvc.yaml says otherwise (meta.timeout_minutes).
+        retries: how often a stage or a transfer is tried again after a transient fault (network, locks).
+        retry_delay_seconds: between two tries.
 
     Raises:
-        UserError: the clone is held, has changes that no broken off run left or cannot be updated, or the update wants
-            other packages.
+        UserError: the clone is held, has changes that no interrupted run left or cannot be updated, or the update
+            wants other packages.
         RunRejected: a stage or the push failed, or metrics dropped or are missing.
     """
     logger, clone = get_run_logger(), clone_folder()
-    night = Night(
-        clone, branch, git_remote, push_git, dvc_remote, baseline, tolerance, files_address, retries,
-        retry_delay_seconds,
+    options = RunOptions(
+        clone=clone, branch=branch, git_remote=git_remote, push_git=push_git, dvc_remote=dvc_remote, baseline=baseline,
+        tolerance=tolerance, files_address=files_address, retries=retries, retry_delay_seconds=retry_delay_seconds,
     )  # fmt: skip
     die_with_worker()
-    with telling_of_errors(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
+    with emit_rejected_on_error(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
-        bury(dead, logger)
-        tidy(clone, logger)
-        update(night, logger)
-        has_remote = pull(night, logger)
+        mark_crashed(dead, logger)
+        clean_up(clone, logger)
+        update(options, logger)
+        has_remote = pull(options, logger)
         report = reproduce_clone(settings, [], logger)
-        verdict = close(night, report, has_remote=has_remote, logger=logger)
+        verdict = close(options, report, has_remote=has_remote, logger=logger)
     raise_if_rejected(verdict)
     return headline(report)

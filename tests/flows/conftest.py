@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import api_url
+from flows.serve import api_url
 from tests.flows import shared_server
 from tests.flows.toy import Toy, write_toy
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from flows.server import START_SECONDS, free_port, start_server, stop
+from flows.serve import START_SECONDS, free_port, start_server, stop
 from tests.end_to_end.workspace import REPOSITORY
 
 PORT, READY, LOG = "port", "ready", "server.log"
@@ -83,8 +83,8 @@ def main() -> None:
     (folder / READY).touch()
     fcntl.flock(_users(folder), fcntl.LOCK_EX)  # waits until nobody holds it
     stop(server)
-    for told in (READY, PORT):
-        (folder / told).unlink()
+    for name in (READY, PORT):
+        (folder / name).unlink()
 
 
 if __name__ == "__main__":

@@ -14,15 +14,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flows.serve import start_worker
-from flows.server import api_url, environment, start_server, stop
+from flows.serve import api_url, environment, start_server, start_worker, stop
 from tests.flows.toy import Toy
 
 PATIENCE = 300.0  # seconds: a slow machine with other work
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Ask until the answer is true, and give it."""
+    """Ask until the answer is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
@@ -70,7 +69,7 @@ class Site:
         }
 
     def command(self, toy: Toy, *arguments: str) -> str:
-        """Run a Python module in the toy; gives what it printed."""
+        """Run a Python module in the toy; return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments], cwd=toy.root, env=self.variables(toy), text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -94,7 +93,7 @@ class Site:
         return worker
 
     def ask(self, path: str, content: Any = None, *, method: str | None = None) -> Any:
-        """Send JSON (POST, or GET without content) and give the JSON of the answer."""
+        """Send JSON (POST, or GET without content) and return the JSON of the answer."""
         data = None if content is None else json.dumps(content).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{api_url(self.port)}{path}", data, headers, method=method)
@@ -108,7 +107,7 @@ class Site:
                 time.sleep(1)
 
     def run(self, deployment: str, **parameters: Any) -> str:
-        """Start a run of "flow/deployment"; gives its id."""
+        """Start a run of "flow/deployment"; return its id."""
         found = self.ask(f"/deployments/name/{deployment}")
         return str(self.ask(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
 

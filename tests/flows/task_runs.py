@@ -7,7 +7,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 
 
 def runs_of(task: str, *, flow: str) -> int:
-    """How often the flow's newest task run of that name was run, once the server has been told.
+    """Return how often the flow's newest task run of that name was run, once the server knows of its end.
 
     Other processes' flows report to the same server.
     """

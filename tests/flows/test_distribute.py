@@ -9,9 +9,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from flows.left import left_to_do
-from flows.pipeline import read_pipeline
-from flows.server import free_port
+from flows.dvc.pipeline import read_pipeline
+from flows.serve import free_port
+from flows.site.recovery import stages_to_run
 from tests.flows.site import Site, wait_for
 from tests.flows.toy import Toy
 
@@ -71,12 +71,12 @@ def plant(toy: Toy, store: str, tmp_path: Path) -> Iterator[Plant]:
     site = Site(tmp_path / "prefect", free_port())
     site.start()
     try:
-        for pool in ("oddpart", "oddpart-parts"):
+        for pool in ("oddpart", "oddpart-shards"):
             site.command(toy, "prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
         site.command(toy, "prefect", "--no-prompt", "deploy", "--all")
         site.start_worker(toy, "oddpart")
         for worker in workers:
-            site.start_worker(worker, "oddpart-parts")
+            site.start_worker(worker, "oddpart-shards")
         yield Plant(site, toy, workers, tmp_path / "git")
     finally:
         site.close()
@@ -90,8 +90,8 @@ def clone_of(source: Path, root: Path) -> Toy:
     return clone
 
 
-def test_two_workers_share_the_products_and_the_coordinator_makes_a_whole(plant: Plant) -> None:
-    for worker in plant.workers:  # nobody has time for both parts
+def test_two_workers_share_the_products(plant: Plant) -> None:
+    for worker in plant.workers:  # nobody has time for both shards
         worker.control("train@a.sleep", "45")
         worker.control("train@b.sleep", "45")
     run = plant.distribute()
@@ -102,11 +102,13 @@ def test_two_workers_share_the_products_and_the_coordinator_makes_a_whole(plant:
     }  # fmt: skip
     coordinator = plant.coordinator
     assert coordinator.started() == {"report"}
-    assert left_to_do(coordinator.root) == []
+    assert stages_to_run(coordinator.root) == []
     assert coordinator.git("status", "--porcelain") == ""
+    costs = [f"metrics/cost/{product}/{stage}.json" for product in "ab" for stage in ("prepare", "score", "train")]
+    assert set(costs) <= set(coordinator.git("show", "--name-only", "--format=", "HEAD").split())
     assert coordinator.git("log", "-1", "--format=%s").strip() == "nightly: 7 stages ran"
     references = coordinator.git("ls-remote", "origin")
-    assert "oddpart-parts" not in references
+    assert "oddpart-shards" not in references
     assert references.count(coordinator.git("rev-parse", "HEAD").strip()) >= 2  # the branch and the tag
     third = clone_of(plant.git, plant.git.with_name("third"))
     third.dvc("pull", "-q")
@@ -114,15 +116,15 @@ def test_two_workers_share_the_products_and_the_coordinator_makes_a_whole(plant:
     assert third.dvc("status").strip().endswith("Data and pipelines are up to date.")
 
 
-def test_a_part_that_fails_does_not_hold_back_the_other_and_a_rerun_does_only_its_rest(plant: Plant) -> None:
+def test_a_failed_shard_does_not_hold_back_the_other(plant: Plant) -> None:
     for worker in plant.workers:
         worker.control("score@b.print", "ValueError: a bug")
     run = plant.distribute()
     assert plant.site.state(run) == "Failed"
-    assert "part b" in plant.site.ask(f"/flow_runs/{run}")["state"]["message"]
-    left = read_pipeline(plant.coordinator.root, data_elsewhere=True).changed
-    assert left >= {"score@b"}
-    assert not left & {"prepare@a", "train@a", "score@a", "prepare@b", "train@b"}
+    assert "shard b" in plant.site.ask(f"/flow_runs/{run}")["state"]["message"]
+    remaining = read_pipeline(plant.coordinator.root, data_elsewhere=True).changed
+    assert remaining >= {"score@b"}
+    assert not remaining & {"prepare@a", "train@a", "score@a", "prepare@b", "train@b"}
     for worker in plant.workers:
         (worker.root / "control/score@b.print").unlink()
         worker.started()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.clone_lock import LOCK_FILE
-from flows.server import answers, free_port
+from flows.serve import answers, free_port
+from flows.site.clone import LOCK_FILE
 from tests.flows.site import Site, processes, wait_for
 from tests.flows.toy import Toy
 
@@ -32,7 +32,7 @@ def change(toy: Toy) -> None:
 
 
 def hang(toy: Toy, stage: str) -> Path:
-    """Let a stage sleep until the file is gone and its process killed; gives the file that tells of its start."""
+    """Let a stage sleep until the file is gone and its process killed; return the file that shows its start."""
     toy.control(f"{stage}.sleep", "3000")
     return toy.root / f"control/{stage}.started"
 
@@ -62,7 +62,7 @@ def clone_is_held(toy: Toy) -> bool:
         return False
 
 
-def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(site: Site, toy: Toy) -> None:
+def test_a_killed_flow_leaves_no_process_and_is_set_to_crashed(site: Site, toy: Toy) -> None:
     change(toy)
     started = hang(toy, "train@a")
     flow = site.start_flow(toy)
@@ -80,7 +80,7 @@ def test_a_killed_flow_leaves_no_process_and_the_next_run_sets_it_to_crashed(sit
     assert toy.started() == {"train@a", "score@a", "report"}  # prepare@a was finished
 
 
-def test_the_night_after_a_kill_needs_nobody_and_runs_only_what_was_not_finished(site: Site, toy: Toy) -> None:
+def test_the_night_after_a_kill_runs_only_what_was_not_finished(site: Site, toy: Toy) -> None:
     (toy.root.parent / "store").mkdir()
     toy.dvc("remote", "add", "-q", "--default", "store", str(toy.root.parent / "store"))
     toy.dvc("push", "-q")
@@ -126,10 +126,10 @@ def test_ctrl_c_ends_the_stages_before_it_frees_the_clone(site: Site, toy: Toy) 
     assert toy.started() == {"train@a", "score@a", "report"}
 
 
-def test_a_killed_worker_takes_its_run_along_and_the_janitor_makes_place_for_the_next(site: Site, toy: Toy) -> None:
+def test_a_killed_worker_ends_its_run_and_the_janitor_makes_way(site: Site, toy: Toy) -> None:
     change(toy)
     started = hang(toy, "train@a")
-    for pool in ("oddpart", "oddpart-parts"):
+    for pool in ("oddpart", "oddpart-shards"):
         site.command(toy, "prefect", "work-pool", "create", pool, "--type", "process", "--overwrite")
     site.command(toy, "prefect", "--no-prompt", "deploy", "--all")
     worker = site.start_worker(toy, "oddpart")
@@ -165,7 +165,7 @@ def test_a_server_that_is_restarted_does_not_stop_a_run(site: Site, toy: Toy) ->
     site.wait_for_state(run, "Completed")
 
 
-def test_a_full_disk_stops_one_stage_with_a_clear_error_and_spoils_nothing(site: Site, toy: Toy) -> None:
+def test_a_full_disk_stops_one_stage_with_a_clear_error(site: Site, toy: Toy) -> None:
     change(toy)
     toy.control("train@a.full")
     before = (toy.root / "artifacts/score@b.txt").read_bytes()

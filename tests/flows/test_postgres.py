@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import free_port
+from flows.serve import free_port
 from tests.flows.site import Site
 from tests.flows.toy import Toy
 
@@ -35,7 +35,7 @@ def postgres(folder: Path, *command: str) -> str:
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, int]]:
-    """A fresh database cluster on the loopback address, named to Prefect; gives its folder and port."""
+    """A fresh database cluster on the loopback address, named to Prefect; yields its folder and port."""
     folder, port = Path(tempfile.mkdtemp(prefix="oddpart-postgres-", dir="/tmp")), free_port()
     if os.getuid() == 0:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
@@ -60,6 +60,6 @@ def test_a_run_is_kept_in_postgresql(database: tuple[Path, int], toy: Toy, tmp_p
         site.close()
     assert toy.value("report") == 71
     query = "select state_type from flow_run"
-    told = postgres(folder, "psql", "-h", "127.0.0.1", "-p", str(port), "-U", "prefect", "-Atc", query, "postgres")
-    assert told.split() == ["COMPLETED"]
+    states = postgres(folder, "psql", "-h", "127.0.0.1", "-p", str(port), "-U", "prefect", "-Atc", query, "postgres")
+    assert states.split() == ["COMPLETED"]
     assert not list((tmp_path / "prefect").glob("*.db"))

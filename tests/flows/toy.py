@@ -45,20 +45,18 @@ if control.with_name(name + ".full").exists():
 if control.with_name(name + ".memory").exists() and profile["net"]["batch_size"] > 4:
     sys.exit("torch.OutOfMemoryError: CUDA out of memory.")
 value = sum(int(pathlib.Path(file).read_text()) for file in inputs) or params["categories"][category]["value"]
-for folder in ("artifacts/cost/toy", "metrics/method"):
+for folder in ("artifacts", "metrics/method", f"metrics/cost/{category}"):
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
 pathlib.Path(f"artifacts/{name}.txt").write_text(str(value))
-if name == "report":
-    costs = {f"toy/{file.stem}": json.loads(file.read_text()) for file in pathlib.Path("artifacts/cost/toy").iterdir()}
-    pathlib.Path("metrics/cost.json").write_text(json.dumps(costs, sort_keys=True))
-else:
-    pathlib.Path(f"artifacts/cost/toy/{name}.json").write_text(json.dumps({"seconds": 0.1}))
+cost = pathlib.Path("metrics/cost", category, name.partition("@")[0] + ".json")  # as every stage: no output of DVC
+cost.write_text(json.dumps({"seconds": value / 100, "peak_mb": 1}))
 if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exists():
     pathlib.Path(f"metrics/method/{category}.json").write_text(json.dumps({"auroc": value / 100}))
     picture = "<svg xmlns='http://www.w3.org/2000/svg'/>" + " " * 300_000  # as large as an overview sheet
-    pathlib.Path(f"metrics/method/{category}.svg").write_text(picture)
+    pathlib.Path(f"metrics/overview/{category}").mkdir(parents=True, exist_ok=True)
+    pathlib.Path(f"metrics/overview/{category}/method.svg").write_text(picture)
 """
-# As `python -m stages.evaluation.compare OLD NEW --format F --output FILE`, with one metric a file.
+# As `python -m commands.compare OLD NEW --format F --output FILE`, with one metric a file.
 COMPARE = """
 import argparse, json, subprocess, sys
 from pathlib import Path
@@ -155,7 +153,7 @@ def stages() -> dict[str, Any]:
     """dvc.yaml of the toy."""
 
     def body(name: str, inputs: list[str], **more: Any) -> dict[str, Any]:
-        outs = [f"artifacts/{name}@${{key}}.txt", f"artifacts/cost/toy/{name}@${{key}}.json"]
+        outs = [f"artifacts/{name}@${{key}}.txt"]
         command = " ".join([f"python stage.py {name}@${{key}}", *inputs])
         do = {"cmd": command, "deps": ["stage.py", *inputs], "params": ["categories.${key}"], "outs": outs, **more}
         return {"foreach": "${categories}", "do": do}
@@ -164,10 +162,10 @@ def stages() -> dict[str, Any]:
     train = body("train", ["artifacts/prepare@${key}.txt"], meta=meta)
     train["do"]["params"].append({"profiles/toy.yaml": ["net"]})
     score = body("score", ["artifacts/train@${key}.txt"], metrics=[{"metrics/method/${key}.json": {"cache": False}}])
-    score["do"]["outs"].append({"metrics/method/${key}.svg": {"cache": False}})
+    score["do"]["outs"].append({"metrics/overview/${key}": {"cache": False}})
     inputs = ["artifacts/score@a.txt", "artifacts/score@b.txt"]
-    report = {"cmd": f"python stage.py report {' '.join(inputs)}", "deps": ["stage.py", "artifacts/cost", *inputs]}
-    report["outs"] = ["artifacts/report.txt", {"metrics/cost.json": {"cache": False}}]
+    report = {"cmd": f"python stage.py report {' '.join(inputs)}", "deps": ["stage.py", *inputs]}
+    report["outs"] = ["artifacts/report.txt"]
     return {"prepare": body("prepare", []), "train": train, "score": score, "report": report}
 
 
@@ -181,9 +179,9 @@ def write_toy(root: Path) -> Toy:
         elif source.exists():
             shutil.copy2(source, root / name)
     (root / "stages/__init__.py").touch()
-    (root / "stages/evaluation").mkdir()
-    (root / "stages/evaluation/__init__.py").touch()
-    (root / "commands/compare/__main__.py").write_text(COMPARE)
+    (root / "commands").mkdir()
+    (root / "commands/__init__.py").touch()
+    (root / "commands/compare.py").write_text(COMPARE)
     (root / "stage.py").write_text(STAGE)
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages()}, sort_keys=False))
     (root / "params.yaml").write_text("categories: {a: {value: 30}, b: {value: 31}}\n")

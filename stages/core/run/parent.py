@@ -1,4 +1,9 @@
-"""A stage's bond to the DVC process that started it: when DVC dies, the stage dies."""
+"""Parent watch: a stage dies with the DVC that started it, a flow run with its Prefect worker (Linux only).
+
+Both start processes through others, a shell or a runner, which may outlive them, so the kernel's parent-death signal
+would not do. What they start carries a variable that they do not have themselves: the nearest process above this one
+without it is DVC, or the worker.
+"""
 
 import os
 import select
@@ -7,45 +12,78 @@ import sys
 import threading
 from pathlib import Path
 
-MARK = b"DVC_STAGE="  # DVC sets it in the environment of what it starts, not in its own
+DVC_MARK = "DVC_STAGE"  # holds the name of the stage instance
+WORKER_MARK = "PREFECT__FLOW_RUN_ID"
 
 
 def die_with_dvc() -> None:
-    """Kill this process when the DVC above it dies (Linux only; elsewhere, and without DVC, a no-op).
+    """Kill this process when the DVC above it dies; do nothing without DVC.
 
-    The kernel's parent-death signal would not do: `/bin/sh` stays between DVC and the stage on some systems, and
-    outlives DVC. The imports before this call take seconds; if DVC was killed meanwhile, the process ends at once.
+    The imports before this call take seconds; if DVC was killed meanwhile, the process ends at once.
 
     Raises:
         SystemExit: no `dvc` command is above this process any more.
     """
-    if sys.platform != "linux" or "DVC_STAGE" not in os.environ:
+    if sys.platform != "linux" or DVC_MARK not in os.environ:
         return
     dvc = find_dvc()
-    try:
-        handle = None if dvc is None else os.pidfd_open(dvc)
-    except ProcessLookupError:
-        handle = None
+    handle = None if dvc is None else _handle_of(dvc)
     if handle is None or find_dvc() != dvc:  # the second look: its number may have been given to another process
         sys.exit("the `dvc` command that started this stage has ended: stopping")
-    threading.Thread(target=_kill_after, args=[handle], name="die with DVC", daemon=True).start()
+    _die_with(handle, "DVC")
+
+
+def die_with_worker() -> None:
+    """Kill this process when the Prefect worker above it dies; do nothing without a worker.
+
+    Left alone, the run would continue where nobody can cancel it, while Prefect starts the next one.
+    """
+    if sys.platform != "linux" or WORKER_MARK not in os.environ:
+        return
+    worker = find_starter(WORKER_MARK)
+    handle = None if worker is None else _handle_of(worker)
+    if handle is not None:
+        _die_with(handle, "the worker")
 
 
 def find_dvc() -> int | None:
-    """The id of the nearest process above this one that is not part of a DVC stage, if that is DVC."""
+    """Return the id of the process that started this stage, if that is DVC."""
+    process = find_starter(DVC_MARK)
+    try:
+        command = b"" if process is None else Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it ended while we looked
+        return None
+    return process if "dvc" in {Path(os.fsdecode(word)).name for word in command.split(b"\0")} else None
+
+
+def find_starter(mark: str) -> int | None:
+    """Return the id of the nearest process above this one whose environment lacks the variable `mark`.
+
+    None where there is none, or where it may not be seen: in a container of its own.
+    """
     process = os.getppid()
     while process > 0:
         folder = Path(f"/proc/{process}")
         try:
             environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes()
             status = (folder / "stat").read_text(encoding="utf-8")
         except OSError:  # it ended while we looked
             return None
-        if not any(variable.startswith(MARK) for variable in environment):
-            return process if "dvc" in {Path(os.fsdecode(word)).name for word in command.split(b"\0")} else None
+        if not any(variable.startswith(f"{mark}=".encode()) for variable in environment):
+            return process
         process = int(status.rpartition(")")[2].split()[1])  # fields after the name: state, parent
     return None
+
+
+def _handle_of(process: int) -> int | None:
+    try:
+        return os.pidfd_open(process)
+    except ProcessLookupError:
+        return None
+
+
+def _die_with(handle: int, name: str) -> None:
+    threading.Thread(target=_kill_after, args=[handle], name=f"die with {name}", daemon=True).start()
 
 
 def _kill_after(handle: int) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import set_up_logging
 from stages.core.run.errors import UserError
-from stages.core.run.parent import die_with_dvc
+from stages.core.run.parent import DVC_MARK, die_with_dvc
 
 LOG = logging.getLogger(__name__)
 COSTS = Path("metrics/cost")
-INSTANCE = "DVC_STAGE"  # DVC sets it to the name of the stage instance
 
 Main = Callable[[Sequence[str]], str]
 
@@ -35,7 +34,7 @@ def stage_entry(main: Main) -> Callable[..., None]:
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
-        run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(INSTANCE, "")))
+        run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 
     return entry
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.core.run.stage import command_entry, parse_paths, stage_entry, write_cost
+from stages.core.run.stage import command_entry, cost_file, parse_paths, stage_entry, write_cost
 
 # In a file named dvc: starts a stage as DVC does, tells its process id, and waits to be killed.
 DVC = """
@@ -84,33 +84,47 @@ def test_a_command_outlives_its_parent(tmp_path: Path) -> None:
     assert alive
 
 
-def test_closing_line_and_cost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A stage as DVC starts it; returns where its cost goes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "cluster@pin_tray")
+    return tmp_path / "metrics/cost/pin_tray/cluster.json"
+
+
+def test_closing_line_and_cost(instance: Path, caplog: pytest.LogCaptureFixture) -> None:
     @stage_entry
     def main(argv: Sequence[str]) -> str:
         assert argv == ["--images", "x"]
         return "3 images scored"
 
-    cost = tmp_path / "deep" / "cost.json"
     with caplog.at_level(logging.INFO):
-        main(["--images", "x", "--cost", str(cost)])
+        main(["--images", "x"])
     assert "3 images scored in 0.0 s" in caplog.text
-    written = json.loads(cost.read_text())
+    written = json.loads(instance.read_text())
     assert set(written) == {"seconds", "peak_mb"}
     assert 0 <= written["seconds"] < 5
     assert 5 < written["peak_mb"] < 100_000
 
 
-def test_a_user_error_is_one_message_and_code_1(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_costs_are_kept_by_product_and_not_of_the_report() -> None:
+    """The report reads the folder: were its own cost there, it would change what it depends on."""
+    assert cost_file("sir_scores@full_shot-plate") == Path("metrics/cost/full_shot-plate/sir_scores.json")
+    assert cost_file("report") is None
+    assert cost_file("") is None
+
+
+def test_a_user_error_is_one_message_and_code_1(instance: Path, caplog: pytest.LogCaptureFixture) -> None:
     @stage_entry
     def main(argv: Sequence[str]) -> str:
         raise UserError("photo.jpg: zero bytes: remove it")
 
     with pytest.raises(SystemExit) as stop:
-        main(["--cost", str(tmp_path / "cost.json")])
+        main([])
     assert stop.value.code == 1
     assert [record.getMessage() for record in caplog.records] == ["photo.jpg: zero bytes: remove it"]
     assert caplog.records[0].exc_info is None
-    assert not (tmp_path / "cost.json").exists()
+    assert not instance.exists()
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:

@@ -1,0 +1,1 @@
+"""What flows ask of DVC: the pipeline, runs of stages, transfers."""

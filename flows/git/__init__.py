@@ -1,0 +1,1 @@
+"""What flows ask of git: commits, branches, the remote."""

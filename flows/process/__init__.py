@@ -1,0 +1,1 @@
+"""Commands that end with the run that started them."""

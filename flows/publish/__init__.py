@@ -1,0 +1,1 @@
+"""Whether a run passes, and how it is reported."""

@@ -1,0 +1,1 @@
+"""What runs when, and the steps of a scheduled run."""

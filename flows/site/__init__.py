@@ -1,0 +1,1 @@
+"""The clone and the machine that flows work on."""
