@@ -91,9 +91,9 @@ def test_all_methods_of_a_product_in_the_order_of_the_params(case: Case) -> None
     assert scores.groupby("method", sort=False)["score"].sum().to_dict() == {"theirs": -77.5, "ours": 77.5}
     overviews = case.root / "metrics/plots/tray/overview"
     assert {path.name for path in overviews.iterdir()} == {"ours.jpg", "theirs.jpg"}
-    assert overviews.joinpath("ours.jpg").read_bytes() == (
-        case.root / "evaluations/tray/ours/overview.jpg"
-    ).read_bytes()
+    assert (
+        overviews.joinpath("ours.jpg").read_bytes() == (case.root / "evaluations/tray/ours/overview.jpg").read_bytes()
+    )
     assert case.result(9, "theirs")["prediction"]["heatmap_path"] is None
 
 
