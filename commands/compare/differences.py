@@ -1,7 +1,7 @@
 """What changed between two evaluations of the same category, and whether it is more than chance.
 
-Standard errors come from the scores of the same images on both sides (DeLong for AUROCs, matched pairs for rates), else
-from each side's interval, else from the numbers of images alone.
+Standard errors come from the scores of the same images on both sides (DeLong for AUROCs, matched pairs for rates),
+otherwise from each side's interval or, without one, from the numbers of images alone.
 """
 
 import logging
@@ -226,7 +226,7 @@ def matched_pairs_error(called: Float[np.ndarray, "n 2"]) -> float:
 
 
 def own_error(metric: Metric, side: Evaluated, *, confidence: float) -> float | None:
-    """Return the standard error of one side's value, from its scores, its interval, or its numbers of images, or None."""
+    """Return the standard error of one side's value, from its scores, interval or numbers of images; None without."""
     if side.scores is not None and metric.name == "image_auroc":
         table = side.scores.assign(old=side.scores["score"], new=side.scores["score"])
         normal, anomalous = (scores_of(table, kind)[:, 0] for kind in ("normal", metric.kind))

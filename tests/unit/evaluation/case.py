@@ -26,6 +26,12 @@ PARAMS: Mapping[str, Any] = {
     "categories": {"tray": {}},
     "methods": {"ours": {"categories": "all", "stages": ["first", "second"]}},
 }  # fmt: skip
+HEALTH = {
+    "images": 20, "counts": {"test": {"normal": 4}}, "sizes": {"30 x 20": 20}, "anomalous_without_mask": 0,
+    "duplicates": {"exact": 0, "near": 0, "exact_across_splits": 0, "near_across_splits": 0},
+    "outliers": {"brightness": 0, "sharpness": 0},
+    "named": {"duplicates": [], "outliers": [], "anomalous_without_mask": []},
+}  # fmt: skip
 KINDS = ["normal"] * 10 + ["normal"] * 4 + ["logical"] * 3 + ["structural"] * 3
 PARTS = ["validation"] * 10 + ["test"] * 10
 IDS = [f"{part}/ä {number:02d}" for number, part in enumerate(PARTS)]
@@ -133,7 +139,7 @@ def make_case(root: Path) -> Case:
         rows.append((IDS[number], f"{number}.png", PARTS[number], f"{IDS[number]}.png", kind != "normal", kind,
                      f"{kind}_x" if kind != "normal" else "good", files, "0" * 64, 30, 20))  # fmt: skip
     write_truth(truth, pd.DataFrame(rows, columns=COLUMNS))
-    health_file(truth).write_text('{"images": 20}\n', encoding="utf-8")
+    health_file(truth).write_text(json.dumps(HEALTH), encoding="utf-8")
     proposed = ComponentMaps(("train/a",), np.ones((1, 8, 8), dtype=np.uint16), np.zeros((1, 2), dtype=np.uint8))
     write_component_maps(root / "components/component_maps.npz", proposed)
     case = Case(root)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from stages.core.io.truth import component_files
 from stages.evaluation.pictures import choose_rows
-from tests.unit.evaluation.case import SCORES, Case
+from tests.unit.evaluation.case import HEALTH, SCORES, Case
+from tests.unit.report.case import run_report
 
 TWO = {
     "theirs": {"categories": {"tray": {}}, "stages": ["third"]},
@@ -108,7 +109,7 @@ def test_scores_of_a_method_that_is_off_are_named_and_not_read(case: Case, caplo
 def test_agreement_of_components_and_data_health_are_published(case: Case) -> None:
     case.run()
     assert case.json("metrics/components/tray.json") == {"proposed": None, "trials": {}}
-    assert case.json("metrics/data_health/tray.json") == {"images": 20}
+    assert case.json("metrics/data_health/tray.json") == HEALTH
     (case.root / "components/trials").mkdir()
     for name in ("b", "a"):
         (case.root / f"components/trials/{name}.npz").write_bytes(
@@ -171,3 +172,11 @@ def test_the_sheet_shows_every_kind() -> None:
     assert chosen["kind"].value_counts().to_dict() == {"normal": 5, "unspecified": 5, "logical": 2}
     assert {0, 49} <= set(chosen["score"])  # the lowest and the highest of the normal ones
     assert len(choose_rows(rows[:3])) == 3
+
+
+def test_the_report_reads_what_the_evaluation_writes(case: Case) -> None:
+    case.run()
+    (case.root / "clusters").mkdir()
+    page = run_report()
+    assert r"test/\u00e4 13.png" in page
+    assert "| tray | ours | 83.3 | 100.0 | 91.7 |" in (case.root / "metrics/table.md").read_text(encoding="utf-8")

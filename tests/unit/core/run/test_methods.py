@@ -1,5 +1,8 @@
 """The section `methods`: which methods run on which products, in which order, and what each costs."""
 
+import functools
+import itertools
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import yaml
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods, methods_of
 
+REPOSITORY = Path(__file__).parents[4]
 CATEGORIES: dict[str, Any] = {"tray": {}, "cell": {}}
 SIR = {
     "categories": {"cell": {}}, "universal": ["sir_one"], "specialised": ["sir_own"],
@@ -71,3 +75,32 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
     write(**changes)
     with pytest.raises(UserError, match=message):
         load_methods()
+
+
+def test_dvc_yaml_makes_scores_of_exactly_these_methods_and_has_their_stages() -> None:
+    """With every method switched on somewhere: SIR and Inctrl on `a`, madclip on `b`."""
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, entry in params["methods"].items():
+        entry["categories"] = "all" if entry["categories"] == "all" else {"b" if name == "madclip" else "a": {}}
+    params["methods"]["sir"] |= {"universal": ["sir_x", "sir_y"], "specialised": ["sir_z"]}
+    params["categories"] = {"a": {}, "b": {}}
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    made = [pair for body in stages.values() for pair in scored(body, params)]
+    assert sorted(made) == sorted(load_methods().pairs())
+    assert {stage for entry in params["methods"].values() for stage in entry["stages"]} <= set(stages)
+
+
+def scored(body: dict[str, Any], params: dict[str, Any]) -> list[tuple[str, str]]:
+    """(category, method) of the scores that a stage of dvc.yaml writes, over all of its instances."""
+    axes = body.get("matrix", {"key": body["foreach"]} if "foreach" in body else {})
+    values = [functools.reduce(operator.getitem, axis.strip("${}").split("."), params) for axis in axes.values()]
+    pairs = []
+    for combination in itertools.product(*values):
+        for out in map(str, body.get("do", body).get("outs", [])):
+            for axis, value in zip(axes, combination, strict=True):
+                out = out.replace(f"${{{axis}}}", value).replace(f"${{item.{axis}}}", value)
+            if out.startswith("artifacts/scores/"):
+                _, _, category, method = out.split("/")
+                pairs.append((category, method))
+    return pairs
