@@ -1,26 +1,23 @@
-"""Mean and spread over several runs, for instance three seeds: `python -m stages.report.seeds HEAD seed-1 seed-2`."""
+"""Mean and spread over several runs, for instance three seeds: `python -m commands.seeds HEAD seed-1 seed-2`.
+
+Files tracked by git are enough; see `commands.compare` for what a revision may be.
+"""
 
 import argparse
-import io
-import json
-import logging
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import dvc.api
 import pandas as pd
 from rich.table import Table
 
+from commands.compare.revisions import Evaluated, read_revision
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
-from stages.core.run.params import load_value, validate
+from stages.core.run.methods import load_methods
 from stages.core.run.stage import command_entry
-from stages.report.params import ReportParams
-from stages.report.rows import evaluated_pairs
 
-LOG = logging.getLogger(__name__)
+METRICS = "metrics"  # the folder that evaluations write to
 COLUMNS = {
     "image AUROC logical": ("image_auroc", "logical"),
     "structural": ("image_auroc", "structural"),
@@ -30,65 +27,55 @@ COLUMNS = {
 }
 DIFFERING = "verdicts that differ"  # share of the test images that not all runs judge alike
 
+Runs = Mapping[str, Mapping[tuple[str, str], Evaluated]]  # by revision, then by category and method
+
 
 @command_entry
 def main(argv: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revisions", nargs="+", help="commits, branches, tags or DVC experiments")
     revisions = parser.parse_args(argv).revisions
-    params = validate(ReportParams, load_value("report"), where="report")
-    pairs = evaluated_pairs(
-        list(load_value("categories")), list(params.stages_of_method), off_by_default=params.off_by_default
-    )
-    table = Table(title=f"mean ± spread (largest - smallest) / 2 over {len(revisions)} runs, in %")
-    for heading in ("category", "method", *COLUMNS, DIFFERING):
-        table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
-    for category, method in pairs:
-        if not Path(f"metrics/{method}/{category}.json").exists():  # not evaluated yet
-            continue
-        runs = [read_metrics(f"metrics/{method}/{category}.json", revision) for revision in revisions]
-        scores = [read_scores(f"metrics/scores/{method}/{category}.csv", revision) for revision in revisions]
-        numbers = (mean_and_spread(runs, path) for path in COLUMNS.values())
-        table.add_row(category, method, *numbers, verdicts_that_differ(runs, scores))
-    CONSOLE.print(table)
+    runs = {revision: read_revision(revision, METRICS) for revision in revisions}
+    CONSOLE.print(comparing_table(runs, load_methods().pairs()))
     return f"{len(revisions)} runs compared"
 
 
-def read_metrics(path: str, revision: str) -> dict[str, Any]:
-    """A metrics file as it was at a revision.
+def comparing_table(runs: Runs, pairs: Sequence[tuple[str, str]]) -> Table:
+    """Lay out one line for each category and method that was evaluated.
+
+    Args:
+        pairs: category and method, in the order of the lines; those that no run has are excluded.
 
     Raises:
-        UserError: the revision or the file is not there.
+        UserError: one run has an evaluation that another one lacks.
     """
-    try:
-        metrics: dict[str, Any] = json.loads(dvc.api.read(path, rev=revision))
-    except Exception as error:  # DVC and its git backend raise many kinds
-        raise UserError(f"{path} at {revision!r} cannot be read ({type(error).__name__}: {error})") from None
-    return metrics
+    table = Table(title=f"mean ± spread (largest - smallest) / 2 over {len(runs)} runs, in %")
+    for heading in ("category", "method", *COLUMNS, DIFFERING):
+        table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
+    for pair in pairs:
+        found = [run.get(pair) for run in runs.values()]
+        kept = [one for one in found if one is not None]
+        if not kept:
+            continue
+        if lacking := [revision for revision, one in zip(runs, found, strict=True) if one is None]:
+            raise UserError(f"{', '.join(lacking)}: no evaluation of {pair[1]} on {pair[0]}, which other runs have")
+        numbers = (mean_and_spread([one.metrics for one in kept], path) for path in COLUMNS.values())
+        table.add_row(*pair, *numbers, verdicts_that_differ(kept))
+    return table
 
 
-def read_scores(path: str, revision: str) -> pd.Series | None:
-    """The scores of the test images by image_id as they were at a revision; None where they were not kept yet."""
-    try:
-        text = dvc.api.read(path, rev=revision)
-    except Exception as error:  # DVC and its git backend raise many kinds
-        LOG.warning("%s at %r cannot be read (%s): no verdicts to compare", path, revision, type(error).__name__)
-        return None
-    return pd.read_csv(io.StringIO(text), dtype={"image_id": str}).set_index("image_id")["score"]
-
-
-def verdicts_that_differ(runs: Sequence[Mapping[str, Any]], scores: Sequence[pd.Series | None]) -> str:
-    """For example "4.2"; a dash where a run has no scores, or where runs judged other images."""
-    kept = [one for one in scores if one is not None]
-    if len(kept) < len(scores) or any(set(one.index) != set(kept[0].index) for one in kept):
+def verdicts_that_differ(runs: Sequence[Evaluated]) -> str:
+    """Return for example "4.2"; a dash where a run has no scores, or where runs judged other images."""
+    scores = [run.scores["score"] for run in runs if run.scores is not None]
+    if len(scores) < len(runs) or any(set(one.index) != set(scores[0].index) for one in scores):
         return "-"
-    called = [one.sort_index() > run["threshold"]["value"] for one, run in zip(kept, runs, strict=True)]
+    called = [one.sort_index() > run.metrics["threshold"]["value"] for one, run in zip(scores, runs, strict=True)]
     table = pd.concat(called, axis=1)
     return f"{100 * (table.any(axis=1) & ~table.all(axis=1)).mean():.1f}"
 
 
 def mean_and_spread(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> str:
-    """For example "93.1 ± 0.4"; a dash where a run has no value."""
+    """Return for example "93.1 ± 0.4"; a dash where a run has no value."""
     values: list[float] = []
     for run in runs:
         value: Any = run

@@ -6,19 +6,31 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stages.core.run.params import check_category_names, load_value, validate
+from stages.core.run.methods import load_methods
+from stages.core.run.params import check_category_names
 from stages.core.run.stage import command_entry, parse_paths
 from stages.report.costs import read_costs
-from stages.report.params import ReportParams
-from stages.report.repetitions import HEADINGS, draw_lines, terminal_draws
-from stages.report.repetitions import NOTE as DRAWS_NOTE
-from stages.report.rows import COLUMNS, Row, evaluated_pairs, read_rows
+from stages.report.rows import COLUMNS, Row, read_rows
+from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
-NOTE = "all but seconds in percent; seconds: the method's own stages; –: undefined or not measured"
+NAMES = 2  # first columns: category and method
+
+
+@command_entry
+def main(argv: Sequence[str]) -> str:
+    paths = parse_paths(argv, reads=["metrics"], about=__doc__)
+    methods = load_methods()
+    check_category_names(methods.categories)
+    rows = read_rows(paths.metrics, methods, read_costs(paths.metrics / "cost"))
+    console = Console()
+    console.print(terminal_table(rows))
+    if lines := repetition_lines(rows):
+        console.print(terminal_repetitions(lines))
+    return f"{len(rows)} rows"
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
-    """A table for rich; a rule parts the categories."""
+    """Lay out the overview; a rule separates the categories."""
     table = Table(caption=NOTE, caption_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("category", overflow="fold", vertical="bottom")
     table.add_column("method", overflow="fold", vertical="bottom")
@@ -30,38 +42,14 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
-    """The same as Markdown, and means over draws where a method has some."""
-    headings = ["category", "method", *(" ".join(column.heading) for column in COLUMNS)]
-    cells = [[row.category, row.method, *(column.text(row) for column in COLUMNS)] for row in rows]
-    text = markdown(headings, cells, note=NOTE)
-    draws = draw_lines(rows)
-    return f"{text}\n{markdown(HEADINGS, draws, note=DRAWS_NOTE)}" if draws else text
-
-
-def markdown(headings: Sequence[str], cells: Sequence[Sequence[str]], *, note: str) -> str:
-    """A table of two names and numbers; a bar in a name is escaped."""
-    rules = ["---", "---", *["---:"] * (len(headings) - 2)]
-    escaped = [[text.replace("|", "\\|") for text in line] for line in cells]
-    lines = [f"| {' | '.join(line)} |" for line in (headings, rules, *escaped)]
-    return "\n".join([*lines, "", f"{note}.", ""])
-
-
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["metrics"], about=__doc__)
-    params = validate(ReportParams, load_value("report"), where="report")
-    categories = list(load_value("categories"))
-    check_category_names(categories)
-    methods = list(params.stages_of_method)
-    pairs = evaluated_pairs(categories, methods, off_by_default=params.off_by_default)
-    costs = read_costs(paths.metrics / "cost.json")
-    rows = read_rows(paths.metrics, pairs=pairs, costs=costs, stages_of_method=params.stages_of_method)
-    console = Console()
-    console.print(terminal_table(rows))
-    if draws := draw_lines(rows):
-        console.print(terminal_draws(draws))
-    return f"{len(rows)} rows"
+def terminal_repetitions(lines: Sequence[Sequence[str]]) -> Table:
+    """Lay out the means over repetitions."""
+    table = Table(caption=REPETITION_NOTE, caption_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for number, heading in enumerate(REPETITION_HEADINGS):
+        table.add_column(heading, justify="left" if number < NAMES else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compare the evaluations of two revisions: `python -m stages.evaluation.compare HEAD~1 workspace`.
+"""Compare the evaluations of two revisions: `python -m commands.compare HEAD~1 workspace`.
 
 Each metric gets the difference, its interval, and a verdict: gain or drop (both significant), noise, missing (was
 there, is gone) or added. Files tracked by git are enough. The exit code is 0 whatever the verdicts are.
@@ -43,9 +43,13 @@ def main(argv: Sequence[str]) -> str:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line.
+
+    Raises:
+        UserError: a number is out of range.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m stages.evaluation.compare",
+        prog="python -m commands.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,7 +58,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--format", choices=tuple(FORMATS), default="text")
     parser.add_argument("--output", type=Path, help="a file; without it the result is printed")
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="POINTS",
-                        help="differences up to so many percentage points are noise, significant or not")  # fmt: skip
+                        help="differences up to this many percentage points are noise, significant or not")  # fmt: skip
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--metrics", default="metrics", help="the folder that evaluations write to")
     arguments = parser.parse_args(argv)
@@ -67,7 +71,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def write(text: str, path: Path | None) -> None:
-    """To a file, or to standard output."""
+    """Write to a file, or to standard output."""
     if path is None:
         sys.stdout.write(text)
         return
@@ -76,19 +80,19 @@ def write(text: str, path: Path | None) -> None:
 
 
 def as_json(old: str, new: str, rows: Sequence[Row]) -> str:
-    """Fractions, not percent; what is not there is null."""
+    """Write fractions, not percent; what is not there is null."""
     return json.dumps({"old": old, "new": new, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
 
 
 def as_markdown(old: str, new: str, rows: Sequence[Row]) -> str:
-    """A table; a bar in a name is escaped."""
+    """Write a table; a bar in a name is escaped."""
     rules = ["---"] * 4 + ["---:"] * 4 + ["---"]
     lines = [f"| {' | '.join(line)} |" for line in (HEADINGS, rules, *map(cells, rows))]
     return "\n".join([f"`{old}` compared with `{new}`", "", *lines, "", NOTE, ""])
 
 
 def as_text(old: str, new: str, rows: Sequence[Row]) -> str:
-    """A table for a terminal."""
+    """Write a table for a terminal."""
     table = Table(title=f"{old} compared with {new}", caption=NOTE, caption_justify="left", box=SIMPLE_HEAD)
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if 4 <= number <= 7 else "left", no_wrap=number > 1)
@@ -100,7 +104,7 @@ def as_text(old: str, new: str, rows: Sequence[Row]) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    """A row's texts."""
+    """Return a row's texts."""
     interval = "–" if row.low is None or row.high is None else f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
     difference = "–" if row.difference is None else f"{100 * row.difference:+.1f}"
     values = ["–" if value is None else f"{100 * value:.1f}" for value in (row.old, row.new)]

@@ -1,6 +1,7 @@
 """What changed between two evaluations of the same category, and whether it is more than chance.
 
-Variance of AUROCs, and of the difference of two on the same images.
+Standard errors come from the scores of the same images on both sides (DeLong for AUROCs, matched pairs for rates),
+otherwise from each side's interval or, without one, from the numbers of images alone.
 """
 
 import logging
@@ -30,7 +31,7 @@ class Difference:
 
 
 def delong_variance(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> float:
-    """Variance of the AUROC; NaN when a class has fewer than two images."""
+    """Return the variance of the AUROC; NaN when a class has fewer than two images."""
     return float(delong_covariance(normal[None], anomalous[None])[0, 0])
 
 
@@ -49,7 +50,7 @@ def delong_difference(normal: Float[np.ndarray, "2 n"], anomalous: Float[np.ndar
 def delong_covariance(
     normal: Float[np.ndarray, "k n"], anomalous: Float[np.ndarray, "k m"]
 ) -> Float[np.ndarray, "k k"]:
-    """Covariance of k AUROCs on the same images.
+    """Return the covariance of k AUROCs on the same images.
 
         S = S10 / m + S01 / n,    S10, S01: covariances of the placements of anomalous and of normal images
 
@@ -67,7 +68,7 @@ def delong_covariance(
 def placements(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    """For each anomalous image the share of normal ones below, for each normal one the share of anomalous ones above.
+    """Return for each anomalous image the share of normal ones below, for each normal one that of anomalous ones above.
 
     Equal scores count one half; the mean of either is the AUROC.
     """
@@ -92,7 +93,7 @@ class Metric:
     path: tuple[str, ...]
 
     def of(self, side: Evaluated | None) -> float | None:
-        """Its value; None when it is undefined or not there."""
+        """Return its value; None when it is undefined or not there."""
         value = None if side is None else look_up(side.metrics, self.path)
         return None if value is None else float(value)
 
@@ -134,7 +135,7 @@ def compare(
     confidence: float,
     tolerance: float,
 ) -> list[Row]:
-    """One row for each category, method and metric that either side has.
+    """Return one row for each category, method and metric that either side has.
 
     Args:
         tolerance: differences up to this size are noise, also when they are significant; a fraction, not points.
@@ -146,7 +147,7 @@ def compare(
 def rows_of(
     key: tuple[str, str], old: Evaluated | None, new: Evaluated | None, confidence: float, tolerance: float
 ) -> Iterator[Row]:
-    """The rows of one category and method; a metric that neither side has gives none."""
+    """Yield the rows of one category and method; a metric that neither side has gives none."""
     for metric in METRICS:
         before, after = metric.of(old), metric.of(new)
         if before is None and after is None:
@@ -157,18 +158,18 @@ def rows_of(
             continue
         error = standard_error(metric, old, new, confidence=confidence)
         if error is None:
-            LOG.warning("%s, %s: no interval of %s (%s) on either side: left out", *key, metric.name, metric.kind)
+            LOG.warning("%s, %s: no interval of %s (%s) on either side: excluded", *key, metric.name, metric.kind)
             continue
         difference, half = after - before, float(norm.ppf((1 + confidence) / 2)) * error
-        verdict = judge(metric, difference, half, tolerance=tolerance)
+        verdict = verdict_of(metric, difference, half, tolerance=tolerance)
         low, high = (None if math.isinf(half) else round(difference + side, 6) for side in (-half, half))
         yield Row(
             *key, metric.kind, metric.name, before, after, round(difference, 6), low=low, high=high, verdict=verdict
         )
 
 
-def judge(metric: Metric, difference: float, half: float, *, tolerance: float) -> str:
-    """Gain or drop when zero lies outside of the interval and the difference is above the tolerance, else noise."""
+def verdict_of(metric: Metric, difference: float, half: float, *, tolerance: float) -> str:
+    """Return gain or drop when zero lies outside the interval and the difference is above the tolerance, else noise."""
     if abs(difference) <= max(half, tolerance):
         return "noise"
     better = (difference < 0) == (metric.name in LOWER_IS_BETTER)
@@ -176,10 +177,10 @@ def judge(metric: Metric, difference: float, half: float, *, tolerance: float) -
 
 
 def standard_error(metric: Metric, old: Evaluated, new: Evaluated, *, confidence: float) -> float | None:
-    """Of new - old: paired where both have the scores of the same images, else as of two independent samples.
+    """Return that of new - old: paired where both have the same images' scores, else of two independent samples.
 
     The pixels of the same images are positively correlated between two revisions, so the latter is too large rather
-    than too small. None where neither side gives one.
+    than too small. None where neither side has one.
     """
     pair = same_images(old.scores, new.scores)
     if pair is not None and metric.name == "image_auroc":
@@ -196,7 +197,7 @@ def standard_error(metric: Metric, old: Evaluated, new: Evaluated, *, confidence
 
 
 def same_images(old: pd.DataFrame | None, new: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Columns kind, old, new for each image; None unless both sides judged the same images."""
+    """Return columns kind, old, new for each image; None unless both sides judged the same images."""
     if old is None or new is None or len(old) != len(new):
         return None
     joined = old.add_suffix("_old").join(new, how="inner")
@@ -206,13 +207,13 @@ def same_images(old: pd.DataFrame | None, new: pd.DataFrame | None) -> pd.DataFr
 
 
 def scores_of(pair: pd.DataFrame, kind: str) -> Float[np.ndarray, "n 2"]:
-    """Old and new scores of the images of a kind; "all" are all anomalies."""
+    """Return old and new scores of the images of a kind; "all" are all anomalies."""
     chosen = pair["kind"] != "normal" if kind == "all" else pair["kind"] == kind
     return pair.loc[chosen, ["old", "new"]].to_numpy(dtype=np.float64)
 
 
 def matched_pairs_error(called: Float[np.ndarray, "n 2"]) -> float:
-    """Standard error of the difference of two rates on the same images, half an image added to each of the four cells.
+    """Return the standard error of a difference of rates on the same images, half an image added to each of four cells.
 
     Agresti and Min, Statistics in Medicine 24, 2005. Zero when every verdict stayed.
     """
@@ -225,7 +226,7 @@ def matched_pairs_error(called: Float[np.ndarray, "n 2"]) -> float:
 
 
 def own_error(metric: Metric, side: Evaluated, *, confidence: float) -> float | None:
-    """Standard error of one side's value, from its scores, its interval, or the numbers of images; None without."""
+    """Return the standard error of one side's value, from its scores, interval or numbers of images; None without."""
     if side.scores is not None and metric.name == "image_auroc":
         table = side.scores.assign(old=side.scores["score"], new=side.scores["score"])
         normal, anomalous = (scores_of(table, kind)[:, 0] for kind in ("normal", metric.kind))
@@ -246,7 +247,7 @@ def own_error(metric: Metric, side: Evaluated, *, confidence: float) -> float | 
 
 
 def hanley_mcneil_error(auroc: float, normals: int, anomalies: int) -> float:
-    """Standard error of an AUROC of which only the value and the numbers of images are known.
+    """Return the standard error of an AUROC of which only the value and the numbers of images are known.
 
     Hanley and McNeil, Radiology 143, 1982.
     """
@@ -256,12 +257,12 @@ def hanley_mcneil_error(auroc: float, normals: int, anomalies: int) -> float:
 
 
 def finite(error: float) -> float:
-    """Infinite instead of NaN: with a single image of a class nothing is significant."""
+    """Return infinity instead of NaN: with a single image of a class nothing is significant."""
     return math.inf if math.isnan(error) else error
 
 
 def look_up(values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """The value at a path of keys, or None."""
+    """Return the value at a path of keys, or None."""
     for key in path:
         if not isinstance(values, Mapping) or key not in values:
             return None

@@ -16,6 +16,9 @@ from stages.core.run.errors import UserError
 from stages.evaluation.outputs import parse_tracked_scores
 
 WORKSPACE = "workspace"
+EVALUATION, INTERVALS, SCORES = "evaluation", "intervals", "scores"  # below the folder of metrics, a file a category
+
+Files = Mapping[str, Callable[[], str]]  # by POSIX path, each with what reads it
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class Evaluated:
 
 
 def read_revision(revision: str, folder: str) -> dict[tuple[str, str], Evaluated]:
-    """All evaluations below a folder by (category, method), sorted.
+    """Read all evaluations below a folder by (category, method), sorted.
 
     Args:
         revision: a commit, branch, tag or DVC experiment, or WORKSPACE.
+        folder: of the metrics, as a POSIX path.
 
     Raises:
         UserError: there is no such revision, no evaluation in it, or a file is damaged.
@@ -45,28 +49,37 @@ def read_revision(revision: str, folder: str) -> dict[tuple[str, str], Evaluated
     files = list_files(revision, folder)
     found = {}
     for path, read in files.items():
-        relative = PurePosixPath(path).relative_to(folder)
-        if len(relative.parts) != 2 or relative.suffix != ".json":
+        if PurePosixPath(path).parent != PurePosixPath(folder, EVALUATION) or not path.endswith(".json"):
             continue
-        metrics = parse_json(read(), where=f"{path} at {revision}")
-        if "image_auroc" not in metrics:  # another stage's folder
-            continue
-        method, category = relative.parent.name, relative.stem
-        intervals = files.get(f"{folder}/intervals/{method}/{category}.json")
-        scores = files.get(f"{folder}/scores/{method}/{category}.csv")
-        where = f"{folder}/.../{method}/{category} at {revision}"
-        found[(category, method)] = Evaluated(
-            metrics,
-            parse_json(intervals(), where=where) if intervals else {},
-            parse_tracked_scores(scores(), where=where) if scores else None,
-        )
+        category = PurePosixPath(path).stem
+        intervals, scores = f"{folder}/{INTERVALS}/{category}.json", f"{folder}/{SCORES}/{category}.csv"
+        own_intervals = parse_json(files[intervals](), where=f"{intervals} at {revision}") if intervals in files else {}
+        own_scores = parse_tracked_scores(files[scores](), where=f"{scores} at {revision}") if scores in files else {}
+        for method, metrics in parse_json(read(), where=f"{path} at {revision}").items():
+            found[(category, method)] = Evaluated(metrics, own_intervals.get(method, {}), own_scores.get(method))
     if not found:
+        refuse_old_layout(files, revision, folder)
         raise UserError(f"{revision}: no evaluation below {folder}/: run `dvc repro` and commit its metrics")
     return dict(sorted(found.items()))
 
 
-def list_files(revision: str, folder: str) -> dict[str, Callable[[], str]]:
-    """Files below the folder by POSIX path, each with what reads it.
+def refuse_old_layout(files: Files, revision: str, folder: str) -> None:
+    """Say that a revision is too old, if its metrics lie by method: `folder`/<method>/<category>.json.
+
+    Raises:
+        UserError: they do.
+    """
+    for path, read in files.items():
+        relative = PurePosixPath(path).relative_to(folder)
+        if len(relative.parts) == 2 and relative.suffix == ".json" and '"image_auroc"' in read():
+            raise UserError(
+                f"{revision}: from before the new layout of metrics ({path} is now part of "
+                f"{folder}/{EVALUATION}/{relative.stem}.json): compare revisions that have it"
+            )
+
+
+def list_files(revision: str, folder: str) -> Files:
+    """List the files below the folder, sorted.
 
     Raises:
         UserError: the revision is not known, or this is no repository.
@@ -86,7 +99,7 @@ def list_files(revision: str, folder: str) -> dict[str, Callable[[], str]]:
 
 
 def parse_json(text: str, *, where: str) -> dict[str, Any]:
-    """A JSON object.
+    """Parse a JSON object.
 
     Raises:
         UserError: it is none.

@@ -1,4 +1,4 @@
-"""A method's explanations: put in the order of what decided, and held against the true defects."""
+"""How well explanations name the defect: does the first finding of a detected anomaly lie on its true mask?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stages.core.io.explanations import Box, Explanation, Explanations, read_explanations
+from stages.core.io.explanations import Box, Explanation, Explanations
 from stages.evaluation.image_metrics import GROUPS, anomalies
 from stages.evaluation.inputs import refuse
 from stages.evaluation.names import Measured, Name, Undefined
@@ -28,22 +28,20 @@ class Hit:
     chance: float
 
 
-def open_explanations(path: Path, joined: pd.DataFrame) -> Explanations:
-    """The method's explanations; none when the folder is not there, as the method then makes none.
+def checked_explanations(found: Explanations | None, test: pd.DataFrame) -> Explanations:
+    """Return the method's explanations, or none where it makes none.
 
     Raises:
-        UserError: the folder is damaged, or lacks a test image.
+        UserError: a test image has none.
     """
-    if not path.exists():
+    if found is None:
         return NOTHING
-    found = read_explanations(path)
-    tested = joined["image_id"][joined["split"] == "test"]
-    refuse(set(tested) - set(found.images), f"{path}: test images without an explanation")
+    refuse(set(test["image_id"]) - set(found.images), "test images without an explanation")
     return found
 
 
 def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertainty: Uncertainty) -> list[Explanation]:
-    """The findings of the branch that decided first, or of the next that makes some; branches not in use make none."""
+    """Sort findings: those of the branch that decided first, then of the next; branches not in use are excluded."""
     used = [finding for finding in findings if finding.branch in uncertainty.branches]
     order = uncertainty.by_excess({name: float(row[name]) for name in uncertainty.branches})
     return sorted(used, key=lambda finding: order.index(finding.branch))
@@ -52,7 +50,7 @@ def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertaint
 def explanation_metrics(
     test: pd.DataFrame, explanations: Explanations, fitted: Fitted, mask_files: Path
 ) -> dict[Name, Measured | int]:
-    """How often the first finding of a detected anomaly names a component and overlaps the defect's mask, by group.
+    """Measure by group how often the first finding of a detected anomaly names a component on the defect's mask.
 
     `chance` is how often boxes of the same sizes at random places would overlap it.
 
@@ -67,7 +65,7 @@ def explanation_metrics(
         detected = rows[
             (rows["score"] > fitted.calibration.threshold.value) & (rows["mask_files"].map(len) > 0)
         ].to_dict("records")
-        hits = [judge(row, explanations, fitted.uncertainty, mask_files) for row in detected]
+        hits = [hit_of_first(row, explanations, fitted.uncertainty, mask_files) for row in detected]
         missing = Undefined("no detected anomaly of this group has a mask")
         found[("detected_with_mask", group)] = len(hits)
         found[("hit_rate", group)] = float(np.mean([one.hit for one in hits])) if hits else missing
@@ -76,8 +74,8 @@ def explanation_metrics(
     return dict(sorted(found.items(), key=lambda item: order.index(item[0][0])))
 
 
-def judge(row: Mapping[Any, Any], explanations: Explanations, uncertainty: Uncertainty, mask_files: Path) -> Hit:
-    """The first finding of one image; no finding is no hit."""
+def hit_of_first(row: Mapping[Any, Any], explanations: Explanations, uncertainty: Uncertainty, mask_files: Path) -> Hit:
+    """Hold the first finding of one image against its mask; no finding is no hit."""
     findings = in_order(explanations.images[row["image_id"]], row, uncertainty)
     if not findings:
         return Hit(False, 0.0)
@@ -87,7 +85,7 @@ def judge(row: Mapping[Any, Any], explanations: Explanations, uncertainty: Uncer
 
 
 def overlap(box: Box, mask: Bool[np.ndarray, "H W"]) -> Hit:
-    """Whether a pixel of the mask lies in the box, and for which share of the places where the box fits one does."""
+    """Return whether a pixel of the mask lies in the box, and in which share of the places where the box fits."""
     height, width = mask.shape
     top, left = int(box[0] * height), int(box[1] * width)
     bottom = min(max(round(box[2] * height), top + 1), height)

@@ -1,8 +1,7 @@
-"""How well scores rank anomalous images above normal ones.
+"""How well scores rank anomalous images above normal ones, and what a threshold does on test images.
 
-What a threshold does on test images, with exact intervals.
-
-What a method that learns from a few images gains or loses by which ones it was given: its draws together.
+Rankings get bootstrap intervals and rates exact ones. A method that learns from a few images is repeated with other
+ones; how much its AUROC varies over these repetitions is measured here as well.
 """
 
 import re
@@ -23,30 +22,30 @@ GROUPS = ("all", "logical", "structural")  # "all" holds the anomalies of unspec
 RECALL = 0.95  # at which the false-positive rate is stated
 Pair = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]  # scores of normal and of anomalous images
 NO_ANOMALY, NO_NORMAL = "no anomalous test image", "no normal test image"
-DRAW = re.compile(r"draw_\d+")  # the branch of one draw, by any method
+REPETITION = re.compile(r"draw_\d+")  # the branch of one repetition, by any method
 
 
 def anomalies(test: pd.DataFrame, group: str) -> pd.DataFrame:
-    """The anomalous rows of a group (GROUPS)."""
+    """Return the anomalous rows of a group (GROUPS)."""
     anomalous = test[test["is_anomalous"]]
     return anomalous if group == "all" else anomalous[anomalous["kind"] == group]
 
 
 def by_group(test: pd.DataFrame, column: str) -> dict[str, Pair]:
-    """Each group's scores beside those of all normal test images."""
+    """Return the scores of all normal test images and of each group."""
     normal = test[~test["is_anomalous"]][column].to_numpy(dtype=np.float64)
     return {group: (normal, anomalies(test, group)[column].to_numpy(dtype=np.float64)) for group in GROUPS}
 
 
 def by_defect_type(test: pd.DataFrame) -> dict[str, Pair]:
-    """Each defect type's scores, sorted by name, beside those of all normal test images."""
+    """Return the scores of all normal test images and of each defect type, sorted by name."""
     normal = test[~test["is_anomalous"]]["score"].to_numpy(dtype=np.float64)
     groups = test[test["is_anomalous"]].groupby("defect_type", sort=True)
     return {str(name): (normal, rows["score"].to_numpy(dtype=np.float64)) for name, rows in groups}
 
 
 def ranking_metrics(test: pd.DataFrame, branches: Sequence[str]) -> dict[Name, Measured]:
-    """AUROC, average precision, false-positive rate at 95 % recall and highest F1, by group and by defect type.
+    """Compute AUROC, average precision, FPR at 95 % recall and highest F1, by group and by defect type.
 
     What is chosen with test labels is called `oracle`.
     """
@@ -68,7 +67,7 @@ def ranking_metrics(test: pd.DataFrame, branches: Sequence[str]) -> dict[Name, M
 def ranking_intervals(
     test: pd.DataFrame, branches: Sequence[str], values: Mapping[Name, Measured], resampling: Resampling
 ) -> dict[Name, Interval]:
-    """Bootstrap intervals of every AUROC in `values` that is defined."""
+    """Compute bootstrap intervals of every AUROC in `values` that is defined."""
     pairs: dict[Name, Pair] = {
         **{("image_auroc", group): pair for group, pair in by_group(test, "score").items()},
         **{("defect_type_auroc", name): pair for name, pair in by_defect_type(test).items()},
@@ -82,7 +81,7 @@ def ranking_intervals(
 
 
 def auroc(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all") -> Measured:
-    """Area under the ROC curve = P(anomalous > normal) + P(equal) / 2."""
+    """Return the area under the ROC curve = P(anomalous > normal) + P(equal) / 2."""
     if missing := missing_class(normal, anomalous, name=name):
         return missing
     return float(roc_auc_score(*stacked(normal, anomalous)))
@@ -91,7 +90,7 @@ def auroc(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *
 def average_precision(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
 ) -> Measured:
-    """Sum over the thresholds of precision times the step in recall; depends on the share of anomalies."""
+    """Sum precision times the step in recall over the thresholds; it depends on the share of anomalies."""
     if missing := missing_class(normal, anomalous, name=name):
         return missing
     return float(average_precision_score(*stacked(normal, anomalous)))
@@ -100,7 +99,7 @@ def average_precision(
 def false_positive_rate(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
 ) -> Measured:
-    """Share of normal images that lie at or above the highest threshold that finds RECALL of the anomalies."""
+    """Return the share of normal images at or above the highest threshold that finds RECALL of the anomalies."""
     if missing := missing_class(normal, anomalous, name=name):
         return missing
     false_positive, true_positive, _ = roc_curve(*stacked(normal, anomalous), drop_intermediate=False)
@@ -110,7 +109,7 @@ def false_positive_rate(
 def oracle_f1_max(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str = "all"
 ) -> Measured:
-    """The highest F1 of any threshold, chosen with the test labels: a bound, never a result."""
+    """Return the highest F1 of any threshold, chosen with the test labels: a bound, never a result."""
     if missing := missing_class(normal, anomalous, name=name):
         return missing
     precision, recall, _ = precision_recall_curve(*stacked(normal, anomalous))
@@ -120,7 +119,7 @@ def oracle_f1_max(
 def stacked(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]
 ) -> tuple[Float[np.ndarray, " n+m"], Float[np.ndarray, " n+m"]]:
-    """(labels, scores) as scikit-learn wants them; label 1 is anomalous."""
+    """Return (labels, scores) as scikit-learn wants them; label 1 is anomalous."""
     labels = np.concatenate([np.zeros(len(normal)), np.ones(len(anomalous))])
     return labels, np.concatenate([normal, anomalous])
 
@@ -128,7 +127,7 @@ def stacked(
 def missing_class(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], *, name: str
 ) -> Undefined | None:
-    """Why the two classes cannot be ranked, if so."""
+    """Return why the two classes cannot be ranked, if so."""
     if np.isnan(normal).any() or np.isnan(anomalous).any():
         return Undefined("the method dropped this branch")
     if not len(anomalous):
@@ -137,7 +136,7 @@ def missing_class(
 
 
 def decision_metrics(test: pd.DataFrame, threshold: float) -> dict[Name, Measured]:
-    """F1, precision, recall, the realised false-alarm rate and each group's detection rate at a threshold."""
+    """Compute F1, precision, recall, the realised false-alarm rate and each group's detection rate at a threshold."""
     called = test["score"] > threshold
     anomalous = test["is_anomalous"]
     hits, alarms = int((called & anomalous).sum()), int((called & ~anomalous).sum())
@@ -153,13 +152,13 @@ def decision_metrics(test: pd.DataFrame, threshold: float) -> dict[Name, Measure
 
 
 def decision_intervals(test: pd.DataFrame, threshold: float, *, confidence: float) -> dict[Name, Interval]:
-    """Clopper-Pearson intervals of the false-alarm rate and the detection rates that are defined."""
+    """Compute Clopper-Pearson intervals of the false-alarm rate and the detection rates that are defined."""
     counts = {name: pair for name, (pair, _) in rate_counts(test, threshold).items()}
     return {name: clopper_pearson(*pair, confidence=confidence) for name, pair in counts.items() if pair[1]}
 
 
 def rate_counts(test: pd.DataFrame, threshold: float) -> dict[Name, tuple[tuple[int, int], str]]:
-    """(called anomalous, all) of the normal images and of each group of anomalies, and why should there be none."""
+    """Count (called anomalous, all) of normal images and of each group of anomalies, with the reason if none exist."""
     normal = (test[~test["is_anomalous"]]["score"] > threshold).to_numpy()
     groups = {group: (anomalies(test, group)["score"] > threshold).to_numpy() for group in GROUPS}
     return {
@@ -175,7 +174,7 @@ def rate_counts(test: pd.DataFrame, threshold: float) -> dict[Name, tuple[tuple[
 
 
 def clopper_pearson(part: int, whole: int, *, confidence: float) -> Interval:
-    """Exact interval of a rate: it covers the true one at least as often as `confidence` says.
+    """Return the exact interval of a rate: it covers the true one at least as often as `confidence` says.
 
     Clopper and Pearson, Biometrika 26, 1934.
 
@@ -187,51 +186,51 @@ def clopper_pearson(part: int, whole: int, *, confidence: float) -> Interval:
 
 
 def accuracy(correct: "pd.Series[bool]", *, reason: str) -> Measured:
-    """Share of correct verdicts, or the reason why there is none to judge."""
+    """Return the share of correct verdicts, or the reason why there is none to judge."""
     return rate(int(np.count_nonzero(correct)), len(correct), reason=reason)
 
 
 def rate(part: int, whole: int, *, reason: str) -> Measured:
-    """part / whole, or the reason why there is no whole."""
+    """Return part / whole, or the reason why there is no whole."""
     return part / whole if whole else Undefined(reason)
 
 
-def draw_metrics(ranking: Mapping[Name, Measured], branches: Sequence[str]) -> dict[Name, Any]:
-    """Number of draws, mean and sample standard deviation (n - 1) of their image AUROCs in each group.
+def repetition_metrics(ranking: Mapping[Name, Measured], branches: Sequence[str]) -> dict[Name, Any]:
+    """Count the repetitions; compute mean and sample standard deviation (n - 1) of their image AUROCs by group.
 
-    The deviation is that of single draws, not of their mean: what another choice of images would give.
+    The deviation is that of single repetitions, not of their mean: what another choice of images would give.
 
     Args:
         ranking: has ("branches", name, group) of every branch.
 
     Returns:
-        Nothing where the method has no draws.
+        Nothing where the method has no repetitions.
     """
-    draws = [name for name in branches if DRAW.fullmatch(name)]
-    if not draws:
+    repetitions = [name for name in branches if REPETITION.fullmatch(name)]
+    if not repetitions:
         return {}
-    values = {group: [ranking["branches", name, group] for name in draws] for group in GROUPS}
+    values = {group: [ranking["branches", name, group] for name in repetitions] for group in GROUPS}
     return {
-        ("draws", "count"): len(draws),
+        ("draws", "count"): len(repetitions),
         **{("draws", "image_auroc_mean", group): mean(found) for group, found in values.items()},
         **{("draws", "image_auroc_deviation", group): deviation(found) for group, found in values.items()},
     }
 
 
 def mean(values: Sequence[Measured]) -> Measured:
-    """Undefined like the first of the values that is."""
+    """Return the mean; undefined like the first of the values that is."""
     numbers = [value for value in values if not isinstance(value, Undefined)]
     return statistics.mean(numbers) if len(numbers) == len(values) else first_undefined(values)
 
 
 def deviation(values: Sequence[Measured]) -> Measured:
-    """Of the sample; undefined like the first of the values that is, or where there is one alone."""
+    """Return the sample's standard deviation; undefined like the first of the values that is, or of one alone."""
     numbers = [value for value in values if not isinstance(value, Undefined)]
     if len(numbers) < len(values):
         return first_undefined(values)
-    return statistics.stdev(numbers) if len(numbers) > 1 else Undefined("a single draw has no spread")
+    return statistics.stdev(numbers) if len(numbers) > 1 else Undefined("a single repetition has no spread")
 
 
 def first_undefined(values: Sequence[Measured]) -> Undefined:
-    """Whose reason stands for all."""
+    """Return the first undefined value, whose reason stands for all."""
     return next(value for value in values if isinstance(value, Undefined))

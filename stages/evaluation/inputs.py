@@ -1,31 +1,71 @@
-"""Scores beside the truth: joined on image_id, and refused when they do not fit together.
+"""Inputs of the evaluation: a product's truth, and what each method found, joined on image_id and checked.
 
-A method's anomaly maps by image, and the values that the colours of its heatmaps stand for.
+Nothing is joined by position. Images that one side lacks, has twice or puts into another split are refused and named.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float16
 
-from stages.core.io.maps import read_anomaly_maps
+from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import branch_names
-from stages.core.io.tables import SYNTHETIC
+from stages.core.io.tables import SYNTHETIC, image_files
+from stages.core.io.truth import mask_files, read_truth
 from stages.core.run.errors import UserError
 
 SHOWN = 5  # ids named in a message
-LOG = logging.getLogger(__name__)
+ASIDE = "validation_anomalous"  # labelled anomalies of validation, as the scores call them
+
+Maps = Mapping[str, Float16[np.ndarray, "h w"]]  # by image_id
+BranchMaps = Mapping[str, Maps]  # by branch
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is known of a product's images, whatever the methods say.
+
+    Attributes:
+        truth: TRUTH_COLUMNS of all images, sorted by image_id.
+        image_files, mask_files: folders of the files that the columns `file` and `mask_files` name.
+    """
+
+    truth: pd.DataFrame
+    image_files: Path
+    mask_files: Path
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The rows of the test images."""
+        return self.truth[self.truth["split"] == "test"]
+
+
+def read_product(inputs: Path, truth: Path) -> Product:
+    """Read the truth of a split and note where its images and masks are.
+
+    Args:
+        inputs, truth: the two folders of a split.
+
+    Raises:
+        UserError: the truth is damaged or names an image twice.
+    """
+    table = read_truth(truth).astype({"is_anomalous": bool}).sort_values("image_id").reset_index(drop=True)
+    refuse(table["image_id"][table["image_id"].duplicated()], "images named twice in the truth")
+    return Product(table, image_files(inputs), mask_files(truth))
 
 
 def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """One row for each scored validation and test image: the truth's columns, then score and branches.
+    """Return one row for each scored validation and test image: the truth's columns, then score and branches.
 
-    Scores of synthetic defects, of which the truth knows nothing, are left out. The split is the truth's; labelled
-    anomalies of its validation part are called `validation_anomalous`, as in the scores. Those that a method learned
-    from have no score and no row. Rows are sorted by image_id.
+    Scores of synthetic defects, of which the truth knows nothing, are excluded. The split is the truth's; labelled
+    anomalies of its validation part are called ASIDE, as in the scores. Those that a method learned from have no score
+    and no row. Rows are sorted by image_id.
+
+    Args:
+        truth: without duplicates, see `read_product`.
 
     Raises:
         UserError: an image_id occurs twice, is missing on one side, has another split there, or has a score that is
@@ -33,14 +73,12 @@ def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
         ValueError: a branch is called like a column of the truth.
     """
     scores = scores[scores["split"] != SYNTHETIC]
-    for name, table in (("scores", scores), ("truth", truth)):
-        refuse(table["image_id"][table["image_id"].duplicated()], f"images named twice in the {name}")
+    refuse(scores["image_id"][scores["image_id"].duplicated()], "images named twice in the scores")
     refuse(set(scores["image_id"]) - set(truth["image_id"]), "scores for images that the truth does not know")
-    truth = truth.astype({"is_anomalous": bool})
     aside = (truth["split"] == "validation") & truth["is_anomalous"]
-    truth = truth.assign(split=truth["split"].mask(aside, "validation_anomalous"))
-    judged = truth[truth["split"].isin(["validation", "test"])]
-    refuse(set(judged["image_id"]) - set(scores["image_id"]), "validation or test images without a score")
+    truth = truth.assign(split=truth["split"].mask(aside, ASIDE))
+    required = truth["image_id"][truth["split"].isin(["validation", "test"])]
+    refuse(set(required) - set(scores["image_id"]), "validation or test images without a score")
     columns = ["split", "score", *branch_names(scores)]
     if taken := set(columns[1:]) & set(truth.columns):
         raise ValueError(f"a branch has the name of a column of the truth: {sorted(taken)}")
@@ -81,65 +119,71 @@ def refuse_empty(joined: pd.DataFrame) -> None:
         )
 
 
-def open_maps(
-    path: Path, joined: pd.DataFrame, *, unjudged: Collection[str] = ()
-) -> dict[str, Float16[np.ndarray, "h w"]]:
-    """Maps by image_id, not yet loaded; empty when the folder is not there, as the method then makes none.
+def maps_by_image(maps: AnomalyMaps | None, joined: pd.DataFrame, *, not_judged: Collection[str] = ()) -> Maps:
+    """Return a method's maps by image_id, not yet loaded; empty when the method makes none.
 
     Args:
-        unjudged: images whose maps are left out.
+        not_judged: images whose maps are excluded.
 
     Raises:
-        UserError: the folder is damaged, has an image twice, lacks a test image, has an unknown one, or a map is not
-            finite.
+        UserError: the array has another shape, has an image twice, lacks an image of `joined` or has an unknown one,
+            or a map is not finite.
     """
-    if not path.exists():
+    if maps is None:
         return {}
-    maps = read_anomaly_maps(path)
-    if maps.values.ndim != 3 or len(maps.values) != len(maps.image_ids) or 0 in maps.values.shape[1:]:
-        raise UserError(
-            f"{path}: {len(maps.image_ids)} image_ids for an array of shape {maps.values.shape}: delete it and run "
-            "`dvc repro`"
-        )
-    by_id = {key: one for key, one in zip(maps.image_ids, maps.values, strict=True) if key not in unjudged}
-    ids = pd.Series([key for key in maps.image_ids if key not in unjudged], dtype=object)
-    refuse(ids[ids.duplicated()], f"{path}: maps that are there twice")
-    refuse(set(ids) - set(joined["image_id"]), f"{path}: maps of images that are not to be evaluated")
-    refuse(set(joined["image_id"][joined["split"] == "test"]) - set(ids), f"{path}: test images without a map")
-    refuse((name for name, one in by_id.items() if not np.isfinite(one).all()), f"{path}: maps that are not finite")
-    return by_id
+    ids = pd.Series([key for key in maps.image_ids if key not in not_judged], dtype=object)
+    refuse(ids[ids.duplicated()], "images with two maps")
+    refuse(set(ids) - set(joined["image_id"]), "maps of images that are not to be evaluated")
+    refuse(set(joined["image_id"]) - set(ids), "scored images without a map")
+    return checked_maps(maps.values, maps.image_ids, "maps", not_judged=not_judged)
 
 
-def open_branch_maps(path: Path, *, unjudged: Collection[str] = ()) -> dict[str, dict[str, Float16[np.ndarray, "h w"]]]:
-    """Maps by branch and image_id of a folder that `open_maps` passed; empty where the method tells no branches.
+def branch_maps_by_image(maps: AnomalyMaps | None, *, not_judged: Collection[str] = ()) -> BranchMaps:
+    """Return the maps of each branch by image_id; empty where the method has none.
+
+    Args:
+        maps: that `maps_by_image` accepted.
 
     Raises:
         UserError: a branch has not one map for each image, or one that is not finite.
     """
-    if not path.exists():
-        return {}
-    maps = read_anomaly_maps(path)
-    for name, values in maps.branches.items():
-        if values.ndim != 3 or len(values) != len(maps.image_ids) or 0 in values.shape[1:]:
-            raise UserError(
-                f"{path}/branches/{name}.npy: an array of shape {values.shape} for {len(maps.image_ids)} image_ids: "
-                "delete the folder and run `dvc repro`"
-            )
-        odd = (key for key, one in zip(maps.image_ids, values, strict=True) if not np.isfinite(one).all())
-        refuse(odd, f"{path}/branches/{name}.npy: maps that are not finite")
+    branches = {} if maps is None else maps.branches
     return {
-        name: {key: one for key, one in zip(maps.image_ids, values, strict=True) if key not in unjudged}
-        for name, values in maps.branches.items()
+        name: checked_maps(values, maps.image_ids, f"maps of branch {name}", not_judged=not_judged)
+        for name, values in branches.items()
+        if maps is not None
     }
 
 
-def colour_range(
-    joined: pd.DataFrame, maps: Mapping[str, Float16[np.ndarray, "h w"]], *, budget: float
-) -> tuple[float, float]:
-    """Map values shown as pure blue and pure red, from normal validation images only.
+def checked_maps(
+    values: Float16[np.ndarray, "N h w"], image_ids: Collection[str], what: str, *, not_judged: Collection[str]
+) -> Maps:
+    """Return the rows of an array by image_id.
+
+    Args:
+        what: names the array in errors.
+
+    Raises:
+        UserError: there is not one map with at least one cell for each image, or one is not finite.
+    """
+    if values.ndim != 3 or len(values) != len(image_ids) or 0 in values.shape[1:]:
+        raise UserError(
+            f"{what}: an array of shape {values.shape} for {len(image_ids)} images: delete the folder and run "
+            "`dvc repro`"
+        )
+    by_id = {key: one for key, one in zip(image_ids, values, strict=True) if key not in not_judged}
+    refuse((key for key, one in by_id.items() if not np.isfinite(one).all()), f"{what} that are not finite")
+    return by_id
+
+
+def colour_range(joined: pd.DataFrame, maps: Maps, *, budget: float) -> tuple[float, float]:
+    """Return the map values shown as pure blue and pure red, from normal validation images only.
 
     Blue is the median of their values. Red is the hottest spot that a share of 1 - budget of them stays below, so
     that a normal image shows a red spot about as often as it gives a false alarm.
+
+    Args:
+        maps: of all images of `joined`, or empty.
 
     Returns:
         (low, high) with low < high; (0, 1) without maps.
@@ -147,10 +191,7 @@ def colour_range(
     if not maps:
         return 0.0, 1.0
     chosen = joined[joined["split"] == "validation"]["image_id"]
-    values = [np.asarray(maps[image_id], dtype=np.float32) for image_id in chosen if image_id in maps]
-    if not values:
-        LOG.warning("no normal validation image has a map: the colours of the heatmaps span all maps instead")
-        values = [np.asarray(one, dtype=np.float32) for one in maps.values()]
+    values = [np.asarray(maps[image_id], dtype=np.float32) for image_id in chosen]
     low = float(np.median(np.stack(values)))
     high = float(np.quantile([one.max() for one in values], 1 - budget))
     return low, high if high > low else low + 1.0

@@ -1,11 +1,10 @@
-"""Intervals of pixel metrics: whole images are drawn again, because the pixels of one image are not independent.
+"""Bootstrap intervals: test images are resampled with replacement, stratum by stratum, with a stated seed.
 
-Each image is kept as its counts at a few hundred thresholds (10 kB), so that a resample is a weighted sum of rows.
-
-Intervals by drawing the test images again: stratified, with a stated seed.
+Pixel metrics resample whole images, too, because the pixels of one image are not independent. Each image is kept as
+its counts at a few hundred thresholds (10 kB), so that a resample is a weighted sum of rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,6 @@ from stages.evaluation.pixel_counts import levels as levels_of
 CHUNK = 100  # resamples held at once
 RATES = np.geomspace(1e-5, 1.0, 160)  # false-positive rates at which curves are kept; even steps of the logarithm
 RECALLS = np.linspace(0.0, 1.0, 65)[1:]
-Judged = tuple[Float32[np.ndarray, "H W"], Bool[np.ndarray, "H W"], Sequence[Region]]
 Table = Float64[np.ndarray, "images thresholds"]
 
 
@@ -34,8 +32,8 @@ class Resampling:
     """How intervals are made.
 
     Attributes:
-        resamples: number of draws.
-        confidence: share of the draws inside of an interval.
+        resamples: how many there are.
+        confidence: share of the resamples inside an interval.
     """
 
     resamples: int
@@ -43,13 +41,13 @@ class Resampling:
     seed: int
 
     def interval(self, values: Float[np.ndarray, " resamples"]) -> Interval:
-        """The percentile interval of resampled values."""
+        """Return the percentile interval of resampled values."""
         tail = (1 - self.confidence) / 2
         low, high = np.quantile(values, [tail, 1 - tail])
         return Interval(float(low), float(high))
 
     def draws(self, *sizes: int) -> Iterator[tuple[Int64[np.ndarray, "chunk n"], ...]]:
-        """How often each member of each stratum is drawn, CHUNK resamples at a time; strata are drawn apart.
+        """Yield how often each member of each stratum is drawn, CHUNK resamples at a time; strata keep their sizes.
 
         Equal arguments give equal draws, so that two metrics on the same images are resampled together.
         """
@@ -67,7 +65,7 @@ class Resampling:
 def auroc_interval(
     normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"], resampling: Resampling
 ) -> Interval:
-    """Percentile bootstrap of the AUROC; normal and anomalous images are drawn apart, so both classes keep their size.
+    """Return the percentile bootstrap interval of the AUROC; normal and anomalous images are two strata.
 
     Where every pair is ordered rightly, so is every resample, and the interval has no width.
 
@@ -99,7 +97,7 @@ def add_up(
 
 @dataclass(frozen=True)
 class ImageCurves:
-    """What lies at or above each threshold (highest first), one row an image.
+    """What lies at or above each threshold (highest first), one row for each image.
 
     Attributes:
         normal, defect: pixels.
@@ -115,47 +113,58 @@ class ImageCurves:
     annotated: Float64[np.ndarray, " images"]
 
 
-def thresholds_of(counts: PixelCounts) -> Int64[np.ndarray, " thresholds"]:
-    """Levels, highest first and the lowest among them, at which all images together reach RATES and RECALLS."""
+@dataclass(frozen=True)
+class Thresholds:
+    """A few of the levels of pixel values, at which images are counted.
+
+    Attributes:
+        levels: highest first.
+        reached: of every level the position of the highest threshold that it reaches.
+    """
+
+    levels: Int64[np.ndarray, " thresholds"]
+    reached: Int64[np.ndarray, " levels"]
+
+    def count(
+        self, anomaly_map: Float32[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"], annotated: Sequence[Region]
+    ) -> PixelCounts:
+        """Count one image between the thresholds, highest first."""
+        counts = PixelCounts.empty(len(self.levels))
+        counts.count_ranks(self.reached[levels_of(anomaly_map)], mask, annotated)
+        return counts
+
+    def curves(self, images: Sequence[PixelCounts]) -> ImageCurves:
+        """Add up each image's counts from the highest threshold down."""
+        normal, defect, overlap, saturated = (
+            np.array([np.cumsum(getattr(one, name)) for one in images], dtype=np.float64).reshape(-1, len(self.levels))
+            for name in ("normal", "defect", "region_share", "saturated_share")
+        )
+        regions, annotated = (
+            np.array([getattr(one, name) for one in images], dtype=np.float64) for name in ("regions", "annotated")
+        )
+        return ImageCurves(normal, defect, overlap, saturated, regions, annotated)
+
+
+def thresholds_of(counts: PixelCounts) -> Thresholds:
+    """Choose the levels at which all images together reach RATES and RECALLS, and the lowest level that is used."""
     chosen = [np.array([LEVELS - 1])]
     for values, shares in ((counts.normal, RATES), (counts.defect, RECALLS)):
         if values.any():
             reached = np.cumsum(values[::-1]) / values.sum()
             chosen.append(np.searchsorted(reached, np.minimum(shares, reached[-1])))
-    return LEVELS - 1 - np.unique(np.concatenate(chosen[1:] or chosen))
-
-
-def image_curves(images: Iterable[Judged], levels: Int64[np.ndarray, " thresholds"]) -> ImageCurves:
-    """Count each image at the thresholds.
-
-    Args:
-        levels: highest first.
-    """
-    above = np.searchsorted(-levels, -np.arange(LEVELS), side="left")  # the first threshold that each level reaches
-    counted = []
-    for anomaly_map, mask, defects in images:
-        counts = PixelCounts.empty(len(levels))
-        counts.count_ranks(above[levels_of(anomaly_map)], mask, defects)
-        counted.append(counts)
-    normal, defect, overlap, saturated = (
-        np.array([np.cumsum(getattr(one, name)) for one in counted], dtype=np.float64).reshape(-1, len(levels))
-        for name in ("normal", "defect", "region_share", "saturated_share")
-    )
-    regions, annotated = (
-        np.array([getattr(one, name) for one in counted], dtype=np.float64) for name in ("regions", "annotated")
-    )
-    return ImageCurves(normal, defect, overlap, saturated, regions, annotated)
+    levels = LEVELS - 1 - np.unique(np.concatenate(chosen[1:] or chosen))
+    return Thresholds(levels, np.searchsorted(-levels, -np.arange(LEVELS), side="left"))
 
 
 def pixel_interval(
     strata: Sequence[ImageCurves], value: float, *, table: str, number: str | None, limit: float, resampling: Resampling
 ) -> Interval:
-    """Percentile bootstrap over images of the area under a curve over the false-positive rate, divided by `limit`.
+    """Return the bootstrap interval of the area under a curve over the false-positive rate, divided by `limit`.
 
-    The resampled areas are shifted by what the few thresholds cost on the images themselves.
+    Images are resampled. The areas are shifted by what the few thresholds cost on the images themselves.
 
     Args:
-        strata: images drawn apart from each other: the normal ones, and each kind of anomaly.
+        strata: images resampled by themselves: the normal ones, and each kind of anomaly.
         value: of the metric on all pixels.
         table: the curve, "defect", "overlap" or "saturated".
         number: what divides it, "regions" or "annotated"; None for its own highest value.
@@ -177,7 +186,7 @@ def pixel_interval(
 def areas_up_to(
     x: Float64[np.ndarray, "curves points"], y: Float64[np.ndarray, "curves points"], limit: float
 ) -> Float64[np.ndarray, " curves"]:
-    """As `area_up_to`, of many curves that begin at (0, 0)."""
+    """Compute `area_up_to` of many curves that begin at (0, 0)."""
     x, y = (np.pad(values, ((0, 0), (1, 0))) for values in (x, y))
     step = np.diff(x, axis=1)
     width = np.clip(limit - x[:, :-1], 0.0, step)

@@ -1,6 +1,7 @@
-"""Metrics by name: a tuple from the outer to the inner key, as they are nested in the metrics file.
+"""Metrics by name, and as the metrics file nests them.
 
-Numbers that do not exist, with the reason why: never 0.5, never NaN.
+A name is a tuple from the outer to the inner key. A number that does not exist is `Undefined` and has a reason: it is
+never 0.5 and never NaN.
 """
 
 import math
@@ -13,7 +14,7 @@ DIGITS = 6  # significant ones; metrics files are diffed, and more digits would 
 
 
 def nested(values: Mapping[Name, Any]) -> dict[str, Any]:
-    """{("a", "b"): 1} as {"a": {"b": 1}}, in the order of first appearance.
+    """Turn {("a", "b"): 1} into {"a": {"b": 1}}, in the order of first appearance.
 
     Raises:
         ValueError: a name is also the beginning of another.
@@ -31,6 +32,11 @@ def nested(values: Mapping[Name, Any]) -> dict[str, Any]:
     return result
 
 
+def prefixed(outer: str, values: Mapping[Name, Any]) -> dict[Name, Any]:
+    """Put the same values under one more outer key."""
+    return {(outer, *name): value for name, value in values.items()}
+
+
 @dataclass(frozen=True)
 class Undefined:
     """Stands in a metric's place; the reason is a short sentence without a full stop."""
@@ -41,8 +47,8 @@ class Undefined:
 Measured = float | Undefined
 
 
-def tidy(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Nested metrics as they are written: floats rounded, `Undefined` as null, and all reasons by dotted name.
+def as_json(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return nested metrics as they are written: floats rounded, `Undefined` as null, and all reasons by dotted name.
 
         {"auroc": {"logical": Undefined("no ...")}}  ->  {"auroc": {"logical": None},
                                                           "reasons": {"auroc.logical": "no ..."}}
@@ -53,13 +59,13 @@ def tidy(metrics: dict[str, Any]) -> dict[str, Any]:
         ValueError: a number is not finite.
     """
     reasons: dict[str, str] = {}
-    tidied: dict[str, Any] = _tidy(metrics, "", reasons)
-    return {**tidied, "reasons": reasons} if reasons else tidied
+    written: dict[str, Any] = _as_json(metrics, "", reasons)
+    return {**written, "reasons": reasons} if reasons else written
 
 
-def _tidy(value: Any, name: str, reasons: dict[str, str]) -> Any:
+def _as_json(value: Any, name: str, reasons: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _tidy(item, f"{name}.{key}" if name else key, reasons) for key, item in value.items()}
+        return {key: _as_json(item, f"{name}.{key}" if name else key, reasons) for key, item in value.items()}
     if isinstance(value, Undefined):
         reasons[name] = value.reason
         return None
@@ -71,5 +77,5 @@ def _tidy(value: Any, name: str, reasons: dict[str, str]) -> Any:
 
 
 def rounded(value: float) -> float:
-    """The value with DIGITS significant digits."""
+    """Round to DIGITS significant digits."""
     return float(f"{value:.{DIGITS}g}")

@@ -1,4 +1,4 @@
-"""What the evaluation is told."""
+"""Params of the evaluation."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class EvaluationParams(Params):
         aupro_max_false_positive_rate: share of normal pixels up to which the PRO curve is integrated.
         spro_max_false_positive_rates: the same for the saturated PRO curve, once for each.
         confidence: of the intervals of metrics.
-        bootstrap_resamples: how often test images are drawn again for an interval.
+        bootstrap_resamples: number of resamples of the test images for an interval.
         unsure_confidence: of the band around the threshold in which a verdict is called unsure.
     """
 

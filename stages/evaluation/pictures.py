@@ -1,8 +1,6 @@
-"""Pictures of a test image: with the true outline, and with the method's heatmap.
+"""Pictures of test images: with the true outline, with a method's heatmap, and where its branches disagree.
 
-One sheet with a few test images of every kind: picture beside heatmap, score and verdict.
-
-Where in an image the branches of a method, or the students of an ensemble, contradict each other.
+A contact sheet shows a few test images of every kind: picture next to heatmap, score and verdict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,22 +11,22 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float16, Float32, Int, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.core.images.overlays import fit_within, heatmap_overlay, mask_contour, upsample_map
+from stages.core.images.overlays import fit_within, mask_contour, upsample_map
 from stages.core.images.reading import read_image
 from stages.core.io.truth import KINDS
 from stages.core.run.atomic import replacing_file
-from stages.evaluation.inputs import colour_range
+from stages.evaluation.inputs import BranchMaps, colour_range
 from stages.evaluation.pixel_metrics import read_mask
 
 COUNT, COLUMNS, SIDE, BORDER, LINE, GAP = 12, 3, 192, 4, 22, 8  # images, cells in a row, then pixels
 CORRECT, WRONG, PAPER = (0, 130, 95), (200, 70, 0), (255, 255, 255)  # told apart with a red-green weakness too
 VIOLET = (110, 40, 200)  # red, green, blue: neither on the heat scale nor the colour of true defects
 ENSEMBLE_VARIANCE = "variance"  # the branch in which a method writes how far the members of its ensemble lie apart
-BranchMaps = Mapping[str, Mapping[str, Float16[np.ndarray, "h w"]]]
-VEIL = (220, 20, 40, 150)  # red, green, blue, opacity
+DEFECT = (220, 20, 40, 150)  # of true masks: red, green, blue, opacity
+QUALITY = 88  # JPEG
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,11 @@ class Cell:
 
 
 def choose_rows(test: pd.DataFrame, count: int = COUNT) -> Int[np.ndarray, " count"]:
-    """Positions of test images spread evenly over the kinds, and within a kind from the lowest score to the highest."""
+    """Choose test images spread evenly over the kinds, and within a kind from the lowest score to the highest.
+
+    Returns:
+        Positions in `test`.
+    """
     ranked = test.reset_index(drop=True).sort_values(["score", "image_id"])
     groups = [ranked.index[ranked["kind"] == kind].to_numpy() for kind in KINDS]
     shares: dict[int, int] = {}
@@ -62,7 +64,7 @@ def write_contact_sheet(path: Path, cells: Sequence[Cell]) -> None:
         row, column = divmod(position, COLUMNS)
         draw_cell(sheet, cell, left=GAP + column * (width + GAP), top=GAP + row * (height + GAP), width=width)
     with replacing_file(path) as temporary:
-        sheet.save(temporary, format="JPEG", quality=88)
+        sheet.save(temporary, format="JPEG", quality=QUALITY)
 
 
 def draw_cell(sheet: Image.Image, cell: Cell, *, left: int, top: int, width: int) -> None:
@@ -81,7 +83,7 @@ def draw_cell(sheet: Image.Image, cell: Cell, *, left: int, top: int, width: int
 
 
 def fitting(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """Cut the text with an ellipsis where it is wider than `width` pixels."""
     while len(text) > 1 and font.getlength(text) > width:
         text = text.removesuffix("...")[:-1] + "..."
     return text
@@ -92,8 +94,8 @@ class Disagreement:
     """The branches' maps, and the scale of each.
 
     Attributes:
-        maps: by branch and image_id. Of no branch or one nothing can disagree, but for the branch `ENSEMBLE_VARIANCE`,
-            which is a disagreement itself.
+        maps: by branch and image_id. One branch alone cannot disagree, except `ENSEMBLE_VARIANCE`, which is a
+            disagreement itself.
         ranges: of each branch, the map values that its own heatmap would show as pure blue and as pure red.
     """
 
@@ -101,7 +103,7 @@ class Disagreement:
     ranges: Mapping[str, tuple[float, float]]
 
     def of(self, image_id: str) -> Float32[np.ndarray, "H W"] | None:
-        """How far the branches lie apart in each cell, as a share of the scale from blue to red.
+        """Return how far the branches lie apart in each cell, as a share of the scale from blue to red.
 
             u_b = min(max((m_b - low_b) / (high_b - low_b), 0), 1),    D = max_b u_b - min_b u_b
 
@@ -137,89 +139,62 @@ def fit_disagreement(joined: pd.DataFrame, maps: BranchMaps, *, budget: float) -
     return Disagreement(maps, {name: colour_range(joined, own, budget=budget) for name, own in maps.items()})
 
 
-def violet_veil(gap: Float32[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
-    """A disagreement in [0, 1] as a picture to lay over another: violet, the more opaque the higher it is."""
-    veil = np.empty((*gap.shape, 4), dtype=np.uint8)
-    veil[..., :3] = VIOLET
-    veil[..., 3] = np.rint(220 * gap)
-    return veil
+def disagreement_overlay(gap: Float32[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
+    """Turn a disagreement in [0, 1] into a picture to lay over another: violet, the more opaque the higher it is."""
+    overlay = np.empty((*gap.shape, 4), dtype=np.uint8)
+    overlay[..., :3] = VIOLET
+    overlay[..., 3] = np.rint(220 * gap)
+    return overlay
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Pictures of one image.
+class Scene:
+    """One image, whatever the methods say of it.
 
     Attributes:
-        picture: the image with the outline of its true mask, if it has one.
-        heatmap: the image under its anomaly map, without the outline, which is no part of the prediction.
-        outlined_heatmap: both.
-        mask: the true mask as a red veil, transparent where nothing is wrong; None without a mask.
-        disagreement: of the branches' maps as a violet veil, in the cells of the maps; None without several branches.
+        image: in the size of the pictures.
+        mask: where it is anomalous, in the size of the image file; None without a mask.
     """
 
-    picture: UInt8[np.ndarray, "h w 3"]
-    heatmap: UInt8[np.ndarray, "h w 3"] | None
-    outlined_heatmap: UInt8[np.ndarray, "h w 3"] | None
-    mask: UInt8[np.ndarray, "h w 4"] | None
-    disagreement: UInt8[np.ndarray, "H W 4"] | None
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Bool[np.ndarray, "H W"] | None
+
+    def outlined(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """Draw the outline of the true mask, if there is one, into a picture of the scene."""
+        return picture if self.mask is None else mask_contour(picture, self.mask)
 
 
-@dataclass(frozen=True)
-class Drawer:
-    """Where pictures come from.
+def read_scene(row: Mapping[Any, Any], image_files: Path, mask_files: Path, *, size: int) -> Scene:
+    """Read the image and the mask of one row of the truth.
 
-    Attributes:
-        image_files, mask_files: folders that the truth's `file` and `mask_files` lie in.
-        maps: by image_id; empty when the method makes none.
-        low, high: map values shown as blue and as red.
-        disagreement: of the method's branches.
+    Args:
+        size: pixels of the longer side.
+
+    Raises:
+        UserError: the image or a mask cannot be read.
     """
-
-    image_files: Path
-    mask_files: Path
-    maps: Mapping[str, Float16[np.ndarray, "h w"]]
-    low: float
-    high: float
-    disagreement: Disagreement
-
-    def draw(self, row: Mapping[Any, Any], *, size: int) -> Drawn:
-        """Draw one row of the joined table.
-
-        Args:
-            size: pixels of the longer side.
-
-        Raises:
-            UserError: the image or a mask cannot be read.
-        """
-        image = fit_within(read_image(self.image_files / row["file"]), size)
-        mask = self._mask(row)
-        picture = image if mask is None else mask_contour(image, mask)
-        veil = None if mask is None else red_veil(mask, height=image.shape[0], width=image.shape[1])
-        if not self.maps:
-            return Drawn(picture, None, None, veil, None)
-        heatmap = heatmap_overlay(image, self.maps[row["image_id"]], low=self.low, high=self.high)
-        outlined = heatmap if mask is None else mask_contour(heatmap, mask)
-        gap = self.disagreement.of(row["image_id"])
-        return Drawn(picture, heatmap, outlined, veil, None if gap is None else violet_veil(gap))
-
-    def _mask(self, row: Mapping[Any, Any]) -> Bool[np.ndarray, "H W"] | None:
-        if not len(row["mask_files"]):
-            return None
-        return read_mask(self.mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
+    image = fit_within(read_image(image_files / row["file"]), size)
+    if not len(row["mask_files"]):
+        return Scene(image, None)
+    mask = read_mask(mask_files, list(row["mask_files"]), height=row["height"], width=row["width"])
+    return Scene(image, mask)
 
 
-def red_veil(mask: Bool[np.ndarray, "H W"], *, height: int, width: int) -> UInt8[np.ndarray, "h w 4"]:
-    """The mask in the size of a picture, red and half transparent; small defects stay visible."""
-    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    veil = np.zeros((height, width, 4), dtype=np.uint8)
-    veil[share > 0] = VEIL
-    return veil
+def mask_overlay(scene: Scene) -> UInt8[np.ndarray, "h w 4"] | None:
+    """Return the true mask in the size of the picture, red and half transparent; small defects stay visible."""
+    if scene.mask is None:
+        return None
+    height, width = scene.image.shape[:2]
+    share = cv2.resize(scene.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    overlay = np.zeros((height, width, 4), dtype=np.uint8)
+    overlay[share > 0] = DEFECT
+    return overlay
 
 
 def write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write an RGB image."""
     with replacing_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="JPEG", quality=88)
+        Image.fromarray(image).save(temporary, format="JPEG", quality=QUALITY)
 
 
 def write_png(path: Path, image: UInt8[np.ndarray, "h w 4"]) -> None:

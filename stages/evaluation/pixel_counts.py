@@ -1,12 +1,10 @@
-"""How many pixels reach which value: all that pixel metrics need, in memory that does not grow with the images.
+"""How many pixels reach which value, and the areas under the curves that these counts give.
 
-Saturation of MVTec LOCO's defect regions: how many of a region's pixels have to be found.
+Counts are all that pixel metrics need, in memory that does not grow with the images.
 
-Where a part is missing, any spot of the place it could lie in is a right answer, so the annotation says for each kind
-of defect from which area on a region counts as found. Bergmann et al., "Beyond Dents and Scratches", IJCV 2022,
-section 5.
-
-Areas under the curves that pixel counts give.
+A defect region of MVTec LOCO may saturate: where a part is missing, any spot of the place it could lie in is a right
+answer, so the annotation says for each kind of defect from which area on a region counts as found. Bergmann et al.,
+"Beyond Dents and Scratches", IJCV 2022, section 5.
 """
 
 import json
@@ -43,7 +41,7 @@ class Defect(BaseModel):
     relative_saturation: bool
 
     def saturation(self, area: int) -> float:
-        """Pixels of a region of `area` pixels that have to be found; whole pixels, at least 1 and at most all."""
+        """Return how many of a region's pixels have to be found: whole pixels, at least 1 and at most all."""
         wanted = self.saturation_threshold * area if self.relative_saturation else self.saturation_threshold
         return float(min(max(int(wanted), 1), area))
 
@@ -61,7 +59,7 @@ class Region:
 
 
 def read_defects(folder: Path) -> dict[int, Defect]:
-    """The kinds of defects by pixel value; empty when the source brings no `defects_config.json`.
+    """Read the kinds of defects by pixel value; empty when the source brings no `defects_config.json`.
 
     Raises:
         UserError: the file is damaged or names a pixel value twice.
@@ -82,7 +80,7 @@ def read_defects(folder: Path) -> dict[int, Defect]:
 def annotated_regions(
     masks: Sequence[UInt8[np.ndarray, "H W"]], defects: Mapping[int, Defect], *, where: str
 ) -> list[Region]:
-    """One region for each mask file and pixel value in it, also when two files hold the same value.
+    """Return one region for each mask file and pixel value in it, also when two files hold the same value.
 
     Args:
         where: names the image in errors.
@@ -122,7 +120,7 @@ class PixelCounts:
 
     @classmethod
     def empty(cls, depth: int = LEVELS) -> "PixelCounts":
-        """Counts of no image; another depth is for levels that were put together."""
+        """Return the counts of no image; another depth is for levels that were put together."""
         whole = np.zeros(depth, dtype=np.int64)
         return cls(whole.copy(), whole.copy(), np.zeros(depth), np.zeros(depth))
 
@@ -154,7 +152,7 @@ class PixelCounts:
     def count_ranks(
         self, ranks: Int64[np.ndarray, "H W"], mask: Bool[np.ndarray, "H W"], annotated: Sequence[Region]
     ) -> None:
-        """As `count`, of levels below the depth."""
+        """Count an image whose values are given as levels below the depth."""
         self.normal += np.bincount(ranks[~mask], minlength=len(self.normal))
         if not mask.any():
             return
@@ -172,7 +170,7 @@ class PixelCounts:
 def saturating_shares(
     ranks: Int64[np.ndarray, " pixels"], saturation: float
 ) -> tuple[Int64[np.ndarray, " counted"], Float64[np.ndarray, " counted"]]:
-    """The highest pixels' levels, and what each adds to min(pixels reached / saturation, 1); the sum is 1.
+    """Return the highest pixels' levels, and what each adds to min(pixels reached / saturation, 1); the sum is 1.
 
     Args:
         ranks: levels of a region's pixels.
@@ -183,7 +181,7 @@ def saturating_shares(
 
 
 def levels(values: Float32[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
-    """Ranks of values on one fixed scale of LEVELS steps, fine enough to tell all float16 numbers apart.
+    """Rank values on one fixed scale of LEVELS steps, fine enough to tell all float16 numbers apart.
 
     A level is the leading bits of the float itself (sign, exponent, MANTISSA_BITS), so steps are relative: 1/4096 of
     the value, and no range has to be known beforehand. Values between two float16 numbers (after interpolation)
@@ -202,7 +200,7 @@ def levels(values: Float32[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]
 
 
 def pixel_auroc(counts: PixelCounts) -> Measured:
-    """Area under the ROC curve over pixels; pixels on one level count one half, as ties do."""
+    """Return the area under the ROC curve over pixels; pixels on one level count one half, as ties do."""
     if missing := missing_pixels(counts):
         return missing
     below = np.cumsum(counts.normal) - counts.normal
@@ -211,7 +209,7 @@ def pixel_auroc(counts: PixelCounts) -> Measured:
 
 
 def pixel_average_precision(counts: PixelCounts) -> Measured:
-    """Sum over the levels, highest first, of precision times the step in recall; depends on the defects' area."""
+    """Sum precision times the step in recall over the levels, highest first; it depends on the defects' area."""
     if missing := missing_pixels(counts):
         return missing
     levels = used_levels(counts)
@@ -221,7 +219,7 @@ def pixel_average_precision(counts: PixelCounts) -> Measured:
 
 
 def aupro(counts: PixelCounts, *, limit: float) -> Measured:
-    """Area under the per-region overlap curve up to a false-positive rate, divided by that rate.
+    """Return the area under the per-region overlap curve up to a false-positive rate, divided by that rate.
 
         AUPRO = 1/L  int_0^L PRO(f) df,    PRO(t) = mean over regions of |{p in region : s_p >= t}| / |region|
 
@@ -237,7 +235,7 @@ def aupro(counts: PixelCounts, *, limit: float) -> Measured:
 
 
 def au_spro(counts: PixelCounts, *, limit: float) -> Measured:
-    """As `aupro`, with regions that count as found from their saturation on.
+    """Return `aupro` with regions that count as found from their saturation on.
 
         sPRO(t) = mean over annotated regions of min(|{p in region : s_p >= t}| / saturation, 1)
 
@@ -251,7 +249,11 @@ def au_spro(counts: PixelCounts, *, limit: float) -> Measured:
 
 
 def overlap_area(counts: PixelCounts, share: Float[np.ndarray, " levels"], limit: float) -> float:
-    """Area under an overlap curve up to `limit`, divided by it; `share` is what each level adds to the overlap."""
+    """Return the area under an overlap curve up to `limit`, divided by it.
+
+    Args:
+        share: what each level adds to the overlap.
+    """
     levels = used_levels(counts)
     rate = np.concatenate([[0.0], np.cumsum(counts.normal[levels]) / counts.normal.sum()])
     overlap = np.concatenate([[0.0], np.cumsum(share[levels])])
@@ -259,13 +261,13 @@ def overlap_area(counts: PixelCounts, share: Float[np.ndarray, " levels"], limit
 
 
 def used_levels(counts: PixelCounts) -> Int64[np.ndarray, " used"]:
-    """Levels that hold a pixel, highest first."""
+    """Return the levels that hold a pixel, highest first."""
     used: Bool[np.ndarray, " levels"] = (counts.normal > 0) | (counts.defect > 0)
     return np.flatnonzero(used)[::-1]
 
 
 def area_up_to(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], limit: float) -> float:
-    """Integral of the polyline through (x, y) from x[0] to `limit`; x never falls and reaches `limit`."""
+    """Integrate the polyline through (x, y) from x[0] to `limit`; x never falls and reaches `limit`."""
     inside = int(np.searchsorted(x, limit, side="right"))
     area = float(np.trapezoid(y[:inside], x[:inside]))
     if inside < len(x):
@@ -276,7 +278,7 @@ def area_up_to(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], limit: fl
 
 
 def missing_pixels(counts: PixelCounts) -> Undefined | None:
-    """Why the pixels cannot be ranked, if so."""
+    """Return why the pixels cannot be ranked, if so."""
     if not counts.regions:
         return Undefined("no anomalous test image of this group has a mask")
     return None if counts.normal.any() else Undefined("no normal pixel in the test images")

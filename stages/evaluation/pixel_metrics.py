@@ -1,34 +1,29 @@
 """How well anomaly maps show where the defect is.
 
-Masks of defects: an image's PNG files, one a defect.
+Truth are the masks of defects: an image's PNG files, one for each defect. All methods of a product are measured
+together, so that every mask is decoded twice and not twice for each method.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float16, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from stages.core.images.overlays import upsample_map
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.evaluation.image_metrics import GROUPS
-from stages.evaluation.intervals import (
-    ImageCurves,
-    Interval,
-    Judged,
-    Resampling,
-    image_curves,
-    pixel_interval,
-    thresholds_of,
-)
+from stages.evaluation.inputs import Maps
+from stages.evaluation.intervals import ImageCurves, Interval, Resampling, Thresholds, pixel_interval, thresholds_of
 from stages.evaluation.names import Measured, Name, Undefined
 from stages.evaluation.pixel_counts import (
     Defect,
     PixelCounts,
+    Region,
     annotated_regions,
     au_spro,
     aupro,
@@ -38,11 +33,10 @@ from stages.evaluation.pixel_counts import (
 )
 
 PARTS = ("normal", "logical", "structural", "unspecified")
-Maps = Mapping[str, Float16[np.ndarray, "h w"]]
 
 
 def read_mask(folder: Path, files: Sequence[str], *, height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """True where any of the files is not zero; all False without files.
+    """Read a mask that is True where any of the files is not zero; all False without files.
 
     Raises:
         UserError: a file cannot be read or is not of the image's size.
@@ -51,7 +45,7 @@ def read_mask(folder: Path, files: Sequence[str], *, height: int, width: int) ->
 
 
 def union(masks: Sequence[UInt8[np.ndarray, "H W"]], *, height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """True where any of the masks is not zero; all False without masks."""
+    """Return where any of the masks is not zero; all False without masks."""
     mask = np.zeros((height, width), dtype=bool)
     for values in masks:
         mask |= values > 0
@@ -59,7 +53,7 @@ def union(masks: Sequence[UInt8[np.ndarray, "H W"]], *, height: int, width: int)
 
 
 def read_masks(folder: Path, files: Sequence[str], *, height: int, width: int) -> list[UInt8[np.ndarray, "H W"]]:
-    """The values of each file.
+    """Read the values of each file.
 
     Raises:
         UserError: a file cannot be read or is not of the image's size.
@@ -77,7 +71,7 @@ def read_masks(folder: Path, files: Sequence[str], *, height: int, width: int) -
 
 
 def read_values(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """The file's values; of a file with several channels, 255 where any of them is not zero.
+    """Read a file's values; of a file with several channels, 255 where any of them is not zero.
 
     Raises:
         UserError: the file cannot be read.
@@ -109,77 +103,121 @@ class PixelMetrics:
     intervals: Mapping[Name, Interval]
 
 
+@dataclass(frozen=True)
+class TrueRegions:
+    """Where an image is anomalous: the union of its masks, and the regions as the annotation divides them."""
+
+    image_id: str
+    mask: Bool[np.ndarray, "H W"]
+    annotated: Sequence[Region]
+
+    def upsampled(self, maps: Maps) -> Float32[np.ndarray, "H W"]:
+        """Return the image's map, interpolated to the size of the image."""
+        height, width = self.mask.shape
+        return upsample_map(maps[self.image_id], height=height, width=width)
+
+
 def pixel_metrics(
-    test: pd.DataFrame, maps: Maps, mask_files: Path, *, limits: PixelLimits, resampling: Resampling
-) -> PixelMetrics:
-    """Pixel metrics for each group of anomalies, with the normal images' pixels.
+    test: pd.DataFrame, maps: Mapping[str, Maps], mask_files: Path, *, limits: PixelLimits, resampling: Resampling
+) -> dict[str, PixelMetrics]:
+    """Measure each method on each group of anomalies, with the normal images' pixels.
 
     Maps are interpolated to the size of the image. Normal images have no defect pixel; anomalous images without a
-    mask are left out, because nobody knows which of their pixels are defects. Images are read one after the other,
-    twice; what is kept of each is a few kilobytes.
+    mask are excluded, because nobody knows which of their pixels are defects. Images are read one after the other,
+    twice; what is kept of each is a few kilobytes a method.
 
     Args:
-        maps: by image_id; empty when the method makes none.
+        test: the truth of the test images.
+        maps: of each method by image_id; empty when the method makes none.
 
     Raises:
         UserError: a mask cannot be read or has another size than its image.
     """
-    if not maps:
-        nothing = Undefined("the method makes no anomaly maps")
-        names = measure(PixelCounts.empty(), limits)
-        return PixelMetrics({(*name, group): nothing for name in names for group in GROUPS}, {})
+    measured = dict.fromkeys(maps, without_maps(limits))
+    makers = {method: own for method, own in maps.items() if own}
+    if not makers:
+        return measured
     defects = read_defects(mask_files)
     parts = {part: rows_of(test, part) for part in PARTS}
     counts = {
-        part: count_images(judged(rows, maps, mask_files, defects, label=f"pixels, {part}"))
+        part: count_pixels(true_regions(rows, mask_files, defects, label=f"pixels, {part}"), makers)
         for part, rows in parts.items()
     }
-    totals = {group: sum((counts[part] for part in parts_of(group)), start=PixelCounts.empty()) for group in GROUPS}
-    values = {(*name, group): value for group in GROUPS for name, value in measure(totals[group], limits).items()}
-    levels = thresholds_of(totals["all"])
+    values, thresholds = {}, {}
+    for method in makers:
+        totals = totals_of({part: counts[part].pop(method) for part in PARTS})
+        values[method] = values_of(totals, limits)
+        thresholds[method] = thresholds_of(totals["all"])
     curves = {
-        part: image_curves(judged(rows, maps, mask_files, defects, label=f"pixel curves, {part}"), levels)
+        part: pixel_curves(true_regions(rows, mask_files, defects, label=f"pixel curves, {part}"), makers, thresholds)
         for part, rows in parts.items()
     }
-    return PixelMetrics(values, intervals_of(values, curves, limits, resampling))
+    for method, own in values.items():
+        strata = {part: curves[part][method] for part in PARTS}
+        measured[method] = PixelMetrics(own, intervals_of(own, strata, limits, resampling))
+    return measured
+
+
+def without_maps(limits: PixelLimits) -> PixelMetrics:
+    """Return the metrics of a method that makes no maps: names with a reason."""
+    nothing = Undefined("the method makes no anomaly maps")
+    return PixelMetrics(dict.fromkeys(values_of(dict.fromkeys(GROUPS, PixelCounts.empty()), limits), nothing), {})
 
 
 def rows_of(test: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The images of a part whose pixels are known."""
+    """Return the images of a part whose pixels are known."""
     own = test[test["kind"] == part]
     return own if part == "normal" else own[own["mask_files"].map(len) > 0]
 
 
 def parts_of(group: str) -> tuple[str, ...]:
-    """The parts that a group's pixels come from."""
+    """Name the parts that a group's pixels come from."""
     return PARTS if group == "all" else ("normal", group)
 
 
-def judged(
-    rows: pd.DataFrame, maps: Maps, mask_files: Path, defects: Mapping[int, Defect], *, label: str
-) -> Iterator[Judged]:
-    """Map, mask and annotated regions of each image, one after the other."""
+def totals_of(counts: Mapping[str, PixelCounts]) -> dict[str, PixelCounts]:
+    """Add up the counts of each group's parts."""
+    return {group: sum((counts[part] for part in parts_of(group)), start=PixelCounts.empty()) for group in GROUPS}
+
+
+def true_regions(
+    rows: pd.DataFrame, mask_files: Path, defects: Mapping[int, Defect], *, label: str
+) -> Iterator[TrueRegions]:
+    """Yield mask and annotated regions of each image, one after the other."""
     columns = zip(rows["image_id"], rows["mask_files"], rows["height"], rows["width"], strict=True)
     for image_id, files, height, width in progress(columns, total=len(rows), label=label):
         masks = read_masks(mask_files, list(files), height=height, width=width)
         regions = annotated_regions(masks, defects, where=image_id) if defects else []
-        yield (
-            upsample_map(maps[image_id], height=height, width=width),
-            union(masks, height=height, width=width),
-            regions,
-        )
+        yield TrueRegions(image_id, union(masks, height=height, width=width), regions)
 
 
-def count_images(images: Iterator[Judged]) -> PixelCounts:
-    """The counts of some images, read one after the other."""
-    counts = PixelCounts.empty()
-    for anomaly_map, mask, annotated in images:
-        counts.count(anomaly_map, mask, annotated)
+def count_pixels(images: Iterable[TrueRegions], maps: Mapping[str, Maps]) -> dict[str, PixelCounts]:
+    """Count the pixels of some images for each method."""
+    counts = {method: PixelCounts.empty() for method in maps}
+    for image in images:
+        for method, own in maps.items():
+            counts[method].count(image.upsampled(own), image.mask, image.annotated)
     return counts
 
 
+def pixel_curves(
+    images: Iterable[TrueRegions], maps: Mapping[str, Maps], thresholds: Mapping[str, Thresholds]
+) -> dict[str, ImageCurves]:
+    """Count each image at a few thresholds for each method."""
+    counted: dict[str, list[PixelCounts]] = {method: [] for method in maps}
+    for image in images:
+        for method, own in maps.items():
+            counted[method].append(thresholds[method].count(image.upsampled(own), image.mask, image.annotated))
+    return {method: thresholds[method].curves(own) for method, own in counted.items()}
+
+
+def values_of(totals: Mapping[str, PixelCounts], limits: PixelLimits) -> dict[Name, Measured]:
+    """Compute all metrics of each group from the counts of its pixels."""
+    return {(*name, group): value for group in GROUPS for name, value in measure(totals[group], limits).items()}
+
+
 def measure(counts: PixelCounts, limits: PixelLimits) -> dict[Name, Measured]:
-    """All metrics of one group."""
+    """Compute all metrics of one group."""
     return {
         ("pixel_auroc",): pixel_auroc(counts),
         ("pixel_average_precision",): pixel_average_precision(counts),
@@ -191,7 +229,7 @@ def measure(counts: PixelCounts, limits: PixelLimits) -> dict[Name, Measured]:
 def intervals_of(
     values: Mapping[Name, Measured], curves: Mapping[str, ImageCurves], limits: PixelLimits, resampling: Resampling
 ) -> dict[Name, Interval]:
-    """Intervals of what is defined and is an area over the false-positive rate, which average precision is not."""
+    """Compute intervals of what is defined and is an area over the false-positive rate: not of average precision."""
     kinds: dict[Name, tuple[str, str | None, float]] = {
         ("pixel_auroc",): ("defect", None, 1.0),
         ("aupro",): ("overlap", "regions", limits.aupro),
@@ -210,5 +248,5 @@ def intervals_of(
 
 
 def images_without_mask(test: pd.DataFrame) -> int:
-    """Number of anomalous test images that pixel metrics leave out."""
+    """Count the anomalous test images that pixel metrics exclude."""
     return int((test["is_anomalous"] & (test["mask_files"].map(len) == 0)).sum())

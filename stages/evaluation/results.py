@@ -1,100 +1,118 @@
-"""The results folder: what was decided about each test image, with pictures."""
+"""The results folder: what each method decided about each test image, with pictures."""
 
 import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
+from jaxtyping import UInt8
 
-from stages.core.io.calibration import Calibration, write_calibration
-from stages.core.io.explanations import Explanations
-from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.core.images.overlays import heatmap_overlay
+from stages.core.io.calibration import write_calibration
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.evaluation.explained import in_order
-from stages.evaluation.pictures import SIDE, Cell, Drawer, choose_rows, write_contact_sheet, write_jpeg, write_png
+from stages.evaluation.inputs import Product
+from stages.evaluation.judging import Calibrated
+from stages.evaluation.pictures import (
+    SIDE,
+    Cell,
+    Scene,
+    choose_rows,
+    disagreement_overlay,
+    mask_overlay,
+    read_scene,
+    write_contact_sheet,
+    write_jpeg,
+    write_png,
+)
 from stages.evaluation.thresholds import Fitted
 
 SIZE = 256  # pixels of a picture's longer side
+FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")  # of a method
+OVERVIEW = "overview.jpg"
+
+Row = Mapping[Any, Any]  # of a method's table of test images
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What results are made from, besides the table of test images."""
-
-    branches: Sequence[str]
-    fitted: Fitted
-    drawer: Drawer
-    explanations: Explanations
-
-
-def write_results(path: Path, test: pd.DataFrame, evidence: Evidence) -> None:
-    """Write calibration.json, overview.jpg, and for the n-th test image by image_id:
+def write_results(path: Path, methods: Mapping[str, Calibrated], product: Product) -> None:
+    """Write of each method calibration.json, overview.jpg, and for the n-th test image by image_id:
 
         results/<n>.json     filename, ground truth, prediction, correct, branch scores, explanations
         pictures/<n>.jpg     the image with the outline of its true mask
         heatmaps/<n>.jpg     the image under its anomaly map; the folder is empty when the method makes no maps
-        masks/<n>.png        the true mask as a red veil; only where there is one
-        disagreement/<n>.png where the branches' maps contradict each other, as a violet veil; only where there are some
+        masks/<n>.png        the true mask as a red overlay; only where there is one
+        disagreement/<n>.png where the branches' maps contradict each other, in violet; only where there are several
         components/<k>.jpg   examples of component class k; the folder is empty when the method knows none
 
     Raises:
         UserError: an image or a mask cannot be read.
     """
-    table = test.sort_values("image_id")
-    rows: list[Mapping[Any, Any]] = [*table.to_dict("records")]
-    calibration, drawer = evidence.fitted.calibration, evidence.drawer
     with replacing_folder(path) as folder:
-        write_calibration(folder / "calibration.json", calibration)
-        write_images(folder, rows, evidence)
-        with replacing_folder(folder / "components") as components:
-            for component, picture in evidence.explanations.pictures.items():
-                shutil.copyfile(picture, components / f"{component}.jpg")
-        chosen = [rows[position] for position in choose_rows(table)]
-        write_contact_sheet(folder / "overview.jpg", [sheet_cell(row, calibration, drawer) for row in chosen])
+        write_images(folder, methods, product)
+        for method, calibrated in methods.items():
+            write_calibration(folder / method / "calibration.json", calibrated.fitted.calibration)
+            for component, content in calibrated.explanations.pictures.items():
+                (folder / method / "components" / f"{component}.jpg").write_bytes(content)
+            write_contact_sheet(folder / method / OVERVIEW, sheet_cells(calibrated, product))
 
 
-def write_images(folder: Path, rows: Sequence[Mapping[Any, Any]], evidence: Evidence) -> None:
-    """Write the folders results, pictures, heatmaps, masks and disagreement."""
-    with (
-        replacing_folder(folder / "results") as results,
-        replacing_folder(folder / "pictures") as pictures,
-        replacing_folder(folder / "heatmaps") as heatmaps,
-        replacing_folder(folder / "masks") as masks,
-        replacing_folder(folder / "disagreement") as disagreement,
-    ):
-        for position, row in enumerate(progress(rows, total=len(rows), label="results")):
-            name = f"{position:04d}"
-            drawn = evidence.drawer.draw(row, size=SIZE)
-            write_jpeg(pictures / f"{name}.jpg", drawn.picture)
-            if drawn.heatmap is not None:
-                write_jpeg(heatmaps / f"{name}.jpg", drawn.heatmap)
-            if drawn.mask is not None:
-                write_png(masks / f"{name}.png", drawn.mask)
-            if drawn.disagreement is not None:
-                write_png(disagreement / f"{name}.png", drawn.disagreement)
-            result = image_result(row, branches=evidence.branches, fitted=evidence.fitted)
-            result["prediction"]["heatmap_path"] = f"heatmaps/{name}.jpg" if drawn.heatmap is not None else None
-            result["picture_path"] = f"pictures/{name}.jpg"
-            result["mask_path"] = f"masks/{name}.png" if drawn.mask is not None else None
-            result["disagreement_path"] = f"disagreement/{name}.png" if drawn.disagreement is not None else None
-            findings = in_order(evidence.explanations.images.get(row["image_id"], ()), row, evidence.fitted.uncertainty)
-            result["explanations"] = [asdict(finding) for finding in findings]
-            text = json.dumps(result, indent=2, ensure_ascii=False)
-            (results / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+def write_images(folder: Path, methods: Mapping[str, Calibrated], product: Product) -> None:
+    """Write everything of single images; each is read once for all methods."""
+    rows = {method: calibrated.test.to_dict("records") for method, calibrated in methods.items()}
+    truth = product.test.to_dict("records")
+    with ExitStack() as made:
+        for method in methods:
+            for name in FOLDERS:
+                made.enter_context(replacing_folder(folder / method / name))
+    for position, row in enumerate(progress(truth, total=len(truth), label="results")):
+        scene = read_scene(row, product.image_files, product.mask_files, size=SIZE)
+        for method, calibrated in methods.items():
+            write_image(folder / method, f"{position:04d}", rows[method][position], scene, calibrated)
 
 
-def publish_overview(results: Path, overview: Path) -> None:
-    """Copy the contact sheet to where git keeps it, for `dvc plots` and the README."""
-    with replacing_file(overview) as temporary:
-        shutil.copyfile(results / "overview.jpg", temporary)
+def write_image(folder: Path, name: str, row: Row, scene: Scene, calibrated: Calibrated) -> None:
+    """Write one method's result on one image, and its pictures."""
+    image_id = row["image_id"]
+    paths = {"picture_path": f"pictures/{name}.jpg", "heatmap_path": None, "mask_path": None, "disagreement_path": None}
+    write_jpeg(folder / "pictures" / f"{name}.jpg", scene.outlined(scene.image))
+    if calibrated.maps:
+        paths["heatmap_path"] = f"heatmaps/{name}.jpg"
+        write_jpeg(folder / "heatmaps" / f"{name}.jpg", heatmap_of(row, scene, calibrated))
+    if (mask := mask_overlay(scene)) is not None:
+        paths["mask_path"] = f"masks/{name}.png"
+        write_png(folder / "masks" / f"{name}.png", mask)
+    if (gap := calibrated.disagreement.of(image_id)) is not None:
+        paths["disagreement_path"] = f"disagreement/{name}.png"
+        write_png(folder / "disagreement" / f"{name}.png", disagreement_overlay(gap))
+    result = image_result(row, branches=calibrated.branches, fitted=calibrated.fitted)
+    result["prediction"]["heatmap_path"] = paths.pop("heatmap_path")
+    findings = in_order(calibrated.explanations.images.get(image_id, ()), row, calibrated.fitted.uncertainty)
+    result |= {**paths, "explanations": [asdict(finding) for finding in findings]}
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    (folder / "results" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], fitted: Fitted) -> dict[str, Any]:
-    """What is known and what was decided about one image; a branch that the method dropped is null.
+def heatmap_of(row: Row, scene: Scene, calibrated: Calibrated) -> UInt8[np.ndarray, "h w 3"]:
+    """Lay the anomaly map over its image, without the true outline, which is no part of the prediction."""
+    colours = calibrated.fitted.calibration
+    return heatmap_overlay(scene.image, calibrated.maps[row["image_id"]], low=colours.low, high=colours.high)
+
+
+def publish_overviews(results: Path, overview: Path) -> None:
+    """Copy the contact sheets to where git keeps them, for `dvc plots` and the README: `overview`/<method>.jpg."""
+    with replacing_folder(overview) as folder:
+        for file in sorted(results.glob(f"*/{OVERVIEW}")):
+            shutil.copyfile(file, folder / f"{file.parent.name}.jpg")
+
+
+def image_result(row: Row, *, branches: Sequence[str], fitted: Fitted) -> dict[str, Any]:
+    """Return what is known and what was decided about one image; a branch that the method dropped is null.
 
     `p_value` is the share of normal images with at least this score, `unsure` whether other validation images might
     have turned the verdict, `decided_by` the branch that is farthest above its own threshold (or nearest to it).
@@ -125,11 +143,22 @@ def image_result(row: Mapping[Any, Any], *, branches: Sequence[str], fitted: Fit
     }
 
 
-def sheet_cell(row: Mapping[Any, Any], calibration: Calibration, drawer: Drawer) -> Cell:
-    """One image of the overview: picture, heatmap with the true outline, verdict in words and colour."""
-    drawn = drawer.draw(row, size=SIDE)
-    pictures = [drawn.picture] if drawn.outlined_heatmap is None else [drawn.picture, drawn.outlined_heatmap]
-    correct = calibration.calls(row["score"]) == bool(row["is_anomalous"])
+def sheet_cells(calibrated: Calibrated, product: Product) -> list[Cell]:
+    """Draw the images of a method's overview."""
+    rows = calibrated.test.to_dict("records")
+    cells = []
+    for position in choose_rows(calibrated.test):
+        scene = read_scene(rows[position], product.image_files, product.mask_files, size=SIDE)
+        cells.append(sheet_cell(rows[position], scene, calibrated))
+    return cells
+
+
+def sheet_cell(row: Row, scene: Scene, calibrated: Calibrated) -> Cell:
+    """Draw one image of the overview: picture, heatmap with the true outline, verdict in words and colour."""
+    pictures = [scene.outlined(scene.image)]
+    if calibrated.maps:
+        pictures.append(scene.outlined(heatmap_of(row, scene, calibrated)))
+    correct = calibrated.fitted.calibration.calls(row["score"]) == bool(row["is_anomalous"])
     kind, defect = row["kind"], row["defect_type"]
     what = kind if defect == "good" or defect.startswith(kind) else f"{kind}, {defect}"
     verdict = "correct" if correct else "WRONG"

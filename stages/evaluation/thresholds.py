@@ -1,8 +1,7 @@
-"""Thresholds from validation images: from normal ones alone, and by F1 where labelled anomalies are set aside.
+"""What decides: thresholds, and how sure a verdict is. All of it comes from validation images, never from test images.
 
-How sure a verdict is: p-values, a band of scores that cannot be told, and branches that disagree.
-
-Take all that decides from validation images; test images are not looked at.
+The threshold comes from normal images alone; a second one by F1 where labelled anomalies were set aside. A verdict gets
+a p-value, is unsure inside a band around the threshold, and may rest on branches that disagree.
 """
 
 import logging
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float16
+from jaxtyping import Float
 from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
 from stages.core.io.calibration import Calibration, Threshold
 from stages.evaluation.image_metrics import accuracy, stacked
-from stages.evaluation.inputs import colour_range
+from stages.evaluation.inputs import ASIDE, Maps, colour_range
 from stages.evaluation.names import Measured, Name, Undefined
 
 LOG = logging.getLogger(__name__)
@@ -39,14 +38,14 @@ class F1Threshold:
     anomalies: int
 
 
-def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float, warn: bool = True) -> Threshold:
-    """Split-conformal threshold: an unseen normal score exceeds it with probability at most the budget.
+def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float) -> Threshold:
+    """Return the split-conformal threshold: an unseen normal score exceeds it with probability at most the budget.
 
         t = s_(k),  k = ceil((n + 1)(1 - budget)),    P(S > t) <= 1 - k / (n + 1)
 
     Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005; holds when validation and unseen normal
-    images are exchangeable. When k > n no score is high enough: the largest one is taken, its rate 1 / (n + 1) is
-    stated and a warning says so.
+    images are exchangeable. When k > n no score is high enough: the largest one is taken and its rate 1 / (n + 1) is
+    stated (`warn_of_few_normals` says so).
 
     Args:
         normal: scores of normal validation images.
@@ -60,22 +59,27 @@ def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float, warn:
         raise ValueError(f"a threshold needs finite scores of normal images, got {normal}")
     needed = math.ceil(1 / budget - 1e-9) - 1
     rank = count + 1 - math.floor((count + 1) * budget + 1e-9)  # 1e-9: 20 * 0.05 may come out below 1
-    if rank > count and warn:
-        LOG.warning(
-            "%d normal validation images cannot keep false alarms at %.3g (that takes %d): the largest score is the "
-            "threshold, which allows %.3g",
-            count, budget, needed, 1 / (count + 1),
-        )  # fmt: skip
     rank = min(rank, count)
     value = float(np.sort(normal)[rank - 1])
     return Threshold(value, budget, 1 - rank / (count + 1), count, needed)
 
 
+def warn_of_few_normals(threshold: Threshold) -> None:
+    """Log that there are too few normal validation images for the budget, if so."""
+    if threshold.normals < threshold.normals_needed:
+        LOG.warning(
+            "%d normal validation images cannot keep false alarms at %.3g (that takes %d): the largest score is the "
+            "threshold, which allows %.3g",
+            threshold.normals, threshold.false_alarm_budget, threshold.normals_needed,
+            threshold.attainable_false_alarm_rate,
+        )  # fmt: skip
+
+
 def f1_threshold(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> F1Threshold | Undefined:
-    """The threshold with the highest F1 on validation images; of equal ones the largest.
+    """Return the threshold with the highest F1 on validation images; of equal ones the largest.
 
     It lies half-way between the lowest score above it and the next one below, so that it does not depend on which of
-    two equal verdicts a score exactly on it gets.
+    two equally good verdicts a score exactly on it gets.
 
     Args:
         normal, anomalous: finite scores; anomalies that the split rule set aside in validation.
@@ -104,7 +108,7 @@ class Reference:
     threshold: float
 
     def p_value(self, score: float) -> float:
-        """Conformal p-value: the share of normal images, this one counted in, with at least this score.
+        """Return the conformal p-value: the share of normal images, this one included, with at least this score.
 
         p = (1 + |{i : s_i >= s}|) / (n + 1),    P(p <= a) <= a for an unseen normal image
         """
@@ -112,7 +116,7 @@ class Reference:
         return (1 + at_least) / (len(self.normal) + 1)
 
     def excess(self, score: float) -> float:
-        """How far the score lies above the threshold, in distances from the median to the threshold."""
+        """Return how far the score lies above the threshold, in distances from the median to the threshold."""
         spread = self.threshold - float(np.median(self.normal))
         return (score - self.threshold) / spread if spread > 0 else math.copysign(math.inf, score - self.threshold)
 
@@ -136,19 +140,19 @@ class Uncertainty:
     open_above: bool
 
     def unsure(self, score: float) -> bool:
-        """Whether the verdict might be another one with other normal validation images."""
+        """Return whether the verdict might be another one with other normal validation images."""
         return self.low < score <= self.high
 
     def disagree(self, values: Mapping[str, float]) -> bool:
-        """Whether some branches lie above their own threshold and others do not."""
+        """Return whether some branches lie above their own threshold and others do not."""
         return len({values[name] > reference.threshold for name, reference in self.branches.items()}) > 1
 
     def decided_by(self, values: Mapping[str, float]) -> str | None:
-        """The branch that lies farthest above its own threshold, or is nearest to it; None without branches."""
+        """Return the branch farthest above its own threshold, or nearest to it; None without branches."""
         return next(iter(self.by_excess(values)), None)
 
     def by_excess(self, values: Mapping[str, float]) -> list[str]:
-        """The branches, the one farthest above its own threshold first."""
+        """Sort the branches, the one farthest above its own threshold first."""
         excess = {name: reference.excess(values[name]) for name, reference in self.branches.items()}
         return sorted(excess, key=lambda name: excess[name], reverse=True)
 
@@ -166,8 +170,7 @@ def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: fl
     normal = {name: np.sort(rows[name].to_numpy(dtype=np.float64)) for name in ("score", *branches)}
     kept = {name: values for name, values in normal.items() if not np.isnan(values).any()}
     references = {
-        name: Reference(values, conformal_threshold(values, budget=budget, warn=False).value)
-        for name, values in kept.items()
+        name: Reference(values, conformal_threshold(values, budget=budget).value) for name, values in kept.items()
     }
     score, count = references.pop("score"), len(rows)
     tail = (1 - confidence) / 2
@@ -178,7 +181,7 @@ def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: fl
 
 
 def uncertainty_metrics(test: pd.DataFrame, uncertainty: Uncertainty, threshold: float) -> dict[Name, Measured | bool]:
-    """The band, how many test images lie in it, and how often the others are judged rightly."""
+    """Describe the band, how many test images lie in it, and how often those inside and outside are judged rightly."""
     correct = (test["score"] > threshold) == test["is_anomalous"]
     unsure = test["score"].map(uncertainty.unsure).astype(bool)
     values: dict[Name, Measured | bool] = {
@@ -206,7 +209,7 @@ def uncertainty_metrics(test: pd.DataFrame, uncertainty: Uncertainty, threshold:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What validation images gave.
+    """What was fitted on validation images.
 
     Attributes:
         calibration: the threshold that decides, from normal images alone, and scales for display.
@@ -221,15 +224,15 @@ class Fitted:
 
 def fit(
     joined: pd.DataFrame,
-    maps: Mapping[str, Float16[np.ndarray, "h w"]],
+    maps: Maps,
     branches: Sequence[str],
     *,
     budget: float,
     unsure_confidence: float,
 ) -> Fitted:
-    """Fit on the rows of split `validation`, which are normal, and of `validation_anomalous` for the F1 threshold."""
+    """Fit on the rows of split `validation`, which are normal, and of ASIDE for the F1 threshold."""
     scores = {split: rows["score"].to_numpy(dtype=np.float64) for split, rows in joined.groupby("split")}
-    normal, anomalous = scores["validation"], scores.get("validation_anomalous", np.zeros(0))
+    normal, anomalous = scores["validation"], scores.get(ASIDE, np.zeros(0))
     low, high = colour_range(joined, maps, budget=budget)
     threshold = conformal_threshold(normal, budget=budget)
     return Fitted(

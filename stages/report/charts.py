@@ -1,8 +1,6 @@
-"""Charts as numbers ready for the page's SVG: everything is in pixels of the drawing, y downwards.
+"""Charts as numbers ready for the page's SVG, from the plot data that stages wrote for DVC.
 
-Data of plots, as the stages wrote it for DVC.
-
-How the losses of a category's trainings ran, as charts.
+Everything is in pixels of the drawing, y downwards.
 """
 
 import math
@@ -53,7 +51,7 @@ class Chart:
 
 
 def unit_chart(title: str, curves: Mapping[str, pd.DataFrame], *, x: str, y: str) -> Chart:
-    """Curves in the unit square, one line for each table; a table without rows gives none.
+    """Draw curves in the unit square, one line for each table; a table without rows gives none.
 
     Args:
         x, y: columns with values in [0, 1].
@@ -74,7 +72,7 @@ def unit_chart(title: str, curves: Mapping[str, pd.DataFrame], *, x: str, y: str
 
 
 def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Chart:
-    """Scores of each kind as steps, as a share of that kind's images, with the threshold as marker.
+    """Draw the scores of each kind as steps, as a share of that kind's images, with the threshold as marker.
 
     Args:
         bins: column score (middles of even bins), and a count column for each kind.
@@ -97,7 +95,7 @@ def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Char
 
 
 def training_chart(title: str, curve: pd.DataFrame) -> Chart:
-    """Loss terms over the iterations of a training, on a logarithmic scale; a curve without rows gives no line.
+    """Draw loss terms over the iterations of a training on a logarithmic scale; a curve without rows has no line.
 
     Args:
         curve: columns step, phase (not everywhere), loss and each term; NaN where a term was not there.
@@ -118,14 +116,14 @@ def training_chart(title: str, curve: pd.DataFrame) -> Chart:
 
 
 def steps(middles: Sequence[float], half: float, values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """(x, y) of the outline of bars; it begins and ends at zero."""
+    """Return (x, y) of the outline of bars; it begins and ends at zero."""
     xs = [middle + side for middle in middles for side in (-half, half)]
     ys = [value for value in values for _ in range(2)]
     return [xs[0], *xs, xs[-1]], [0.0, *ys, 0.0]
 
 
 def points(xs: Sequence[float], ys: Sequence[float], x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
-    """The attribute `points` of a polyline."""
+    """Return the attribute `points` of a polyline."""
     return " ".join(
         f"{scaled(x, x_range, LEFT, WIDTH - RIGHT):.1f},{scaled(y, y_range, HEIGHT - BOTTOM, TOP):.1f}"
         for x, y in zip(xs, ys, strict=True)
@@ -133,23 +131,23 @@ def points(xs: Sequence[float], ys: Sequence[float], x_range: tuple[float, float
 
 
 def scaled(value: float, span: tuple[float, float], start: float, end: float) -> float:
-    """A value of `span` as a position between start and end; the middle when the span is empty."""
+    """Return a value of `span` as a position between start and end; the middle when the span is empty."""
     low, high = span
     return start + (end - start) * ((value - low) / (high - low) if high > low else 0.5)
 
 
 def x_ticks(span: tuple[float, float], values: Sequence[float]) -> tuple[Tick, ...]:
-    """Marks on the horizontal axis."""
+    """Return marks on the horizontal axis."""
     return tuple(Tick(round(scaled(value, span, LEFT, WIDTH - RIGHT), 1), number_text(value)) for value in values)
 
 
 def y_ticks(span: tuple[float, float], values: Sequence[float]) -> tuple[Tick, ...]:
-    """Marks on the vertical axis."""
+    """Return marks on the vertical axis."""
     return tuple(Tick(round(scaled(value, span, HEIGHT - BOTTOM, TOP), 1), number_text(value)) for value in values)
 
 
 def number_text(value: float) -> str:
-    """Three significant digits, without an exponent where that stays short."""
+    """Write three significant digits, without an exponent where that stays short."""
     return f"{value:.3g}" if value == 0 or -3 <= math.log10(abs(value)) < 5 else f"{value:.1e}"
 
 
@@ -165,8 +163,18 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no readable plot data ({error}): run `dvc repro`") from None
 
 
+def by_method(table: pd.DataFrame, methods: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
+    """Take a table with the column `method` apart.
+
+    Args:
+        methods: their order, also of those without rows; without it the order of the table.
+    """
+    names = list(dict.fromkeys(table["method"])) if methods is None else methods
+    return {name: table[table["method"] == name].drop(columns="method") for name in names}
+
+
 def training_charts(metrics: Path, category: str) -> tuple[Chart, ...]:
-    """A chart for each file of `metrics`/plots/training/<category> that has rows, by name.
+    """Draw a chart for each file of `metrics`/plots/training/<category> that has rows, by name.
 
     Raises:
         UserError: a file is damaged.

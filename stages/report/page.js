@@ -23,24 +23,22 @@ function picture(key, label) {
   return frame;
 }
 
-function veiled(image, withVeil) {
+function overlaid(image, key, label) {
   const frame = picture(image.picture, image.filename);
-  if (image.mask && withVeil) {
-    const veil = element("img", "veil");
-    veil.src = data.pictures[image.mask];
-    veil.alt = "true defect";
-    frame.append(veil);
-  }
+  if (!key) return frame;
+  const overlay = element("img", "overlay");
+  overlay.src = data.pictures[key];
+  overlay.alt = label;
+  frame.append(overlay);
   return frame;
 }
 
-function disagreeing(image) {
-  const frame = picture(image.picture, image.filename);
-  const veil = element("img", "veil");
-  veil.src = data.pictures[image.disagreement];
-  veil.alt = "where the branches or students disagree";
-  frame.append(veil);
-  return frame;
+function withTrueMask(image) {
+  return overlaid(image, image.mask, "true defect");
+}
+
+function withDisagreement(image) {
+  return overlaid(image, image.disagreement, "where the branches or students disagree");
 }
 
 function boxed(frame, explanation) {
@@ -71,7 +69,7 @@ function card(position) {
   const pair = element("div", "pair");
   pair.append(picture(image.picture, image.filename));
   if (image.heatmap) pair.append(picture(image.heatmap, "heatmap"));
-  if (image.disagreement && byId("disagreement").checked) pair.append(disagreeing(image));
+  if (image.disagreement && byId("disagreement").checked) pair.append(withDisagreement(image));
   const name = element("p", "", `${image.filename} (${image.kind}${image.anomalous ? ": " + image.defect_type : ""})`);
   const line = element("p");
   line.append(badge(image), ` called ${verdict(image)}`);
@@ -90,12 +88,12 @@ function detail(image) {
   const body = byId("detail-body");
   body.replaceChildren(element("h2", "", `${image.category}: ${image.filename}`));
   const pair = element("div", "pair");
-  const first = veiled(image, false);
+  const first = picture(image.picture, image.filename);
   if (image.explanations.length) boxed(first, image.explanations[0]);
   pair.append(first);
-  if (image.mask) pair.append(veiled(image, true));
+  if (image.mask) pair.append(withTrueMask(image));
   if (image.heatmap) pair.append(picture(image.heatmap, "heatmap"));
-  if (image.disagreement && byId("disagreement").checked) pair.append(disagreeing(image));
+  if (image.disagreement && byId("disagreement").checked) pair.append(withDisagreement(image));
   const line = element("p");
   line.append(badge(image), ` called ${verdict(image)}; truth: ${image.kind} (${image.defect_type}); by ${image.method}`);
   const facts = element("table");
@@ -172,7 +170,7 @@ function dataset() {
     seen.add(image.filename);
     const made = element("div", "card");
     made.style.borderColor = "transparent";
-    made.append(veiled(image, byId("veil").checked));
+    made.append(byId("true-mask").checked ? withTrueMask(image) : picture(image.picture, image.filename));
     const line = element("p");
     line.append(element("span", `label ${image.anomalous ? "anomalous" : "normal"}`, image.anomalous ? "Anomalous" : "Normal"));
     line.append(` ${image.anomalous ? image.defect_type : ""}`);
@@ -219,7 +217,7 @@ for (const tab of document.querySelectorAll("[role=tab]")) tab.addEventListener(
 for (const id of ["filter-category", "filter-method", "filter-kind", "only-wrong", "only-unsure", "disagreement", "sort"]) byId(id).addEventListener("change", refresh);
 byId("disagreement").disabled = !data.images.some((image) => image.disagreement);
 byId("dataset-category").addEventListener("change", dataset);
-byId("veil").addEventListener("change", dataset);
+byId("true-mask").addEventListener("change", dataset);
 byId("more").addEventListener("click", more);
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));

@@ -1,7 +1,4 @@
-"""The page: everything in one HTML file that asks for nothing else.
-
-The component labels that AeCSAD trains on: their pictures, numbers and warnings.
-"""
+"""The page: everything in one HTML file that asks for nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +8,10 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from commands.published.few_shot import NOTE as REFERENCE_NOTE
-from commands.published.few_shot import REFERENCES
-from commands.table import NOTE
+from stages.core.io.decision import read_choice as read_json
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import progress
-from stages.report.charts import Chart, histogram_chart, read_csv, training_charts, unit_chart
-from stages.report.costs import read_json
+from stages.report.charts import Chart, by_method, histogram_chart, read_csv, training_charts, unit_chart
 from stages.report.pictures import (
     PictureStore,
     Result,
@@ -28,34 +22,29 @@ from stages.report.pictures import (
     read_results,
     strips,
 )
-from stages.report.repetitions import HEADINGS as DRAWS_HEADINGS
-from stages.report.repetitions import NOTE as DRAWS_NOTE
-from stages.report.repetitions import draw_lines
-from stages.report.rows import COLUMNS, Row
+from stages.report.references import NOTE as REFERENCE_NOTE
+from stages.report.references import REFERENCES
+from stages.report.rows import COLUMNS, Row, read_by_method
+from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
+SHEETS = ("overlays.jpg", "classes.jpg")  # of a category's component labels
 
 
 @dataclass(frozen=True)
 class LabelReview:
-    """What the label_review stage found; a picture is its key, None when the page has no room for it."""
+    """The component labels that AeCSAD trains on.
+
+    Attributes:
+        numbers: with warnings; as the clustering wrote them.
+        agreement: with true components, of what was proposed and of every trial; null where there is no truth.
+        overlays, classes: keys of pictures, None when the page has no space for them.
+    """
 
     numbers: Mapping[str, Any]
+    agreement: Mapping[str, Any]
     overlays: str | None
     classes: str | None
-
-
-def read_label_review(category: str, *, sheets: Path, metrics: Path, store: PictureStore) -> LabelReview | None:
-    """A category's review, or None where its labels were not made yet.
-
-    Raises:
-        UserError: the numbers are damaged.
-    """
-    numbers, folder = metrics / "labels" / f"{category}.json", sheets / category
-    if not numbers.is_file() or not folder.is_dir():
-        return None
-    pictures = (store.take(folder / name, shrink=False) for name in ("overlays.jpg", "classes.jpg"))
-    return LabelReview(read_json(numbers), *pictures)
 
 
 @dataclass(frozen=True)
@@ -101,13 +90,16 @@ class Content:
     store: PictureStore
 
 
-def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, labels: Path) -> Content:
+def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, clusters: Path) -> Content:
     """Read all evaluations, in the order of the rows; wrong verdicts get their pictures first.
+
+    Args:
+        rows: those of a category one after the other.
 
     Raises:
         UserError: a file of an evaluation is missing or damaged.
     """
-    folders = [evaluations / row.method / row.category for row in rows]
+    folders = [evaluations / row.category / row.method for row in rows]
     results = [read_results(folder) for folder in folders]
     store = PictureStore(side=fitting_side(PICTURES * sum(map(len, results))))
     overviews = [store.take(folder / "overview.jpg", shrink=False) for folder in folders]
@@ -116,28 +108,24 @@ def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, labe
         f"{row.method}/{row.category}": component_pictures(folder, store)
         for row, folder in zip(rows, folders, strict=True)
     }
-    instances, first = [], 0
+    found: list[tuple[Row, str | None, tuple[Strip, ...]]] = []
+    first = 0
     for row, own, overview in zip(rows, results, overviews, strict=True):
-        bins = wide_bins(read_csv(metrics / "plots" / row.method / row.category / "scores.csv"))
-        chart = histogram_chart("Scores of test images", bins, threshold=row.metrics["threshold"]["value"])
-        branches = tuple(row.metrics.get("branches", {}))
-        file = metrics / "intervals" / row.method / f"{row.category}.json"
-        intervals = read_json(file) if file.exists() else {}
-        instances.append(Instance(row, intervals, chart, overview, strips(own, first=first), branches))
+        found.append((row, overview, strips(own, first=first)))
         first += len(own)
     sections = []
     for category in dict.fromkeys(row.category for row in rows):
-        chosen = tuple(instance for instance in instances if instance.row.category == category)
-        review = read_label_review(category, sheets=labels, metrics=metrics, store=store)
-        training = training_charts(metrics, category)
-        sections.append(Section(category, review, build_charts(chosen, metrics), training, chosen))
+        instances = build_instances([one for one in found if one[0].category == category], metrics, category)
+        review = read_label_review(category, clusters=clusters, metrics=metrics, store=store)
+        charts = comparing_charts(metrics / "plots" / category, [one.row.method for one in instances])
+        sections.append(Section(category, review, charts, training_charts(metrics, category), instances))
     return Content(tuple(sections), images, components, store)
 
 
 def build_images(
     rows: Sequence[Row], folders: Sequence[Path], results: Sequence[Sequence[Result]], store: PictureStore
 ) -> list[dict[str, Any]]:
-    """All images in the order of the rows; the store is asked for the wrong ones first."""
+    """Describe all images in the order of the rows; the store is asked for the wrong ones first."""
     places = [(number, result) for number, own in enumerate(results) for result in own]
     images: dict[int, dict[str, Any]] = {}
     order = sorted(range(len(places)), key=lambda index: bool(places[index][1]["correct"]))
@@ -148,11 +136,28 @@ def build_images(
     return [images[position] for position in range(len(places))]
 
 
-def build_charts(instances: Sequence[Instance], metrics: Path) -> tuple[Chart, ...]:
-    """ROC and precision-recall curves of a category's methods."""
-    folders = {one.row.method: metrics / "plots" / one.row.method / one.row.category for one in instances}
-    roc = {method: read_csv(folder / "roc.csv") for method, folder in folders.items()}
-    recall = {method: read_csv(folder / "precision_recall.csv") for method, folder in folders.items()}
+def build_instances(
+    found: Sequence[tuple[Row, str | None, tuple[Strip, ...]]], metrics: Path, category: str
+) -> tuple[Instance, ...]:
+    """Put the methods of a category together.
+
+    Args:
+        found: row, overview and strips of each.
+    """
+    bins = by_method(read_csv(metrics / "plots" / category / "scores.csv"))
+    intervals = read_by_method(metrics / "intervals", category)
+    instances = []
+    for row, overview, own in found:
+        wide = wide_bins(bins[row.method])
+        chart = histogram_chart("Scores of test images", wide, threshold=row.metrics["threshold"]["value"])
+        branches = tuple(row.metrics.get("branches", {}))
+        instances.append(Instance(row, intervals.get(row.method, {}), chart, overview, own, branches))
+    return tuple(instances)
+
+
+def comparing_charts(plots: Path, methods: Sequence[str]) -> tuple[Chart, ...]:
+    """Draw ROC and precision-recall curves of a category's methods."""
+    roc, recall = (by_method(read_csv(plots / f"{name}.csv"), methods) for name in ("roc", "precision_recall"))
     return (
         unit_chart("ROC", roc, x="false_positive_rate", y="true_positive_rate"),
         unit_chart("Precision and recall", recall, x="recall", y="precision"),
@@ -160,18 +165,33 @@ def build_charts(instances: Sequence[Instance], metrics: Path) -> tuple[Chart, .
 
 
 def wide_bins(bins: pd.DataFrame) -> pd.DataFrame:
-    """Column score and a count column for each kind, normal first, from columns score, kind and images."""
+    """Turn columns score, kind and images into score and a count column for each kind, normal first."""
     kinds = list(dict.fromkeys(bins["kind"]))
     return bins.pivot(index="score", columns="kind", values="images")[kinds].reset_index()
+
+
+def read_label_review(category: str, *, clusters: Path, metrics: Path, store: PictureStore) -> LabelReview | None:
+    """Read a category's component labels, or None where they were not made yet.
+
+    Raises:
+        UserError: the numbers are damaged.
+    """
+    numbers, folder = metrics / "labels" / f"{category}.json", clusters / category / "review"
+    if not numbers.is_file() or not folder.is_dir():
+        return None
+    file = metrics / "components" / f"{category}.json"
+    agreement = read_json(file) if file.exists() else {"proposed": None, "trials": {}}
+    return LabelReview(read_json(numbers), agreement, *(store.take(folder / name, shrink=False) for name in SHEETS))
 
 
 def write_page(
     path: Path, rows: Sequence[Row], content: Content, *, health: Mapping[str, Any], missing: Sequence[str]
 ) -> None:
-    """Fill the template that lies beside this module.
+    """Fill the template that lies next to this module.
 
     Args:
         health: findings about the data by category; empty where none were made.
+        missing: names of what was not evaluated.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -181,15 +201,15 @@ def write_page(
     data = {"images": content.images, "pictures": content.store.uris, "components": content.components}
     values: Mapping[str, Any] = {
         "columns": COLUMNS, "rows": rows, "sections": content.sections, "note": NOTE, "missing": missing,
-        "left_out": content.store.left_out, "references": REFERENCES, "reference_note": REFERENCE_NOTE, "data": data,
+        "excluded": content.store.excluded, "references": REFERENCES, "reference_note": REFERENCE_NOTE, "data": data,
         "categories": list(dict.fromkeys(row.category for row in rows)), "health": health,
-        "methods": list(dict.fromkeys(row.method for row in rows)), "draws": draw_lines(rows),
-        "draws_headings": DRAWS_HEADINGS, "draws_note": DRAWS_NOTE,
+        "methods": list(dict.fromkeys(row.method for row in rows)), "repetitions": repetition_lines(rows),
+        "repetition_headings": REPETITION_HEADINGS, "repetition_note": REPETITION_NOTE,
     }  # fmt: skip
     with replacing_file(path) as temporary:
         temporary.write_text(environment.get_template("page.html.j2").render(values), encoding="utf-8")
 
 
 def percent(value: float | None) -> str:
-    """One digit behind the point; a dash for what is undefined."""
+    """Return one digit after the point; a dash for what is undefined."""
     return "–" if value is None else f"{100 * value:.1f} %"

@@ -1,6 +1,6 @@
-"""Pictures inside the page: it must open anywhere, also without the files it was made from.
+"""Images of the page: what is known of each, which a reader should see first, and their pictures inside the page.
 
-The images of the page: everything that is known of each, and which a reader should see first.
+The page must open anywhere, also without the files it was made from, so that pictures are part of it.
 """
 
 import base64
@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from stages.core.io.decision import read_choice as read_json
 from stages.core.run.errors import UserError
-from stages.report.costs import read_json
 
 LIMIT = 24 * 2**20  # bytes of all pictures as text; the page stays below 30 MB with them
 BYTES_PER_PIXEL = 0.35  # of a JPEG as text, rather more than most have
@@ -25,7 +25,7 @@ Result = Mapping[str, Any]
 
 
 def fitting_side(count: int, limit: int = LIMIT) -> int:
-    """The longer side that so many pictures can have; between SMALLEST and LARGEST."""
+    """Return the longer side that so many pictures can have; between SMALLEST and LARGEST."""
     side = math.isqrt(int(limit / (max(count, 1) * BYTES_PER_PIXEL)))
     return min(max(side, SMALLEST), LARGEST)
 
@@ -35,20 +35,21 @@ class PictureStore:
 
     Attributes:
         uris: what the page holds.
-        left_out: pictures for which there was no room.
+        excluded: number of pictures for which there was no space.
     """
 
     def __init__(self, *, side: int = LARGEST, limit: int = LIMIT) -> None:
         self.side = side
-        self.left = limit
-        self.left_out = 0
+        self.free = limit
+        self.excluded = 0
         self.uris: dict[str, str] = {}
 
     def take(self, path: Path, *, shrink: bool = True) -> str | None:
         """Keep a JPEG or PNG file and return its key, or None when it no longer fits.
 
         Args:
-            shrink: to `side` pixels; else the file is kept as it is.
+            path: of the file.
+            shrink: to `side` pixels; otherwise the file is kept as it is.
 
         Raises:
             FileNotFoundError: the evaluation's folder is not whole.
@@ -58,16 +59,16 @@ class PictureStore:
         if key in self.uris:
             return key
         uri = data_uri(shrunk(content, self.side) if shrink else content)
-        if len(uri) > self.left:
-            self.left_out += 1
+        if len(uri) > self.free:
+            self.excluded += 1
             return None
-        self.left -= len(uri)
+        self.free -= len(uri)
         self.uris[key] = uri
         return key
 
 
 def shrunk(content: bytes, side: int) -> bytes:
-    """The picture with a longer side of `side` pixels at most, in its own format."""
+    """Shrink a picture to a longer side of `side` pixels at most, in its own format."""
     with Image.open(io.BytesIO(content)) as image:
         if max(image.size) <= side:
             return content
@@ -78,7 +79,7 @@ def shrunk(content: bytes, side: int) -> bytes:
 
 
 def data_uri(content: bytes) -> str:
-    """A file inside of an address."""
+    """Return a file inside an address."""
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
@@ -107,7 +108,7 @@ class Choice:
     highest_first: bool
 
     def of(self, results: Sequence[Result]) -> list[Result]:
-        """The results that belong here, best first."""
+        """Return the results that belong here, best first."""
         own = [
             result
             for result in results
@@ -125,12 +126,12 @@ CHOICES = (
 
 
 def score(result: Result) -> float:
-    """The raw anomaly score."""
+    """Return the raw anomaly score."""
     return float(result["prediction"]["anomaly_score"])
 
 
 def read_results(evaluation: Path) -> list[Result]:
-    """All results of an evaluation's folder, sorted by image_id.
+    """Read all results of an evaluation's folder, sorted by image_id.
 
     Raises:
         UserError: there is none, or a file is damaged.
@@ -142,7 +143,7 @@ def read_results(evaluation: Path) -> list[Result]:
 
 
 def strips(results: Sequence[Result], *, first: int) -> tuple[Strip, ...]:
-    """The strips that are not empty.
+    """Return the strips that are not empty.
 
     Args:
         first: position of the first result in the page's list of images.
@@ -157,7 +158,7 @@ def strips(results: Sequence[Result], *, first: int) -> tuple[Strip, ...]:
 
 
 def page_image(evaluation: Path, result: Result, store: PictureStore, *, category: str, method: str) -> dict[str, Any]:
-    """What the page holds of one image; a picture is None when there is no room for it or the method makes none."""
+    """Describe one image; a picture is None when there is no space for it or the method makes none."""
     paths = {
         "picture": result["picture_path"],
         "heatmap": result["prediction"]["heatmap_path"],
@@ -175,7 +176,7 @@ def page_image(evaluation: Path, result: Result, store: PictureStore, *, categor
 
 
 def component_pictures(evaluation: Path, store: PictureStore) -> dict[str, str]:
-    """Keys of the pictures of component classes, by class."""
+    """Keep the pictures of component classes and return their keys, by class."""
     files = sorted((evaluation / "components").glob("*.jpg"))
     keys = {file.stem: store.take(file, shrink=False) for file in files}
     return {name: key for name, key in keys.items() if key is not None}

@@ -1,18 +1,15 @@
-"""The overview: one row for each category and method.
+"""The overview: one row for each category and method that params.yaml switches on and that was evaluated."""
 
-Which methods the params switch on for which categories: a file that an earlier run left is no result of this one.
-"""
-
-import itertools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core.io.decision import read_choice as read_json
 from stages.core.run.errors import UserError
-from stages.core.run.params import load_value
-from stages.report.costs import Costs, read_json, total_seconds
+from stages.core.run.methods import Methods
+from stages.report.costs import Costs, seconds_of
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ class Column:
     path: tuple[str, ...]
 
     def text(self, row: Row) -> str:
-        """The number in percent with one digit, or in whole seconds; a dash when it is undefined."""
+        """Return the number in percent with one digit, or in whole seconds; a dash when it is undefined."""
         if not self.path:
             return "–" if row.seconds is None else f"{row.seconds:.0f}"
         value: Any = row.metrics
@@ -66,85 +63,56 @@ COLUMNS = (
 )
 
 
-def read_rows(
-    metrics: Path,
-    *,
-    pairs: Sequence[tuple[str, str]],
-    costs: Costs,
-    stages_of_method: Mapping[str, Sequence[str]],
-) -> list[Row]:
-    """Read `metrics`/<method>/<category>.json of every pair that was evaluated.
-
-    Args:
-        pairs: category and method, see `evaluated_pairs`.
+def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
+    """Read the metrics of every pair of category and method that was evaluated, in the order of the tables.
 
     Raises:
         UserError: none was, or a file is not JSON.
     """
-    files = {pair: metrics_file(metrics, *pair) for pair in pairs}
+    evaluated = {category: read_by_method(metrics / "evaluation", category) for category in methods.categories}
+    warn_of_leftovers(evaluated, methods)
     rows = [
-        Row(category, method, read_json(path), total_seconds(costs, category, stages_of_method[method]))
-        for (category, method), path in files.items()
-        if path.exists()
+        Row(category, method, evaluated[category][method], seconds_of(costs, methods, category=category, method=method))
+        for category, method in methods.pairs()
+        if method in evaluated[category]
     ]
     if not rows:
-        raise UserError(f"{metrics}: no method of `report.stages_of_method` was evaluated: run `dvc repro`")
+        raise UserError(f"{metrics}: no method of `methods` in params.yaml was evaluated: run `dvc repro`")
     return rows
 
 
-def warn_of_leftovers(
-    metrics: Path, *, pairs: Collection[tuple[str, str]], categories: Sequence[str], methods: Sequence[str]
-) -> None:
-    """Name the results of methods that params.yaml has switched off since; DVC leaves the files of such stages."""
-    for category, method in itertools.product(categories, methods):
-        path = metrics_file(metrics, category, method)
-        if (category, method) not in pairs and path.exists():
-            LOG.warning("%s is left over and not shown: %s is off for %s; delete the file", path, method, category)
+def read_by_method(folder: Path, category: str) -> dict[str, Any]:
+    """Read `folder`/<category>.json, whose keys are methods; empty where it is not there.
+
+    Raises:
+        UserError: the file is not JSON.
+    """
+    path = folder / f"{category}.json"
+    return read_json(path) if path.exists() else {}
 
 
-def missing_pairs(rows: Sequence[Row], *, categories: Sequence[str], methods: Sequence[str]) -> list[str]:
-    """What the overview lacks, as "category / method"; a method that is on for no category is named once."""
+def warn_of_leftovers(evaluated: Mapping[str, Mapping[str, Any]], methods: Methods) -> None:
+    """Name the results of methods that params.yaml has switched off since the evaluation ran."""
+    for category, found in evaluated.items():
+        off = [method for method in found if method not in methods.of(category)]
+        if off:
+            LOG.warning("%s: not shown, switched off since the evaluation: %s", category, ", ".join(off))
+
+
+def missing_pairs(rows: Sequence[Row], methods: Methods) -> list[str]:
+    """Name what the overview lacks, as "category / method"; a method that is on for no category once."""
     there = {(row.category, row.method) for row in rows}
-    used = {row.method for row in rows}
-    pairs = [(category, method) for category in categories for method in methods if method in used]
-    lacking = [f"{category} / {method}" for category, method in pairs if (category, method) not in there]
-    return lacking + [f"{method} (off)" for method in methods if method not in used]
+    used = dict.fromkeys(method for _, method in methods.pairs())
+    lacking = [f"{category} / {method}" for category in methods.categories for method in used
+               if (category, method) not in there]  # fmt: skip
+    return lacking + [f"{method} (off)" for method in methods.off()]
 
 
 def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
-    """What is known of the categories' data, from `metrics`/data_health/<category>.json where it is there.
+    """Read what is known of the categories' data: `metrics`/data_health/<category>.json, where it is there.
 
     Raises:
         UserError: a file is not JSON.
     """
     paths = {category: metrics / "data_health" / f"{category}.json" for category in categories}
     return {category: read_json(path) for category, path in paths.items() if path.exists()}
-
-
-def metrics_file(metrics: Path, category: str, method: str) -> Path:
-    """Where the evaluation writes what it measured."""
-    return metrics / method / f"{category}.json"
-
-
-def evaluated_pairs(
-    categories: Sequence[str], methods: Sequence[str], *, off_by_default: Collection[str]
-) -> list[tuple[str, str]]:
-    """(category, method) of every evaluation that dvc.yaml has under the current params, in the order of the tables.
-
-    Raises:
-        UserError: params.yaml lacks a section of a method that is off by default.
-    """
-    on = switched_on()
-    return [(c, m) for c in categories for m in methods if m not in off_by_default or c in on.get(m, ())]
-
-
-def switched_on() -> Mapping[str, Collection[str]]:
-    """The categories of each method that is switched on by name; `evaluation_...` in dvc.yaml run on the same."""
-    sir = load_value("sir.categories")
-    return {
-        "inctrl": load_value("inctrl.categories"),
-        "madclip": load_value("madclip.categories"),
-        "uninformed_students": load_value("uninformed_students.categories"),
-        **dict.fromkeys(load_value("sir.universal"), sir),
-        **dict.fromkeys(load_value("sir.specialised"), sir),
-    }

@@ -12,9 +12,9 @@ from stages.evaluation.image_metrics import auroc
 from stages.evaluation.inputs import join_truth
 from stages.evaluation.intervals import Resampling
 from stages.evaluation.names import Undefined
-from stages.evaluation.outputs import Summary, summarise
 from stages.evaluation.pixel_counts import PixelCounts, aupro, levels, pixel_auroc
 from stages.evaluation.pixel_metrics import PixelMetrics
+from stages.evaluation.summary import Summary, summarise
 from stages.evaluation.thresholds import conformal_threshold, fit
 
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))

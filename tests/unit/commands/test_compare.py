@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,10 +121,10 @@ def test_pixel_metrics_use_the_intervals_of_both_sides() -> None:
     assert row.low == pytest.approx(0.04 - 1.96 * math.hypot(0.01, 0.01), abs=1e-4)
 
 
-def test_without_any_interval_a_metric_is_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_any_interval_a_metric_is_excluded_and_named(caplog: pytest.LogCaptureFixture) -> None:
     sides = [Evaluated({"images": {}, "aupro": {"all": value}}, {}, None) for value in (0.7, 0.9)]
     assert compare({KEY: sides[0]}, {KEY: sides[1]}, confidence=0.95, tolerance=0.0) == []
-    assert "tray, ours: no interval of aupro (all) on either side: left out" in caplog.text
+    assert "tray, ours: no interval of aupro (all) on either side: excluded" in caplog.text
 
 
 def test_old_commits_without_scores_are_compared_too() -> None:
@@ -148,30 +149,42 @@ def git(root: Path, *arguments: str) -> None:
                    cwd=root, check=True, capture_output=True)  # fmt: skip
 
 
-def write_side(root: Path, side: Evaluated, *, method: str = "ours") -> None:
-    for folder in (method, f"scores/{method}", f"intervals/{method}"):
+def write_sides(root: Path, **sides: Evaluated) -> None:
+    """Write the files of the product `tray` with these methods, and one of another stage."""
+    for folder in ("evaluation", "intervals", "scores", "cost/tray"):
         (root / "metrics" / folder).mkdir(parents=True, exist_ok=True)
-    (root / f"metrics/{method}/tray.json").write_text(json.dumps(side.metrics))
-    (root / f"metrics/intervals/{method}/tray.json").write_text(json.dumps(side.intervals))
-    (root / "metrics/cost.json").write_text('{"tray/first": {"seconds": 1.0}}')
-    if side.scores is not None:
-        write_tracked_scores(root / f"metrics/scores/{method}/tray.csv", side.scores.reset_index())
+    metrics = {method: side.metrics for method, side in sides.items()}
+    (root / "metrics/evaluation/tray.json").write_text(json.dumps(metrics))
+    intervals = {method: side.intervals for method, side in sides.items()}
+    (root / "metrics/intervals/tray.json").write_text(json.dumps(intervals))
+    (root / "metrics/cost/tray/first.json").write_text('{"seconds": 1.0}')
+    scores = {method: side.scores.reset_index() for method, side in sides.items() if side.scores is not None}
+    write_tracked_scores(root / "metrics/scores/tray.csv", scores)
+
+
+def write_old_layout(root: Path) -> None:
+    """Write metrics as they lay before: a file a method and category."""
+    (root / "metrics/ours").mkdir(parents=True)
+    (root / "metrics/ours/tray.json").write_text(json.dumps(make_side(None).metrics))
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two commits and a workspace; what DVC would have in its cache is nowhere."""
+    """Commits of the old layout, of a weak and two strong runs; what DVC would have in its cache is nowhere."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
     git(tmp_path, "init", "-q")
+    write_old_layout(tmp_path)
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "x")
+    shutil.rmtree(tmp_path / "metrics")
     for number, shift in enumerate((0.5, 2.5)):
-        write_side(tmp_path, make_side(make_scores(shift, seed=number)))
+        write_sides(tmp_path, ours=make_side(make_scores(shift, seed=number)))
         git(tmp_path, "add", "-A")
         git(tmp_path, "commit", "-qm", "x")
-    write_side(tmp_path, make_side(make_scores(2.5, seed=1)))
-    write_side(tmp_path, make_side(make_scores(1.0)), method="theirs")
-    tracked = "outs: [artifacts/missing]\n    metrics: [metrics/ours/tray.json: {cache: false}]\n"
+    write_sides(tmp_path, ours=make_side(make_scores(2.5, seed=1)), theirs=make_side(make_scores(1.0)))
+    tracked = "outs: [artifacts/missing]\n    metrics: [metrics/evaluation/tray.json: {cache: false}]\n"
     (tmp_path / "dvc.yaml").write_text(f"stages:\n  a:\n    cmd: x\n    {tracked}")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "x")
@@ -199,8 +212,9 @@ def test_revisions_of_a_repository(repository: Path) -> None:
     }
 
 
-def test_the_workspace_is_a_revision_and_a_lost_file_is_missing(repository: Path) -> None:
-    (repository / "metrics/theirs/tray.json").unlink()
+def test_the_workspace_is_a_revision_and_a_lost_method_is_missing(repository: Path) -> None:
+    path = repository / "metrics/evaluation/tray.json"
+    path.write_text(json.dumps({"ours": json.loads(path.read_text())["ours"]}))
     rows = run(repository, "HEAD", "workspace")["rows"]
     assert {row["verdict"] for row in rows if row["method"] == "theirs"} == {"missing"}
     assert {row["new"] for row in rows if row["method"] == "theirs"} == {None}
@@ -223,6 +237,7 @@ def test_text_and_markdown(repository: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["nonsense", "HEAD"], "'nonsense' cannot be read"), (["HEAD", "HEAD", "--metrics", "elsewhere"], "no evaluation"),
+     (["HEAD~3", "HEAD"], "HEAD~3: from before the new layout of metrics (metrics/ours/tray.json is now part of"),
      (["HEAD", "HEAD", "--tolerance", "-1"], "is negative"),
      (["HEAD", "HEAD", "--confidence", "95"], "between 0 and 1")],
 )  # fmt: skip
@@ -236,6 +251,6 @@ def test_mistakes_end_with_one_message(
 
 
 def test_a_damaged_file_is_named(repository: Path) -> None:
-    (repository / "metrics/ours/tray.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics/ours/tray\.json at workspace: not JSON"):
+    (repository / "metrics/evaluation/tray.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics/evaluation/tray\.json at workspace: not JSON"):
         read_revision("workspace", "metrics")

@@ -1,19 +1,15 @@
 """Where branches disagree, by hand: from maps to the page's pictures."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.core.io.maps import read_anomaly_maps, write_anomaly_maps
+from stages.core.io.maps import AnomalyMaps
 from stages.core.run.errors import UserError
-from stages.evaluation.__main__ import main
-from stages.evaluation.inputs import open_branch_maps
-from stages.evaluation.pictures import Disagreement, fit_disagreement, violet_veil
-from tests.unit.evaluation.case import make_case
+from stages.evaluation.inputs import branch_maps_by_image
+from stages.evaluation.pictures import Disagreement, disagreement_overlay, fit_disagreement
+from tests.unit.evaluation.case import Case
 
 
 def test_the_gap_of_two_branches_by_hand() -> None:
@@ -58,54 +54,38 @@ def test_the_scale_of_a_branch_comes_from_normal_validation_images() -> None:
     assert fitted.ranges == {"local": (2.0, 3.0), "flat": (1.0, 2.0)}
 
 
-def test_a_veil_is_as_opaque_as_the_branches_disagree() -> None:
-    veil = violet_veil(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))
-    assert veil.shape == (1, 3, 4)
-    assert veil[0, :, 3].tolist() == [0, 110, 220]
-    assert len(np.unique(veil[0, :, :3], axis=0)) == 1
+def test_the_overlay_is_as_opaque_as_the_branches_disagree() -> None:
+    overlay = disagreement_overlay(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))
+    assert overlay.shape == (1, 3, 4)
+    assert overlay[0, :, 3].tolist() == [0, 110, 220]
+    assert len(np.unique(overlay[0, :, :3], axis=0)) == 1
 
 
-def with_branches(root: Path) -> list[str]:
-    """The usual case with two branches: the method's own map, and one that sees nothing anywhere."""
-    arguments = make_case(root)
-    maps = read_anomaly_maps(root / "scores/maps")
-    branches = {"own": np.array(maps.values), "blind": np.zeros((20, 2, 2), dtype=np.float16)}
-    write_anomaly_maps(root / "scores/maps", maps.image_ids, np.array(maps.values), branches)
-    return arguments
-
-
-def test_the_evaluation_draws_it_where_the_branches_differ(tmp_path: Path) -> None:
-    main(with_branches(tmp_path))
-    folder = tmp_path / "evaluations/ours/tray"
-    result = json.loads(
-        (folder / "results/0009.json").read_text(encoding="utf-8")
-    )  # its defect: rows 4-8, columns 6-12
-    with Image.open(folder / result["disagreement_path"]) as veil:
-        alpha = np.asarray(veil)[..., 3]
+def test_the_evaluation_draws_it_where_the_branches_differ(case: Case) -> None:
+    maps = case.maps()
+    branches = {"own": maps.values, "blind": np.zeros((20, 2, 2), dtype=np.float16)}  # one sees nothing anywhere
+    case.write_maps(AnomalyMaps(maps.image_ids, maps.values, branches))
+    case.run()
+    path = case.result(9)["disagreement_path"]  # its defect: rows 4-8, columns 6-12
+    with Image.open(case.root / "evaluations/tray/ours" / path) as overlay:
+        alpha = np.asarray(overlay)[..., 3]
     assert alpha.shape == (5, 6)
     assert alpha[1, 1] == alpha.max() == 220
     assert alpha[3:, 3:].max() < 220
 
 
-def test_without_branches_there_is_no_picture(tmp_path: Path) -> None:
-    main(make_case(tmp_path))
-    folder = tmp_path / "evaluations/ours/tray"
-    assert list((folder / "disagreement").iterdir()) == []
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "results").iterdir()]
-    assert {result["disagreement_path"] for result in results} == {None}
+def test_without_branches_there_is_no_picture(case: Case) -> None:
+    case.run()
+    assert list((case.root / "evaluations/tray/ours/disagreement").iterdir()) == []
+    assert {case.result(number)["disagreement_path"] for number in range(10)} == {None}
 
 
-def test_damaged_branches_are_named(tmp_path: Path) -> None:
+def test_damaged_branches_are_named() -> None:
     one = np.zeros((2, 2, 2), dtype=np.float16)
-    write_anomaly_maps(tmp_path / "maps", ["a", "b"], one, {"local": one})
-    assert open_branch_maps(tmp_path / "maps", unjudged={"b"})["local"].keys() == {"a"}
-    np.save(tmp_path / "maps/branches/local.npy", one[:1])
-    with pytest.raises(UserError, match=r"branches/local.npy: an array of shape \(1, 2, 2\) for 2 image_ids"):
-        open_branch_maps(tmp_path / "maps")
-    np.save(tmp_path / "maps/branches/local.npy", one + np.float16(np.nan))
-    with pytest.raises(UserError, match=r"branches/local.npy: maps that are not finite.*: a"):
-        open_branch_maps(tmp_path / "maps")
-    (tmp_path / "maps/branches/local.npy").write_bytes(b"no array")
-    with pytest.raises(UserError, match="no readable anomaly maps"):
-        open_branch_maps(tmp_path / "maps")
-    assert open_branch_maps(tmp_path / "none") == {}
+    found = branch_maps_by_image(AnomalyMaps(("a", "b"), one, {"local": one}), not_judged={"b"})
+    assert found["local"].keys() == {"a"}
+    with pytest.raises(UserError, match=r"maps of branch local: an array of shape \(1, 2, 2\) for 2 images"):
+        branch_maps_by_image(AnomalyMaps(("a", "b"), one, {"local": one[:1]}))
+    with pytest.raises(UserError, match=r"maps of branch local that are not finite: a, b"):
+        branch_maps_by_image(AnomalyMaps(("a", "b"), one, {"local": one + np.float16(np.nan)}))
+    assert branch_maps_by_image(None) == {}

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from stages.core.io.calibration import Calibration, Threshold
-from stages.core.io.explanations import Explanation, Explanations, write_explanations
+from stages.core.io.explanations import Explanation, Explanations
 from stages.core.run.errors import UserError
-from stages.evaluation.explained import NOTHING, explanation_metrics, in_order, open_explanations, overlap
+from stages.evaluation.explained import NOTHING, checked_explanations, explanation_metrics, in_order, overlap
 from stages.evaluation.names import Undefined, nested
 from stages.evaluation.thresholds import Fitted, Reference, Uncertainty
 
@@ -35,7 +35,7 @@ def test_overlap_and_chance_by_hand() -> None:
     assert overlap((0.99, 0.99, 1.0, 1.0), mask).chance == pytest.approx(1 / 16)  # never smaller than a pixel
 
 
-def test_the_branch_that_decided_comes_first_and_unused_ones_are_left_out() -> None:
+def test_the_branch_that_decided_comes_first_and_unused_ones_are_excluded() -> None:
     findings = [finding("a", LEFT), finding("dropped", LEFT), finding("b", RIGHT)]
     assert [one.branch for one in in_order(findings, {"a": 0.0, "b": 9.0}, UNCERTAINTY)] == ["b", "a"]
     assert [one.branch for one in in_order(findings, {"a": 9.0, "b": 0.0}, UNCERTAINTY)] == ["a", "b"]
@@ -76,14 +76,11 @@ def test_a_finding_without_a_component_names_none(tmp_path: Path) -> None:
 
 
 def test_methods_without_explanations(tmp_path: Path) -> None:
-    joined = pd.DataFrame({"image_id": ["p", "v"], "split": ["test", "validation"]})
-    assert open_explanations(tmp_path / "none", joined) is NOTHING
+    test = pd.DataFrame({"image_id": ["p"]})
+    assert checked_explanations(None, test) is NOTHING
     measured = nested(explanation_metrics(make_test(tmp_path), NOTHING, FITTED, tmp_path))
     assert measured["hit_rate"]["all"] == Undefined("the method gives no explanations")
-    write_explanations(tmp_path / "some", {"v": [finding("a", LEFT)]}, {1: b"jpeg"})
     with pytest.raises(UserError, match="test images without an explanation: p"):
-        open_explanations(tmp_path / "some", joined)
-    write_explanations(tmp_path / "all", {"p": [finding("a", LEFT)]}, {1: b"jpeg"})
-    found = open_explanations(tmp_path / "all", joined)
-    assert found.images == {"p": [finding("a", LEFT)]}
-    assert found.pictures[1].read_bytes() == b"jpeg"
+        checked_explanations(Explanations({"v": [finding("a", LEFT)]}, {}), test)
+    whole = Explanations({"p": [finding("a", LEFT)]}, {1: b"jpeg"})
+    assert checked_explanations(whole, test) is whole

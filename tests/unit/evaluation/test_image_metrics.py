@@ -12,14 +12,14 @@ from stages.evaluation.image_metrics import (
     auroc,
     average_precision,
     decision_metrics,
-    draw_metrics,
     false_positive_rate,
     oracle_f1_max,
     ranking_metrics,
+    repetition_metrics,
 )
-from stages.evaluation.names import Undefined, nested, tidy
+from stages.evaluation.names import Undefined, as_json, nested
 from stages.evaluation.outputs import decisions, precision_recall_points, roc_points, score_bins
-from stages.evaluation.thresholds import conformal_threshold
+from stages.evaluation.thresholds import conformal_threshold, warn_of_few_normals
 
 
 def make_test(*rows: tuple[float, str]) -> pd.DataFrame:
@@ -40,24 +40,24 @@ def test_auroc_of_each_kind_is_against_all_normals() -> None:
     assert measured["defect_type_auroc"] == pytest.approx({"log": 0.75, "str": 0.5})
 
 
-def test_draws_by_hand() -> None:
+def test_repetitions_by_hand() -> None:
     """Three values 0.7, 0.8, 0.9: deviation 0.1. `draw_own` and `drawn` are other branches."""
     ranking = {
         ("branches", name, group): Undefined("none") if group == "logical" else value
         for name, value in (("draw_0", 0.7), ("draw_1", 0.8), ("draw_2", 0.9), ("draw_own", 0.1), ("drawn", 0.1))
         for group in ("all", "logical", "structural")
     }
-    found = nested(draw_metrics(ranking, ["draw_0", "drawn", "draw_1", "draw_2", "draw_own"]))["draws"]
+    found = nested(repetition_metrics(ranking, ["draw_0", "drawn", "draw_1", "draw_2", "draw_own"]))["draws"]
     assert found["count"] == 3
     assert found["image_auroc_mean"] == {
         "all": pytest.approx(0.8), "logical": Undefined("none"), "structural": pytest.approx(0.8)
     }  # fmt: skip
     assert found["image_auroc_deviation"]["all"] == pytest.approx(0.1)
     assert found["image_auroc_deviation"]["logical"] == Undefined("none")
-    alone = draw_metrics(ranking, ["draw_0"])
+    alone = repetition_metrics(ranking, ["draw_0"])
     assert alone["draws", "image_auroc_mean", "all"] == 0.7
-    assert alone["draws", "image_auroc_deviation", "all"] == Undefined("a single draw has no spread")
-    assert draw_metrics(ranking, ["drawn", "draw_own"]) == {}
+    assert alone["draws", "image_auroc_deviation", "all"] == Undefined("a single repetition has no spread")
+    assert repetition_metrics(ranking, ["drawn", "draw_own"]) == {}
 
 
 def test_equal_to_scikit_learn() -> None:
@@ -106,8 +106,12 @@ def test_conformal_threshold_is_an_order_statistic(count: int, rank: int, rate: 
 def test_too_few_normals_widen_the_budget_and_warn(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         threshold = conformal_threshold(np.array([3.0]), budget=0.05)
+        warn_of_few_normals(threshold)
     assert threshold == Threshold(3.0, 0.05, 0.5, 1, 19)
-    assert "1 normal validation images cannot keep false alarms at 0.05 (that takes 19)" in caplog.text
+    message = "1 normal validation images cannot keep false alarms at 0.05 (that takes 19)"
+    assert caplog.text.count(message) == 1
+    warn_of_few_normals(conformal_threshold(np.arange(19.0), budget=0.05))
+    assert caplog.text.count(message) == 1
 
 
 def test_decisions_by_hand() -> None:
@@ -137,11 +141,11 @@ def test_decisions_on_one_class() -> None:
 
 
 def test_undefined_numbers_are_null_with_a_reason() -> None:
-    tidied = tidy({"a": {"b": Undefined("no b"), "c": 0.123456789}, "n": 3})
-    assert tidied == {"a": {"b": None, "c": 0.123457}, "n": 3, "reasons": {"a.b": "no b"}}
-    assert "reasons" not in tidy({"a": 1.0})
+    written = as_json({"a": {"b": Undefined("no b"), "c": 0.123456789}, "n": 3})
+    assert written == {"a": {"b": None, "c": 0.123457}, "n": 3, "reasons": {"a.b": "no b"}}
+    assert "reasons" not in as_json({"a": 1.0})
     with pytest.raises(ValueError, match=r"the metric a\.b is nan"):
-        tidy({"a": {"b": float("nan")}})
+        as_json({"a": {"b": float("nan")}})
 
 
 def test_display_score() -> None:

@@ -1,11 +1,13 @@
-"""Scores and truth are joined on image_id, and refused when they do not fit."""
+"""Truth, scores and maps are joined on image_id, and refused when they do not fit."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from stages.core.io.maps import AnomalyMaps
 from stages.core.run.errors import UserError
-from stages.evaluation.inputs import join_truth
+from stages.evaluation.inputs import colour_range, join_truth, maps_by_image, read_product
+from tests.unit.evaluation.case import Case
 
 
 def make_truth() -> pd.DataFrame:
@@ -74,11 +76,12 @@ def test_another_split_is_refused() -> None:
         join_truth(make_scores().replace({"split": {"validation_anomalous": "validation"}}), make_truth())
 
 
-def test_an_image_named_twice_is_refused() -> None:
+def test_an_image_named_twice_is_refused(case: Case) -> None:
     with pytest.raises(UserError, match="twice in the scores: d"):
         join_truth(make_scores().iloc[[0, 1, 2, 2, 3]], make_truth())
-    with pytest.raises(UserError, match="twice in the truth: a"):
-        join_truth(make_scores(), make_truth().iloc[[0, 0, 1, 2, 3, 4]])
+    case.write_truth(case.truth.iloc[[0, 0, 1]])
+    with pytest.raises(UserError, match="twice in the truth: test/ä 10"):
+        read_product(case.root / "split/inputs", case.root / "split/truth")
 
 
 def test_a_branch_must_not_hide_the_truth() -> None:
@@ -92,3 +95,39 @@ def test_an_empty_part_is_refused(split: str, message: str) -> None:
     gone = truth["image_id"][(truth["split"] == split) & ((split == "test") | ~truth["is_anomalous"])]
     with pytest.raises(UserError, match=message):
         join_truth(scores[~scores["image_id"].isin(gone)], truth[~truth["image_id"].isin(gone)])
+
+
+def make_maps(*image_ids: str, value: float = 0.0) -> AnomalyMaps:
+    return AnomalyMaps(image_ids, np.full((len(image_ids), 2, 2), value, dtype=np.float16))
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (make_maps("v"), "scored images without a map: t"),
+        (make_maps("t"), "scored images without a map: v"),
+        (make_maps("v", "t", "x"), "not to be evaluated: x"),
+        (make_maps("v", "t", "t"), "images with two maps: t"),
+        (make_maps("v", "t", value=np.inf), "maps that are not finite: t, v"),
+        (AnomalyMaps(("v", "t"), np.zeros((2, 0, 3), dtype=np.float16)), r"shape \(2, 0, 3\) for 2 images"),
+        (AnomalyMaps(("v", "t"), np.zeros((1, 2, 2), dtype=np.float16)), r"shape \(1, 2, 2\) for 2 images"),
+    ],
+)
+def test_maps_must_fit(maps: AnomalyMaps, message: str) -> None:
+    joined = pd.DataFrame({"image_id": ["v", "t"], "split": ["validation", "test"]})
+    with pytest.raises(UserError, match=message):
+        maps_by_image(maps, joined)
+
+
+def test_maps_of_images_that_are_not_judged_are_excluded() -> None:
+    joined = pd.DataFrame({"image_id": ["v", "t"], "split": ["validation", "test"]})
+    assert maps_by_image(make_maps("v", "t", "s"), joined, not_judged={"s"}).keys() == {"v", "t"}
+    assert maps_by_image(None, joined) == {}
+
+
+def test_colours_come_from_normal_validation_images() -> None:
+    joined = pd.DataFrame({"image_id": ["v", "w", "t"], "split": ["validation", "validation_anomalous", "test"]})
+    maps = {"v": np.array([[1, 2, 3]], dtype=np.float16), "w": np.array([[99]]), "t": np.array([[77]])}
+    assert colour_range(joined, maps, budget=0.05) == (2.0, 3.0)
+    assert colour_range(joined, {"v": np.ones((2, 2))}, budget=0.05) == (1.0, 2.0)
+    assert colour_range(joined, {}, budget=0.05) == (0.0, 1.0)

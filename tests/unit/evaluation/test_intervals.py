@@ -4,16 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import beta, norm
-from sklearn.metrics import roc_auc_score
 
-from commands.compare.differences import delong_covariance, delong_difference, delong_variance, placements
 from stages.evaluation.image_metrics import clopper_pearson, decision_intervals
 from stages.evaluation.intervals import (
+    ImageCurves,
     Interval,
     Resampling,
     areas_up_to,
     auroc_interval,
-    image_curves,
     pixel_interval,
     thresholds_of,
 )
@@ -58,46 +56,6 @@ def test_the_bootstrap_holds_the_truth_about_as_often_as_it_says() -> None:
     assert hits / 150 == pytest.approx(0.95, abs=0.06)
 
 
-def test_placements_by_hand() -> None:
-    above, below = placements(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0]))
-    assert above.tolist() == pytest.approx([1.5 / 3, 1.0])
-    assert below.tolist() == pytest.approx([1.0, 1.5 / 2, 0.5])
-
-
-def test_delong_by_hand() -> None:
-    # Placements as above: AUROC 3/4; var(1/2, 1) = 1/8, var(1, 3/4, 1/2) = 1/16.
-    normal, anomalous = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0])
-    assert delong_variance(normal, anomalous) == pytest.approx(1 / 8 / 2 + 1 / 16 / 3)
-    assert np.isnan(delong_variance(normal, anomalous[:1]))
-
-
-def test_delong_equals_the_kernel() -> None:
-    """The definition with all pairs, for two methods with ties."""
-    generator = np.random.default_rng(5)
-    normal, anomalous = generator.normal(size=(2, 17)).round(1), generator.normal(0.8, size=(2, 11)).round(1)
-    normal[1] += 0.7 * normal[0]
-    anomalous[1] += 0.7 * anomalous[0]
-    kernel = [(a[:, None] > n) + 0.5 * (a[:, None] == n) for n, a in zip(normal, anomalous, strict=True)]
-    expected = np.zeros((2, 2))
-    for r in range(2):
-        for s in range(2):
-            ten = np.cov(kernel[r].mean(axis=1), kernel[s].mean(axis=1))[0, 1]
-            one = np.cov(kernel[r].mean(axis=0), kernel[s].mean(axis=0))[0, 1]
-            expected[r, s] = ten / 11 + one / 17
-    assert delong_covariance(normal, anomalous) == pytest.approx(expected, abs=1e-14)
-    difference = delong_difference(normal, anomalous)
-    aurocs = [roc_auc_score([0] * 17 + [1] * 11, [*n, *a]) for n, a in zip(normal, anomalous, strict=True)]
-    assert difference.value == pytest.approx(aurocs[1] - aurocs[0])
-    assert difference.standard_error == pytest.approx(np.sqrt(expected[0, 0] + expected[1, 1] - 2 * expected[0, 1]))
-
-
-def test_the_same_scores_differ_by_nothing() -> None:
-    generator = np.random.default_rng(0)
-    normal, anomalous = generator.normal(size=20), generator.normal(size=30)
-    found = delong_difference(np.stack([normal, 3 * normal]), np.stack([anomalous, 3 * anomalous]))
-    assert (found.value, found.standard_error) == (0.0, 0.0)
-
-
 @pytest.mark.parametrize(("part", "whole"), [(0, 60), (3, 60), (60, 60), (1, 1)])
 def test_clopper_pearson_is_the_beta_quantile(part: int, whole: int) -> None:
     found = clopper_pearson(part, whole, confidence=0.95)
@@ -122,6 +80,11 @@ def make_images(count: int, *, defects: bool, seed: int) -> list[tuple[np.ndarra
     return images
 
 
+def make_curves(counts: PixelCounts, images: list[tuple[np.ndarray, np.ndarray, list[object]]]) -> ImageCurves:
+    thresholds = thresholds_of(counts)
+    return thresholds.curves([thresholds.count(values, mask, []) for values, mask, _ in images])
+
+
 def test_pixel_intervals_hold_the_value_and_shrink_with_the_images() -> None:
     widths = []
     for count in (8, 128):
@@ -129,7 +92,7 @@ def test_pixel_intervals_hold_the_value_and_shrink_with_the_images() -> None:
         counts = PixelCounts.empty()
         for values, mask, _ in strata[0] + strata[1]:
             counts.count(values, mask)
-        curves = [image_curves(images, thresholds_of(counts)) for images in strata]
+        curves = [make_curves(counts, images) for images in strata]
         for metric, table, number, limit in ((pixel_auroc(counts), "defect", None, 1.0),
                                              (aupro(counts, limit=0.3), "overlap", "regions", 0.3)):  # fmt: skip
             assert isinstance(metric, float)
@@ -145,11 +108,11 @@ def test_the_thresholds_reach_from_the_highest_pixel_to_the_lowest() -> None:
     counts = PixelCounts.empty()
     for values, mask, _ in images:
         counts.count(values, mask)
-    curves = image_curves(images, thresholds_of(counts))
+    curves = make_curves(counts, images)
     assert curves.normal.sum(axis=0)[-1] == counts.normal.sum()
     assert curves.overlap[:, -1].tolist() == pytest.approx([1.0] * 3)
     assert (np.diff(curves.defect, axis=1) >= 0).all()
-    assert len(thresholds_of(PixelCounts.empty())) == 1
+    assert len(thresholds_of(PixelCounts.empty()).levels) == 1
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.5, 1.0])

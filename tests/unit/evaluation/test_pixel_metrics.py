@@ -1,4 +1,4 @@
-"""Pixel metrics: a case by hand, brute force, scikit-learn, and what is left out."""
+"""Pixel metrics: a case by hand, brute force, scikit-learn, and what is excluded."""
 
 from pathlib import Path
 
@@ -116,8 +116,9 @@ def test_shapes_must_agree() -> None:
 
 def measure(table: pd.DataFrame, maps: dict[str, np.ndarray], folder: Path, limit: float = 0.3) -> dict[str, object]:
     limits, resampling = PixelLimits(limit, (0.05,)), Resampling(20, 0.95, seed=0)
-    values = pixel_metrics(table, maps, folder, limits=limits, resampling=resampling).values
-    return {".".join(name): value for name, value in values.items()}
+    measured = pixel_metrics(table, {"ours": maps, "blind": {}}, folder, limits=limits, resampling=resampling)
+    assert set(measured["blind"].values.values()) == {Undefined("the method makes no anomaly maps")}
+    return {".".join(name): value for name, value in measured["ours"].values.items()}
 
 
 def save(path: Path, values: np.ndarray) -> None:
@@ -146,7 +147,7 @@ def make_table() -> pd.DataFrame:
     return table.assign(height=2, width=2)
 
 
-def test_anomalies_without_a_mask_are_left_out(tmp_path: Path) -> None:
+def test_anomalies_without_a_mask_are_excluded(tmp_path: Path) -> None:
     save(tmp_path / "l.png", np.array([[1, 0], [0, 0]]))
     maps = {name: np.array(values, dtype=np.float16) for name, values in
             {"n": [[3, 0], [0, 0]], "l": [[2, 1], [1, 1]], "s": [[9, 9], [9, 9]]}.items()}  # fmt: skip
@@ -168,3 +169,15 @@ def test_the_limit_reaches_the_overlap_curve(tmp_path: Path) -> None:
 def test_a_method_without_maps_has_no_pixel_metrics(tmp_path: Path) -> None:
     measured = measure(make_table(), {}, tmp_path)
     assert measured["au_spro.at_0.05.all"] == measured["aupro.all"] == Undefined("the method makes no anomaly maps")
+
+
+def test_methods_together_are_measured_as_each_alone(tmp_path: Path) -> None:
+    save(tmp_path / "l.png", np.array([[1, 0], [0, 0]]))
+    generator = np.random.default_rng(0)
+    several = {method: {name: generator.random((2, 2)).astype(np.float16) for name in "nls"} for method in ("a", "b")}
+    limits, resampling = PixelLimits(0.3, (0.05,)), Resampling(20, 0.95, seed=0)
+    together = pixel_metrics(make_table(), several, tmp_path, limits=limits, resampling=resampling)
+    for method, maps in several.items():
+        alone = pixel_metrics(make_table(), {method: maps}, tmp_path, limits=limits, resampling=resampling)
+        assert together[method] == alone[method]
+    assert together["a"].values != together["b"].values

@@ -1,22 +1,26 @@
 """Files of three evaluations, as small as the report can read."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-ROOMS = {"ours": ["first", "second"], "theirs": ["third"]}
-OFF = {
-    **{method: {"categories": {}} for method in ("inctrl", "madclip", "uninformed_students")},
-    "sir": {"categories": {}, "universal": [], "specialised": []},
-}  # the sections of methods that are switched on by name
-PARAMS = {
-    "categories": {"tray": {}, "<b>&cell": {}},
-    "report": {"stages_of_method": ROOMS, "off_by_default": []},
-    **OFF,
+from stages.report.__main__ import main
+
+METHODS = {
+    "ours": {"categories": "all", "stages": ["first", "second"]},
+    "theirs": {"categories": {"tray": {}}, "stages": ["third"]},
 }
+PARAMS: dict[str, Any] = {"categories": {"tray": {}, "<b>&cell": {}}, "methods": METHODS}
+EVALUATED = (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell"))
 FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")
+PLOTS = {
+    "roc": ("false_positive_rate,true_positive_rate", ("0,0", "0,1", "1,1")),
+    "precision_recall": ("recall,precision", ()),
+    "scores": ("score,kind,images", ("1.0,normal,1", "2.0,normal,1", "1.0,logical,1", "2.0,logical,1")),
+}
 
 
 def make_metrics() -> dict[str, Any]:
@@ -54,9 +58,10 @@ def make_result(number: int, *, anomalous: bool, score: float) -> dict[str, Any]
 
 
 def make_evaluation(root: Path, method: str, category: str) -> None:
-    folder, plots = root / "evaluations" / method / category, root / "metrics" / "plots" / method / category
-    for place in (*(folder / name for name in FOLDERS), plots, root / "metrics" / method):
-        place.mkdir(parents=True, exist_ok=True)
+    """Write a method's results, and add it to the files of its category."""
+    folder = root / "evaluations" / category / method
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for number, (anomalous, score) in enumerate([(False, 1.0), (False, 2.0), (True, 1.0), (True, 2.0)]):
         result = make_result(number, anomalous=anomalous, score=score)
         (folder / "results" / f"{number:04d}.json").write_text(json.dumps(result))
@@ -66,10 +71,19 @@ def make_evaluation(root: Path, method: str, category: str) -> None:
         save(folder / "disagreement" / f"{number:04d}.png", (110, 40, 200, 40 + number))
     save(folder / "overview.jpg", (9, 9, len(method)))
     save(folder / "components" / "1.jpg", (1, 2, 3))
-    (root / "metrics" / method / f"{category}.json").write_text(json.dumps(make_metrics()))
-    (plots / "roc.csv").write_text("false_positive_rate,true_positive_rate\n0,0\n0,1\n1,1\n")
-    (plots / "precision_recall.csv").write_text("recall,precision\n")
-    (plots / "scores.csv").write_text("score,kind,images\n1.0,normal,1\n2.0,normal,1\n1.0,logical,1\n2.0,logical,1\n")
+    add_metrics(root, method, category, make_metrics())
+    for name, (header, rows) in PLOTS.items():
+        path = root / "metrics/plots" / category / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text() if path.exists() else f"method,{header}\n"
+        path.write_text(before + "".join(f"{method},{row}\n" for row in rows))
+
+
+def add_metrics(root: Path, method: str, category: str, metrics: Mapping[str, Any]) -> None:
+    path = root / "metrics/evaluation" / f"{category}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, method: metrics}))
 
 
 def make_curve(root: Path, category: str) -> None:
@@ -81,11 +95,54 @@ def make_curve(root: Path, category: str) -> None:
     (folder / "nothing.csv").write_text("step,loss,hard\n")
 
 
-def make_costs(root: Path) -> None:
-    for category, stage, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
-        path = root / "costs" / category / f"{stage}.json"
+def make_cost(root: Path, key: str, stage: str, seconds: float) -> None:
+    path = root / "metrics/cost" / key / f"{stage}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": seconds, "peak_mb": 10}))
+
+
+def make_labels(root: Path, category: str) -> None:
+    """The component labels of a category: pictures, numbers, and how well they agree with true components."""
+    folder = root / "clusters" / category / "review"
+    folder.mkdir(parents=True)
+    for name in ("overlays", "classes"):
+        (folder / f"{name}.jpg").write_bytes(name.encode())
+    numbers = {
+        "proposer": "dense_clusters", "reason": "few <parts>", "human_input": "a person's",
+        "images": 3, "labelled": 2, "classes": 4, "components_mean": 6.0,
+        "components_std": 0.5, "coverage": 0.2, "warnings": ["no component in 1 of <3> images"],
+        "trials": {
+            "dense_clusters": {"images": 2, "components_mean": 7.0, "components_std": 0.25, "coverage": 0.3},
+            "other": {"images": 2, "components_mean": 1.0, "components_std": 0.0, "coverage": 0.1},
+        },
+    }  # fmt: skip
+    agreement = {
+        "proposed": {"images": 3, "matched_iou": 0.625, "found": 0.5, "count_error": 1.25},
+        "trials": {
+            "dense_clusters": {"images": 2, "matched_iou": 0.375, "found": 0.25, "count_error": 8.5}, "other": None,
+        },
+    }  # fmt: skip
+    for name, content in (("labels", numbers), ("components", agreement)):
+        path = root / "metrics" / name / f"{category}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"seconds": seconds, "peak_mb": 10}))
+        path.write_text(json.dumps(content))
+
+
+def make_report(root: Path) -> None:
+    """Write the inputs of a report on EVALUATED."""
+    (root / "params.yaml").write_text(json.dumps(PARAMS))
+    for method, category in EVALUATED:
+        make_evaluation(root, method, category)
+    for category, stage, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
+        make_cost(root, category, stage, seconds)
+    (root / "clusters").mkdir()
+
+
+def run_report() -> str:
+    """Run the stage in the current folder and return the page."""
+    main(["--evaluations", "evaluations", "--clusters", "clusters", "--metrics", "metrics",
+          "--page", "out/index.html", "--table", "metrics/table.md"])  # fmt: skip
+    return Path("out/index.html").read_text(encoding="utf-8")
 
 
 def save(path: Path, colour: tuple[int, ...]) -> None:

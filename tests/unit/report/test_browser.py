@@ -1,9 +1,8 @@
 """The page in a headless Chromium: it loads, filters, sorts, opens and fits a phone.
 
-Debian: `apt install chromium`; another one is named by the environment variable CHROMIUM. No root is needed else.
+Debian: `apt install chromium`; another one is named by the environment variable CHROMIUM. No root is needed otherwise.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.report.__main__ import main
-from tests.unit.report.case import PARAMS, make_costs, make_evaluation
+from tests.unit.report.case import make_report, run_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed: make setup")
 NAMES = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,17 +26,10 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The report on three evaluations of four images each."""
     root = tmp_path_factory.mktemp("report")
     before = Path.cwd()
-    (root / "params.yaml").write_text(
-        json.dumps({**PARAMS, "report": {"stages_of_method": {"ours": ["first"], "theirs": []}, "off_by_default": []}})
-    )
-    for method, category in (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell")):
-        make_evaluation(root, method, category)
-    make_costs(root)
-    (root / "labels").mkdir()
+    make_report(root)
     os.chdir(root)
     try:
-        inputs = ["--evaluations", "evaluations", "--labels", "labels", "--metrics", "metrics", "--costs", "costs"]
-        main([*inputs, "--page", "out/index.html", "--table", "t.md", "--cost-overview", "c.json"])
+        run_report()
     finally:
         os.chdir(before)
     yield root / "out/index.html"
@@ -117,21 +108,21 @@ def test_sorting_works(page: "sync_api.Page") -> None:
 
 def test_the_disagreement_of_branches_is_shown_on_demand(page: "sync_api.Page") -> None:
     page.click("[data-view=images]")
-    veils = page.locator("#gallery .veil")
-    assert veils.count() == 0
+    overlays = page.locator("#gallery .overlay")
+    assert overlays.count() == 0
     page.check("#disagreement")
-    assert veils.count() == 6  # two of the four images of each evaluation have several maps
+    assert overlays.count() == 6  # two of the four images of each evaluation have several maps
     assert page.locator("#gallery .card").count() == 12
-    picture = veils.first.locator("xpath=..").locator("img:not(.veil)").bounding_box()
-    assert veils.first.bounding_box() == pytest.approx(picture, abs=0.1)
-    assert veils.first.evaluate("one => one.complete && one.naturalWidth") == 8
+    picture = overlays.first.locator("xpath=..").locator("img:not(.overlay)").bounding_box()
+    assert overlays.first.bounding_box() == pytest.approx(picture, abs=0.1)
+    assert overlays.first.evaluate("one => one.complete && one.naturalWidth") == 8
     page.select_option("#sort", "name")
-    page.locator("#gallery .card", has=page.locator(".veil")).first.click()
+    page.locator("#gallery .card", has=page.locator(".overlay")).first.click()
     label = "where the branches or students disagree"
-    assert page.locator(f'#detail .veil[alt="{label}"]').count() == 1
+    assert page.locator(f'#detail .overlay[alt="{label}"]').count() == 1
     page.keyboard.press("Escape")
     page.uncheck("#disagreement")
-    assert veils.count() == 0
+    assert overlays.count() == 0
 
 
 def test_keys_move_open_and_close(page: "sync_api.Page") -> None:
@@ -154,7 +145,7 @@ def test_keys_move_open_and_close(page: "sync_api.Page") -> None:
     assert box is not None and frame is not None
     assert box["x"] - frame["x"] == pytest.approx(0.25 * frame["width"], abs=1)
     assert box["height"] == pytest.approx(0.5 * frame["height"], abs=1)
-    assert page.locator("#detail .veil").count() == 1
+    assert page.locator("#detail .overlay").count() == 1
     page.keyboard.press("Escape")
     assert page.locator("#detail").is_hidden()
 
@@ -165,9 +156,9 @@ def test_the_data_set_shows_badges_and_red_masks(page: "sync_api.Page") -> None:
     colour = "(one) => getComputedStyle(one).backgroundColor"
     assert page.locator("#dataset .label.normal").first.evaluate(colour) == "rgb(0, 120, 90)"
     assert page.locator("#dataset .label.anomalous").first.evaluate(colour) == "rgb(179, 38, 30)"
-    assert page.locator("#dataset .veil").count() == 2
-    page.uncheck("#veil")
-    assert page.locator("#dataset .veil").count() == 0
+    assert page.locator("#dataset .overlay").count() == 2
+    page.uncheck("#true-mask")
+    assert page.locator("#dataset .overlay").count() == 0
 
 
 def test_colours_and_themes(page: "sync_api.Page") -> None:

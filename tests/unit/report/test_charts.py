@@ -12,7 +12,7 @@ def test_a_unit_chart_maps_corners_to_corners() -> None:
 
 
 def test_a_training_chart_by_hand() -> None:
-    """Three decades from 0.1 to 100 on 166 pixels; a term that is 0 has no logarithm and is left out there."""
+    """Three decades from 0.1 to 100 on 166 pixels; a term that is 0 has no logarithm and is excluded there."""
     curve = pd.DataFrame({"step": [5, 10], "phase": ["a", "b"], "loss": [100.0, 10.0], "dice": [0.0, 0.1]})
     chart = training_chart("t", curve)
     assert [(line.name, line.points) for line in chart.lines] == [

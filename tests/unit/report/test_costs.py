@@ -1,40 +1,42 @@
-"""What every stage cost: collected, kept for git, summed for the overview."""
+"""What a method costs on a product: the sum over the stage instances that it needs."""
 
 from pathlib import Path
 
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.report.costs import collect_costs, read_costs, total_seconds, write_costs
-from tests.unit.report.case import make_costs
+from stages.core.run.methods import MethodParams, Methods
+from stages.report.costs import read_costs, seconds_of
+from tests.unit.report.case import make_cost
+
+SIR = MethodParams(
+    categories={"tray": {}}, universal=("sir_one",), specialised=("sir_own",),
+    stages=("sir_features", "sir_universal", "sir_specialised", "sir_universal_scores", "sir_specialised_scores"),
+)  # fmt: skip
+METHODS = Methods({"ours": MethodParams(categories="all", stages=("first", "second")), "sir": SIR}, ["tray", "cell"])
 
 
-def test_a_room_of_several_categories_costs_each_of_them_its_whole_time(tmp_path: Path) -> None:
-    make_costs(tmp_path)
-    (tmp_path / "costs/shared").mkdir()
-    (tmp_path / "costs/shared/training.json").write_text('{"seconds": 5.0}', encoding="utf-8")
-    costs = collect_costs(tmp_path / "costs")
-    assert total_seconds(costs, "tray", ["first", "shared/training"]) == pytest.approx(6.4)
-    assert total_seconds(costs, "tray", ["first", "shared/other"]) is None
+def test_a_method_costs_what_its_instances_cost(tmp_path: Path) -> None:
+    """Instances of a product, of a method of a family, and of both; what the other setting cost is not counted."""
+    for key, stage, seconds in (
+        ("tray", "first", 1.5), ("tray", "second", 2.0), ("tray", "sir_features", 0.25), ("cell", "first", 9.0),
+        ("sir_one", "sir_universal", 40.0), ("sir_one-tray", "sir_universal_scores", 0.5),
+        ("sir_own-tray", "sir_specialised", 8.0),
+    ):  # fmt: skip
+        make_cost(tmp_path, key, stage, seconds)
+    costs = read_costs(tmp_path / "metrics/cost")
+    assert seconds_of(costs, METHODS, category="tray", method="ours") == 3.5
+    assert seconds_of(costs, METHODS, category="tray", method="sir_one") == 40.75
+    assert seconds_of(costs, METHODS, category="tray", method="sir_own") is None  # its scores were never made
+    assert seconds_of(costs, METHODS, category="cell", method="ours") is None
 
 
-def test_what_each_stage_cost_is_kept_a_line_a_room(tmp_path: Path) -> None:
-    make_costs(tmp_path)
-    path = tmp_path / "metrics" / "cost.json"
-    write_costs(path, collect_costs(tmp_path / "costs"))
-    assert path.read_text(encoding="utf-8").splitlines() == [
-        "{",
-        '  "<b>&cell/first": {"seconds": 1.0, "peak_mb": 10},',
-        '  "tray/first": {"seconds": 1.4, "peak_mb": 10},',
-        '  "tray/second": {"seconds": 2.0, "peak_mb": 10}',
-        "}",
-    ]
-    assert read_costs(path) == collect_costs(tmp_path / "costs")
-    assert read_costs(tmp_path / "none.json") == {}
+def test_before_the_first_run_nothing_is_known(tmp_path: Path) -> None:
+    assert read_costs(tmp_path / "none") == {}
 
 
 def test_a_damaged_cost_file_is_named(tmp_path: Path) -> None:
-    make_costs(tmp_path)
-    (tmp_path / "costs/tray/first.json").write_text("{")
-    with pytest.raises(UserError, match=r"costs/tray/first\.json: not readable as JSON"):
-        collect_costs(tmp_path / "costs")
+    make_cost(tmp_path, "tray", "first", 1.0)
+    (tmp_path / "metrics/cost/tray/first.json").write_text("{")
+    with pytest.raises(UserError, match=r"metrics/cost/tray/first\.json: no"):
+        read_costs(tmp_path / "metrics/cost")

@@ -11,15 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from commands.table import main as print_table
-from commands.table import markdown_table
-from stages.core.run.errors import UserError
-from stages.report.__main__ import main
 from stages.report.pictures import PictureStore, fitting_side
-from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
-from tests.unit.report.case import PARAMS, ROOMS, make_costs, make_curve, make_evaluation, save
+from tests.unit.report.case import EVALUATED, make_curve, make_labels, run_report, save
 
-PAIRS = [("tray", "ours"), ("tray", "theirs")]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -62,29 +56,8 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text(json.dumps(PARAMS))
-    make_evaluation(tmp_path, "ours", "tray")
-    make_evaluation(tmp_path, "theirs", "tray")
-    make_evaluation(tmp_path, "ours", "<b>&cell")
-    make_costs(tmp_path)
-    make_curve(tmp_path, "tray")
-    (tmp_path / "labels").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run_report(root: Path) -> str:
-    main(["--evaluations", str(root / "evaluations"), "--labels", str(root / "labels"),
-          "--metrics", str(root / "metrics"), "--costs", str(root / "costs"),
-          "--page", str(root / "out" / "index.html"), "--table", str(root / "metrics" / "table.md"),
-          "--cost-overview", str(root / "metrics" / "cost.json")])  # fmt: skip
-    return (root / "out" / "index.html").read_text(encoding="utf-8")
-
-
 def test_the_page_is_whole_and_asks_for_nothing(root: Path) -> None:
-    text = run_report(root)
+    text = run_report()
     page, data = Page(text), page_data(text)
     assert page.open == []
     assert page.loads == []  # pictures come from the page's own data
@@ -99,9 +72,9 @@ def test_the_page_is_whole_and_asks_for_nothing(root: Path) -> None:
 
 
 def test_the_page_holds_every_image_of_every_method(root: Path) -> None:
-    data = page_data(run_report(root))
+    data = page_data(run_report())
     assert [(one["category"], one["method"]) for one in data["images"]] == [
-        pair for pair in (("tray", "ours"), ("tray", "theirs"), ("<b>&cell", "ours")) for _ in range(4)
+        (category, method) for method, category in EVALUATED for _ in range(4)
     ]
     first, second, third, last = data["images"][:4]
     assert (first["heatmap"], first["mask"], second["mask"]) == (None, None, None)
@@ -116,14 +89,14 @@ def test_the_page_holds_every_image_of_every_method(root: Path) -> None:
 
 
 def test_names_are_escaped(root: Path) -> None:
-    text = run_report(root)
+    text = run_report()
     assert "<b>" not in text
     assert "<pin>" not in text
     assert "<b>&cell" in Page(text).texts
 
 
 def test_the_page_says_what_is_missing_or_undefined(root: Path) -> None:
-    text = "".join(Page(run_report(root)).texts)
+    text = "".join(Page(run_report()).texts)
     assert "Not evaluated: <b>&cell / theirs." in text
     assert "image_auroc.structural: no structural anomaly among the test images" in text
     assert "Too few normal images for this budget: 19 are needed." in text
@@ -134,7 +107,7 @@ def test_the_page_says_what_is_missing_or_undefined(root: Path) -> None:
 
 
 def test_what_is_known_of_the_data_is_said(root: Path) -> None:
-    assert "No findings were made about the data." in run_report(root)
+    assert "No findings were made about the data." in run_report()
     health = {
         "images": 7, "counts": {"train": {"normal": 7}}, "sizes": {"8 x 8": 7}, "anomalous_without_mask": 0,
         "duplicates": {"exact": 1, "near": 2, "exact_across_splits": 1, "near_across_splits": 0},
@@ -144,25 +117,26 @@ def test_what_is_known_of_the_data_is_said(root: Path) -> None:
     }  # fmt: skip
     (root / "metrics/data_health").mkdir()
     (root / "metrics/data_health/tray.json").write_text(json.dumps(health))
-    text = "".join(Page(run_report(root)).texts)
+    text = "".join(Page(run_report()).texts)
     assert "tray: 7 images" in text
     assert "1 pairs of the same or nearly the same image lie in two splits" in text
     assert "<a> (train) and b (test): the same file" in text
 
 
 def test_training_curves_stand_with_their_category(root: Path) -> None:
-    text = run_report(root)
+    make_curve(root, "tray")
+    text = run_report()
     assert text.count("Training curves of tray") == 1
     assert "Training curves of &lt;b&gt;" not in text
     assert text.count("Training of segmentation") == 2  # its heading and its name for those who do not see it
     assert "Training of nothing" not in text
     (root / "metrics/plots/training/tray/nothing.csv").write_text("")
     with pytest.raises(SystemExit):
-        run_report(root)
+        run_report()
 
 
 def test_strips_point_at_their_images(root: Path) -> None:
-    text = run_report(root)
+    text = run_report()
     data = page_data(text)
     positions = [[int(word) for word in found.split()] for found in re.findall(r'data-positions="([^"]*)"', text)]
     assert [data["images"][one]["filename"] for one in positions[0]] == ["test/<img> 2.png"]  # missed, of the first
@@ -176,9 +150,9 @@ def test_pictures_over_the_budget_are_counted(tmp_path: Path) -> None:
     store = PictureStore(limit=1500)
     first = store.take(tmp_path / "a.jpg")
     assert first is not None
-    assert store.take(tmp_path / "a.jpg") == first  # again: takes no more stage
-    assert (store.take(tmp_path / "b.jpg"), store.left_out) == (None, 1)
-    assert store.left == 1500 - len(store.uris[first])
+    assert store.take(tmp_path / "a.jpg") == first  # again: takes no more space
+    assert (store.take(tmp_path / "b.jpg"), store.excluded) == (None, 1)
+    assert store.free == 1500 - len(store.uris[first])
 
 
 def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
@@ -195,47 +169,27 @@ def test_the_more_pictures_the_smaller(count: int, side: int) -> None:
     assert fitting_side(count, 24 * 2**20) == side
 
 
-def test_the_table(root: Path) -> None:
-    run_report(root)
-    lines = (root / "metrics" / "table.md").read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("| category | method | image AUROC logical | image AUROC struct. | image AUROC all |")
-    assert lines[2] == "| tray | ours | 87.5 | – | 90.0 | 90.0 | 90.0 | 50.0 | 10.0 | 3 |"
-    assert lines[3].startswith("| tray | theirs |")
-    assert lines[4].endswith("| – |")  # the second stage's cost is not known: no sum of a part
-    assert {line.count("|") for line in lines[:5]} == {len(COLUMNS) + 3}
+def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
+    make_labels(root, "tray")
+    text = run_report()
+    pictures = {key: base64.b64decode(uri.partition(",")[2]) for key, uri in page_data(text)["pictures"].items()}
+    for name in (b"overlays", b"classes"):
+        (key,) = [key for key, content in pictures.items() if content == name]
+        assert text.count(f'data-picture="{key}"') == 1
+    assert "6.0 ± 0.5 components an image, 4 classes, 2 of 3 images labelled, <strong>1 to look at" in text
+    assert "no component in 1 of &lt;3&gt; images" in text
+    assert "Proposer dense_clusters: few &lt;parts&gt;; words: a person&#39;s." in text
+    assert "IoU of matched components 62.5 %" in text
+    assert text.count("Component labels by") == 1
+    assert "Every proposer that was tried, on 2 of these images" in text
+    cells = ("dense_clusters (chosen)", "7.0 ± 0.2", "30.0 %", "37.5 %", "25.0 %", "8.5")
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in text
+    assert '<td>other</td><td>1.0 ± 0.0</td><td>10.0 %</td><td colspan="3">no truth for these images</td>' in text
 
 
-def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(SystemExit):
-        print_table(["--metrics", str(root / "metrics")])
-    assert "the name '<b>&cell' does not consist of letters" in caplog.text
-    run_report(root)
-    (root / "params.yaml").write_text(json.dumps(PARAMS).replace("<b>&cell", "cell"))
-    capsys.readouterr()
-    print_table(["--metrics", str(root / "metrics")])
-    out = capsys.readouterr().out
-    assert [line.split() for line in out.splitlines() if line.startswith("tray")][0] == [
-        "tray", "ours", "87.5", "–", "90.0", "90.0", "90.0", "50.0", "10.0", "3"
-    ]  # fmt: skip
-    assert max(map(len, out.splitlines())) <= 80
-
-
-def test_a_bar_in_a_name_does_not_break_the_table() -> None:
-    assert "a\\|b" in markdown_table([Row("a|b", "ours", {}, None)])
-
-
-def test_nothing_evaluated_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no method of `report.stages_of_method` was evaluated"):
-        read_rows(tmp_path, pairs=PAIRS, costs={}, stages_of_method=ROOMS)
-
-
-def test_a_damaged_file_is_named(root: Path) -> None:
-    (root / "metrics" / "ours" / "tray.json").write_text("{")
-    with pytest.raises(UserError, match=r"tray\.json: not readable as JSON"):
-        read_rows(root / "metrics", pairs=PAIRS, costs={}, stages_of_method=ROOMS)
-
-
-def test_old_results_of_a_removed_category_do_not_appear(root: Path) -> None:
-    rows = read_rows(root / "metrics", pairs=PAIRS, costs={}, stages_of_method=ROOMS)
-    assert [(row.category, row.method) for row in rows] == [("tray", "ours"), ("tray", "theirs")]
-    assert missing_pairs(rows, categories=["tray"], methods=["ours", "theirs", "third"]) == ["third (off)"]
+def test_without_true_components_the_labels_are_shown_without_agreement(root: Path) -> None:
+    make_labels(root, "tray")
+    (root / "metrics/components/tray.json").unlink()
+    text = run_report()
+    assert text.count("Component labels by") == 1
+    assert "IoU of matched" not in text

@@ -1,0 +1,137 @@
+"""Which methods run on which products: the section `methods` of params.yaml, read in one place.
+
+Evaluation, report, tables and tests take the methods and their order from here, so that a new method is one entry of
+params.yaml. A family such as `sir` is one entry of several methods: those that `universal` and `specialised` list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import RootModel
+
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+
+SECTION = "methods"
+SETTINGS = ("universal", "specialised")  # of a family: one model for all of its products, or one for each
+
+
+class MethodParams(Params):
+    """One entry of the section.
+
+    Attributes:
+        categories: the products it scores, each with what the method needs to know of it; or all products.
+        stages: names of the stages whose seconds make up its cost.
+        universal: methods of a family that train one model for all of its products.
+        specialised: methods of a family that train a model for each product.
+        auxiliary: products whose labelled images it learns from.
+    """
+
+    categories: Literal["all"] | dict[str, Any]
+    stages: tuple[str, ...]
+    universal: tuple[str, ...] | None = None
+    specialised: tuple[str, ...] | None = None
+    auxiliary: dict[str, Any] = {}
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the entry stands for the methods that it lists, and not for itself."""
+        return self.universal is not None or self.specialised is not None
+
+
+class Section(RootModel[dict[str, MethodParams]]):
+    """The section `methods`: an entry for each method and each family, by name."""
+
+
+@dataclass(frozen=True)
+class Methods:
+    """The section, and the names of the products.
+
+    Attributes:
+        entries: by name, in the order of the tables.
+        categories: keys of `categories`, in the order of params.yaml.
+    """
+
+    entries: Mapping[str, MethodParams]
+    categories: Sequence[str]
+
+    def of(self, category: str) -> list[str]:
+        """Names of the methods that score a product, in the order of the tables."""
+        return [
+            method
+            for name, entry in self.entries.items()
+            if entry.categories == "all" or category in entry.categories
+            for method in members(name, entry)
+        ]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(category, method) of every evaluation, in the order of the tables."""
+        return [(category, method) for category in self.categories for method in self.of(category)]
+
+    def off(self) -> list[str]:
+        """Methods, and families without a method, that score no product."""
+        on = {method for _, method in self.pairs()}
+        names = [one for name, entry in self.entries.items() for one in members(name, entry) or (name,)]
+        return [name for name in names if name not in on]
+
+    def stages_of(self, method: str) -> tuple[str, ...]:
+        """Names of the stages whose seconds make up a method's cost.
+
+        Of a family these are its stages without those of the other setting: `sir_specialised...` costs a universal
+        method nothing.
+
+        Raises:
+            KeyError: there is no such method.
+        """
+        for name, entry in self.entries.items():
+            if method in members(name, entry):
+                others = tuple(f"{name}_{one}" for one in SETTINGS if method not in (getattr(entry, one) or ()))
+                return tuple(stage for stage in entry.stages if not (entry.is_family and stage.startswith(others)))
+        raise KeyError(method)
+
+
+def members(name: str, entry: MethodParams) -> tuple[str, ...]:
+    """Names of an entry's methods: those that a family lists, or its own."""
+    return (*(entry.universal or ()), *(entry.specialised or ())) if entry.is_family else (name,)
+
+
+def load_methods() -> Methods:
+    """Read and check the section.
+
+    Raises:
+        UserError: the section is missing or malformed, a method has a product that is no key of `categories`, or a
+            name is used twice.
+    """
+    categories = list(load_value("categories") or {})
+    entries = validate(Section, load_value(SECTION), where=SECTION).root
+    refuse_unknown_products(entries, categories)
+    names = [method for name, entry in entries.items() for method in members(name, entry)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{PARAMS_FILE}: {SECTION}: {', '.join(twice)} is listed twice: remove one")
+    return Methods(entries, categories)
+
+
+def methods_of(category: str) -> list[str]:
+    """Names of the methods that params.yaml switches on for a product, in the order of the tables.
+
+    Raises:
+        UserError: as for `load_methods`.
+    """
+    return load_methods().of(category)
+
+
+def refuse_unknown_products(entries: Mapping[str, MethodParams], categories: Sequence[str]) -> None:
+    """Refuse products of a method that `categories` lacks: DVC has no images of them.
+
+    Raises:
+        UserError: there are some; all are named.
+    """
+    problems = []
+    for name, entry in entries.items():
+        own = {} if entry.categories == "all" else entry.categories
+        for key, products in (("categories", own), ("auxiliary", entry.auxiliary)):
+            unknown = [product for product in products if product not in categories]
+            problems += [f"{SECTION}.{name}.{key}: {product!r} is no key of `categories`" for product in unknown]
+    if problems:
+        raise UserError(f"{PARAMS_FILE}: {'; '.join(problems)}: add the product there, or remove it here")
