@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from stages.core.io.decision import Decision
 
-SMALLEST_GROUP = 3  # images; two alike are a coincidence
+SMALLEST_GROUP = 3  # images; two of a kind are a coincidence
 MIN_LABELLED = 4  # a decoder cannot learn from fewer
 MOST = 0.5  # groups count where more than that share of the images has one
 
@@ -56,7 +56,7 @@ def published_groups(
     """Group as CSAD's code does: the smallest group shrinks from `largest` until HDBSCAN finds any.
 
     The labelled images are sought among all images, not only among the group's members; without a group, there are
-    none. With `only_largest` off (CSAD's `filter_hist: False`), every group gives labelled images.
+    none. With `only_largest` off (CSAD's `filter_hist: False`), every group has labelled images.
     """
     for size in range(min(largest, len(areas)), 1, -1):
         group = np.asarray(hdbscan.HDBSCAN(min_cluster_size=size).fit_predict(areas), dtype=np.int64)

@@ -60,7 +60,7 @@ def warnings_of(values: UInt16[np.ndarray, "N H W"], reasons: Sequence[str]) -> 
     """Say in sentences what is implausible; none where all looks well.
 
     Args:
-        values: component maps of normal images, so that they should be alike.
+        values: component maps of normal images, which should resemble each other.
         reasons: why the classes are not plausible.
     """
     counts = component_counts(values)

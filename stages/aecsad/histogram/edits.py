@@ -20,7 +20,7 @@ def edit_components(
     max_area: float,
     random: np.random.Generator,
 ) -> UInt8[np.ndarray, "M H W"]:
-    """Edited copies of label maps; each differs from its original in one component.
+    """Edit copies of label maps; each differs from its original in one component.
 
     Moved components are not among the edits: where the layout is free, a move is normal.
 

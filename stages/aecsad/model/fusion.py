@@ -119,6 +119,7 @@ class TrimmedZ:
     std: float
 
     def __call__(self, scores: Scores) -> Scores:
+        """Scale the scores."""
         return (scores - self.mean) / self.std
 
 
@@ -163,6 +164,7 @@ class Branch:
     weight: float = 1.0
 
     def __call__(self, columns: Mapping[str, Scores]) -> Scores:
+        """Return the branch's score of each image."""
         return self.scale(weighted_sum(self.columns, columns))
 
     @property

@@ -114,8 +114,8 @@ def pasted_to_learn(
     if pasted is None or not len(pasted):
         raise UserError(
             "student_teacher.training.global_images.kind is pasted, but the cluster stage pasted no image: set "
-            "cluster.pasted_components.copies to 1 or more, or the kind to plain (without component classes nothing can "
-            "be pasted)"
+            "cluster.pasted_components.copies to 1 or more, or the kind to plain (without component classes, nothing "
+            "can be pasted)"
         )
     if pasted.shape[1] != size:
         raise UserError(f"the pasted images are of {pasted.shape[1]} px, encoder.image_size is {size}: run `dvc repro`")
