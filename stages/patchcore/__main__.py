@@ -4,30 +4,28 @@ from collections.abc import Sequence
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
-from stages.core.neighbours.bank import fill_bank, score_images
+from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.patchcore.params import PatchcoreParams
-from stages.patchcore.writing import write_result
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
+    """Run the stage and return its closing counts."""
     paths = parse_paths(argv, reads=["inputs"], writes=["scores"], about=__doc__)
     shared = load_params(EncoderParams, section="encoder")
     params = load_params(PatchcoreParams, section="patchcore")
     generator = seed_everything(load_value("seed"))
     encoder = FrozenEncoder(shared.name).to(pick_device())
     images = read_images(paths.inputs)
+    reader = PatchReader(encoder, image_files(paths.inputs), size=shared.image_size, strides=params.strides)
     bank = fill_bank(
-        encoder, images, image_files(paths.inputs), size=shared.image_size, strides=params.strides,
-        ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator,
-    )  # fmt: skip
-    result = score_images(
-        encoder, images, image_files(paths.inputs), bank,
-        size=shared.image_size, strides=params.strides, neighbours=params.neighbours,
-    )  # fmt: skip
+        reader, images, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
+    )
+    result = score_images(reader, images, bank, neighbours=params.neighbours)
     write_result(paths.scores, result)
     return f"{len(result.scores)} images scored against {len(bank)} patches"
 

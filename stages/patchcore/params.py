@@ -1,4 +1,4 @@
-"""Parameters of the nearest-neighbour baseline."""
+"""Parameters of the patchcore stage."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ class PatchcoreParams(Params):
 
     Attributes:
         strides: encoder stages whose features are concatenated; the map has the resolution of the first.
-        coreset_ratio: part of the training patches that is kept in the memory bank.
+        coreset_ratio: share of the training patches that is kept in the memory bank.
         projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
         neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
     """

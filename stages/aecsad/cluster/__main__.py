@@ -1,31 +1,35 @@
-"""Sort the proposed components into classes, and the training images into typical and others."""
+"""Sort the proposed components into classes, show them for review, and paste components into training images."""
 
 from collections.abc import Sequence
 
 from stages.aecsad.cluster.classes import label_images
+from stages.aecsad.cluster.files import load_training_images, write_clusters
 from stages.aecsad.cluster.params import ClusterParams
-from stages.aecsad.model.label_maps import write_label_maps
+from stages.aecsad.cluster.paste import paste_versions
+from stages.aecsad.cluster.review import review
 from stages.core.encoder.device import seed_everything
-from stages.core.encoder.encoder import load_stack
-from stages.core.io.components import read_component_maps
-from stages.core.io.decision import write_choice
-from stages.core.io.tables import image_files, read_images
+from stages.core.io.components import COMPONENT_MAPS, read_component_maps, read_trials
+from stages.core.io.decision import read_choice, write_choice
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["inputs", "component_maps"], writes=["labels", "choice"], about=__doc__)
+    """Run the stage and return its closing counts."""
+    reads, writes = ["inputs", "components", "proposal"], ["output", "choice", "labels"]
+    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params = load_params(ClusterParams, section="aecsad.cluster")
     encoder = load_params(EncoderParams, section="encoder")
     seed_everything(seed := load_value("seed"))
-    components = read_component_maps(paths.component_maps)
-    files = read_images(paths.inputs).set_index("image_id")["file"][list(components.image_ids)]
-    images = load_stack(image_files(paths.inputs), files, size=components.values.shape[-1])
-    labels, verdict = label_images(components, images, encoder.name, seed=seed, **params.model_dump())
-    write_label_maps(paths.labels, labels)
+    components = read_component_maps(paths.components / COMPONENT_MAPS)
+    images = load_training_images(paths.inputs, components)
+    labels, verdict = label_images(components, images, encoder.name, params, seed=seed)
+    pasted = paste_versions(images, labels, params.pasted_components, seed=seed)
+    numbers = review(components, labels, read_trials(paths.components), read_choice(paths.proposal), verdict.reasons)
+    write_clusters(paths.output, images, components, labels, pasted)
     write_choice(paths.choice, verdict.as_json())
+    write_choice(paths.labels, numbers)
     return f"{len(images)} images, {labels.num_classes - 1} classes, {labels.labelled.sum()} images labelled"
 
 

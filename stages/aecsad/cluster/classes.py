@@ -1,20 +1,17 @@
-"""The whole way from component maps to label maps.
+"""From component maps to label maps: find the classes, drop the rare and the tiny, and judge the rest.
 
-Classes of components: modes of their descriptors.
-
-From instances to label maps: find classes, drop the rare and the tiny.
+A class is a kind that the proposer knows, or a mode of the instances' descriptors.
 """
 
 import logging
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from sklearn.cluster import estimate_bandwidth
-from torch import Tensor
 
-from stages.aecsad.cluster.composition import Plausibility, group_compositions, judge
+from stages.aecsad.cluster.composition import Plausibility, group_compositions, judge_classes
 from stages.aecsad.cluster.describe import InstanceTable, describe, measure_instances
+from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.patch_histogram import patch_histograms
 from stages.core.io.components import ComponentMaps
@@ -33,7 +30,7 @@ def find_classes(
     sample: int,
     seed: int,
 ) -> Int64[np.ndarray, " M"]:
-    """Mode that each instance belongs to, 1.. in no particular order.
+    """Find the mode that each instance belongs to, 1.. in no particular order.
 
     MeanShift with a flat kernel. Where `bandwidth` is None, it is the mean distance of a point to the farthest of its
     nearest `quantile` of all points; a fixed one (CSAD: 3.5) is only meaningful for the features it was chosen on.
@@ -52,11 +49,11 @@ def find_classes(
 
 
 def find_modes(points: Float64[np.ndarray, "n D"], bandwidth: float) -> Float64[np.ndarray, "k D"]:
-    """Modes of the density of `points`, the same as those of `sklearn.cluster.MeanShift` (a test compares them).
+    """Find the modes of the density of `points`, those of `sklearn.cluster.MeanShift` (a test compares them).
 
     All points move at once to the mean of the points within the bandwidth, until none moves by STOP bandwidths: one
     matrix product a step, where scikit-learn asks a tree for each point. Of modes closer than the bandwidth, the one
-    with the most points around it stays.
+    with the most points around it is kept.
     """
     modes = points
     for _ in range(MAX_STEPS):
@@ -74,7 +71,7 @@ def find_modes(points: Float64[np.ndarray, "n D"], bandwidth: float) -> Float64[
 
 
 def squared_distances(one: Float64[np.ndarray, "n D"], other: Float64[np.ndarray, "m D"]) -> Float64[np.ndarray, "n m"]:
-    """Squared Euclidean distance of every pair."""
+    """Return the squared Euclidean distance of every pair."""
     squares = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
     return np.asarray(np.maximum(squares - 2 * one @ other.T, 0))
 
@@ -91,47 +88,13 @@ def by_frequency(found: Int64[np.ndarray, " M"], *, min_count: float) -> Int64[n
     return np.asarray(renumbered[found], dtype=np.int64)
 
 
-def classify_instances(
-    components: ComponentMaps,
-    images: UInt8[Tensor, "N 3 H W"],
-    encoder_name: str,
-    *,
-    bandwidth: float | None,
-    bandwidth_quantile: float | None,
-    bandwidth_sample: int,
-    min_class_share: float,
-    seed: int,
-    **description: Any,
-) -> tuple[InstanceTable, Int64[np.ndarray, " M"]]:
-    """Class of every instance, 1.. by falling frequency, 0 for instances of rare classes.
-
-    Kinds that the proposer knows are the classes; otherwise instances are described and clustered.
-
-    Args:
-        bandwidth, bandwidth_quantile, bandwidth_sample: see `find_classes`.
-        min_class_share: smallest number of instances of a class, as a fraction of the number of images.
-        description: further arguments of `describe`.
-    """
-    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    table = measure_instances(components.values, pixels)
-    min_count = min_class_share * len(images)
-    kinds = components.kinds[table.image, table.number].astype(np.int64)
-    if len(kinds) < 2 or kinds.all():
-        return table, by_frequency(kinds, min_count=min_count)
-    descriptors = describe(components, pixels, table, encoder_name, seed=seed, **description)
-    found = find_classes(
-        descriptors, bandwidth=bandwidth, quantile=bandwidth_quantile, sample=bandwidth_sample, seed=seed
-    )
-    return table, by_frequency(found, min_count=min_count)
-
-
 def paint_classes(
     components: ComponentMaps, table: InstanceTable, classes: Int64[np.ndarray, " M"], *, min_area: float
 ) -> tuple[UInt8[np.ndarray, "N H W"], Int64[np.ndarray, " M"]]:
-    """Label maps of the classes, and the classes renumbered without those of a tiny mean area.
+    """Return label maps of the classes, and the classes renumbered without those of a tiny mean area.
 
     Args:
-        min_area: a class stays when it covers more than this share of an image, on average (CSAD: 0.001).
+        min_area: a class is kept when it covers more than this share of an image, on average (CSAD: 0.001).
     """
     pixels = components.values.size
     areas = np.bincount(classes, weights=table.area, minlength=1) / max(pixels, 1)
@@ -146,40 +109,54 @@ def paint_classes(
 
 def label_images(
     components: ComponentMaps,
-    images: UInt8[Tensor, "N 3 H W"],
+    images: UInt8[np.ndarray, "N H W 3"],
     encoder_name: str,
+    params: ClusterParams,
     *,
-    min_class_area: float,
-    groups: str,
-    min_group_share: float,
-    labelled_share: float,
-    max_spread: float,
-    max_count_variation: float,
     seed: int,
-    **classification: Any,
 ) -> tuple[LabelMaps, Plausibility]:
-    """Label every image and judge the labels; labels that are not plausible are withdrawn (num_classes 1).
+    """Label every image and judge the labels; labels that are not plausible are withdrawn.
 
     Args:
-        classification: further arguments of `classify_instances`.
+        images: in the order of `components`.
     """
-    table, classes = classify_instances(components, images, encoder_name, seed=seed, **classification)
-    values, classes = paint_classes(components, table, classes, min_area=min_class_area)
+    table = measure_instances(components.values, images)
+    kinds = components.kinds[table.image, table.number].astype(np.int64)
+    if len(kinds) >= 2 and not kinds.all():  # the proposer does not know the classes
+        kinds = cluster_instances(components, images, table, encoder_name, params, seed=seed)
+    classes = by_frequency(kinds, min_count=params.min_class_share * len(images))
+    values, classes = paint_classes(components, table, classes, min_area=params.min_class_area)
     num_classes = int(classes.max(initial=0)) + 1
     areas = patch_histograms(values, grid=1, num_classes=num_classes)[:, 1:]
     compositions = group_compositions(
-        areas, groups=groups, min_group_share=min_group_share, labelled_share=labelled_share
+        areas, groups=params.groups, min_group_share=params.min_group_share, labelled_share=params.labelled_share
     )
     counts = np.bincount(table.image[classes > 0], minlength=len(images))
-    verdict = judge(
-        areas,
-        counts,
-        compositions,
-        max_spread=max_spread,
-        max_count_variation=max_count_variation,
+    verdict = judge_classes(
+        areas, counts, compositions, max_spread=params.max_spread, max_count_variation=params.max_count_variation
     )
+    label_maps = LabelMaps(components.image_ids, values, num_classes, compositions.labelled)
     if verdict.plausible:
-        return LabelMaps(components.image_ids, values, num_classes, compositions.labelled), verdict
-    LOG.warning("no usable component classes, the histogram branch stays out: %s", "; ".join(verdict.reasons))
-    none = np.zeros(len(images), dtype=bool)
-    return LabelMaps(components.image_ids, np.zeros_like(values), 1, none), verdict
+        return label_maps, verdict
+    LOG.warning("no usable component classes, the histogram branch is excluded: %s", "; ".join(verdict.reasons))
+    return label_maps.without_classes(), verdict
+
+
+def cluster_instances(
+    components: ComponentMaps,
+    images: UInt8[np.ndarray, "N H W 3"],
+    table: InstanceTable,
+    encoder_name: str,
+    params: ClusterParams,
+    *,
+    seed: int,
+) -> Int64[np.ndarray, " M"]:
+    """Describe the instances and find the mode that each one belongs to, 1.. in no particular order."""
+    descriptors = describe(
+        components, images, table, encoder_name, crop_size=params.crop_size, descriptor=params.descriptor,
+        views=params.views, appearance_dimensions=params.appearance_dimensions, seed=seed,
+    )  # fmt: skip
+    return find_classes(
+        descriptors, bandwidth=params.bandwidth, quantile=params.bandwidth_quantile, sample=params.bandwidth_sample,
+        seed=seed,
+    )  # fmt: skip

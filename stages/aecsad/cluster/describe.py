@@ -1,10 +1,7 @@
-"""Describe instances in one of two ways.
+"""Describe each component instance by a point, such that instances of one class are close together.
 
-One row for each component instance of all images: where it is, how large, what shape and colour.
-
-What the frozen encoder sees in each instance, whichever way it lies.
-
-A point for each instance, such that instances of one class lie close together.
+`measure_instances` measures where an instance is, how large it is, its shape and its colour; `appearance_features` are
+what the frozen encoder sees in it, however it is turned. `describe` combines them in one of two ways.
 """
 
 from dataclasses import dataclass, fields
@@ -26,6 +23,7 @@ BATCH = 16  # instances; eight views each. Larger batches leave the cache: 64 ta
 STRIDE_8 = 2  # timm's number of that stage
 STRIDE_32 = 4
 TURNS = 20
+TINY = 1e-12  # spread of values that are all the same
 PROJECTION_STD = 0.01  # of the random weights in CSAD's code
 
 
@@ -84,7 +82,7 @@ def measure_chunk(start: int, maps: UInt16[np.ndarray, "n H W"], images: UInt8[n
 
 
 def lab_of_pixels(pixels: UInt8[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
-    """CIE Lab of RGB pixels."""
+    """Convert RGB pixels to CIE Lab."""
     if not len(pixels):
         return np.zeros((0, 3))
     lab: np.ndarray = cv2.cvtColor(pixels[None].astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
@@ -94,7 +92,7 @@ def lab_of_pixels(pixels: UInt8[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"
 def crop_instances(
     maps: UInt16[np.ndarray, "N H W"], images: UInt8[np.ndarray, "N H W 3"], table: InstanceTable, *, size: int
 ) -> UInt8[np.ndarray, "M size size 3"]:
-    """Each instance alone on black, in the middle, scaled so that its longest extent from the middle fits.
+    """Cut out each instance alone on black, in the middle, scaled so that its longest extent from the middle fits.
 
     The diagonal of the rectangle around the instance's ellipse becomes the crop's side, as in CSAD; scale and place
     come from the table, so that one affine warp does it all.
@@ -111,13 +109,13 @@ def crop_instances(
 
 
 def eight_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "8*B 3 S S"]:
-    """The four rotations by right angles, and the same of the mirror image (T 4.2.2)."""
+    """Turn by the four right angles, and do the same with the mirror image (AeCSAD thesis, 4.2.2)."""
     turned = torch.cat([torch.rot90(crops, turns, dims=(2, 3)) for turns in range(4)])
     return torch.cat([turned, turned.flip(3)])
 
 
 def twenty_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "20*B 3 S S"]:
-    """Rotations by 20 angles from 0 to 360 degrees, both ends included as in CSAD's code, on black."""
+    """Turn by 20 angles from 0 to 360 degrees, both ends included as in CSAD's code, on black."""
     angles = np.linspace(0, 360, TURNS)
     return torch.cat([TF.rotate(crops, float(angle)) for angle in angles])
 
@@ -128,7 +126,7 @@ VIEWS = {"eight": eight_views, "twenty": twenty_views}
 def appearance_features(
     crops: UInt8[np.ndarray, "M S S 3"], encoder: FrozenEncoder, *, views: str, device: torch.device
 ) -> Float32[np.ndarray, "M C"]:
-    """Features of the encoder's last stage, averaged over place and the views.
+    """Return features of the encoder's last stage, averaged over place and the views.
 
     Args:
         views: "eight" or "twenty".
@@ -145,7 +143,7 @@ def appearance_features(
 def describe_instances(
     table: InstanceTable, appearance: Float32[np.ndarray, "M C"], *, dimensions: int
 ) -> Float64[np.ndarray, "M D"]:
-    """Shape, colour and appearance side by side, each with a total variance of 1.
+    """Join shape, colour and appearance, each with a total variance of 1.
 
     Shape: log area, log axes, fill ratio (area / area of the ellipse with the same second moments).
     Colour: mean Lab. Appearance: leading principal components of the encoder's features.
@@ -157,7 +155,7 @@ def describe_instances(
 
 
 def project(appearance: Float32[np.ndarray, "M C"], *, dimensions: int, seed: int) -> Float64[np.ndarray, "M D"]:
-    """A random linear map of the features, weights from N(0, 0.01²) and no bias, as in CSAD's code.
+    """Map the features at random and linearly, weights from N(0, 0.01²) and no bias, as in CSAD's code.
 
     Its fixed bandwidth of 3.5 is only meaningful for this map of WideResNet-50-2's 2048 features to 512.
     """
@@ -166,28 +164,28 @@ def project(appearance: Float32[np.ndarray, "M C"], *, dimensions: int, seed: in
 
 
 def standardised(values: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M D"]:
-    """Zero mean and unit variance per column; a constant column becomes 0."""
+    """Scale to zero mean and unit variance per column; a constant column becomes 0."""
     std = values.std(axis=0)
-    return np.asarray((values - values.mean(axis=0)) / np.where(std > 1e-12, std, 1))
+    return np.asarray((values - values.mean(axis=0)) / np.where(std > TINY, std, 1))
 
 
 def principal_components(values: Float64[np.ndarray, "M C"], dimensions: int) -> Float64[np.ndarray, "M D"]:
-    """Coordinates along the directions of largest variance; fewer when the data has fewer."""
+    """Return coordinates along the directions of largest variance; fewer when the data has fewer."""
     centred = values - values.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     return np.asarray(left[:, :dimensions] * singular[:dimensions])
 
 
 def unit_variance(values: Float64[np.ndarray, "M D"]) -> Float64[np.ndarray, "M D"]:
-    """Centred, and scaled as a whole to a total variance of 1; constant values become 0."""
+    """Centre, and scale as a whole to a total variance of 1; constant values become 0."""
     centred = values - values.mean(axis=0)
     total = np.sqrt(np.square(centred).sum(axis=1).mean())
-    return centred / total if total > 1e-12 else np.zeros_like(centred)
+    return centred / total if total > TINY else np.zeros_like(centred)
 
 
 def describe(
     components: ComponentMaps,
-    pixels: UInt8[np.ndarray, "N H W 3"],
+    images: UInt8[np.ndarray, "N H W 3"],
     table: InstanceTable,
     encoder_name: str,
     *,
@@ -197,7 +195,7 @@ def describe(
     appearance_dimensions: int,
     seed: int,
 ) -> Float64[np.ndarray, "M D"]:
-    """A point for each instance.
+    """Return a point for each instance.
 
     Args:
         crop_size: side of the square that an instance is scaled to, in pixels.
@@ -207,7 +205,7 @@ def describe(
             "twenty" (rotations; CSAD's code).
         appearance_dimensions: principal components, or dimensions of the projection.
     """
-    crops = crop_instances(components.values, pixels, table, size=crop_size)
+    crops = crop_instances(components.values, images, table, size=crop_size)
     encoder = FrozenEncoder(encoder_name, stages=[STRIDE_8 if descriptor == "mixed" else STRIDE_32])
     appearance = appearance_features(crops, encoder, views=views, device=pick_device())
     if descriptor == "projected":

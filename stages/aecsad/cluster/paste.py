@@ -1,48 +1,34 @@
-"""Versions of the training images in which components occur a second time."""
-
-from pathlib import Path
+"""Versions of the training images in which components occur a second time, for the global student."""
 
 import numpy as np
-import pandas as pd
 from jaxtyping import UInt8
 
+from stages.aecsad.cluster.params import PastedComponentsParams
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.pasting import paste_components
-from stages.core.images.reading import read_image, resize_image
 from stages.core.run.console import progress
-from stages.core.run.errors import UserError
 
 
 def paste_versions(
-    images: pd.DataFrame,
-    folder: Path,
-    label_maps: LabelMaps,
-    *,
-    copies: int,
-    min_distance: float,
-    min_pastes: int,
-    max_pastes: int,
-    seed: int,
+    images: UInt8[np.ndarray, "N S S 3"], label_maps: LabelMaps, params: PastedComponentsParams, *, seed: int
 ) -> UInt8[np.ndarray, "P S S 3"]:
-    """`copies` versions of each training image, of the label maps' size; see `paste_components`.
+    """Make `params.copies` versions of each training image, see `paste_components`.
+
+    Args:
+        images: the training images in the order of `label_maps`.
 
     Returns:
-        No version at all where `copies` is 0 (then no image is opened) or there are no component classes.
-
-    Raises:
-        UserError: the label maps are not those of the training images.
+        No version where `params.copies` is 0 or there are no component classes; then nothing but the images' size
+        decides the result.
     """
-    train = images[images["split"] == "train"].set_index("image_id")
-    if sorted(train.index) != sorted(label_maps.image_ids):
-        raise UserError("the label maps do not belong to these training images: run `dvc repro cluster`")
     size, random = label_maps.values.shape[-1], np.random.default_rng(seed)
     versions = []
-    wanted = list(label_maps.image_ids) if copies and label_maps.num_classes > 1 else []
-    for image_id, labels in zip(progress(wanted, total=len(wanted), label="pasting"), label_maps.values, strict=False):
-        picture = resize_image(read_image(folder / str(train.loc[image_id, "file"])), size)
-        for _ in range(copies):
+    wanted = images if params.copies and label_maps.usable else images[:0]
+    for image, labels in zip(progress(wanted, total=len(wanted), label="pasting"), label_maps.values, strict=False):
+        for _ in range(params.copies):
             version, _ = paste_components(
-                picture, labels, min_distance=min_distance, min_pastes=min_pastes, max_pastes=max_pastes, random=random
-            )
+                image, labels, min_distance=params.min_distance, min_pastes=params.min_pastes,
+                max_pastes=params.max_pastes, random=random,
+            )  # fmt: skip
             versions.append(version)
     return np.stack(versions) if versions else np.zeros((0, size, size, 3), dtype=np.uint8)

@@ -15,7 +15,7 @@ UNCLASSIFIED = (150, 150, 150)
 
 
 def class_colours(count: int) -> UInt8[np.ndarray, "count+1 3"]:
-    """A colour for each class, far apart in hue; 0 is for components without a class."""
+    """Return a colour for each class, far apart in hue; 0 is for components without a class."""
     hues = np.arange(count) * 180 * 0.618 % 180  # golden ratio: neighbours differ
     tones = np.stack([hues, np.full(count, 200), np.where(np.arange(count) % 2, 255, 190)], axis=-1).astype(np.uint8)
     colours = cv2.cvtColor(tones[None], cv2.COLOR_HSV2RGB)[0] if count else np.zeros((0, 3), dtype=np.uint8)
@@ -28,7 +28,7 @@ def overlay(
     classes: UInt8[np.ndarray, "H W"],
     count: int,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture with every component tinted in its class's colour and outlined."""
+    """Tint and outline every component of a picture in its class's colour."""
     colours = class_colours(count)[classes]
     inside = (components > 0)[..., None]
     tinted = np.where(inside, (image * 0.55 + colours * 0.45).astype(np.uint8), image)
@@ -39,7 +39,7 @@ def overlay(
 def overlay_sheet(
     images: UInt8[np.ndarray, "N H W 3"], components: UInt16[np.ndarray, "N H W"], labels: LabelMaps
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Two double rows, pictures above overlays: images whose labels train the segmentation, and the others."""
+    """Draw two double rows, pictures above overlays: images whose labels train the segmentation, and the others."""
     rows = [
         strip
         for title, chosen in (("labelled", labels.labelled), ("not labelled", ~labels.labelled))
@@ -55,7 +55,7 @@ def overlay_rows(
     components: UInt16[np.ndarray, "N H W"],
     labels: LabelMaps,
 ) -> Sequence[UInt8[np.ndarray, "h w 3"]]:
-    """A heading and up to SHOWN images spread over the chosen ones."""
+    """Draw a heading and up to SHOWN images spread over the chosen ones."""
     height, width = images.shape[1:3]
     numbers = np.flatnonzero(chosen)
     picked = numbers[np.unique(np.linspace(0, len(numbers) - 1, SHOWN).round().astype(int))] if len(numbers) else []
@@ -70,7 +70,7 @@ def overlay_rows(
 def class_sheet(
     images: UInt8[np.ndarray, "N H W 3"], components: UInt16[np.ndarray, "N H W"], labels: LabelMaps
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Crops of each class's components, spread over the images; last those that no class took."""
+    """Draw crops of each class's components, spread over the images; last those without a class."""
     table = classes_of_components(components, labels.values)
     parts = []
     for number in [*range(1, labels.num_classes), 0]:
@@ -88,7 +88,7 @@ def class_sheet(
 def classes_of_components(
     components: UInt16[np.ndarray, "N H W"], classes: UInt8[np.ndarray, "N H W"]
 ) -> Int64[np.ndarray, "M 3"]:
-    """Rows (image, component, class); all pixels of a component have one class."""
+    """Return rows (image, component, class); all pixels of a component have one class."""
     rows = [
         (row, number, int(classes[row][components[row] == number][0]))
         for row in range(len(components))
@@ -98,7 +98,7 @@ def classes_of_components(
 
 
 def crop(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "CELL CELL 3"]:
-    """One component with a margin, the rest of the picture faded; the aspect ratio stays."""
+    """Cut out one component with a margin, the rest of the picture faded; the aspect ratio is kept."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     margin = max(width, height) // 6 + 1
     window = (slice(max(top - margin, 0), top + height + margin), slice(max(left - margin, 0), left + width + margin))
@@ -113,6 +113,6 @@ def crop(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UI
 
 
 def heading(text: str, width: int) -> UInt8[np.ndarray, "24 width 3"]:
-    """A line of text."""
+    """Draw a line of text."""
     line = np.full((24, width, 3), PAPER, dtype=np.uint8)
     return np.asarray(cv2.putText(line, text, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, TEXT, 1, cv2.LINE_AA))

@@ -1,11 +1,9 @@
-"""Fit a histogram model a grid, score every image, and judge each column.
-
-How far a histogram column can be trusted, judged on normal images alone.
-"""
+"""Fit a histogram model for each grid, score every image, and judge each column on normal images alone."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +12,31 @@ from jaxtyping import Bool, Float64, UInt8
 from sklearn.metrics import roc_auc_score
 
 from stages.aecsad.histogram.edits import edit_components
+from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.model.patch_histogram import HistogramModel, fit_histograms, histogram_distances
+from stages.aecsad.model.patch_histogram import (
+    HistogramModel,
+    fit_histograms,
+    histogram_distances,
+    write_histogram_models,
+)
+from stages.core.io.decision import Decision, rounded
+from stages.core.io.result import SCORES
+from stages.core.io.tables import write_table
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
+MODEL = "model.npz"
 
 
 @dataclass(frozen=True)
-class Reliability:
+class Reliability(Decision):
     """Weight of one column in the fusion, and why.
 
     Attributes:
-        weight: 0 = stays out, up to 1.
+        weight: from 0, excluded, to 1.
         edit_auroc: probability that an edited normal image scores above a normal one; 0.5 where there is no edit.
         inflation: median distance of held-out normal images over that of training images.
     """
@@ -36,9 +45,6 @@ class Reliability:
     edit_auroc: float
     inflation: float
     reason: str
-
-    def as_json(self) -> dict[str, float | str]:
-        return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(self).items()}
 
 
 def judge_column(
@@ -66,16 +72,16 @@ def judge_column(
     weight = (2 * auroc - 1) / max(1.0, inflation)
     reason = f"sees {auroc:.1%} of edits, held-out normals {inflation:.2f} times as far as training normals"
     if not validation.any() and not edited.any():
-        return Reliability(0.0, auroc, inflation, "left out: every distance is 0, there is nothing to compare")
+        return Reliability(0.0, auroc, inflation, "excluded: every distance is 0, there is nothing to compare")
     if auroc < min_edit_auroc:
-        return Reliability(0.0, auroc, inflation, f"left out: {reason} (AUROC needed: {min_edit_auroc:.0%})")
+        return Reliability(0.0, auroc, inflation, f"excluded: {reason} (AUROC needed: {min_edit_auroc:.0%})")
     if inflation > max_inflation:
-        return Reliability(0.0, auroc, inflation, f"left out: {reason} (allowed: {max_inflation:g})")
+        return Reliability(0.0, auroc, inflation, f"excluded: {reason} (allowed: {max_inflation:g})")
     return Reliability(weight, auroc, inflation, reason)
 
 
 def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " E"]) -> float:
-    """AUROC of edited against normal distances; 0.5 where one of them is empty."""
+    """Return the AUROC of edited against normal distances; 0.5 where one of them is empty."""
     if not len(normal) or not len(edited):
         return 0.5
     truth = np.repeat([0, 1], [len(normal), len(edited)])
@@ -84,30 +90,23 @@ def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " 
 
 @dataclass(frozen=True)
 class HistogramScores:
-    """Distances of every image (image_id, split, one column a grid, all splits), the models, and the verdicts."""
+    """Distances of every image (image_id, split, a column for each grid; all splits), the models, and the verdicts."""
 
     table: pd.DataFrame
     models: tuple[HistogramModel, ...]
     reliability: Mapping[str, Reliability]
 
     def as_json(self) -> dict[str, Any]:
+        """Return the number of classes, the weight of each column, and the reasons for the weights."""
         return {
             "num_classes": self.models[0].num_classes,
-            "weights": {name: round(verdict.weight, 4) for name, verdict in self.reliability.items()},
-            "columns": {name: verdict.as_json() for name, verdict in self.reliability.items()},
+            "weights": rounded({name: column.weight for name, column in self.reliability.items()}),
+            "columns": {name: column.as_json() for name, column in self.reliability.items()},
         }
 
 
 def score_histograms(
-    images: pd.DataFrame,
-    label_maps: LabelMaps,
-    *,
-    grids: Sequence[int],
-    shrinkage: float,
-    min_edit_auroc: float,
-    max_inflation: float,
-    seed: int,
-    **editing: Any,
+    images: pd.DataFrame, label_maps: LabelMaps, params: HistogramParams, *, seed: int
 ) -> HistogramScores:
     """Fit on the training images, score all, and judge the columns by validation images and edits of them.
 
@@ -115,10 +114,7 @@ def score_histograms(
 
     Args:
         images: the image table.
-        grids: cells along a side; each gives a column `histogram_GxG`.
-        shrinkage: see `fit_histograms`.
-        min_edit_auroc, max_inflation: see `judge_column`.
-        editing: further arguments of `edit_components`.
+        seed: of the edits.
 
     Raises:
         UserError: an image has no label map, or there are too few normal images.
@@ -126,17 +122,20 @@ def score_histograms(
     table, maps = images[["image_id", "split"]].reset_index(drop=True), values_of(images["image_id"], label_maps)
     train, validation = normal_rows(table["split"])
     num_classes, random = label_maps.num_classes, np.random.default_rng(seed)
-    edited = edit_components(maps[validation], num_classes=num_classes, random=random, **editing)
+    edited = edit_components(
+        maps[validation], num_classes=num_classes, edits_per_image=params.edits_per_image, min_area=params.min_area,
+        max_area=params.max_area, random=random,
+    )  # fmt: skip
     models, verdicts = [], {}
-    for grid in progress(grids, total=len(grids), label="patch histograms"):
-        model = fit_histograms(maps[train], grid=grid, num_classes=num_classes, shrinkage=shrinkage)
+    for grid in progress(params.grids, total=len(params.grids), label="patch histograms"):
+        model = fit_histograms(maps[train], grid=grid, num_classes=num_classes, shrinkage=params.shrinkage)
         distances = histogram_distances(model, maps)
         verdict = judge_column(
             train=distances[train],
             validation=distances[validation],
             edited=histogram_distances(model, edited),
-            min_edit_auroc=min_edit_auroc,
-            max_inflation=max_inflation,
+            min_edit_auroc=params.min_edit_auroc,
+            max_inflation=params.max_inflation,
         )
         LOG.info("%s: weight %.2f, %s", model.column, verdict.weight, verdict.reason)
         table[model.column], verdicts[model.column] = distances, verdict
@@ -145,7 +144,7 @@ def score_histograms(
 
 
 def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """Which images are training images, and which are normal validation images.
+    """Return which images are training images, and which are normal validation images.
 
     Raises:
         UserError: fewer than two training images or no validation image.
@@ -160,7 +159,7 @@ def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarr
 
 
 def values_of(image_ids: pd.Series, label_maps: LabelMaps) -> UInt8[np.ndarray, "N H W"]:
-    """The label maps of the images, in their order.
+    """Return the label maps of the images, in their order.
 
     Raises:
         UserError: an image has no label map.
@@ -170,3 +169,10 @@ def values_of(image_ids: pd.Series, label_maps: LabelMaps) -> UInt8[np.ndarray, 
     if missing:
         raise UserError(f"{len(missing)} images have no label map, {missing[0]} first: run `dvc repro`")
     return label_maps.values[[row[image_id] for image_id in image_ids]]
+
+
+def write_histograms(folder: Path, result: HistogramScores) -> None:
+    """Write `folder`/scores.parquet and `folder`/model.npz, both or neither."""
+    with replacing_folder(folder) as temporary:
+        write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
+        write_histogram_models(temporary / MODEL, result.models)

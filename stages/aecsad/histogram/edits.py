@@ -1,23 +1,14 @@
 """Synthetic logical anomalies made from normal label maps: a component removed, doubled or of another class."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
+from stages.core.images.regions import Region, connected_regions
 from stages.core.run.console import progress
 
 LabelMap = UInt8[np.ndarray, "H W"]
-RING = np.ones((5, 5), dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class Region:
-    """One connected region of one class."""
-
-    mask: Bool[np.ndarray, "H W"]
-    label: int
+RING = np.ones((5, 5), dtype=np.uint8)  # what counts as around a region: two pixels
 
 
 def edit_components(
@@ -29,7 +20,7 @@ def edit_components(
     max_area: float,
     random: np.random.Generator,
 ) -> UInt8[np.ndarray, "M H W"]:
-    """Edited copies of label maps; each differs from its original in one component.
+    """Edit copies of label maps; each differs from its original in one component.
 
     Moved components are not among the edits: where the layout is free, a move is normal.
 
@@ -53,27 +44,19 @@ def edit_components(
 
 
 def find_regions(labels: LabelMap, *, min_area: float, max_area: float) -> list[Region]:
-    """The 8-connected regions of component classes whose area lies within the bounds."""
-    found = []
-    for label in np.unique(labels[labels > 0]):
-        count, numbered, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
-        share = stats[:, cv2.CC_STAT_AREA] / labels.size
-        found += [
-            Region(numbered == number, int(label))
-            for number in range(1, count)
-            if min_area <= share[number] <= max_area
-        ]
-    return found
+    """Find the regions of component classes whose area, as a share of the image, is within the bounds."""
+    return [region for region in connected_regions(labels) if min_area <= region.share <= max_area]
 
 
 def remove(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
     """Fill the region with the class most frequent around it."""
-    ring = cv2.dilate(region.mask.astype(np.uint8), RING).astype(bool) & ~region.mask
-    labels[region.mask] = np.bincount(labels[ring], minlength=1).argmax()
+    mask = region.mask
+    ring = cv2.dilate(mask.astype(np.uint8), RING).astype(bool) & ~mask
+    labels[mask] = np.bincount(labels[ring], minlength=1).argmax()
 
 
 def duplicate(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
-    """Put a copy of the region at a random place that lies wholly inside the image."""
+    """Put a copy of the region at a random place that is wholly inside the image."""
     rows, columns = np.nonzero(region.mask)
     down = random.integers(-rows.min(), labels.shape[0] - rows.max())
     right = random.integers(-columns.min(), labels.shape[1] - columns.max())
@@ -82,4 +65,5 @@ def duplicate(labels: LabelMap, region: Region, num_classes: int, random: np.ran
 
 def reclassify(labels: LabelMap, region: Region, num_classes: int, random: np.random.Generator) -> None:
     """Give the region another component class."""
-    labels[region.mask] = 1 + (region.label - 1 + random.integers(1, num_classes - 1)) % (num_classes - 1)
+    step = int(random.integers(1, num_classes - 1))
+    region.paint(labels, 1 + (region.label - 1 + step) % (num_classes - 1))

@@ -4,7 +4,14 @@ from stages.core.run.params import Params
 
 
 class HistogramParams(Params):
-    """Section `aecsad.histogram`."""
+    """Section `aecsad.histogram`.
+
+    Attributes:
+        grids: cells along a side; each grid gives a column `histogram_GxG`.
+        shrinkage: see stages.aecsad.model.patch_histogram.fit_histograms.
+        edits_per_image, min_area, max_area: see `edits.edit_components`.
+        min_edit_auroc, max_inflation: see `columns.judge_column`.
+    """
 
     grids: tuple[int, ...]
     shrinkage: float

@@ -1,4 +1,4 @@
-"""Nearest neighbours once more, at a higher input resolution: small structural defects fill more cells there."""
+"""Nearest neighbours at a higher input resolution, where small structural defects fill more cells."""
 
 import logging
 from pathlib import Path
@@ -9,18 +9,19 @@ import torch
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.neighbours.bank import Result, fill_bank, score_images
+from stages.core.io.result import MethodResult
+from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
 
 LOG = logging.getLogger(__name__)
 
 
 def score_finely(
     images: pd.DataFrame, folder: Path, params: FineNeighboursParams | None, *, encoder: str, seed: int
-) -> Result | None:
+) -> MethodResult | None:
     """Score and map every image that is not for training; None where the branch is off.
 
-    Three things make it affordable: the bank is chosen from a draw of training images and of their patches, the
-    encoder runs in bfloat16 where that is faster, and every distance is still exact.
+    It is affordable because the bank is chosen from a draw of training images and of their patches, and because the
+    encoder runs in bfloat16 where that is faster. Every distance is still exact.
 
     Args:
         images: the image table.
@@ -29,7 +30,7 @@ def score_finely(
         seed: of the draws and of the coreset.
 
     Raises:
-        UserError: no training image, an unreadable image, or the encoder's weights cannot be had.
+        UserError: no training image, an unreadable image, or the encoder's weights are not available.
     """
     if params is None:
         LOG.info("no branch fine_neighbours: aecsad.hybrid_fusion.fine_neighbours is null in the profile")
@@ -37,20 +38,17 @@ def score_finely(
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
     drawn = draw_training_images(images, count=params.training_images, generator=generator)
+    reader = PatchReader(network, folder, size=params.image_size, strides=params.strides, mixed=True)
     bank = fill_bank(
-        network, drawn, folder, size=params.image_size, strides=params.strides, mixed=True,
-        cells_per_image=params.cells_per_image, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
-        generator=generator,
+        reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
+        dimensions=params.projection_dimensions, generator=generator,
     )  # fmt: skip
     LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank), len(drawn))
-    return score_images(
-        network, images, folder, bank,
-        size=params.image_size, strides=params.strides, neighbours=params.neighbours, mixed=True,
-    )  # fmt: skip
+    return score_images(reader, images, bank, neighbours=params.neighbours)
 
 
 def draw_training_images(images: pd.DataFrame, *, count: int, generator: torch.Generator) -> pd.DataFrame:
-    """`count` rows of split "train", drawn at random and in the table's order; all where there are no more."""
+    """Draw `count` rows of split "train" at random, in the table's order; all where there are no more."""
     training = images[images["split"] == "train"]
     drawn = torch.randperm(len(training), generator=generator)[:count].sort().values
     return training.iloc[drawn.numpy()]

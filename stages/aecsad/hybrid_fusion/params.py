@@ -1,4 +1,4 @@
-"""Parameters of the plus stage."""
+"""Parameters of the hybrid_fusion stage."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ class FineNeighboursParams(Params):
         strides: encoder stages whose features are concatenated; the map has the resolution of the first.
         training_images: at most so many are drawn to choose the memory bank from.
         cells_per_image: patches drawn of each of them.
-        coreset_ratio: part of the drawn patches that is kept in the memory bank.
+        coreset_ratio: share of the drawn patches that is kept in the memory bank.
         projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
         neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
     """
@@ -34,10 +34,10 @@ class HybridFusionParams(Params):
     """Section `aecsad.hybrid_fusion`.
 
     Attributes:
-        chance: a branch stays out unless so good a separation of synthetic defects, or a better one, would come about
-            by chance in at most this share of cases.
+        chance: a branch is excluded unless so good a separation of synthetic defects, or a better one, would come
+            about by chance in at most this share of cases.
         combination: how the branches make one score, see stages.aecsad.model.fusion.Fusion.
-        fine_neighbours: None: without that branch.
+        fine_neighbours: None where there is no such branch.
     """
 
     chance: Annotated[float, Field(gt=0, lt=1)]

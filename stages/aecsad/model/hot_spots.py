@@ -1,7 +1,4 @@
-"""What an anomaly map says: its hottest spot, and which component normal images show there.
-
-Places in words.
-"""
+"""Explain an anomaly map: its hottest spot, where that is in words, and which component normal images show there."""
 
 from dataclasses import dataclass
 
@@ -13,18 +10,19 @@ from stages.core.io.explanations import Box, Explanation
 
 DOWN, ACROSS = ("upper", "", "lower"), ("left", "", "right")
 ALONE = {"upper": "top", "lower": "bottom", "left": "left side", "right": "right side", "": "centre"}
-TINY = 1e-12  # spread of maps that are all alike
+TINY = 1e-12  # spread of maps that are all the same
+COVERED = 10  # a component is named where components cover at least one in so many pixels of a spot
 
 
 def where(box: Box) -> str:
-    """The ninth of the image that a box's centre lies in, such as "lower left" or "centre"."""
+    """Name the ninth of the image that holds a box's centre, such as "lower left" or "centre"."""
     down, across = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     words = [word for word in (DOWN[third(down)], ACROSS[third(across)]) if word]
     return " ".join(words) if len(words) == 2 else ALONE["".join(words)]
 
 
 def third(share: float) -> int:
-    """0, 1 or 2."""
+    """Return which third a share from 0 to 1 is in: 0, 1 or 2."""
     return min(max(int(3 * share), 0), 2)
 
 
@@ -51,7 +49,7 @@ def fit_spots(branch: str, validation: Float[np.ndarray, "N h w"], usual: UInt8[
 
 
 def usual_classes(label_maps: UInt8[np.ndarray, "N H W"], *, num_classes: int) -> UInt8[np.ndarray, "H W"]:
-    """The class that most of the label maps show at each pixel; of equally frequent ones the lowest."""
+    """Return the class that most label maps show at each pixel; of equally frequent ones the lowest."""
     counts = np.stack([(label_maps == label).sum(axis=0) for label in range(num_classes)])
     return np.asarray(counts.argmax(axis=0), dtype=np.uint8)
 
@@ -59,7 +57,7 @@ def usual_classes(label_maps: UInt8[np.ndarray, "N H W"], *, num_classes: int) -
 def explain_map(
     normal: NormalSpots, anomaly_map: Float[np.ndarray, "h w"], label_map: UInt8[np.ndarray, "H W"]
 ) -> Explanation:
-    """The hottest cell and the connected cells around it that are at least half as hot.
+    """Explain the hottest cell and the connected cells around it that are at least half as hot.
 
     Args:
         label_map: the classes of this image.
@@ -85,7 +83,7 @@ def explain_map(
 
 
 def described(expected: int, seen: int) -> str:
-    """Which component is meant; 0 stands for none."""
+    """Say which component is meant; 0 stands for none."""
     if expected == seen:
         return f"on component {seen}" if seen else "on no component"
     names = [f"component {label}" if label else "no component" for label in (expected, seen)]
@@ -93,15 +91,15 @@ def described(expected: int, seen: int) -> str:
 
 
 def inside(label_map: UInt8[np.ndarray, "H W"], box: Box) -> UInt8[np.ndarray, "h w"]:
-    """The part of a label map in a box."""
+    """Cut the box out of a label map."""
     height, width = label_map.shape
     top, left = int(box[0] * height), int(box[1] * width)
     return label_map[top : max(round(box[2] * height), top + 1), left : max(round(box[3] * width), left + 1)]
 
 
 def most_frequent(labels: UInt8[np.ndarray, "h w"]) -> int:
-    """The most frequent component class, 0 where less than a tenth is covered by components."""
+    """Return the most frequent component class, 0 where components cover less than one in COVERED pixels."""
     counts = np.bincount(labels.ravel())
-    if counts[1:].sum() < labels.size / 10:
+    if counts[1:].sum() < labels.size / COVERED:
         return 0
     return int(counts[1:].argmax()) + 1

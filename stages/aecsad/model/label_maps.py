@@ -1,7 +1,4 @@
-"""Label maps: which pixel belongs to which class of component.
-
-Training images with components pasted a second time.
-"""
+"""Label maps, which class of component each pixel belongs to; and training images with components pasted again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +15,23 @@ class LabelMaps:
 
     Attributes:
         values: 0 = background, 1..K = the component classes.
-        num_classes: K + 1. 1 means that no usable classes were found and whatever builds on them has to stay out.
-        labelled: the images whose map is trusted (as a training target, or because a trained network made it).
+        num_classes: K + 1; 1 where no usable classes were found.
+        labelled: the images whose map can be relied on (as a training target, or because a trained network made it).
     """
 
     image_ids: tuple[str, ...]
     values: UInt8[np.ndarray, "N H W"]
     num_classes: int
     labelled: Bool[np.ndarray, " N"]
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are component classes; without them, everything that builds on them is excluded."""
+        return self.num_classes > 1
+
+    def without_classes(self) -> "LabelMaps":
+        """Return maps of the same images that are all background, none of them labelled."""
+        return LabelMaps(self.image_ids, np.zeros_like(self.values), 1, np.zeros_like(self.labelled))
 
 
 def write_label_maps(path: Path, maps: LabelMaps) -> None:

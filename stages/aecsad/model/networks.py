@@ -1,10 +1,7 @@
-"""The local student: sees 33 pixels, so it cannot know what belongs where.
+"""The students' networks: two local ones, which see small windows only, and the global one, which sees the whole image.
 
-A cheap local student that starts from the encoder's first layers instead of from pixels.
-
-Single-head self-attention over the cells of a feature map.
-
-The global student: sees the whole image, so it knows what belongs where.
+A local student cannot know what belongs where: `LocalStudent` sees 33 pixels, `StemStudent` is cheaper and starts from
+the encoder's first layers. `GlobalStudent` knows what belongs where; it may have self-attention over its cells.
 """
 
 import math
@@ -55,7 +52,7 @@ class LocalStudent(nn.Module):
         self.global_head = nn.Conv2d(fifth, dim, 1)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C M M"]:
-        """The features both heads read, for images normalised like the encoder's input."""
+        """Return the features that both heads read, for images normalised like the encoder's input."""
         x = self.downsample(F.relu(self.norms[0](self.conv1(images))))
         x = self.downsample(F.relu(self.norms[1](self.conv2(x))))
         x = F.relu(self.norms[2](self.conv3(x)))
@@ -98,7 +95,7 @@ class StemStudent(nn.Module):
         self.global_head = nn.Conv2d(2 * width, dim, 1)
 
     def forward(self, stem: Float[Tensor, "B C h w"]) -> Float[Tensor, "B D M M"]:
-        """The features both heads read, from the encoder's features at stride 4."""
+        """Return the features that both heads read, from the encoder's features at stride 4."""
         return F.interpolate(self.layers(stem), (self.map_size, self.map_size), mode="bilinear")
 
 
@@ -110,6 +107,7 @@ class SelfAttention(nn.Module):
     """
 
     def __init__(self, channels: int) -> None:
+        """Build the four projections, all of `channels` to `channels`."""
         super().__init__()
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
@@ -117,13 +115,13 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
 
     def weights(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H*W H*W"]:
-        """softmax(Q Kᵀ / sqrt(d)): row i says how much cell i takes from each cell; rows sum to 1."""
+        """Return softmax(Q Kᵀ / sqrt(d)): row i is how much cell i takes from each cell; rows sum to 1."""
         tokens = x.flatten(2).transpose(1, 2)
         similarity: Tensor = self.query(tokens) @ self.key(tokens).transpose(1, 2)
         return (similarity / math.sqrt(x.shape[1])).softmax(dim=-1)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Mix every cell with all others; the shape stays."""
+        """Mix every cell with all others, in the same shape."""
         tokens = x.flatten(2).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(self.query(tokens), self.key(tokens), self.value(tokens))
         attended: Tensor = self.out(mixed)
@@ -181,7 +179,7 @@ class GlobalStudent(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "B 3 256 256"]) -> Float[Tensor, "B D M M"]:
-        """Predicted teacher features of images normalised like the encoder's input.
+        """Predict the teacher features of images normalised like the encoder's input.
 
         Raises:
             ValueError: the images are not 256x256, for which the layers are laid out.
@@ -207,5 +205,5 @@ class GlobalStudent(nn.Module):
 
 
 def norm(channels: int, batch_norm: bool) -> nn.Module:
-    """Batch normalisation, or nothing."""
+    """Return batch normalisation, or nothing."""
     return nn.BatchNorm2d(channels) if batch_norm else nn.Identity()

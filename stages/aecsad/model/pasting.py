@@ -1,27 +1,20 @@
 """Logical synthetic anomalies (LSA): paste a component a second time, image and labels alike."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from stages.core.images.regions import Region, connected_regions
+
 SMALLEST_SHARE = 0.001  # of the image; smaller components are noise
 POSITION_TRIES = 50
+PLACES_A_TRY = 4  # drawn for each try, of which the free ones count
 BOUNDARY = 0.1  # pasted centres keep that share of the image from its rim
-ALREADY_LABELLED = 0.5  # a paste may cover another component by less than that share of its area
+VISIBLE = 0.9  # more than that share of a paste must be inside the image
+ALREADY_LABELLED = 0.5  # a paste may cover other components by less than that share of its area
 
 Image = UInt8[np.ndarray, "H W 3"]
 LabelMap = UInt8[np.ndarray, "H W"]
-
-
-@dataclass(frozen=True)
-class Component:
-    """One connected region of one class."""
-
-    mask: Bool[np.ndarray, "H W"]
-    label: int
-    centre: tuple[float, float]  # x, y in pixels
 
 
 def paste_components(
@@ -37,9 +30,9 @@ def paste_components(
     """Duplicate random components at other places, rotated at random.
 
     CSAD's `labeled_lsa` with three repairs: labels are warped by nearest neighbour (bilinear ones get a rim of wrong
-    classes; `csad_exact` keeps that), every search is bounded, and a component without a free place is left out, where
+    classes; `csad_exact` keeps that), every search is bounded, and a component without a free place is skipped, where
     the published code crashes or pastes anyway. There is no background mask: a place is refused when half of the paste
-    would fall on other components. Copies stay on their own image and nothing is removed, as in the code.
+    would cover other components. Copies stay on their own image and nothing is removed, as in the code.
 
     Args:
         min_distance: of the pasted centre from the original's, as a share of the image's width and height.
@@ -60,28 +53,21 @@ def paste_components(
     return image, labels
 
 
-def find_components(labels: LabelMap) -> list[Component]:
-    """The connected regions of every class above background that cover more than 0.1 % of the image."""
-    found = []
-    for label in np.unique(labels[labels > 0]):
-        count, regions, stats, centres = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8))
-        for region in range(1, count):
-            if stats[region, cv2.CC_STAT_AREA] > SMALLEST_SHARE * labels.size:
-                x, y = centres[region]
-                found.append(Component(regions == region, int(label), (float(x), float(y))))
-    return found
+def find_components(labels: LabelMap) -> list[Region]:
+    """Find the connected regions of component classes that cover more than SMALLEST_SHARE of the image."""
+    return [region for region in connected_regions(labels) if region.area > SMALLEST_SHARE * labels.size]
 
 
 def find_place(
-    component: Component, occupied: Bool[np.ndarray, "H W"], *, min_distance: float, random: np.random.Generator
+    component: Region, occupied: Bool[np.ndarray, "H W"], *, min_distance: float, random: np.random.Generator
 ) -> Float[np.ndarray, "2 3"] | None:
-    """An affine map to a free place, or None after a bounded number of tries.
+    """Return an affine map to a free place, or None after a bounded number of tries.
 
     Places are drawn with a probability that grows with the squared distance from the component, as in CSAD.
     """
     height, width = occupied.shape
-    area = int(component.mask.sum())
-    points = random.uniform(BOUNDARY, 1 - BOUNDARY, size=(POSITION_TRIES * 4, 2))
+    mask, area = component.mask, component.area
+    points = random.uniform(BOUNDARY, 1 - BOUNDARY, size=(POSITION_TRIES * PLACES_A_TRY, 2))
     squared = ((points - np.array(component.centre) / (width, height)) ** 2).sum(axis=1)
     weight = np.where(squared >= min_distance**2, squared, 0.0)
     if not weight.any():
@@ -92,15 +78,15 @@ def find_place(
     for x, y in points[chosen] * (width, height):
         warp = cv2.getRotationMatrix2D(component.centre, float(random.integers(0, 360)), 1.0)
         warp[:, 2] += (x - component.centre[0], y - component.centre[1])
-        covered = warp_mask(component.mask, warp)
-        inside = int(covered.sum()) > 0.9 * area
-        if inside and int((covered & occupied).sum()) < ALREADY_LABELLED * area:
+        covered = warp_mask(mask, warp)
+        visible = int(covered.sum()) > VISIBLE * area
+        if visible and int((covered & occupied).sum()) < ALREADY_LABELLED * area:
             return warp
     return None
 
 
 def paste(
-    image: Image, labels: LabelMap, component: Component, warp: Float[np.ndarray, "2 3"], *, csad_exact: bool
+    image: Image, labels: LabelMap, component: Region, warp: Float[np.ndarray, "2 3"], *, csad_exact: bool
 ) -> None:
     """Copy the component's pixels and class through `warp`, in place.
 
@@ -117,6 +103,6 @@ def paste(
 
 
 def warp_mask(mask: Bool[np.ndarray, "H W"], warp: Float[np.ndarray, "2 3"]) -> Bool[np.ndarray, "H W"]:
-    """The mask under `warp`, nearest neighbour."""
+    """Warp a mask by nearest neighbour."""
     size = (mask.shape[1], mask.shape[0])
     return cv2.warpAffine(mask.astype(np.uint8), warp, size, flags=cv2.INTER_NEAREST).astype(bool)

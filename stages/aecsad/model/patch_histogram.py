@@ -1,7 +1,4 @@
-"""How unusual the areas of an image's component classes are: patch histograms and their Mahalanobis distance.
-
-Patch-histogram models, one a grid, in one file.
-"""
+"""Measure how unusual the areas of an image's component classes are: patch histograms and Mahalanobis distances."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +35,7 @@ class HistogramModel:
 def patch_histograms(
     label_maps: UInt8[np.ndarray, "N H W"], *, grid: int, num_classes: int
 ) -> Float64[np.ndarray, "N D"]:
-    """Share of each class in each cell.
+    """Return the share of each class in each cell.
 
         h[cell * num_classes + c] = |{x in cell : label(x) = c}| / |cell| for c > 0, and 0 for the background
 
@@ -100,7 +97,7 @@ def fit_histograms(
 
 
 def histogram_distances(model: HistogramModel, label_maps: UInt8[np.ndarray, "N H W"]) -> Float64[np.ndarray, " N"]:
-    """Mahalanobis distance sqrt((h - m)ᵀ P (h - m)) of each image; rounding below zero becomes 0.
+    """Return each image's Mahalanobis distance sqrt((h - m)ᵀ P (h - m)); rounding below zero becomes 0.
 
     Row by row: a product of matrices may round differently when there are more rows, and a distance must not depend
     on the other images.

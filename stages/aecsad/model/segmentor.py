@@ -59,7 +59,7 @@ class Segmentor(nn.Module):
     def forward(
         self, low: Float[Tensor, "B c h w"], high: Float[Tensor, "B C k l"], *, size: int
     ) -> Float[Tensor, "B K S S"]:
-        """Class logits at `size` x `size` pixels from the stages at stride 4 and 16."""
+        """Return class logits at `size` x `size` pixels from the stages at stride 4 and 16."""
         pooled = self.image_pool(high.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *high.shape[-2:])
         pyramid = torch.cat([*(branch(high) for branch in self.pyramid), pooled], dim=1)
         merged = F.interpolate(self.merge(pyramid), low.shape[-2:], mode="bilinear")
@@ -68,14 +68,14 @@ class Segmentor(nn.Module):
 
     @torch.no_grad()
     def label_map(self, images: Float[Tensor, "B 3 S S"], encoder: FrozenEncoder) -> UInt8[Tensor, "B S S"]:
-        """The most probable class of every pixel of images in [0, 1]."""
+        """Return the most probable class of every pixel of images in [0, 1]."""
         low, _, high = encoder(images)
         logits: Tensor = self(low, high, size=images.shape[-1])
         return logits.max(dim=1).indices.to(torch.uint8)  # argmax is eight times slower on a CPU
 
 
 def conv_bn_relu(before: int, after: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
-    """A convolution without bias that keeps the map's size, batch normalisation, ReLU."""
+    """Build a convolution without bias that keeps the map's size, batch normalisation and ReLU."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(before, after, kernel, padding=padding, dilation=dilation, bias=False),

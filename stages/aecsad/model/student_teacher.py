@@ -72,7 +72,7 @@ class StudentTeacher(nn.Module):
 
     @torch.no_grad()
     def raw_maps(self, images: Float[Tensor, "B 3 H W"], encoder: FrozenEncoder) -> Maps:
-        """The anomaly maps before normalisation, for images in [0, 1].
+        """Return the anomaly maps before normalisation, for images in [0, 1].
 
             local = mean_c (T - S_T)²,  global = mean_c (T - G)²,  global_local = mean_c (G - S_G)²
 
@@ -95,16 +95,16 @@ class StudentTeacher(nn.Module):
         return {name: values.mean(dim=1) for name, values in squares.items()}
 
     def combine(self, raw: Maps) -> Float[Tensor, "B M M"]:
-        """The sum of the normalised maps."""
+        """Return the sum of the normalised maps."""
         return torch.stack(list(self.normalised(raw).values())).sum(dim=0)
 
     def normalised(self, raw: Maps) -> Maps:
-        """Each map on the scale of validation images: 0 at the lower quantile of their cells, 0.1 at the upper one."""
+        """Scale each map by validation images: 0 at the lower quantile of their cells, 0.1 at the upper one."""
         ranges = zip(self.maps, self.map_range, strict=True)
         return {name: 0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges}
 
     def pool(self, anomaly_map: Float[Tensor, "B M M"]) -> Float[Tensor, " B"]:
-        """The image score: mean of the `pooled_cells` highest cells, after upsampling to `score_size`."""
+        """Return the image score: the mean of the `pooled_cells` highest cells, after upsampling to `score_size`."""
         if self.score_size is not None:
             size = (self.score_size, self.score_size)
             anomaly_map = F.interpolate(anomaly_map[:, None], size, mode="bilinear")[:, 0]
@@ -114,7 +114,7 @@ class StudentTeacher(nn.Module):
 def build_local_student(
     arguments: Mapping[str, Any], *, stem_channels: int, dim: int, map_size: int
 ) -> LocalStudent | StemStudent:
-    """The local student that `arguments["network"]` names, untrained."""
+    """Build the untrained local student that `arguments["network"]` names."""
     rest = {name: value for name, value in arguments.items() if name != "network"}
     if arguments["network"] == "stem":
         return StemStudent(channels=stem_channels, dim=dim, map_size=map_size, **rest)
@@ -122,7 +122,7 @@ def build_local_student(
 
 
 def rebuild(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> StudentTeacher:
-    """The trained module in eval mode, from `stages.core.io.weights.read_weights`."""
+    """Build the trained module, in eval mode, from what `stages.core.io.weights.read_weights` returns."""
     module = StudentTeacher(**arguments)
     module.load_state_dict(dict(state), strict=True)
     return module.eval().requires_grad_(False)

@@ -26,7 +26,7 @@ class TeacherHead(nn.Module):
     std: Tensor
 
     def __init__(self, channels: Sequence[int], *, dim: int, map_size: int) -> None:
-        """Random projection in PyTorch's default initialisation, bias included.
+        """Draw the random projection in PyTorch's default initialisation, bias included.
 
         Args:
             channels: of the stages at stride 8 and 16.
@@ -47,11 +47,11 @@ class TeacherHead(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, stages: Features) -> Float[Tensor, "B D M M"]:
-        """Normalised teacher features of the stages at stride 8 and 16."""
+        """Return normalised teacher features of the stages at stride 8 and 16."""
         return (self.project(stages) - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
 
     def project(self, stages: Features) -> Float[Tensor, "B D M M"]:
-        """Teacher features before normalisation."""
+        """Return teacher features before normalisation."""
         size = (self.map_size, self.map_size)
         merged = sum(
             F.interpolate(projection(stage), size, mode="bilinear")
@@ -65,7 +65,7 @@ def make_orthonormal(head: TeacherHead, mean: Sequence[Tensor], std: Sequence[Te
     """Replace the random projection by orthonormal rows over standardised stage channels, in place.
 
     Not in the publications. EfficientNet's channels differ in scale by orders of magnitude, and a plain projection
-    would see the loudest only. The draw comes from torch's global generator.
+    would see the largest only. The draw comes from torch's global generator.
 
     Args:
         mean, std: per channel and stage over the training images.
@@ -91,7 +91,7 @@ def make_orthonormal(head: TeacherHead, mean: Sequence[Tensor], std: Sequence[Te
 def weigh_stages(head: TeacherHead, weights: Sequence[float]) -> None:
     """Multiply what each stage adds to the projection by its weight, in place; 1 each in the publications.
 
-    Small defects show in the finer stage, which has fewer channels and would else have the smaller say.
+    Small defects show in the finer stage, which has fewer channels and would otherwise count less.
     """
     for projection, weight in zip(head.projections, weights, strict=True):
         for parameter in projection.parameters():

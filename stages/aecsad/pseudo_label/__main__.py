@@ -17,25 +17,21 @@ from stages.core.run.stage import parse_paths, stage_entry
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    reads, writes = ["inputs", "weights"], ["component_maps", "trials", "choice", "tags"]
+    """Run the stage and return its closing counts."""
+    reads, writes = ["inputs", "weights"], ["output", "choice"]
     paths = parse_paths(argv, reads=reads, writes=writes, values=["category"], about=__doc__)
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     encoder = load_params(EncoderParams, section="encoder")
     prompts = load_prompts(paths.category)
     seed_everything(seed := load_value("seed"))
-    table = read_images(paths.inputs).query("split == 'train'")
-    images = load_stack(image_files(paths.inputs), table["file"], size=encoder.image_size)
-    files, size = (image_files(paths.inputs), table["file"].tolist(), paths.weights), encoder.image_size
-    chosen = propose(
-        params.proposer,
-        images,
-        classical_proposers(params, encoder.name, seed=seed),
-        partial(propose_by_foundation, *files, prompts, params.foundation, size=size, min_area=params.min_area),
-        min_count_agreement=params.min_count_agreement,
-        max_count_variation=params.graph_merging.max_count_variation,
-        max_part=params.background_difference.window**2 / 2,
-    )
-    write_results(chosen, table["image_id"].tolist(), **{name: getattr(paths, name) for name in writes})
+    table, folder = read_images(paths.inputs).query("split == 'train'"), image_files(paths.inputs)
+    images = load_stack(folder, table["file"], size=encoder.image_size)
+    by_foundation = partial(
+        propose_by_foundation, folder, table["file"].tolist(), paths.weights, prompts, params.foundation,
+        size=encoder.image_size, min_area=params.min_area,
+    )  # fmt: skip
+    chosen = propose(images, classical_proposers(params, encoder.name, seed=seed), by_foundation, params)
+    write_results(paths.output, chosen, table["image_id"].tolist(), choice=paths.choice)
     typical = summarise(chosen.proposal.values).count_median
     return f"{len(images)} images, {typical:g} parts in a typical one by {chosen.choice.proposer}"
 

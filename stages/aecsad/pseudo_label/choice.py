@@ -1,24 +1,24 @@
-"""Which proposer suits this product: decided by what they find in the normal training images, without labels.
-
-The files of the pseudo_label stage.
-"""
+"""Choose the proposer that suits a product by what each finds in normal training images, without labels."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
 from stages.aecsad.pseudo_label.foundation.tags import write_tags
+from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.io.components import ComponentMaps, write_component_maps
-from stages.core.io.decision import write_choice
+from stages.core.io.components import COMPONENT_MAPS, TRIALS, ComponentMaps, write_component_maps
+from stages.core.io.decision import Decision, write_choice
 from stages.core.run.atomic import replacing_folder
 
 LOG = logging.getLogger(__name__)
+TAGS = "tags.yaml"
 FEW_PARTS = 2  # fewer are no division of a product, however steady
 FEW = 50  # images that show how a proposer does
 CLASSICAL = ("background_difference", "graph_merging", "dense_clusters")
@@ -46,33 +46,30 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Decision):
     """The proposer that was taken, why, and the numbers of all that were tried.
 
     Attributes:
-        words: whose words the proposer went by; None for one that reads no words.
+        human_input: whose words the proposer went by; None for one that reads no words.
         tried_on: number of images that the summaries are of.
     """
 
     proposer: str
     reason: str
-    words: str | None
+    human_input: str | None
     tried_on: int
     summaries: Mapping[str, Summary]
 
-    def as_json(self) -> dict[str, object]:
-        return {
-            "proposer": self.proposer,
-            "reason": self.reason,
-            "human_input": self.words,
-            "tried_on": self.tried_on,
-            **{name: {key: round(value, 4) for key, value in asdict(s).items()} for name, s in self.summaries.items()},
-        }
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields, with each proposer's summary under its name."""
+        values = super().as_json()
+        summaries = values.pop("summaries")
+        return values | summaries
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What came of it.
+    """The chosen proposer's parts, the choice, and all trials.
 
     Attributes:
         proposal: of all images, by the chosen proposer.
@@ -85,7 +82,7 @@ class Chosen:
 
 
 def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
-    """The numbers the choice rests on."""
+    """Compute the numbers that the choice rests on."""
     counts = values.max(axis=(1, 2)).astype(np.int64)
     frequency = np.bincount(counts)
     pixels = values[0].size
@@ -100,38 +97,39 @@ def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
 
 
 def trial_rows(count: int) -> range:
-    """FEW to 2 FEW images, evenly spread over `count` ones; all where there are fewer."""
+    """Choose FEW to 2 FEW images, evenly spread over `count` ones; all where there are fewer."""
     return range(0, count, max(1, count // FEW))
 
 
 def propose(
-    wanted: str,
     images: UInt8[Tensor, "N 3 H W"],
     classical: Mapping[str, Proposer],
     foundation: Callable[[], Proposal],
-    *,
-    min_count_agreement: float,
-    max_count_variation: float,
-    max_part: float,
+    params: PseudoLabelParams,
 ) -> Chosen:
     """Try every classical proposer on a few images, and run the wanted one, or with "auto" the best of them, on all.
 
     The foundation models run only when they are asked for by name: they need weights of several gigabytes. The
-    classical ones are tried then as well, so that a person can compare.
+    classical ones are also tried then, so that a person can compare.
 
     Args:
-        wanted: "auto", one of CLASSICAL or FOUNDATION.
+        images: RGB.
         classical: by the names of CLASSICAL.
         foundation: proposes parts of all images.
-        min_count_agreement, max_count_variation, max_part: see `best`.
+        params: `proposer` is the wanted one; see `best` for the limits.
     """
     rows = list(trial_rows(len(images)))
-    by_name = {FOUNDATION: foundation()} if wanted == FOUNDATION else {}
+    by_name: dict[str, Proposal] = {FOUNDATION: foundation()} if params.proposer == FOUNDATION else {}
     trials = {name: proposer(images[rows]) for name, proposer in classical.items()}
     trials |= {name: Proposal(all_of_it.values[rows], all_of_it.kinds[rows]) for name, all_of_it in by_name.items()}
     summaries = {name: summarise(trial.values) for name, trial in trials.items()}
-    limits = {"min_count_agreement": min_count_agreement, "max_count_variation": max_count_variation}
-    name, reason = best(summaries, **limits, max_part=max_part) if wanted == "auto" else (wanted, "set in params.yaml")
+    name, reason = str(params.proposer), "set in params.yaml"
+    if params.proposer == "auto":
+        name, reason = best(
+            summaries, min_count_agreement=params.min_count_agreement,
+            max_count_variation=params.graph_merging.max_count_variation,
+            max_part=params.background_difference.max_part,
+        )  # fmt: skip
     LOG.info("proposer %s: %s", name, reason)
     if name in classical:
         by_name[name] = trials[name] if len(rows) == len(images) else classical[name](images)
@@ -142,15 +140,15 @@ def propose(
 def best(
     summaries: Mapping[str, Summary], *, min_count_agreement: float, max_count_variation: float, max_part: float
 ) -> tuple[str, str]:
-    """The first of background difference, graph merging and dense clusters that suits, and why.
+    """Return the first of background difference, graph merging and dense clusters that suits, and why.
 
-    The first two give whole parts, the better components where they work: where about the same number of parts is
-    found in image after image and, for background difference, none is as large as its window hides (window²/2).
+    The first two find whole parts, the better components where they work: where about the same number of parts is
+    found in image after image and, for background difference, none is as large as its window hides.
 
     Args:
         summaries: by the names of CLASSICAL.
-        min_count_agreement: smallest `Summary.count_agreement` with which background difference is trusted.
-        max_count_variation: largest `Summary.count_variation` with which graph merging is trusted.
+        min_count_agreement: smallest `Summary.count_agreement` with which background difference is taken.
+        max_count_variation: largest `Summary.count_variation` with which graph merging is taken.
         max_part: largest part that background difference can see, as a fraction of the image.
     """
     background, merging, clusters = CLASSICAL
@@ -165,7 +163,7 @@ def best(
 
 
 def fault_of_background(summary: Summary, *, min_count_agreement: float, max_part: float) -> str:
-    """Why background difference is not trusted; empty where it is. See `propose`."""
+    """Return why background difference is not taken, see `best`; empty where it is."""
     if summary.count_agreement == 0:
         return "it finds no part more often than any number of parts"
     if summary.count_agreement < min_count_agreement:
@@ -176,7 +174,7 @@ def fault_of_background(summary: Summary, *, min_count_agreement: float, max_par
 
 
 def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
-    """Why graph merging is not trusted; empty where it is. See `propose`."""
+    """Return why graph merging is not taken, see `best`; empty where it is."""
     if summary.count_median < FEW_PARTS:
         return f"it finds {summary.count_median:g} parts in a typical image"
     if summary.count_variation > max_count_variation:
@@ -184,15 +182,18 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
     return ""
 
 
-def write_results(
-    chosen: Chosen, image_ids: Sequence[str], *, component_maps: Path, trials: Path, choice: Path, tags: Path
-) -> None:
-    """Write the maps of all images, those of the trials (a file a proposer), the choice, and the words for a person."""
-    maps = ComponentMaps(tuple(image_ids), chosen.proposal.values, chosen.proposal.kinds)
-    write_component_maps(component_maps, maps)
+def write_results(folder: Path, chosen: Chosen, image_ids: Sequence[str], *, choice: Path) -> None:
+    """Write the maps of all images, those of the trials, the words for a person, and the choice.
+
+    Args:
+        folder: of all but the choice, which is written last.
+    """
     tried = tuple(image_ids[row] for row in trial_rows(len(image_ids)))
-    with replacing_folder(trials) as folder:
+    with replacing_folder(folder) as temporary:
+        maps = ComponentMaps(tuple(image_ids), chosen.proposal.values, chosen.proposal.kinds)
+        write_component_maps(temporary / COMPONENT_MAPS, maps)
+        (temporary / TRIALS).mkdir()
         for name, trial in chosen.trials.items():
-            write_component_maps(folder / f"{name}.npz", ComponentMaps(tried, trial.values, trial.kinds))
+            write_component_maps(temporary / TRIALS / f"{name}.npz", ComponentMaps(tried, trial.values, trial.kinds))
+        write_tags(temporary / TAGS, chosen.proposal.tags, proposer=chosen.choice.proposer)
     write_choice(choice, chosen.choice.as_json())
-    write_tags(tags, chosen.proposal.tags, proposer=chosen.choice.proposer)

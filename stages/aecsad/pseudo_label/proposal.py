@@ -1,12 +1,12 @@
-"""What every mask proposer returns, and how label maps become it."""
+"""What every mask proposer returns, and how label maps become that."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import UInt8, UInt16
 
 from stages.aecsad.pseudo_label.foundation.tags import TagReport
+from stages.core.images.regions import connected_regions
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,12 @@ def instances_of_regions(labels: UInt8[np.ndarray, "N H W"], *, min_area: float,
     values = np.zeros(labels.shape, dtype=np.uint16)
     kinds_of_images: list[list[int]] = []
     for labelled, numbered in zip(labels, values, strict=True):
-        kinds_of_images.append([0])
-        for kind in np.unique(labelled[labelled > 0]):
-            regions = large_regions(labelled == kind, min_pixels=min_area * labelled.size)
-            inside = regions > 0
-            numbered[inside] = regions[inside] + len(kinds_of_images[-1]) - 1
-            kinds_of_images[-1] += [int(kind) if kinds_known else 0] * int(regions.max())
+        smallest = min_area * labelled.size
+        regions = [region for region in connected_regions(labelled, min_area=smallest) if region.area > smallest]
+        for number, region in enumerate(regions, start=1):
+            region.paint(numbered, number)
+        kinds_of_images.append([0, *(region.label if kinds_known else 0 for region in regions)])
     kinds = np.zeros((len(labels), max(map(len, kinds_of_images), default=1)), dtype=np.uint8)
     for row, found in zip(kinds, kinds_of_images, strict=True):
         row[: len(found)] = found
     return Proposal(values, kinds)
-
-
-def large_regions(mask: Bool[np.ndarray, "H W"], *, min_pixels: float) -> UInt16[np.ndarray, "H W"]:
-    """The 8-connected regions of more than `min_pixels` pixels, numbered from 1 in reading order."""
-    _, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    kept = stats[:, cv2.CC_STAT_AREA] > min_pixels
-    kept[0] = False  # the background
-    numbers: np.ndarray = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
-    return np.asarray(numbers[regions])

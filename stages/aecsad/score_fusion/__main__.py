@@ -1,27 +1,37 @@
-"""Bring the branches' scores to one scale and add them (trimmed z)."""
+"""Bring AeCSAD's branches to one scale, add them, and explain every image that is judged."""
 
 from collections.abc import Sequence
 
-from stages.aecsad.model.fusion import write_fusion
-from stages.aecsad.score_fusion.fusing import fuse, histogram_weights, join_branches, write_method_scores
+from stages.aecsad.model.fusion import join_branches, read_branches
+from stages.aecsad.model.label_maps import read_label_maps
+from stages.aecsad.score_fusion.explaining import explain_images
+from stages.aecsad.score_fusion.fusing import fuse_scores
 from stages.aecsad.score_fusion.params import ScoreFusionParams
-from stages.core.io.tables import read_table
-from stages.core.run.params import load_params
+from stages.core.io.decision import read_choice
+from stages.core.io.maps import read_anomaly_maps
+from stages.core.io.result import MAPS, MethodResult, write_result
+from stages.core.io.tables import image_files, read_images
+from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
+
+READS = ("inputs", "label_maps", "histogram", "histogram_choice", "student_teacher")
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    """Paths, params, read, fuse, write."""
-    reads = ["histogram", "histogram_choice", "student_teacher", "maps", "explanations"]
-    paths = parse_paths(argv, reads=reads, writes=["scores", "fusion"], about=__doc__)
+    """Run the stage and return its closing counts."""
+    paths = parse_paths(argv, reads=READS, writes=["scores"], about=__doc__)
     params = load_params(ScoreFusionParams, section="aecsad.score_fusion")
-    tables = [read_table(path, columns=["image_id", "split"]) for path in (paths.histogram, paths.student_teacher)]
-    weights = histogram_weights(paths.histogram_choice, equal=params.histogram_columns == "equal")
-    scores, fusion = fuse(join_branches(*tables), weights, branch_weights=params.branch_weights.model_dump())
-    write_method_scores(paths.scores, scores, paths.maps, paths.explanations)
-    write_fusion(paths.fusion, fusion)
-    return f"{len(scores)} images scored by {sum(branch.used for branch in fusion.branches)} branches"
+    branches = join_branches(read_branches(paths.histogram, paths.student_teacher))
+    scores, fusion = fuse_scores(branches, read_choice(paths.histogram_choice), params)
+    maps = read_anomaly_maps(paths.student_teacher / MAPS)
+    images, label_maps = read_images(paths.inputs), read_label_maps(paths.label_maps)
+    explanations = explain_images(
+        images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_value("seed")
+    )
+    write_result(paths.scores, MethodResult(scores, maps, explanations, fusion.to_json()))
+    used = sum(branch.used for branch in fusion.branches)
+    return f"{len(scores)} images scored by {used} branches, {len(explanations.images)} explained"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""Explain every image that is judged.
-
-A picture of each component class: some of its largest regions in training images.
-"""
+"""Explain every image that is judged, and picture each component class by its largest regions in training images."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,59 +9,92 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image
 
+from stages.aecsad.model.fusion import STUDENT_TEACHER
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.score_fusion.components import Instance, explain_components, find_instances, fit_components
+from stages.aecsad.score_fusion.components import explain_components, find_components, fit_components, share_box
+from stages.aecsad.score_fusion.params import ExplanationParams
 from stages.core.images.reading import read_image
-from stages.core.io.explanations import Explanation
+from stages.core.images.regions import Region
+from stages.core.io.explanations import Explanation, Explanations
 from stages.core.io.maps import AnomalyMaps
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
-BRANCH = "student_teacher"
 SIDE, COLUMNS, GAP = 72, 6, 4  # pixels of a crop and between crops
 MARGIN = 0.02  # around a component, in image sides
 BACKGROUND = (128, 128, 128)
+QUALITY = 85  # JPEG
 
 
 def explain_images(
     images: pd.DataFrame,
+    files: Path,
     label_maps: LabelMaps,
     maps: AnomalyMaps,
+    params: ExplanationParams,
     *,
-    kept: int,
     seed: int,
-    **fitting: float | int,
-) -> dict[str, list[Explanation]]:
-    """The most unusual findings in each validation and test image; what is normal comes from training images.
+) -> Explanations:
+    """Find what is most unusual in each image that is not for training; what is normal comes from training images.
 
     How hot a map's hottest spot normally is comes from normal validation images. No label is read.
 
     Args:
-        kept: findings by components in an image.
-        fitting: further arguments of `fit_components`.
+        images: the image table.
+        files: holds the image files.
+        maps: of the student-teacher branch.
+        seed: of the places where components are normally found.
 
     Raises:
-        UserError: an image has no label map or no anomaly map.
+        UserError: an image has no label map or no anomaly map, or cannot be read.
     """
-    rows, num_classes = rows_of(images, label_maps, maps), label_maps.num_classes
-    train = label_maps.values[rows["label_row"][rows["split"] == "train"].to_numpy()]
-    normal = fit_components(train, num_classes=num_classes, seed=seed, **fitting) if num_classes > 1 else None  # type: ignore[arg-type]
+    rows = rows_of(images, label_maps, maps)
+    training = rows[rows["split"] == "train"]
+    train = label_maps.values[training["label_row"].to_numpy()]
+    findings = explain_rows(rows, train, label_maps, maps, params, seed=seed)
+    pictures = class_pictures(
+        training, files, train, num_classes=label_maps.num_classes, min_area=params.min_area, examples=params.examples
+    )
+    return Explanations(findings, pictures)
+
+
+def explain_rows(
+    rows: pd.DataFrame,
+    train: UInt8[np.ndarray, "T H W"],
+    label_maps: LabelMaps,
+    maps: AnomalyMaps,
+    params: ExplanationParams,
+    *,
+    seed: int,
+) -> dict[str, list[Explanation]]:
+    """Return the findings by image_id: by components the `params.kept` most unusual, then the hottest spot.
+
+    Args:
+        rows: of `rows_of`.
+        train: label maps of the training images.
+    """
+    normal = None
+    if label_maps.usable:
+        normal = fit_components(
+            train, num_classes=label_maps.num_classes, grid=params.grid, min_area=params.min_area,
+            stable_share=params.stable_share, area_floor=params.area_floor, seed=seed,
+        )  # fmt: skip
     validation = maps.values[rows["map_row"][rows["split"] == "validation"].to_numpy()]
-    spots = fit_spots(BRANCH, validation, usual_classes(train, num_classes=num_classes))
+    spots = fit_spots(STUDENT_TEACHER, validation, usual_classes(train, num_classes=label_maps.num_classes))
     explained = {}
     judged = rows[rows["split"] != "train"]
     columns = zip(judged["image_id"], judged["label_row"], judged["map_row"], strict=True)
     for image_id, label_row, map_row in progress(columns, total=len(judged), label="explanations"):
         labels = label_maps.values[label_row]
         spot = explain_map(spots, maps.values[map_row], labels)
-        parts = explain_components(normal, labels)[:kept] if normal is not None else []
+        parts = explain_components(normal, labels)[: params.kept] if normal is not None else []
         explained[str(image_id)] = [*parts, spot]
     return explained
 
 
 def rows_of(images: pd.DataFrame, label_maps: LabelMaps, maps: AnomalyMaps) -> pd.DataFrame:
-    """The image table with columns label_row and map_row; training images need no anomaly map.
+    """Return the image table with columns label_row and map_row; training images need no anomaly map.
 
     Raises:
         UserError: a row is missing.
@@ -81,7 +111,7 @@ def rows_of(images: pd.DataFrame, label_maps: LabelMaps, maps: AnomalyMaps) -> p
 
 
 def positions(wanted: pd.Series, image_ids: tuple[str, ...]) -> list[int]:
-    """The place of each id, -1 where it is not there."""
+    """Return the place of each id, -1 where it is not there."""
     rows: Mapping[str, int] = {image_id: number for number, image_id in enumerate(image_ids)}
     return [rows.get(image_id, -1) for image_id in wanted]
 
@@ -95,7 +125,7 @@ def class_pictures(
     min_area: float,
     examples: int,
 ) -> dict[int, bytes]:
-    """JPEG files by class; the largest component of the class in each of the first training images that has one.
+    """Return JPEG files by class: its largest component in each of the first training images that has one.
 
     Args:
         images: rows of the training images, in the order of the label maps.
@@ -107,19 +137,19 @@ def class_pictures(
     for component in range(1, num_classes):
         crops: list[Image.Image] = []
         for file, label_map in zip(images["file"], label_maps, strict=True):
-            instances = find_instances(label_map, component, min_area=min_area)
-            if instances and len(crops) < examples:
-                largest = max(instances, key=lambda instance: instance.area)
+            found = find_components(label_map, component, min_area=min_area)
+            if found and len(crops) < examples:
+                largest = max(found, key=lambda region: region.area)
                 crops.append(crop(read_image(image_files / file), largest))
         if crops:
             pictures[component] = sheet(crops)
     return pictures
 
 
-def crop(image: UInt8[np.ndarray, "H W 3"], instance: Instance) -> Image.Image:
-    """The component with a margin, at most SIDE x SIDE."""
+def crop(image: UInt8[np.ndarray, "H W 3"], component: Region) -> Image.Image:
+    """Cut out the component with a margin, at most SIDE x SIDE."""
     height, width = image.shape[:2]
-    top, left, bottom, right = instance.box
+    top, left, bottom, right = share_box(component)
     rows = slice(max(round((top - MARGIN) * height), 0), round((bottom + MARGIN) * height))
     columns = slice(max(round((left - MARGIN) * width), 0), round((right + MARGIN) * width))
     picture = Image.fromarray(image[rows, columns])
@@ -128,7 +158,7 @@ def crop(image: UInt8[np.ndarray, "H W 3"], instance: Instance) -> Image.Image:
 
 
 def sheet(crops: Sequence[Image.Image]) -> bytes:
-    """The crops row by row as one JPEG."""
+    """Draw the crops row by row as one JPEG."""
     step = SIDE + GAP
     columns, rows = min(COLUMNS, len(crops)), -(-len(crops) // COLUMNS)
     canvas = Image.new("RGB", (columns * step + GAP, rows * step + GAP), BACKGROUND)
@@ -137,5 +167,5 @@ def sheet(crops: Sequence[Image.Image]) -> bytes:
         free = (SIDE - picture.width) // 2, (SIDE - picture.height) // 2
         canvas.paste(picture, (GAP + column * step + free[0], GAP + row * step + free[1]))
     buffer = io.BytesIO()
-    canvas.save(buffer, format="JPEG", quality=85)
+    canvas.save(buffer, format="JPEG", quality=QUALITY)
     return buffer.getvalue()

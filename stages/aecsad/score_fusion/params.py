@@ -1,7 +1,4 @@
-"""Parameters of the normalization stage.
-
-Parameters of the explanation stage.
-"""
+"""Parameters of the score_fusion stage."""
 
 from typing import Literal
 
@@ -11,21 +8,10 @@ from stages.core.run.params import Params
 
 
 class BranchWeights(Params):
-    """Weight of each branch in the final score; 0 leaves it out."""
+    """Weight of each branch in the final score; 0 excludes it."""
 
     histogram: NonNegativeFloat
     student_teacher: NonNegativeFloat
-
-
-class ScoreFusionParams(Params):
-    """Section `aecsad.score_fusion`.
-
-    histogram_columns: "reliability" weighs each grid as the histogram stage judged it, "equal" gives all the same
-    weight, as in the publications. branch_weights: both 1 in the publications.
-    """
-
-    histogram_columns: Literal["reliability", "equal"]
-    branch_weights: BranchWeights
 
 
 class ExplanationParams(Params):
@@ -47,3 +33,17 @@ class ExplanationParams(Params):
     grid: PositiveInt
     kept: PositiveInt
     examples: PositiveInt
+
+
+class ScoreFusionParams(Params):
+    """Section `aecsad.score_fusion`.
+
+    Attributes:
+        histogram_columns: "reliability" weighs each grid as the histogram stage judged it, "equal" gives all the same
+            weight, as in the publications.
+        branch_weights: both 1 in the publications.
+    """
+
+    histogram_columns: Literal["reliability", "equal"]
+    branch_weights: BranchWeights
+    explanation: ExplanationParams

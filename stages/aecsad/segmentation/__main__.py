@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
-from stages.aecsad.segmentation.fitting import fit_segmentation, segment_images
+from stages.aecsad.model.label_maps import read_label_maps
+from stages.aecsad.segmentation.fitting import fit_segmentation, segment_images, write_segmentation
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.core.io.tables import image_files, read_images
-from stages.core.io.weights import write_weights
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
@@ -14,17 +13,15 @@ from stages.core.training.curve import write_training_curve
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    """Paths, params, read, fit, segment, write."""
-    reads, writes = ["inputs", "labels"], ["label_maps", "model", "curve"]
-    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
+    """Run the stage and return its closing counts."""
+    paths = parse_paths(argv, reads=["inputs", "labels"], writes=["output", "curve"], about=__doc__)
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
     images, labels = read_images(paths.inputs), read_label_maps(paths.labels)
     fitted = fit_segmentation(images, image_files(paths.inputs), labels, params, encoder, seed=load_value("seed"))
     label_maps = segment_images(fitted, images, image_files(paths.inputs))
-    write_weights(paths.model, fitted.state, fitted.arguments)
+    write_segmentation(paths.output, fitted, label_maps)
     write_training_curve(paths.curve, fitted.curve)
-    write_label_maps(paths.label_maps, label_maps)
     return f"{len(images)} images segmented into {label_maps.num_classes - 1} component classes"
 
 

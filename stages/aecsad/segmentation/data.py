@@ -1,16 +1,12 @@
-"""What the decoder trains on: labelled images with their pasted variants, and unlabelled ones.
+"""What the decoder trains on: features of labelled images with pasted components, and of unlabelled ones.
 
-Encoder features of the images the decoder trains on, computed once.
-
-Small changes of an image and its labels, as in CSAD's training of the segmentation.
-
-Labelled images that are augmented again whenever they are drawn.
+The features are computed once (`StageFeatures`); or labelled images are augmented again whenever they are drawn, as in
+CSAD (`FreshImages`), by pasted components and small changes.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,6 +16,7 @@ from torch import Tensor
 
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.pasting import paste_components
+from stages.aecsad.segmentation.params import AugmentationParams
 from stages.core.encoder.encoder import FrozenEncoder, to_float
 from stages.core.run.console import progress
 
@@ -40,10 +37,11 @@ class StageFeatures:
     high: Float16[Tensor, "N C k l"]
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.low)
 
     def batch(self, rows: Int64[Tensor, " B"], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Float32 features of some rows."""
+        """Return float32 features of some rows."""
         return self.low[rows].to(device).float(), self.high[rows].to(device).float()
 
 
@@ -64,7 +62,7 @@ def encode(encoder: FrozenEncoder, images: UInt8[Tensor, "N 3 S S"], *, label: s
 
 
 def change_slightly(image: Image, labels: LabelMap, *, random: np.random.Generator) -> tuple[Image, LabelMap]:
-    """Shift, scale and turn both, and change the image's brightness and contrast, each of the two in half of the cases.
+    """Shift, scale and turn both, and change the image's light, each of the two in half of the cases.
 
     Labels are warped by nearest neighbour; what comes in from outside is black, and background.
     """
@@ -78,7 +76,7 @@ def change_slightly(image: Image, labels: LabelMap, *, random: np.random.Generat
 
 
 def warp_slightly(image: Image, labels: LabelMap, *, random: np.random.Generator) -> tuple[Image, LabelMap]:
-    """One affine map for both, about the image's centre."""
+    """Apply one affine map to both, about the image's centre."""
     height, width = labels.shape
     angle, scale = random.uniform(-ROTATION, ROTATION), 1 + random.uniform(-SCALE, SCALE)
     warp = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
@@ -104,7 +102,7 @@ class FreshImages:
     seed: int
 
     def batch(self, rows: Int64[Tensor, " B"], *, step: int) -> tuple[tuple[Tensor, Tensor], UInt8[Tensor, "B S S"]]:
-        """Features at stride 4 and 16 of augmented versions of some images, and their labels."""
+        """Augment some images, and return their features at stride 4 and 16 and their labels."""
         random = np.random.default_rng([self.seed, step])
         pairs = [self.augment(int(row), random) for row in rows]
         stack = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2)
@@ -114,7 +112,7 @@ class FreshImages:
     def augment(
         self, row: int, random: np.random.Generator
     ) -> tuple[UInt8[np.ndarray, "S S 3"], UInt8[np.ndarray, "S S"]]:
-        """One image with pasted components and small changes."""
+        """Paste components into one image and change it slightly."""
         pasted = self.paste(self.images[row], self.labels[row], random=random)
         return change_slightly(*pasted, random=random)
 
@@ -125,7 +123,7 @@ class TrainingSet:
 
     Attributes:
         labelled, labels: row by row, the pasted variants included.
-        unlabelled: None when every training image is labelled.
+        unlabelled: None where every training image is labelled.
         fresh: the labelled images where they are augmented again whenever they are drawn, else None.
     """
 
@@ -139,15 +137,12 @@ def build_training_set(
     encoder: FrozenEncoder,
     images: UInt8[Tensor, "N 3 S S"],
     pseudo_labels: LabelMaps,
+    augmentation: AugmentationParams,
     *,
-    copies: int | Literal["fresh"],
-    min_distance: float,
-    min_pastes: int,
-    max_pastes: int,
     csad_exact: bool,
     seed: int,
 ) -> TrainingSet:
-    """Encode the labelled images, `copies` pasted variants of each, and the unlabelled images.
+    """Encode the labelled images, `augmentation.copies` pasted variants of each, and the unlabelled images.
 
     The variants are drawn once and not in every epoch, so that the frozen encoder sees each of them once; with "fresh"
     there are none, but see `FreshImages`.
@@ -160,8 +155,10 @@ def build_training_set(
     chosen = np.flatnonzero(pseudo_labels.labelled)
     pictures = [images[row].permute(1, 2, 0).numpy() for row in chosen]
     paste = partial(
-        paste_components, min_distance=min_distance, min_pastes=min_pastes, max_pastes=max_pastes, csad_exact=csad_exact
-    )
+        paste_components, min_distance=augmentation.min_distance, min_pastes=augmentation.min_pastes,
+        max_pastes=augmentation.max_pastes, csad_exact=csad_exact,
+    )  # fmt: skip
+    copies = augmentation.copies
     pairs = [(picture, pseudo_labels.values[row]) for picture, row in zip(pictures, chosen, strict=True)]
     pasted = [paste(*pair, random=random) for _ in range(0 if copies == "fresh" else copies) for pair in pairs]
     stack = torch.from_numpy(np.stack([picture for picture, _ in pairs + pasted])).permute(0, 3, 1, 2)

@@ -9,26 +9,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, to_float
+from stages.core.io.weights import write_weights
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
+LABEL_MAPS, MODEL = "label_maps.npz", "model.safetensors"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The trained decoder and its encoder; no decoder when the pseudo-labels have no component class.
+    """The trained decoder and its encoder; no decoder where the pseudo-labels have no component class.
 
     Attributes:
-        curve: how the loss ran; without rows when nothing was trained.
+        curve: the course of the loss; without rows where nothing was trained.
     """
 
     segmentor: Segmentor | None
@@ -65,14 +68,14 @@ def fit_segmentation(
     """
     generator = seed_everything(seed)
     encoder = FrozenEncoder(encoder_params.name).to(pick_device())
-    if pseudo_labels.num_classes == 1:
-        LOG.warning("there are no component classes: nothing to segment, the histogram branch stays out")
+    if not pseudo_labels.usable:
+        LOG.warning("there are no component classes: nothing to segment, the histogram branch is excluded")
         return Fitted(None, encoder, encoder_params.image_size, pseudo_labels.num_classes, untrained_curve())
     train = images[images["split"] == "train"].set_index("image_id")
     check_pseudo_labels(pseudo_labels, list(train.index), size=encoder_params.image_size)
     stack = load_stack(folder, train.loc[list(pseudo_labels.image_ids), "file"], size=encoder_params.image_size)
     data = build_training_set(
-        encoder, stack, pseudo_labels, seed=seed, csad_exact=params.csad_exact, **params.augmentation.model_dump()
+        encoder, stack, pseudo_labels, params.augmentation, seed=seed, csad_exact=params.csad_exact
     )
     low, _, high = encoder.channels
     momentum = CSAD_MOMENTUM if params.csad_exact else DEFAULT_MOMENTUM
@@ -84,7 +87,7 @@ def fit_segmentation(
 
 
 def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size: int) -> None:
-    """Pass pseudo-labels that the decoder can learn from.
+    """Check that the decoder can learn from the pseudo-labels.
 
     Raises:
         UserError: they are of other images or of another size, or no image is labelled.
@@ -101,7 +104,7 @@ def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size:
 
 
 def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelMaps:
-    """Label maps of every image, one image at a time so that a map never depends on its neighbours in a batch."""
+    """Segment every image, one at a time so that a map never depends on its neighbours in a batch."""
     size = fitted.image_size
     values = np.zeros((len(images), size, size), dtype=np.uint8)
     if fitted.segmentor is not None:
@@ -110,3 +113,10 @@ def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelM
             values[row] = fitted.segmentor.label_map(image, fitted.encoder)[0].cpu().numpy()
     labelled = np.ones(len(images), dtype=bool)
     return LabelMaps(tuple(images["image_id"]), values, fitted.num_classes, labelled)
+
+
+def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps) -> None:
+    """Write `folder`/label_maps.npz and `folder`/model.safetensors, both or neither."""
+    with replacing_folder(folder) as temporary:
+        write_label_maps(temporary / LABEL_MAPS, label_maps)
+        write_weights(temporary / MODEL, fitted.state, fitted.arguments)

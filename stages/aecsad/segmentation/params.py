@@ -1,4 +1,4 @@
-"""Parameters of the component segmentation."""
+"""Parameters of the segmentation stage."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
 class Epochs(Params):
-    """A number of passes over the labelled images, short rests left out."""
+    """A number of passes over the labelled images, short rests excluded."""
 
     epochs: PositiveInt
 
@@ -17,10 +17,12 @@ class Epochs(Params):
 class AugmentationParams(Params):
     """Logical synthetic anomalies: components pasted a second time.
 
-    copies: augmented versions of each labelled image beside the image itself, drawn once; or "fresh": as in CSAD, each
-    image again and only augmented whenever it is drawn, with small shifts, turns and changes of brightness, too.
-    min_distance: from the component's own place, as a share of the image.
-    min_pastes, max_pastes: how many components of an image are tried; one without a free place is left out.
+    Attributes:
+        copies: augmented versions of each labelled image in addition to the image itself, drawn once; or "fresh": as
+            in CSAD, images are only seen augmented, again whenever they are drawn, also by small shifts, turns and
+            changes of brightness.
+        min_distance: from the component's own place, as a share of the image.
+        min_pastes, max_pastes: how many components of an image are tried; one without a free place is skipped.
     """
 
     copies: NonNegativeInt | Literal["fresh"]
@@ -30,7 +32,7 @@ class AugmentationParams(Params):
 
 
 class LossWeights(Params):
-    """Weight of each term; the last two see unlabelled images too."""
+    """Weight of each term; the last two also see unlabelled images."""
 
     cross_entropy: float
     focal: float
@@ -42,11 +44,15 @@ class LossWeights(Params):
 class SegmentationParams(Params):
     """Section `aecsad.segmentation`.
 
-    iterations: a number, or {epochs: number}; supervised_share: part of the iterations before unlabelled images join
-    in; batch_size: labelled images, and as many unlabelled ones; loss_size: pixels of the square on which the losses
-    are computed; csad_exact: the published code where we hold it for faulty: two softmaxes in the cross entropy, all
-    the weight of the dice loss on absent classes, BatchNorm that only knows the last batch, and interpolated class
-    numbers in pasted labels.
+    Attributes:
+        width: channels of the decoder's hidden layers.
+        iterations: a number, or {epochs: number}.
+        supervised_share: share of the iterations before unlabelled images join in.
+        batch_size: labelled images, and as many unlabelled ones.
+        loss_size: side in pixels of the square on which the losses are computed.
+        csad_exact: follow the published code where we consider it faulty: two softmaxes in the cross entropy, all the
+            weight of the dice loss on absent classes, BatchNorm that only knows the last batch, and interpolated class
+            numbers in pasted labels.
     """
 
     width: int

@@ -1,6 +1,4 @@
-"""Train the decoder on labelled images first, then on all.
-
-The five losses of the component segmentation.
+"""Train the decoder with five losses, on labelled images first and then on all.
 
 p = softmax of the logits, y = one-hot labels, c = class with 0 the background. CSAD's code is followed where it is
 sound; each docstring says where it is not, and `csad_exact` gives the published form there.
@@ -34,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 def cross_entropy_loss(logits: Logits, labels: Labels, *, csad_exact: bool = False) -> Float[Tensor, ""]:
-    """Mean cross entropy over all pixels, with one softmax as in thesis 4.1.
+    """Return the mean cross entropy over all pixels, with one softmax as in thesis 4.1.
 
     CSAD's code applies softmax twice (`csad_exact`): its minimum is not 0, and its gradient fades where it should not.
     """
@@ -42,7 +40,7 @@ def cross_entropy_loss(logits: Logits, labels: Labels, *, csad_exact: bool = Fal
 
 
 def focal_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
-    """Mean over pixels of -(1 - p_t)² log p_t, the probability of the right class clamped as in CSAD's code.
+    """Return the mean of -(1 - p_t)² log p_t over pixels, the right class's probability clamped as in CSAD's code.
 
     Lin et al., "Focal loss for dense object detection", ICCV 2017, equation 4 with gamma = 2.
     """
@@ -55,7 +53,7 @@ def focal_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
 
 
 def balanced_dice_loss(logits: Logits, labels: Labels, *, csad_exact: bool = False) -> Float[Tensor, ""]:
-    """Mean over images and classes of w_c (1 - dice_bc), w_c = the class's share of the inverse pixel counts.
+    """Return the mean of w_c (1 - dice_bc) over images and classes, w_c the class's share of inverse pixel counts.
 
     Classes without a pixel in the batch weigh nothing; in CSAD's code (`csad_exact`) such a class takes practically
     all the weight.
@@ -74,7 +72,7 @@ def balanced_dice_loss(logits: Logits, labels: Labels, *, csad_exact: bool = Fal
 
 
 def histogram_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
-    """Sum over component classes of the difference in area share, mean over the batch.
+    """Return the sum over component classes of the difference in area share, mean over the batch.
 
         L = (1/B) sum_b sum_{c != 0} | mean_hw p_bc - mean_hw y_bc |
 
@@ -87,7 +85,7 @@ def histogram_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
 
 
 def entropy_loss(logits: Logits) -> Float[Tensor, ""]:
-    """Mean of -p log(p + 1e-5) over images, classes and pixels (CSAD's code; a sum in thesis 4.5)."""
+    """Return the mean of -p log(p + 1e-5) over images, classes and pixels (CSAD's code; a sum in thesis 4.5)."""
     probability = logits.softmax(dim=1)
     return -(probability * (probability + EPSILON).log()).mean()
 
@@ -100,14 +98,14 @@ def train_segmentor(
     device: torch.device,
     generator: torch.Generator,
 ) -> pd.DataFrame:
-    """Train in place; the last iteration's weights stay.
+    """Train in place; the last iteration's weights are kept.
 
     Supervised terms are cross entropy, focal and dice; after `supervised_share` of the iterations the histogram loss
     of unlabelled images against random labelled maps and the entropy of both join (CSAD's schedule: 50 of 120 epochs).
-    Without unlabelled images the supervised terms go on alone, and the log says so.
+    Without unlabelled images the supervised terms continue alone, which is logged.
 
     Returns:
-        How the terms ran, see `named_phases`.
+        The course of the terms, see `named_phases`.
     """
     if data.unlabelled is None:
         LOG.warning("every training image is labelled: no semi-supervised phase")
@@ -143,7 +141,7 @@ def train_segmentor(
 
 
 def named_phases(curve: pd.DataFrame) -> pd.DataFrame:
-    """A training curve with the column phase behind its steps: "supervised", or "all images" once others join."""
+    """Insert the column phase after a curve's steps: "supervised", or "all images" once others join."""
     phases = curve["histogram"].isna().map({True: "supervised", False: "all images"})
     named = curve.copy()
     named.insert(1, "phase", phases)
@@ -151,14 +149,14 @@ def named_phases(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def untrained_curve() -> pd.DataFrame:
-    """The columns of `named_phases` without a row."""
+    """Return the columns of `named_phases` without a row."""
     return named_phases(TrainingCurve(dict.fromkeys(LossWeights.model_fields, 1.0), iterations=0).table())
 
 
 def labelled_batch(
     data: TrainingSet, labels: UInt8[Tensor, "N s s"], draw: "Draw", *, device: torch.device
 ) -> tuple[tuple[Tensor, Tensor], UInt8[Tensor, "B s s"]]:
-    """Features and labels of a draw, from the cache or freshly augmented."""
+    """Return features and labels of a draw, from the cache or freshly augmented."""
     if data.fresh is None:
         return data.labelled.batch(draw.labelled, device), labels[draw.labelled]
     features, fresh_labels = data.fresh.batch(draw.labelled, step=draw.step)
@@ -173,7 +171,7 @@ def loss_terms(
     *,
     csad_exact: bool,
 ) -> Terms:
-    """The loss terms by name, unweighted; the last two only with unlabelled logits.
+    """Return the loss terms by name, unweighted; the last two only with unlabelled logits.
 
     Args:
         random_labels: of labelled images, at least as many as there are unlabelled ones; more are ignored.
@@ -190,7 +188,7 @@ def loss_terms(
 
 
 def shrink_labels(labels: UInt8[Tensor, "N S S"], size: int) -> UInt8[Tensor, "N s s"]:
-    """Nearest-neighbour label maps of `size` pixels."""
+    """Resize label maps to `size` pixels by nearest neighbour."""
     return F.interpolate(labels[:, None].float(), (size, size), mode="nearest-exact")[:, 0].to(torch.uint8)
 
 
@@ -210,7 +208,7 @@ class Draw:
 def draw_batches(
     labelled: int, unlabelled: int, batch_size: int, *, supervised_steps: int, generator: torch.Generator
 ) -> Iterator[Draw]:
-    """What each iteration works on; unlabelled images join after `supervised_steps`, if there are any."""
+    """Yield what each iteration works on; unlabelled images join after `supervised_steps`, if there are any."""
     rows = draw_rows(labelled, batch_size, generator)
     others = draw_rows(unlabelled or labelled, batch_size, generator)
     for step in itertools.count(1):
@@ -221,19 +219,19 @@ def draw_batches(
 
 
 def count_iterations(wanted: int | Epochs, *, labelled: int, batch_size: int) -> int:
-    """A number of iterations as it is, or that of so many passes over the labelled images."""
+    """Return a number of iterations as it is, or that of so many passes over the labelled images."""
     if isinstance(wanted, Epochs):
         return wanted.epochs * max(1, labelled // rows_of_batch(labelled, batch_size))
     return wanted
 
 
 def rows_of_batch(count: int, batch_size: int) -> int:
-    """All rows where there are fewer than `batch_size`; but the pooled branch's BatchNorm needs two."""
+    """Return the size of a batch: all rows where there are fewer, and two for the pooled branch's BatchNorm."""
     return max(2, min(count, batch_size))
 
 
 def draw_rows(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " B"]]:
-    """Row numbers of endless batches of `rows_of_batch` rows: every epoch a new order, its short rest left out."""
+    """Yield row numbers of endless batches: every epoch a new order, its short rest excluded."""
     size = rows_of_batch(count, batch_size)
     while True:
         order = torch.randperm(count, generator=generator)

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from stages.aecsad.model.label_maps import read_pasted_images
 from stages.aecsad.student_teacher.fitting import fit_student_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
-from stages.aecsad.student_teacher.scoring import score_images
-from stages.core.io.maps import write_anomaly_maps
-from stages.core.io.tables import image_files, read_images, write_table
-from stages.core.io.weights import write_weights
+from stages.aecsad.student_teacher.scoring import score_images, write_students
+from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
@@ -16,18 +14,15 @@ from stages.core.training.curve import write_training_curve
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    """Paths, params, read, fit, score, write."""
-    reads, writes = ["inputs", "pasted"], ["scores", "maps", "model", "curve"]
-    paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
+    """Run the stage and return its closing counts."""
+    paths = parse_paths(argv, reads=["inputs", "pasted"], writes=["output", "curve"], about=__doc__)
     params = load_params(StudentTeacherParams, section="aecsad.student_teacher")
     encoder = load_params(EncoderParams, section="encoder")
     images, files, pasted = read_images(paths.inputs), image_files(paths.inputs), read_pasted_images(paths.pasted)
     fitted = fit_student_teacher(images, files, params, encoder, seed=load_value("seed"), pasted=pasted)
     scored = score_images(fitted, images, files, quantiles=params.maps.quantiles)
-    write_weights(paths.model, fitted.module.state_dict(), fitted.arguments)
+    write_students(paths.output, fitted, scored)
     write_training_curve(paths.curve, fitted.curve)
-    write_anomaly_maps(paths.maps, list(scored.table["image_id"]), scored.maps, scored.branches)
-    write_table(paths.scores, scored.table, columns=["image_id", "split", "student_teacher"])
     return f"{len(scored.table)} images scored"
 
 

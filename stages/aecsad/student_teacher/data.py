@@ -1,8 +1,6 @@
-"""What the networks get to see in one iteration.
+"""What the students learn from: the teacher's outputs, computed once, views of images, and natural images.
 
-Fit the teacher's head and compute what the students shall learn, once.
-
-Natural images on which the local student shall not imitate the teacher.
+On natural images, the local student is penalised for any output, so that it imitates the teacher on the product alone.
 """
 
 import logging
@@ -54,9 +52,11 @@ class Views:
         targets: Float16[Tensor, "N D M M"],
         stems: Float16[Tensor, "N C h w"] | None,
     ) -> None:
-        """Args:
-        targets: normalised teacher outputs of `images`.
-        stems: encoder features of `images` at stride 4, for a local student that reads them.
+        """Keep the training images and what is cached of them.
+
+        Args:
+            targets: normalised teacher outputs of `images`.
+            stems: encoder features of `images` at stride 4, for a local student that reads them.
         """
         self.module = module
         self.encoder = encoder
@@ -65,7 +65,7 @@ class Views:
         self.stems = stems
 
     def training(self, rows: Int64[Tensor, " B"]) -> View:
-        """Training images as they are."""
+        """Return the view of training images as they are."""
         device = self.encoder.mean.device
         inputs = self.normalise(to_float(self.images[rows].to(device)))
         local = inputs if self.stems is None else self.stems[rows].to(device).float()
@@ -73,7 +73,7 @@ class Views:
 
     @torch.no_grad()
     def other(self, images: UInt8[Tensor, "B 3 S S"]) -> View:
-        """Images that the encoder has not seen yet."""
+        """Return the view of images that the encoder has not seen yet."""
         pixels = to_float(images.to(self.encoder.mean.device))
         stem, *stages = self.encoder(pixels)
         inputs = self.normalise(pixels)
@@ -81,12 +81,12 @@ class Views:
 
     @torch.no_grad()
     def local_inputs(self, images: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B C h w"]:
-        """What the local student reads of images that the encoder has not seen yet."""
+        """Return what the local student reads of images that the encoder has not seen yet."""
         pixels = to_float(images.to(self.encoder.mean.device))
         return self.normalise(pixels) if self.stems is None else self.encoder(pixels)[0]
 
     def normalise(self, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
-        """Images in [0, 1] as the networks take them."""
+        """Normalise images in [0, 1] as the networks expect them."""
         inputs = (pixels - self.encoder.mean) / self.encoder.std
         return inputs.contiguous(memory_format=torch.channels_last)
 
@@ -107,7 +107,7 @@ def fit_teacher(
     Args:
         projection: "random" as published or "orthonormal" over standardised channels.
         stage_weights: of the stages at stride 8 and 16.
-        keep_stems: return the encoder's features at stride 4, too; else None.
+        keep_stems: also return the encoder's features at stride 4; else None.
 
     Raises:
         UserError: a teacher channel has zero variance.
@@ -131,7 +131,7 @@ def fit_teacher(
 
 
 def channel_statistics(batches: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel over all images and cells; a dead channel gets deviation 1."""
+    """Return mean and standard deviation per channel over all images and cells; 1 for a dead channel's deviation."""
     values = torch.cat([batch.float().transpose(0, 1).flatten(1) for batch in batches], dim=1)
     std, mean = torch.std_mean(values, dim=1)
     return mean, torch.where(std > 0, std, torch.ones_like(std))
@@ -149,7 +149,7 @@ class _Projected:
 
 
 def find_penalty_images(folder: str | None) -> list[Path]:
-    """The images in a folder and below, sorted; none, and a line in the log, where no folder is given.
+    """Find the images in a folder and below, sorted; none, which is logged, where no folder is given.
 
     Raises:
         UserError: the folder is missing or holds no image.
@@ -167,7 +167,7 @@ def find_penalty_images(folder: str | None) -> list[Path]:
 
 
 def load_penalty_image(path: Path, *, size: int, grey: bool) -> UInt8[Tensor, "1 3 S S"]:
-    """The middle of an image resized to twice `size` x `size`, in colour or grey."""
+    """Load the middle of an image resized to twice `size` x `size`, in colour or grey."""
     enlarged = torch.from_numpy(resize_image(read_image(path), ENLARGED * size)).permute(2, 0, 1)
     start = (ENLARGED - 1) * size // 2
     crop = enlarged[None, :, start : start + size, start : start + size].contiguous()
@@ -178,5 +178,5 @@ def load_penalty_image(path: Path, *, size: int, grey: bool) -> UInt8[Tensor, "1
 
 
 def total_bytes(paths: Sequence[Path]) -> int:
-    """Bytes of all files, by which a checkpoint notices that the folder has changed."""
+    """Add up the bytes of all files, by which a checkpoint notices that the folder has changed."""
     return sum(path.stat().st_size for path in paths)

@@ -29,7 +29,7 @@ class Fitted:
     """The trained module, its encoder, and what rebuilds both.
 
     Attributes:
-        curve: how the loss ran.
+        curve: the course of the loss.
     """
 
     module: StudentTeacher
@@ -55,7 +55,7 @@ def fit_student_teacher(
     """Train on the images of split "train"; the rest is not opened.
 
     Args:
-        pasted: the stage `lsa`'s images, for `training.global_images.kind: pasted`.
+        pasted: images with pasted components, for `training.global_images.kind: pasted`.
 
     Raises:
         UserError: the encoder's weights are missing, a teacher channel is constant, the images are not of the global
@@ -63,7 +63,7 @@ def fit_student_teacher(
     """
     check_size(encoder_params.image_size)
     penalty_files = find_penalty_images(params.training.penalty_images)
-    copies = wanted_pasted(pasted, params.training.global_images.kind, size=encoder_params.image_size)
+    copies = pasted_to_learn(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
     device = pick_device()
     encoder = FrozenEncoder(encoder_params.name).to(device)
@@ -92,7 +92,7 @@ def fit_student_teacher(
 
 
 def check_size(image_size: int) -> None:
-    """Pass the one size that the global student's layers are laid out for.
+    """Check that the size is the one that the global student's layers are laid out for.
 
     Raises:
         UserError: it is another.
@@ -101,10 +101,10 @@ def check_size(image_size: int) -> None:
         raise UserError(f"profile: encoder.image_size is {image_size}, the global student needs {INPUT_SIZE}")
 
 
-def wanted_pasted(
+def pasted_to_learn(
     pasted: UInt8[np.ndarray, "P s s 3"] | None, kind: str, *, size: int
 ) -> UInt8[Tensor, "P 3 s s"] | None:
-    """The pasted images where the global student trains on them, else None.
+    """Return the pasted images where the global student trains on them, else None.
 
     Raises:
         UserError: there are none, or they are of another size.
@@ -113,8 +113,9 @@ def wanted_pasted(
         return None
     if pasted is None or not len(pasted):
         raise UserError(
-            "student_teacher.training.global_images.kind is pasted, but the stage lsa made no image: set lsa.copies to "
-            "1 or more, or the kind to plain (where there are no component classes, nothing can be pasted)"
+            "student_teacher.training.global_images.kind is pasted, but the cluster stage pasted no image: set "
+            "cluster.pasted_components.copies to 1 or more, or the kind to plain (without component classes, nothing "
+            "can be pasted)"
         )
     if pasted.shape[1] != size:
         raise UserError(f"the pasted images are of {pasted.shape[1]} px, encoder.image_size is {size}: run `dvc repro`")

@@ -1,4 +1,4 @@
-"""Parameters of the student-teacher branch."""
+"""Parameters of the student_teacher stage."""
 
 from typing import Annotated, Literal
 
@@ -49,9 +49,10 @@ class GlobalStudentParams(Params):
 class GlobalImagesParams(Params):
     """What the global student trains on.
 
-    kind: "plain" the training images; "colour" each with another brightness, contrast or saturation, as in CSAD's
-    code; "pasted" the images of the stage `lsa`, as in the AeCSAD thesis, 5.4. colour_strength: factors are drawn from
-    1 - strength to 1 + strength.
+    Attributes:
+        kind: "plain" the training images; "colour" each with another brightness, contrast or saturation, as in CSAD's
+            code; "pasted" the cluster stage's images with pasted components, as in the AeCSAD thesis, 5.4.
+        colour_strength: factors are drawn from 1 - strength to 1 + strength.
     """
 
     kind: Literal["plain", "colour", "pasted"]
@@ -61,8 +62,10 @@ class GlobalImagesParams(Params):
 class TrainingParams(Params):
     """Optimisation of both students at once.
 
-    penalty_images: a folder of natural images on which the local student's first head shall give nothing (CSAD); its
-    path is tracked, not its content. null: no penalty.
+    Attributes:
+        hard_quantile: see `training.hard_feature_loss`.
+        penalty_images: a folder of natural images on which the local student's first head should return zeros (CSAD);
+            its path is tracked, not its content. null: no penalty.
     """
 
     iterations: int
@@ -79,8 +82,13 @@ class TrainingParams(Params):
 class MapParams(Params):
     """From feature distances to a map and a score.
 
-    distance: "mean_square" over the channels (CSAD's code) or "norm" (AeCSAD thesis, 4.8-4.10). score_size: pixels that
-    the summed map is upsampled to before its highest cells are averaged (CSAD's code: 256); null: not at all.
+    Attributes:
+        names: maps that are summed.
+        distance: "mean_square" over the channels (CSAD's code) or "norm" (AeCSAD thesis, 4.8-4.10).
+        quantiles: of validation cells, which normalisation sends to 0 and 0.1.
+        score_size: pixels that the summed map is upsampled to before its highest cells are averaged (CSAD's code:
+            256); null: not at all.
+        pooled_cells: highest cells whose mean is the image score.
     """
 
     names: tuple[Literal["local", "global", "global_local"], ...]

@@ -14,12 +14,18 @@ from torch import Tensor
 from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.core.encoder.encoder import load_stack, to_float
-from stages.core.io.maps import to_half
+from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
+from stages.core.io.result import MAPS, SCORES
+from stages.core.io.tables import write_table
+from stages.core.io.weights import write_weights
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
-SMALLEST_GAP = 1e-6
+MODEL = "model.safetensors"
+SMALLEST_GAP = 1e-6  # between the quantiles of a map; below it, the map is constant
+CONSTANT_GAP = 0.1  # that is taken for a constant map: it is shifted and not scaled
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,11 @@ class ScoredImages:
 
     Attributes:
         table: image_id, split, student_teacher, one column a map.
-        maps: the sum of the normalised maps; branches: each of them, by name.
+        maps: the sum of the normalised maps, and each of them by name.
     """
 
     table: pd.DataFrame
-    maps: Float16[np.ndarray, "N M M"]
-    branches: dict[str, Float16[np.ndarray, "N M M"]]
+    maps: AnomalyMaps
 
 
 def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantiles: tuple[float, float]) -> ScoredImages:
@@ -51,7 +56,7 @@ def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantile
 
 
 def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Maps]:
-    """Raw maps of each image. One image at a time, so that a score never depends on its neighbours in a batch."""
+    """Make the raw maps of each image, one at a time so that a score never depends on its neighbours in a batch."""
     maps = []
     names = list(files)
     for name in progress(names, total=len(names), label="anomaly maps"):
@@ -63,33 +68,41 @@ def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Ma
 def calibrate(module: StudentTeacher, validation: Sequence[Maps], *, quantiles: tuple[float, float]) -> None:
     """Set `module.map_range` to the quantiles of all cells of the validation images' maps, in place.
 
-    A map that is constant up to 1e-6 gets a range that only shifts it, as in CSAD's code; this is logged.
+    A constant map gets a range that only shifts it, as in CSAD's code; this is logged.
     """
     for row, name in enumerate(module.maps):
         cells = np.concatenate([maps[name].flatten().cpu().numpy() for maps in validation]).astype(np.float64)
         low, high = np.quantile(cells, quantiles)
         if high - low <= SMALLEST_GAP:
             LOG.warning("map %s is constant on validation images (%.3g): it is shifted, not scaled", name, low)
-            high = low + 0.1
+            high = low + CONSTANT_GAP
         module.map_range[row] = torch.tensor([low, high])
 
 
 def tabulate(module: StudentTeacher, images: pd.DataFrame, raw: Sequence[Maps]) -> ScoredImages:
-    """Scores and maps of `images`, in their order."""
+    """Return scores and maps of `images`, in their order."""
     combined = [module.combine(maps) for maps in raw]
     table = images[["image_id", "split"]].assign(student_teacher=pooled(module, combined))
     for name in module.maps:
         table[f"student_teacher_{name}"] = pooled(module, [maps[name] for maps in raw])
     parts = [module.normalised(maps) for maps in raw]
     branches = {name: as_array([one[name] for one in parts]) for name in module.maps}
-    return ScoredImages(table, as_array(combined), branches)
+    return ScoredImages(table, AnomalyMaps(tuple(table["image_id"]), as_array(combined), branches))
 
 
 def as_array(maps: Sequence[Float[Tensor, "1 M M"]]) -> Float16[np.ndarray, "N M M"]:
-    """The maps in one array."""
+    """Join the maps in one array."""
     return to_half(torch.cat(list(maps)).cpu().numpy())
 
 
 def pooled(module: StudentTeacher, maps: Sequence[Float[Tensor, "1 M M"]]) -> list[float]:
-    """The image score of each map."""
+    """Return the image score of each map."""
     return [float(module.pool(anomaly_map)) for anomaly_map in maps]
+
+
+def write_students(folder: Path, fitted: Fitted, scored: ScoredImages) -> None:
+    """Write `folder`/scores.parquet, `folder`/maps and `folder`/model.safetensors, all or nothing."""
+    with replacing_folder(folder) as temporary:
+        write_table(temporary / SCORES, scored.table, columns=["image_id", "split", "student_teacher"])
+        write_anomaly_maps(temporary / MAPS, scored.maps)
+        write_weights(temporary / MODEL, fitted.module.state_dict(), fitted.arguments)

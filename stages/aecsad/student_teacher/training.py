@@ -1,8 +1,6 @@
-"""Train both students on the teacher's outputs.
+"""Train both students on the teacher's outputs: the draws of each iteration, the losses, and the training itself.
 
-Everything that one iteration leaves to chance, drawn in advance of it.
-
-Losses of the student-teacher branch.
+Everything random in an iteration is drawn before it, so that a resumed training draws the same.
 """
 
 import math
@@ -36,6 +34,7 @@ class ColourChange:
     factor: float
 
     def __call__(self, image: UInt8[Tensor, "3 S S"]) -> UInt8[Tensor, "3 S S"]:
+        """Change one image."""
         changed: Tensor = COLOUR_CHANGES[self.kind](image, self.factor)
         return changed
 
@@ -75,10 +74,12 @@ def draw_iterations(
     pasted: int,
     penalty: int,
 ) -> Iterator[Draw]:
-    """Endless draws; nothing is drawn for what is switched off.
+    """Yield endless draws; nothing is drawn for what is switched off.
 
     Args:
-        count: training images; pasted: pasted images; penalty: natural images, 0 without a penalty.
+        count: number of training images.
+        pasted: number of pasted images.
+        penalty: number of natural images, 0 without a penalty.
     """
     for rows in draw_batches(count, batch_size, generator):
         colours: tuple[ColourChange, ...] = ()
@@ -91,7 +92,7 @@ def draw_iterations(
 
 
 def draw_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers of endless batches: every epoch a new order, its short rest left out.
+    """Yield row numbers of endless batches: every epoch a new order, its short rest excluded.
 
     With fewer images than `batch_size` every batch holds all of them.
     """
@@ -102,7 +103,7 @@ def draw_batches(count: int, batch_size: int, generator: torch.Generator) -> Ite
 
 
 def draw_colour(strength: float, generator: torch.Generator) -> ColourChange:
-    """CSAD's augmentation of the autoencoder's image: one of three changes.
+    """Draw one of three changes, CSAD's augmentation of the autoencoder's image.
 
     The code changes the image before it is resized; but for rounding, the order makes no difference.
     """
@@ -111,7 +112,7 @@ def draw_colour(strength: float, generator: torch.Generator) -> ColourChange:
 
 
 def draw_penalty(count: int, generator: torch.Generator) -> PenaltyDraw:
-    """Any of `count` natural images, grey in 3 of 10 draws."""
+    """Draw any of `count` natural images, grey in 3 of 10 draws."""
     row = int(torch.randint(count, (1,), generator=generator))
     return PenaltyDraw(row, bool(torch.rand(1, generator=generator) < GREY_SHARE))
 
@@ -119,7 +120,7 @@ def draw_penalty(count: int, generator: torch.Generator) -> PenaltyDraw:
 def hard_feature_loss(
     teacher: Float[Tensor, "B C H W"], student: Float[Tensor, "B C H W"], *, quantile: float
 ) -> Float[Tensor, ""]:
-    """Mean squared feature distance over the hardest elements only.
+    """Return the mean squared feature distance over the hardest elements only.
 
         D = (T - S)²,    L_hard = mean{ d in D : d >= Q_q(D) }
 
@@ -128,7 +129,7 @@ def hard_feature_loss(
 
     Args:
         teacher: T, standardised per channel over the training set, detached.
-        quantile: q in [0, 1); 0 gives the plain mean squared error.
+        quantile: q in [0, 1); 0 returns the plain mean squared error.
 
     Raises:
         ValueError: shapes differ (broadcasting would hide it), or q is out of range.
@@ -150,7 +151,7 @@ def hard_feature_loss(
 
 
 def penalty_loss(student: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
-    """mean S_T(p)²: the head that imitates the teacher shall give nothing on natural images p (CSAD's code)."""
+    """Return mean S_T(p)²: the head that imitates the teacher should be 0 on natural images p (CSAD's code)."""
     return (student**2).mean()
 
 
@@ -163,7 +164,7 @@ def train_students(
     penalty_files: Sequence[Path],
     generator: torch.Generator,
 ) -> pd.DataFrame:
-    """Train the students in place; the last iteration's weights stay, none is chosen by any score.
+    """Train the students in place; the last iteration's weights are kept, none is chosen by any score.
 
         L = L_hard(T(x), S_T(x)) + mean S_T(p)² + mean (T(x') - G(x'))² + mean (G(x') - S_G(x'))²
 
@@ -175,7 +176,7 @@ def train_students(
         penalty_files: natural images; none: no penalty.
 
     Returns:
-        How the terms ran, see `stages.core.training.curve.TrainingCurve.table`.
+        The course of the terms, see `stages.core.training.curve.TrainingCurve.table`.
     """
     students = torch.nn.ModuleList([module.local_student, module.global_student]).to(memory_format=torch.channels_last)
     settings = {**params.model_dump(), "seed": generator.initial_seed()}
@@ -211,7 +212,7 @@ def train_students(
 def imitation_terms(
     module: StudentTeacher, views: Views, draw: Draw, pasted: UInt8[Tensor, "P 3 S S"] | None, *, hard_quantile: float
 ) -> Terms:
-    """The terms that need the training images; one pass of the local student where both students see the same."""
+    """Return the terms of the training images; one pass of the local student where both students see the same."""
     view, augmented, local = views.training(draw.rows), augmented_view(views, draw, pasted), module.local_student
     with mixed_precision(view.inputs.device):
         shared = local(view.local_inputs)
@@ -226,7 +227,7 @@ def imitation_terms(
 
 
 def augmented_view(views: Views, draw: Draw, pasted: UInt8[Tensor, "P 3 S S"] | None) -> View | None:
-    """What the global student sees, None where it is the training images themselves."""
+    """Return what the global student sees, None where it is the training images themselves."""
     if pasted is not None and draw.pasted is not None:
         return views.other(pasted[draw.pasted])
     if draw.colours:
@@ -236,7 +237,7 @@ def augmented_view(views: Views, draw: Draw, pasted: UInt8[Tensor, "P 3 S S"] | 
 
 
 def imitate(module: StudentTeacher, local_inputs: Float[Tensor, "B C h w"]) -> Float[Tensor, "B D M M"]:
-    """The teacher's features as the local student has them."""
+    """Return the local student's imitation of the teacher's features."""
     with mixed_precision(local_inputs.device):
         imitation: Tensor = module.local_student.teacher_head(module.local_student(local_inputs)).float()
     return imitation
@@ -251,7 +252,7 @@ def loss_terms(
     *,
     hard_quantile: float,
 ) -> Terms:
-    """The three terms of the loss by name; each has weight 1.
+    """Return the three terms of the loss by name; each has weight 1.
 
     Args:
         teacher, student: of the training images.

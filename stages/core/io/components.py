@@ -1,4 +1,8 @@
-"""Component maps: which pixel belongs to which part, as a mask proposer sees it. Train images only."""
+"""Component maps: which pixel belongs to which part, as a mask proposer sees it; of training images only.
+
+A folder of them holds the chosen proposer's, of all training images, and `trials/`: a file for each proposer that was
+tried, of some of the images.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +11,8 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from stages.core.io.arrays import read_arrays, write_arrays
+
+COMPONENT_MAPS, TRIALS = "component_maps.npz", "trials"
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class ComponentMaps:
         values: 0 = background, 1..k = the k instances of that image, without gaps.
         kinds: kinds[n, i] is what the proposer already knows of the class of instance i of image n: a number above 0
             that means the same in every image (a pixel cluster, a prompt), or 0 where it knows nothing and the
-            clustering must find out. Column 0 is 0; columns past an image's k are 0.
+            clustering must find the class. Column 0 is 0; columns past an image's k are 0.
     """
 
     image_ids: tuple[str, ...]
@@ -47,8 +53,21 @@ def read_component_maps(path: Path) -> ComponentMaps:
     return ComponentMaps(tuple(arrays["image_ids"].tolist()), arrays["values"], arrays["kinds"])
 
 
+def read_trials(folder: Path) -> dict[str, ComponentMaps]:
+    """Read the component maps of each proposer that was tried, by its name.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    return {file.stem: read_component_maps(file) for file in sorted((folder / TRIALS).glob("*.npz"))}
+
+
 def check_rows(path: Path, image_ids: tuple[str, ...], **arrays: np.ndarray) -> None:
-    """Every array has one row an image."""
+    """Check that every array has one row an image.
+
+    Raises:
+        ValueError: one has not.
+    """
     for name, array in arrays.items():
         if len(array) != len(image_ids):
             raise ValueError(f"{path}: {len(image_ids)} image_ids for {len(array)} rows of {name}")

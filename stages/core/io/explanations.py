@@ -1,4 +1,4 @@
-"""Explanations: what a method says is unusual in an image, and where; with a picture of each class of component."""
+"""Explanations: what a method finds unusual in an image, and where; with a picture of each class of component."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

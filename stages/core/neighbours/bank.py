@@ -1,10 +1,9 @@
-"""Fill the memory bank with patches of the training images.
+"""Score images by the distances of their patches to a memory bank of patches of normal images (PatchCore).
 
-Euclidean distances between two sets of features.
+A patch is what surrounds a cell of the image, from several encoder stages. `fill_bank` chooses patches of the training
+images; `score_images` maps how far each patch of another image is from the nearest of them.
 
-Locally aware patch features: what surrounds each place of the image, from several encoder stages.
-
-How far the patches of an image lie from those of normal images.
+Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float16
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, load_stack, to_float
-from stages.core.io.maps import to_half
+from stages.core.io.maps import AnomalyMaps, to_half
+from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -30,48 +30,51 @@ NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 
 
 def squared_distances(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, "A B"]:
-    """All squared distances by one matrix product; rounding never makes one negative."""
+    """Return all squared distances by one matrix product; rounding never makes one negative."""
     squares = a.square().sum(dim=1, keepdim=True) + b.square().sum(dim=1)
     return torch.addmm(squares, a, b.T, alpha=-2.0).clamp_(min=0.0)
 
 
-def iterate_patches(
-    encoder: FrozenEncoder,
-    folder: Path,
-    files: Iterable[str],
-    *,
-    size: int,
-    strides: Sequence[int],
-    label: str,
-    mixed: bool = False,
-) -> Iterator[Float[Tensor, "h w C"]]:
-    """Yield the patch features of one image after the other and move a progress bar that reads `label`.
+@dataclass(frozen=True)
+class PatchReader:
+    """How image files become patch features.
 
-    One image at a time, so that no result depends on which images come together and only one is in memory.
-
-    Args:
+    Attributes:
+        folder: holds the image files.
         size: side in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
-        mixed: run the encoder in bfloat16 where that is faster.
-
-    Raises:
-        UserError: an image file cannot be read.
+        mixed: whether to run the encoder in bfloat16 where that is faster.
     """
-    device = next(encoder.buffers()).device
-    names = list(files)
-    for name in progress(names, total=len(names), label=label):
-        image = to_float(load_stack(folder, [name], size=size).to(device))
-        with mixed_precision(device) if mixed else nullcontext():
-            features = encoder(image)
-        yield join_stages([features[STRIDES.index(stride)].float() for stride in strides])[0].permute(1, 2, 0)
+
+    encoder: FrozenEncoder
+    folder: Path
+    size: int
+    strides: Sequence[int]
+    mixed: bool = False
+
+    def read(self, files: Iterable[str], *, label: str) -> Iterator[Float[Tensor, "h w C"]]:
+        """Yield the patch features of one image after the other and move a progress bar that reads `label`.
+
+        One image at a time, so that no result depends on which images come together and only one is in memory.
+
+        Raises:
+            UserError: an image file cannot be read.
+        """
+        device = next(self.encoder.buffers()).device
+        names = list(files)
+        for name in progress(names, total=len(names), label=label):
+            image = to_float(load_stack(self.folder, [name], size=self.size).to(device))
+            with mixed_precision(device) if self.mixed else nullcontext():
+                features = self.encoder(image)
+            stages = [features[STRIDES.index(stride)].float() for stride in self.strides]
+            yield join_stages(stages)[0].permute(1, 2, 0)
 
 
 def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, "B C h w"]:
     """Average each stage over 3x3 cells, enlarge to the first stage's resolution and concatenate.
 
-    Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022, section 3.1. As in anomalib's
-    implementation, channels are joined as they are: the paper first pools them to a fixed number, which matters
-    for the 1,536 channels of WideResNet and not for some hundred.
+    Roth et al., section 3.1. As in anomalib's implementation, channels are joined as they are: the paper first pools
+    them to a fixed number, which matters for the 1,536 channels of WideResNet and not for some hundred.
     """
     pooled = [functional.avg_pool2d(s, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2) for s in stages]
     size = pooled[0].shape[-2:]
@@ -80,27 +83,20 @@ def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, 
 
 
 def fill_bank(
-    encoder: FrozenEncoder,
+    reader: PatchReader,
     images: pd.DataFrame,
-    folder: Path,
     *,
-    size: int,
-    strides: Sequence[int],
     ratio: float,
     dimensions: int,
     generator: torch.Generator,
     cells_per_image: int | None = None,
-    mixed: bool = False,
 ) -> Float[Tensor, "k C"]:
     """Choose the patches that stand for all patches of the training images.
 
     Args:
         images: the image table; only its rows of split "train" are read.
-        folder: holds the image files.
-        size: side in pixels to which images are resized.
         ratio, dimensions, generator: see `choose_coreset`.
         cells_per_image: so many patches of each image, drawn at random, are chosen from; None: all.
-        mixed: see `iterate_patches`.
 
     Raises:
         UserError: the table has no training image.
@@ -108,59 +104,41 @@ def fill_bank(
     files = images.loc[images["split"] == "train", "file"].to_list()
     if not files:
         raise UserError("the image table has no training image: a memory bank needs normal images")
-    per_image = iterate_patches(
-        encoder, folder, files, size=size, strides=strides, label="training patches", mixed=mixed
-    )
+    per_image = reader.read(files, label="training patches")
     patches = torch.cat([draw_cells(patches.flatten(0, 1), cells_per_image, generator) for patches in per_image])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
     return patches[chosen.to(patches.device)]
 
 
 def draw_cells(patches: Float[Tensor, "P C"], count: int | None, generator: torch.Generator) -> Float[Tensor, "p C"]:
-    """`count` different patches, drawn at random; all where there are no more, or where it is None."""
+    """Draw `count` different patches at random; all where there are no more, or where it is None."""
     if count is None or count >= len(patches):
         return patches
     return patches[torch.randperm(len(patches), generator=generator)[:count].to(patches.device)]
 
 
-@dataclass(frozen=True)
-class Result:
-    """Scores (image_id, split, score) and, row by row, the anomaly maps of the same images."""
-
-    scores: pd.DataFrame
-    maps: Float16[np.ndarray, "N h w"]
-
-
 def score_images(
-    encoder: FrozenEncoder,
-    images: pd.DataFrame,
-    folder: Path,
-    bank: Float[Tensor, "k C"],
-    *,
-    size: int,
-    strides: Sequence[int],
-    neighbours: int,
-    mixed: bool = False,
-) -> Result:
+    reader: PatchReader, images: pd.DataFrame, bank: Float[Tensor, "k C"], *, neighbours: int
+) -> MethodResult:
     """Score every image that is not for training, one by one: no score depends on the other images.
 
     Args:
+        images: the image table.
         neighbours: see `image_score`.
-        mixed: see `iterate_patches`.
     """
-    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    rows = rows_to_score(images)
     scores, maps = [], []
-    for patches in iterate_patches(
-        encoder, folder, rows["file"], size=size, strides=strides, label="distances", mixed=mixed
-    ):
+    for patches in reader.read(rows["file"], label="distances"):
         distances = patch_distances(patches, bank)
         scores.append(image_score(patches, distances, bank, neighbours=neighbours))
         maps.append(to_half(distances.cpu().numpy()))
-    return Result(rows.drop(columns="file").assign(score=scores), np.stack(maps))
+    return MethodResult(
+        rows.drop(columns="file").assign(score=scores), AnomalyMaps(tuple(rows["image_id"]), np.stack(maps))
+    )
 
 
 def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:
-    """Exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
+    """Return the exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
     rows = squared_distances(patches.flatten(0, 1), bank)
     return rows.amin(dim=1).sqrt().view(patches.shape[:2])
 
@@ -168,15 +146,15 @@ def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"])
 def image_score(
     patches: Float[Tensor, "h w C"], distances: Float[Tensor, "h w"], bank: Float[Tensor, "k C"], *, neighbours: int
 ) -> float:
-    """The largest patch distance s*, lowered where the bank itself is sparse.
+    """Return the largest patch distance s*, lowered where the bank itself is sparse.
 
         s = (1 - exp |p* - m*| / sum_{m in N_b(m*)} exp |p* - m|) s*
 
-    Roth et al., CVPR 2022, equations 6 and 7: p* is the patch with the largest distance, m* its nearest patch in
-    the bank, N_b(m*) the b patches of the bank nearest to m*, m* among them.
+    Roth et al., equations 6 and 7: p* is the patch with the largest distance, m* its nearest patch in the bank,
+    N_b(m*) the b patches of the bank nearest to m*, m* among them.
 
     Args:
-        neighbours: b; 0 gives s* itself. At 1, or with a bank of one patch, the score would always be 0.
+        neighbours: b; 0 returns s* itself. At 1, or with a bank of one patch, the score would always be 0.
 
     Raises:
         ValueError: there are not two patches to compare for the reweighting.

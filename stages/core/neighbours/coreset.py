@@ -1,4 +1,4 @@
-"""The memory bank's choice: few training patches such that none of the others is far from all of them."""
+"""Choose the few training patches of a memory bank, such that none of the others is far from all of them."""
 
 import torch
 from jaxtyping import Float, Int
@@ -14,10 +14,10 @@ def choose_coreset(
     """Choose rows by greedy k-centre selection after a random projection.
 
     Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022, section 3.2 and algorithm 1; the
-    projection is theirs too (Johnson-Lindenstrauss), to 128 dimensions in their published code.
+    projection is also theirs (Johnson-Lindenstrauss), to 128 dimensions in their published code.
 
     Args:
-        ratio: part of the rows to choose, rounded to the nearest count, at least one.
+        ratio: share of the rows to choose, rounded to the nearest count, at least one.
         dimensions: of the projection; with C or more there is none.
         generator: on the CPU; it draws the projection and the first row.
 
@@ -34,7 +34,7 @@ def choose_coreset(
 
 
 def greedy_k_centre(points: Float[Tensor, "P C"], *, count: int, first: int) -> Int[Tensor, " count"]:
-    """Indices (on the CPU) of `count` different rows, each the farthest from those before it.
+    """Return indices (on the CPU) of `count` different rows, each the farthest from those before it.
 
     A row's distance to its nearest centre only shrinks. So a round keeps no more up to date than the rows that
     are farthest at its start, and ends when the best of them falls below what the others had; then all rows catch

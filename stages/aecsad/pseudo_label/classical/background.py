@@ -15,14 +15,14 @@ from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.run.console import progress
 
 LOG = logging.getLogger(__name__)
-CONTRASTS = np.geomspace(5, 80, 25)  # that are tried, in units of CIE Lab; from about twice a camera's noise
+CONTRASTS = np.geomspace(5, 80, 25)  # tried ones, in units of CIE Lab; from about twice a camera's noise
 WEAKEST = 0.5  # of that contrast: where a part's pixels end
 
 
 def propose_by_background(
     images: UInt8[Tensor, "N 3 H W"], *, window: float, lightness: float, edge: float, min_area: float
 ) -> Proposal:
-    """Regions that differ from the local background.
+    """Propose regions that differ from the local background.
 
     The background is a median over a window; it loses whatever covers less than half of it, and so sees no part
     larger than window²/2. Where the ground changes (a tray's edge) the median lags behind, hence the distance to
@@ -30,16 +30,16 @@ def propose_by_background(
 
         d(x) = min_s ||W (Lab(x) - median(x + s))||₂,  s in {-w/2, 0, w/2}²,  W = diag(lightness, 1, 1)
 
-    Regions with d > contrast / 2 that hold a pixel with d > contrast are kept (hysteresis). A part's outline lies where
+    Regions with d > contrast / 2 that hold a pixel with d > contrast are kept (hysteresis). A part's outline is where
     d falls to a fraction of the part's own contrast, which is its mean d above that value: shadows and halos differ
-    from the ground less than half as much as the part that casts them. Holes are filled. From which contrast on
-    something is a part, the images tell: see `agreed_contrast`.
+    from the ground less than half as much as the part that casts them. Holes are filled. The contrast comes from the
+    images, see `agreed_contrast`.
 
     Args:
         images: RGB.
         window: side of the window as a fraction of the image's height.
-        lightness: weight of L against a and b, below 1 because shadows and glare change L and hardly the hue.
-        edge: that fraction. Half is where a blurred edge lies.
+        lightness: weight of L against a and b, below 1 because shadows and glare change L more than the hue.
+        edge: that fraction. Half is where a blurred edge is.
         min_area: smallest region, as a fraction of the image.
     """
     side = round(window * images.shape[2]) // 2 * 2 + 1
@@ -56,12 +56,12 @@ def propose_by_background(
 
 
 def agreed_contrast(distances: Sequence[Float32[np.ndarray, "H W"]], *, edge: float, min_area: float) -> float:
-    """The contrast at which the images agree on a number of parts that also holds for other contrasts.
+    """Choose the contrast at which the images agree on a number of parts that also holds for other contrasts.
 
     That number k has the largest k times the sum over contrasts of the share of images with exactly k parts: grain and
-    shadows, which too low a contrast finds, are another number in every image and at every contrast, and faint parts
-    that too high a one loses are missed in the product with k. Taken is the contrast with the largest share; of equal
-    ones, the middle of the longest run, furthest from both.
+    shadows, which too low a contrast finds, are another number in every image and at every contrast, and faint parts,
+    which too high a one loses, are missing in the product with k. The contrast with the largest share is taken; of
+    equal ones, the middle of the longest run, farthest from both.
     """
     counts = []
     for contrast in progress(CONTRASTS, total=len(CONTRASTS), label="contrasts"):
@@ -79,7 +79,7 @@ def agreed_contrast(distances: Sequence[Float32[np.ndarray, "H W"]], *, edge: fl
 def background_distance(
     image: UInt8[np.ndarray, "H W 3"], *, window: int, lightness: float
 ) -> Float32[np.ndarray, "H W"]:
-    """d(x) of `propose_by_background`; `window` is odd, in pixels."""
+    """Return d(x) of `propose_by_background`; `window` is odd, in pixels."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     scale = np.array([lightness * L_UNIT, 1, 1], dtype=np.float32)
     reach = window // 2
@@ -95,7 +95,7 @@ def background_distance(
 
 
 def differing(distance: Float32[np.ndarray, "H W"], *, contrast: float, edge: float) -> Bool[np.ndarray, "H W"]:
-    """The parts that `propose_by_background` describes, as one mask."""
+    """Return the parts that `propose_by_background` describes, as one mask."""
     low = WEAKEST * contrast
     _, regions = cv2.connectedComponents((distance > low).astype(np.uint8), connectivity=8)
     strong = distance > contrast

@@ -1,6 +1,6 @@
-"""Propose large, touching parts: pixels that look alike in every image belong to one kind.
+"""Propose large, touching parts: pixels that look the same in every image belong to one kind.
 
-A descriptor of every cell of a 64 x 64 grid: what the frozen encoder sees there, and its colour.
+Every cell of a grid is described by what the frozen encoder sees there and by its colour; clusters of these are kinds.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,7 @@ class Projection:
     matrix: Float32[Tensor, "C D"]
 
     def __call__(self, features: Float32[Tensor, "n h w C"]) -> Float32[Tensor, "n h w D"]:
+        """Project the features."""
         return (features - self.mean) @ self.matrix
 
 
@@ -45,14 +46,14 @@ def dense_descriptors(
     colour_share: float,
     device: torch.device,
 ) -> Float32[np.ndarray, "N cells cells D"]:
-    """Principal components of the encoder's features, then CIE Lab, per cell, with a total variance of 1.
+    """Return principal components of the encoder's features, then CIE Lab, per cell, with a total variance of 1.
 
     Features of stride 4, 8 and 16 are resized to the grid, standardised per channel and multiplied by their stride's
     weight before the principal components are taken (ComAD, Liu et al. 2023, clusters such features).
 
     Args:
         cells: side of the grid.
-        stride_weights: one a stride of the encoder.
+        stride_weights: one for each stride of the encoder.
         dimensions: number of principal components.
         colour_share: of the total variance; the features have the rest. Raw features would drown the colour.
 
@@ -75,7 +76,7 @@ def dense_descriptors(
 def encode_cells(
     encoder: FrozenEncoder, images: UInt8[Tensor, "n 3 H W"], cells: int
 ) -> Float32[Tensor, "n cells cells C"]:
-    """Features of all strides at every cell, on the CPU."""
+    """Return features of all strides at every cell, on the CPU."""
     levels = [
         functional.interpolate(level, size=(cells, cells), mode="bilinear", align_corners=False)
         for level in encoder(to_float(images))
@@ -84,12 +85,12 @@ def encode_cells(
 
 
 def repeat_weights(channels: Sequence[int], weights: Sequence[float]) -> Float32[Tensor, " C"]:
-    """Each stride's weight for each of its channels."""
+    """Repeat each stride's weight for each of its channels."""
     return torch.tensor(weights).repeat_interleave(torch.tensor(channels))
 
 
 def fit_projection(features: Float32[Tensor, "n h w C"], weights: Float32[Tensor, " C"], dimensions: int) -> Projection:
-    """Weighted principal components of standardised features; a constant channel has no part in them.
+    """Fit weighted principal components of standardised features; a constant channel has no part in them.
 
     The sign of each component is made unique: its largest coefficient is positive.
     """
@@ -104,7 +105,7 @@ def fit_projection(features: Float32[Tensor, "n h w C"], weights: Float32[Tensor
 
 
 def of_variance(values: Float32[np.ndarray, "N h w D"], variance: float) -> Float32[np.ndarray, "N h w D"]:
-    """Centred and scaled as a whole, to that sum of the channels' variances; constant values become 0."""
+    """Centre and scale as a whole, to that sum of the channels' variances; constant values become 0."""
     centred = values - values.mean(axis=(0, 1, 2))
     total = float(np.square(centred).sum(axis=-1).mean())
     scale = np.sqrt(variance / total) if total > 0 else 0
@@ -112,7 +113,7 @@ def of_variance(values: Float32[np.ndarray, "N h w D"], variance: float) -> Floa
 
 
 def lab_cells(images: UInt8[Tensor, "N 3 H W"], cells: int) -> Float32[np.ndarray, "N cells cells 3"]:
-    """Mean CIE Lab of each cell in steps of 25 (L), 12 (a) and 12 (b)."""
+    """Return the mean CIE Lab of each cell in steps of 25 (L), 12 (a) and 12 (b)."""
     pixels = images.permute(0, 2, 3, 1).numpy()
     colours = [
         cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), (cells, cells), interpolation=cv2.INTER_AREA)
@@ -147,7 +148,7 @@ def label_cells(
 def nearest_centres(
     cells: Float32[np.ndarray, "h w D"], centres: Float32[np.ndarray, "k D"], *, size: int
 ) -> UInt8[np.ndarray, "size size"]:
-    """Index of the nearest centre at every pixel, by smoothed squared distances."""
+    """Return the index of the nearest centre at every pixel, by smoothed squared distances."""
     squared = np.square(centres).sum(axis=1) - 2 * cells @ centres.T  # + ||cell||², the same for every centre
     distances = torch.from_numpy(squared).permute(2, 0, 1)[None]
     smooth = functional.avg_pool2d(distances, 3, stride=1, padding=1, count_include_pad=False)
@@ -182,7 +183,7 @@ def propose_by_clusters(
     min_area: float,
     seed: int,
 ) -> Proposal:
-    """Instances are the connected regions of a cluster, and the cluster is their kind.
+    """Propose the connected regions of a cluster as instances, and the cluster as their kind.
 
     Args:
         cells, stride_weights, dimensions, colour_share: see `dense_descriptors`.

@@ -1,8 +1,6 @@
-"""Which parts of different images are of one kind: those of like colour, where the colours fall into clear groups.
+"""Find which parts of different images are of one kind: those of similar colour, where colours form clear groups.
 
-How the light of each image differs from that of the others.
-
-CIE Lab as OpenCV gives it.
+Where they form none, the light of each image may differ from that of the others, which is compensated.
 """
 
 import cv2
@@ -13,21 +11,21 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 
 TINT = 1.25  # a channel's gain against the mean of the three, at most: more is the product's colour, not the light's
-DARK = 20  # grey levels: darker places tell of noise, not of light
-STEP = 4  # every so many rows and columns tell enough
-L_UNIT = 100 / 255  # its 8-bit L is 0..255; a and b keep their unit
+DARK = 20  # grey levels: darker places show noise, not light
+STEP = 4  # every so many rows and columns suffice
+L_UNIT = 100 / 255  # OpenCV's 8-bit L is 0..255; a and b keep their unit
 MOST_KINDS = 12
 CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rousseeuw, 1990, table 4)
 SAMPLE = 2000  # parts that give the groups
 
 
 def gains_of_light(pixels: UInt8[np.ndarray, "N H W 3"]) -> Float64[np.ndarray, "N 3"]:
-    """What light multiplies each channel of each image by, compared with the images' median at every place.
+    """Estimate the factor of each image's light for each channel, relative to the images' median at every place.
 
-    Most places of a product's image show what they show in the other images, so the median of their ratios is that of
-    exposure and white balance, whatever the other places show. All three are 1 where one channel differs from the
-    others by more than light does: then more than half of the image has a colour of its own. They are 1, too, where
-    all places are dark.
+    Most places of a product's image show the same in all images, so the median of their ratios is that of exposure and
+    white balance, whatever the other places show. All three factors are 1 where one channel differs from the others by
+    more than light can explain: then more than half of the image has a colour of its own. They are also 1 where all
+    places are dark.
 
     Args:
         pixels: RGB.
@@ -46,15 +44,15 @@ def gains_of_light(pixels: UInt8[np.ndarray, "N H W 3"]) -> Float64[np.ndarray, 
 def kinds_by_colour(
     values: UInt16[np.ndarray, "N H W"], pixels: UInt8[np.ndarray, "N H W 3"], *, lightness: float
 ) -> UInt8[np.ndarray, "N instances+1"]:
-    """Kind of each instance, 1.., by its mean colour; 0 for all of them where the colours form no clear groups.
+    """Return the kind of each instance, 1.., by its mean colour; 0 for all where the colours form no clear groups.
 
-    Where colours as they are form none, those under the light that the images have in common are tried as well (see
-    `gains_of_light`).
+    Where colours as they are form none, those under the light that the images have in common are tried, see
+    `gains_of_light`.
 
     Args:
         values: instance maps, numbered 1.. without gaps in each image.
         pixels: RGB.
-        lightness: weight of L against a and b, below 1 because light and shade change L and hardly the hue.
+        lightness: weight of L against a and b, below 1 because light and shade change L more than the hue.
     """
     present = np.arange(int(values.max(initial=0)) + 1) <= values.max(axis=(1, 2))[:, None]
     present[:, 0] = False
@@ -73,7 +71,7 @@ def mean_colours(
     *,
     lightness: float,
 ) -> Float64[np.ndarray, "N instances+1 3"]:
-    """CIE Lab of each instance, L weighted, in images divided by their gains; 0 for instances that an image lacks."""
+    """Return each instance's CIE Lab, L weighted, in images divided by their gains; 0 where an image lacks it."""
     width = int(values.max(initial=0)) + 1
     weights = np.array([lightness * L_UNIT, 1, 1])
     colours = []
@@ -87,7 +85,7 @@ def mean_colours(
 
 
 def clear_groups(points: Float64[np.ndarray, "M D"]) -> Int64[np.ndarray, " M"]:
-    """Ward's groups of the points, 1.., as many as have the largest mean silhouette; all 0 where it is below CLEAR.
+    """Group the points by Ward's method, 1.., into as many as have the largest mean silhouette; 0 if below CLEAR.
 
     Of many points, SAMPLE evenly spaced ones are grouped, and the others join the nearest group's mean: Ward's method
     keeps the distances of all pairs in memory.

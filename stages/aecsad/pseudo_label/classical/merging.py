@@ -1,6 +1,6 @@
 """Propose large, touching parts image by image: neighbouring regions are merged as far as suits all images best.
 
-All ways to divide one image into regions: small ones, merged two at a time into ever larger ones.
+A `RegionTree` holds all ways to divide one image: small regions, merged two at a time into ever larger ones.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from skimage.segmentation import watershed
 from sklearn.cluster import ward_tree
 from torch import Tensor
 
+from stages.aecsad.pseudo_label.choice import FEW_PARTS
 from stages.aecsad.pseudo_label.classical.colour import L_UNIT, kinds_by_colour
 from stages.aecsad.pseudo_label.classical.shading import Borders, find_borders, join_shaded, sums
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
@@ -25,7 +26,6 @@ MOST_PARTS = 60  # regions of a typical image where the search for the height be
 HEIGHTS = 60  # that are tried
 SPAN = 1000  # between the largest and the smallest of them, at most
 HOLD = 1.125  # times a height, and as much below it: where a number of parts has to hold
-FEW_PARTS = 2  # fewer are no division of a product, however steady
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RegionTree:
     Attributes:
         superpixels: 0..n-1 for every pixel.
         children: the two regions that merge m joins; together they are region n + m.
-        heights: how unlike the two were; never falls.
+        heights: how different the two were; never falls.
         area, rim: pixels of each superpixel, in the image and on its border.
         colours: mean of each superpixel, in weighted CIE Lab.
         borders: between superpixels.
@@ -50,7 +50,7 @@ class RegionTree:
     borders: Borders
 
     def parts(self, height: float, *, min_area: float) -> UInt16[np.ndarray, " n"]:
-        """The part that each superpixel belongs to, 1.., after all merges up to that height; 0 for the ground.
+        """Return the part that each superpixel belongs to, 1.., after all merges up to that height; 0 for the ground.
 
         A region is ground when it holds a larger share of the image's border than of the image (products lie inside
         it), or is not larger than `min_area`, a fraction of the image. Parts that shade had divided are joined (see
@@ -69,7 +69,7 @@ class RegionTree:
 
 
 def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness: float) -> RegionTree:
-    """Superpixels that follow the edges, merged by Ward's method with their neighbours.
+    """Merge superpixels that follow the edges with their neighbours by Ward's method.
 
     The superpixels are the basins of a watershed on the colour gradient, from markers on a regular grid. Of all pairs
     of neighbours, those are merged whose merging raises the sum of squared differences to the regions' means least:
@@ -79,7 +79,7 @@ def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness:
     Args:
         image: RGB.
         superpixels: about how many to begin with.
-        lightness: weight of L against a and b, below 1 because shading and glare change L and hardly the hue.
+        lightness: weight of L against a and b, below 1 because shading and glare change L more than the hue.
     """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([L_UNIT, 1, 1], dtype=np.float32)
     basins = watershed(colour_gradient(lab), superpixels)  # type: ignore[no-untyped-call]
@@ -101,14 +101,14 @@ def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness:
 
 
 def colour_gradient(lab: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
-    """Length of the change of colour per pixel, after a blur of one pixel against noise."""
+    """Return the length of the change of colour per pixel, after a blur of one pixel against noise."""
     smooth = cv2.GaussianBlur(lab, (0, 0), 1)
     across, down = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=SOBEL) for x in (1, 0))
     return np.asarray(np.sqrt(np.square(across).sum(axis=2) + np.square(down).sum(axis=2)))
 
 
 def neighbours(labels: Int64[np.ndarray, "H W"]) -> sparse.csr_matrix:
-    """Which labels touch, to the side or above each other: a symmetric n x n matrix."""
+    """Return which labels touch, to the side or above each other: a symmetric n x n matrix."""
     one = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
     other = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
     different: Bool[np.ndarray, " P"] = one != other
@@ -126,15 +126,15 @@ def propose_by_merging(
     max_count_variation: float,
     min_area: float,
 ) -> Proposal:
-    """Instances are the regions that are left when neighbours less unlike than one height for all images are merged.
+    """Propose the regions that remain when neighbours that differ less than one height for all images are merged.
 
-    Regions that shade had divided are one (see `join_shaded`), and so may be touching regions of like colour (see
+    Regions that shade had divided are one (see `join_shaded`), and so may be touching regions of similar colour (see
     `kinds_by_colour` and `join_alike`).
 
     Args:
         superpixels, lightness: see `grow_tree`.
-        colour_kinds: whether kinds are groups of like colour (see `kinds_by_colour`); otherwise the cluster stage finds
-            them.
+        colour_kinds: whether kinds are groups of similar colour (see `kinds_by_colour`); otherwise the cluster stage
+            finds them.
         max_count_variation: see `steady_number`.
         min_area: smallest region, as a fraction of the image.
     """
@@ -154,8 +154,8 @@ def propose_by_merging(
 def join_alike(parts: Proposal, *, max_count_variation: float, min_area: float) -> Proposal:
     """Make touching instances of one kind one instance, unless the steady number of parts is smaller then.
 
-    Glare and reflections divide a part in every image otherwise: without that the number is steadier. Parts that look
-    alike touch in every image. All kinds are known.
+    Glare and reflections divide a part differently in every image: without that division the number is steadier. Parts
+    that look the same touch in every image. All kinds are known.
     """
     values = parts.values
     of_pixels = np.take_along_axis(parts.kinds, values.reshape(len(values), -1).astype(np.int64), axis=1)
@@ -166,9 +166,9 @@ def join_alike(parts: Proposal, *, max_count_variation: float, min_area: float) 
 
 
 def steady_height(trees: Sequence[RegionTree], *, max_count_variation: float, min_area: float) -> float:
-    """The height with the largest steady number of parts, over all images and the heights up to HOLD around it.
+    """Choose the height with the largest steady number of parts, over all images and the heights up to HOLD around it.
 
-    Of equal ones, that with the steadiest number, and of those the numbers that hold over most heights.
+    Of equal ones, take the one with the steadiest number, and of those the number that holds over most heights.
     """
     low = float(np.median([tree.heights[-MOST_PARTS:][0] for tree in trees]))
     high = float(np.median([tree.heights[-1] for tree in trees]))
@@ -186,22 +186,22 @@ def steady_height(trees: Sequence[RegionTree], *, max_count_variation: float, mi
 
 
 def steady_number(counts: Int64[np.ndarray, "C N"], *, max_count_variation: float) -> Float64[np.ndarray, " C"]:
-    """The mean number of parts of N images, discounted by how much it varies; of C ways to divide them.
+    """Return the mean number of parts of N images, discounted by how much it varies, for C ways to divide them.
 
     Images of one product consist of about the same parts, so the number of true parts varies little; divided too
-    finely, it is noise. But too coarsely it may be steadier still (all cells of a battery are one region in every
-    image), so the steadiest number is not the one to take: a larger one is, as long as it is steady, too.
+    finely, it is noise. Divided too coarsely, it may be steadier still (all cells of a battery are one region in every
+    image), so not the steadiest number is taken but a larger one, as long as it is also steady.
 
         mean · max(0, 1 - variation² / limit²)
 
     Args:
-        max_count_variation: that limit, from which on graph merging is not trusted.
+        max_count_variation: that limit, from which on graph merging is not taken.
     """
     discount = np.maximum(1 - np.square(variation(counts) / max_count_variation), 0)
     return np.asarray(counts.mean(axis=1) * discount)
 
 
 def variation(counts: Int64[np.ndarray, "C N"]) -> Float64[np.ndarray, " C"]:
-    """Standard deviation over the images relative to the mean; infinite where the mean is below FEW_PARTS."""
+    """Return the standard deviation over the images relative to the mean; infinite for a mean below FEW_PARTS."""
     mean = counts.mean(axis=1)
     return np.where(mean >= FEW_PARTS, counts.std(axis=1) / np.maximum(mean, 1), np.inf)

@@ -10,7 +10,7 @@ from stages.aecsad.pseudo_label.params import PseudoLabelParams
 
 
 def classical_proposers(params: PseudoLabelParams, encoder_name: str, *, seed: int) -> dict[str, Proposer]:
-    """Functions from images to a proposal, by the names of `choice.CLASSICAL`.
+    """Return functions from images to a proposal, by the names of `choice.CLASSICAL`.
 
     Args:
         encoder_name: frozen encoder of the dense clusters.

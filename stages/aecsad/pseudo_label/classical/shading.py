@@ -1,4 +1,4 @@
-"""Parts that light and shade had divided become one again: between them, colours change gradually."""
+"""Join parts that light and shade had divided: between them, colours change gradually."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Borders:
 
 
 def find_borders(superpixels: Int64[np.ndarray, "H W"], colours: Float64[np.ndarray, "H W 3"]) -> Borders:
-    """The borders between superpixels, numbered from 0."""
+    """Find the borders between superpixels, numbered from 0."""
     size = int(superpixels.max()) + 1
     touching, _, _ = differing(superpixels, colours, apart=1)
     codes, steps, counts = differing(superpixels, colours, apart=ACROSS)
@@ -38,9 +38,9 @@ def find_borders(superpixels: Int64[np.ndarray, "H W"], colours: Float64[np.ndar
 def differing(
     labels: Int64[np.ndarray, "H W"], colours: Float64[np.ndarray, "H W 3"], *, apart: int
 ) -> tuple[Int64[np.ndarray, " P"], Float64[np.ndarray, "P 3"], Int64[np.ndarray, " P"]]:
-    """Of pixels so far apart, to the side or above each other, in different labels: `Borders`, pairs as codes.
+    """Return the fields of `Borders` for pixels so far apart, to the side or above each other, in different labels.
 
-    A code is the smaller label times the number of labels, plus the larger one.
+    Pairs are codes: a code is the smaller label times the number of labels, plus the larger one.
     """
     size = int(labels.max()) + 1
     codes, steps = [], []
@@ -60,9 +60,9 @@ def join_shaded(
     colours: Float64[np.ndarray, "n 3"],
     area: Int64[np.ndarray, " n"],
 ) -> Int64[np.ndarray, " n"]:
-    """The parts after touching ones without a step of colour between them are joined.
+    """Join touching parts without a step of colour between them.
 
-    Two parts differ in their mean colours. At a true border that difference is there within a few pixels; where a
+    Two parts differ in their mean colours. At a true border that whole difference occurs within a few pixels; where a
     gradient was cut in two, only as much of it as the gradient rises over these pixels. Whole parts differ more than
     their halves, so what was joined is compared again.
 
@@ -87,7 +87,7 @@ def gradual_borders(
     colours: Float64[np.ndarray, "n 3"],
     area: Int64[np.ndarray, " n"],
 ) -> Int64[np.ndarray, "K 2"]:
-    """Which parts touch without a step of colour between them: less than STEP of their difference."""
+    """Find parts that touch without a step of colour between them: less than STEP of their difference."""
     size = int(parts.max()) + 1
     areas = np.maximum(np.bincount(parts, weights=area, minlength=size), 1)  # there may be no ground
     means = sums(parts, colours * area[:, None], size) / areas[:, None]
@@ -105,5 +105,5 @@ def gradual_borders(
 
 
 def sums(places: Int64[np.ndarray, " M"], values: Float64[np.ndarray, "M D"], size: int) -> Float64[np.ndarray, "S D"]:
-    """Sums of the values with the same place, for places 0 to size - 1."""
+    """Sum the values with the same place, for places 0 to size - 1."""
     return np.stack([np.bincount(places, weights=column, minlength=size) for column in values.T], axis=1)

@@ -1,6 +1,6 @@
-"""Boxes of the things that words name in an image.
+"""Find boxes of the things that words name in an image, and the parts among SAM's many masks.
 
-Which of SAM's many masks are parts: not the ground, inside the named things, and not all over each other.
+A mask is a part when it is not the ground, inside the named things, and not covered by other masks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from stages.aecsad.pseudo_label.foundation.grounding_dino import Caption, captions_of, class_scores, quietly
 from stages.aecsad.pseudo_label.foundation.masks import Masks, encode, intersections
-from stages.aecsad.pseudo_label.foundation.segmenter import normalised
+from stages.aecsad.pseudo_label.foundation.ram_plus import normalised
 
 SHORT_SIDE, LONG_SIDE = 800, 1333  # pixels: the published preprocessing
 MIN_PIXELS = 50  # CSAD's smallest region
@@ -51,11 +51,14 @@ class Detector:
         text_threshold: float,
         device: torch.device,
     ) -> None:
-        """
+        """Put the network onto the device and make its captions.
+
         Args:
+            network: GroundingDINO.
             classes: words or short phrases without full stop.
             box_threshold: a box is kept when a token of any class is more probable.
             text_threshold: a box is of a class when a token of that class is more probable.
+            device: where it runs.
 
         Raises:
             UserError: a class cannot be written into a caption.
@@ -67,7 +70,7 @@ class Detector:
 
     @torch.no_grad()
     def __call__(self, image: UInt8[np.ndarray, "H W 3"]) -> Detections:
-        """Boxes in one RGB image, best first; classes that do not fit into one caption are asked for in turn."""
+        """Find boxes in one RGB image, best first; classes that do not fit into one caption are asked for in turn."""
         pixels = detection_input(image).to(self.device)
         found = [self.ask(pixels, caption, size=image.shape[:2]) for caption in self.captions]
         boxes, scores, classes = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -77,7 +80,7 @@ class Detector:
     def ask(
         self, pixels: Float[Tensor, "3 h w"], caption: Caption, *, size: Sequence[int]
     ) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-        """Boxes, scores and classes of one caption; float16 products on a GPU, where they are twice as fast."""
+        """Return boxes, scores and classes of one caption; float16 products on a GPU, where they are twice as fast."""
         with quietly(), torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
             answer = self.network(pixels[None], captions=[caption.text])
         probabilities = answer["pred_logits"][0].float().sigmoid().cpu()
@@ -90,7 +93,7 @@ class Detector:
 
 
 def detection_input(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 h w"]:
-    """The shorter side to 800 px unless the longer one then exceeds 1333; bilinear, antialiased, normalised."""
+    """Resize the shorter side to 800 px unless the longer one then exceeds 1333; bilinear, antialiased, normalised."""
     height, width = image.shape[:2]
     scale = min(SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -98,7 +101,7 @@ def detection_input(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 h w"]
 
 
 def corners(boxes: Float[Tensor, "n 4"], *, height: int, width: int) -> Float[Tensor, "n 4"]:
-    """Relative centre, width and height as corners in pixels, cut at the image's border."""
+    """Convert relative centre, width and height to corners in pixels, cut at the image's border."""
     centre, extent = boxes[:, :2], boxes[:, 2:]
     scale = torch.tensor([width, height], dtype=boxes.dtype)
     first = ((centre - extent / 2) * scale).clamp(min=0)
@@ -116,7 +119,7 @@ def filter_masks(
     max_covered: float,
     min_area: float,
 ) -> Masks:
-    """The two stages of CSAD's and AeCSAD's filter (Hsieh & Lai, BMVC 2024; AeCSAD thesis 4.2.1).
+    """Filter masks in the two stages of CSAD and AeCSAD (Hsieh & Lai, BMVC 2024; AeCSAD thesis 4.2.1).
 
         r(A, B) = |A ∩ B| / min(|A|, |B|)
 
@@ -125,9 +128,9 @@ def filter_masks(
 
     Args:
         masks: connected regions, see `split_regions`.
-        named: masks of the things that the prompts name, which may be none; None takes masks wherever they lie.
+        named: masks of the things that the prompts name, which may be none; None takes masks wherever they are.
         grounds: masks of the ground: SAM's at the image's corners, and that of the background prompts.
-        min_area: masks of no more than this share of the image are left out.
+        min_area: masks of no more than this share of the image are excluded.
     """
     kept = overlap(masks, grounds).max(axis=1, initial=0) < max_ground
     if named is not None:
@@ -138,17 +141,17 @@ def filter_masks(
 
 
 def overlap(masks: Masks, others: Masks) -> Float64[np.ndarray, "N M"]:
-    """r(mask, other) for every pair, in [0, 1]."""
+    """Return r(mask, other) for every pair, in [0, 1]."""
     smaller = np.minimum(masks.areas[:, None], others.areas[None, :])
     return np.asarray(intersections(masks, others) / np.maximum(smaller, 1))
 
 
 def without_repetition(masks: Masks, *, max_covered: float, min_area: float) -> Masks:
-    """Greedy choice from small to large of masks that add something.
+    """Choose masks that add something, greedily from small to large.
 
-    A mask is taken when r(union so far, mask) < max_covered, so that small masks inside a large one keep it out. Then
-    those left over are taken, in the same order, whose own covered share is below `max_covered`: the large ones come
-    back where the small ones do not fill them.
+    A mask is taken when r(union so far, mask) < max_covered, so that small masks inside a large one exclude it. Of the
+    others, those are then taken, in the same order, whose own covered share is below `max_covered`: the large ones
+    return where the small ones do not fill them.
     """
     areas = masks.areas
     order = [int(i) for i in np.argsort(areas, kind="stable") if areas[i] > min_area * masks.height * masks.width]
@@ -170,17 +173,17 @@ def without_repetition(masks: Masks, *, max_covered: float, min_area: float) -> 
 
 
 def covered_pixels(covered: Masks, masks: Masks, number: int) -> int:
-    """Pixels of one mask that the union so far covers."""
+    """Count the pixels of one mask that the union so far covers."""
     return int(intersections(masks.only([number]), covered).sum())
 
 
 def add(covered: Masks, masks: Masks, number: int) -> Masks:
-    """The union with one more mask."""
+    """Return the union with one more mask."""
     return Masks(masks.height, masks.width, covered.runs + masks.only([number]).runs).union()
 
 
 def split_regions(masks: Masks) -> Masks:
-    """The 4-connected regions of all masks, one mask decoded at a time; specks and frames are left out.
+    """Split all masks into their 4-connected regions, one mask decoded at a time, without specks and frames.
 
     The published code also takes the complement of a mask as one of its regions; that is no part.
     """
@@ -189,7 +192,7 @@ def split_regions(masks: Masks) -> Masks:
 
 
 def regions(mask: Bool[np.ndarray, "H W"]) -> Iterator[Bool[np.ndarray, "H W"]]:
-    """The regions of one mask that are more than a speck and less than the frame of the image."""
+    """Yield the regions of one mask that are more than a speck and less than the frame of the image."""
     _, numbered, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     boxes: Int64[np.ndarray, " n"] = stats[:, cv2.CC_STAT_WIDTH].astype(np.int64) * stats[:, cv2.CC_STAT_HEIGHT]
     fit = (boxes < WHOLE_IMAGE * mask.size) & (stats[:, cv2.CC_STAT_AREA] > MIN_PIXELS)

@@ -1,6 +1,6 @@
-"""GroundingDINO: boxes for words. Built by `groundingdino-py`, with the published `.pth` weights.
+"""GroundingDINO, which finds boxes for words: built by `groundingdino-py` with the published `.pth` weights.
 
-The text side of GroundingDINO: BERT from local files, and captions whose tokens are known to belong to a class.
+Its text encoder, a BERT, comes from local files, and of every token of a caption it is known to which class it belongs.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ MISSING = "GroundingDINO is not installed: run `pip install --no-deps -c constra
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption that fits, "screw . zip-lock bag .", and whose tokens are whose.
+    """A caption that fits, "screw . zip-lock bag .", and the tokens of each class.
 
     Attributes:
         classes: for each class in the caption its number in the caller's list.
@@ -63,7 +63,7 @@ def check_words(classes: Sequence[str], folder: Path) -> None:
 
 
 def captions_of(classes: Sequence[str], tokenizer: Any) -> list[Caption]:
-    """As few captions as hold all classes, each within the network's limit.
+    """Make as few captions as can hold all classes, each within the network's limit.
 
     Raises:
         UserError: a class is empty, holds a character that separates classes, or is too long for one caption.
@@ -83,10 +83,10 @@ def captions_of(classes: Sequence[str], tokenizer: Any) -> list[Caption]:
 
 
 def class_tokens(name: str, tokenizer: Any) -> list[int]:
-    """The token numbers of one class.
+    """Return the token numbers of one class.
 
     Raises:
-        UserError: it is empty, would be taken for two classes, or has signs that the text encoder does not know.
+        UserError: it is empty, would be taken for two classes, or has characters unknown to the text encoder.
     """
     if not is_one_class(name):
         raise UserError(f"prompt {name!r}: write one class of words without '.' and '?'")
@@ -108,10 +108,10 @@ def caption_of(names: Sequence[str], lengths: Sequence[int], classes: Sequence[i
 
 
 def class_scores(probabilities: Float[Tensor, "Q T"], caption: Caption) -> Float[Tensor, "Q K"]:
-    """How well each of Q boxes fits each class of the caption: the probability of the class's best token.
+    """Return how well each of Q boxes fits each class of the caption: the probability of the class's best token.
 
     The published code decodes all probable tokens into a phrase, which can be empty, hold special tokens or span two
-    classes, and looks for class names in it. Here only a class's own tokens speak for it.
+    classes, and looks for class names in it. Here only a class's own tokens count for it.
 
     Args:
         probabilities: sigmoid of the network's logits, one a token.
@@ -121,7 +121,7 @@ def class_scores(probabilities: Float[Tensor, "Q T"], caption: Caption) -> Float
 
 @contextmanager
 def text_encoder_from_config() -> Iterator[None]:
-    """Within the block GroundingDINO's BERT is built from `config.json` alone: the checkpoint brings its weights.
+    """Build GroundingDINO's BERT from `config.json` alone within the block: the checkpoint has its weights.
 
     groundingdino-py would load a second set of weights from the hub only to replace them.
     """
@@ -136,7 +136,7 @@ def text_encoder_from_config() -> Iterator[None]:
 
 
 def build_bert(folder: str) -> Any:
-    """BERT with random weights as `folder/config.json` describes it, with the methods that groundingdino-py calls.
+    """Build BERT with random weights from `folder/config.json`, with the methods that groundingdino-py calls.
 
     transformers 5 removed three of them; their replacements here are for an encoder, which GroundingDINO's BERT is.
     """
@@ -157,26 +157,36 @@ def build_bert(folder: str) -> Any:
 
 
 def extended_attention_mask(mask: Tensor, *_: Any, **__: Any) -> Float[Tensor, "B 1 r T"]:
-    """0 where a token may look, the lowest number where not; `mask` is (B, T, T) or (B, T) with 1 for may."""
+    """Return 0 where a token may look, else the lowest number; `mask` is (B, T, T) or (B, T) with 1 for may."""
     broad = mask[:, None, :, :] if mask.dim() == 3 else mask[:, None, None, :]
     return (1.0 - broad.float()) * torch.finfo(torch.float32).min
 
 
 def head_mask(mask: Tensor | None, layers: int, *_: Any) -> list[None]:
-    """No head is masked."""
+    """Return a mask of no head.
+
+    Raises:
+        ValueError: a head is to be masked.
+    """
     if mask is not None:
         raise ValueError("masked heads are not supported")
     return [None] * layers
 
 
 def refuse_decoding(*_: Any) -> Tensor:
+    """Refuse to be a decoder.
+
+    Raises:
+        ValueError: always.
+    """
     raise ValueError("GroundingDINO's BERT is an encoder; it has no cross-attention mask to invert")
 
 
 def check_text_folder(folder: Path) -> None:
-    """
+    """Check that the files of the text encoder are there.
+
     Raises:
-        UserError: a file of the text encoder is missing.
+        UserError: one is missing.
     """
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         if not (folder / name).is_file():
@@ -202,23 +212,23 @@ def load_grounding_dino(path: Path, text_folder: Path) -> nn.Module:
         network = build(path, state, text_folder)
     kept = {name: value for name, value in state.items() if name not in index or name in network.state_dict()}
     load_strictly(path, network, kept | shared_names(network, kept))
-    LOG.info("%s: %d tensors loaded, %d known ones left out", path.name, len(kept), len(state) - len(kept))
+    LOG.info("%s: %d tensors loaded, %d known ones ignored", path.name, len(kept), len(state) - len(kept))
     return network
 
 
 @contextlib.contextmanager
 def quietly() -> Any:
-    """groundingdino-py prints and uses old names of timm and torch; none of it concerns the user."""
+    """Silence groundingdino-py, which prints and uses old names of timm and torch; none of it concerns the user."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
 def build(path: Path, state: Mapping[str, Tensor], text_folder: Path) -> nn.Module:
-    """The network with random weights, its sizes as the checkpoint's shapes tell them.
+    """Build the network with random weights, its sizes as the checkpoint's shapes imply them.
 
     Raises:
-        UserError: groundingdino-py is not installed, or a tensor that tells the sizes is missing.
+        UserError: groundingdino-py is not installed, or a tensor that is needed for the sizes is missing.
     """
     try:
         from groundingdino.models.GroundingDINO.backbone.backbone import Joiner
@@ -253,7 +263,7 @@ def build(path: Path, state: Mapping[str, Tensor], text_folder: Path) -> nn.Modu
 
 
 def swin_sizes(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Constructor arguments of the Swin backbone."""
+    """Return the Swin backbone's constructor arguments."""
     layers = "backbone.0.layers"
     stages = range(count_blocks(state, f"{layers}."))
     tables = [shape_of(path, state, f"{layers}.{s}.blocks.0.attn.relative_position_bias_table") for s in stages]
@@ -268,7 +278,7 @@ def swin_sizes(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def transformer_settings(path: Path, state: Mapping[str, Tensor]) -> Any:
-    """The published settings, with sizes from the checkpoint and gradient checkpointing off."""
+    """Return the published settings, with sizes from the checkpoint and gradient checkpointing off."""
     import groundingdino
     from groundingdino.util.slconfig import SLConfig
 
@@ -290,7 +300,7 @@ def transformer_settings(path: Path, state: Mapping[str, Tensor]) -> Any:
 
 
 def shared_names(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Second names of shared modules that a checkpoint may leave out: one box head serves all decoder layers."""
+    """Return second names of shared modules that a checkpoint may lack: one box head serves all decoder layers."""
     aliases = {}
     for name in network.state_dict():
         first = re.sub(r"^transformer\.decoder\.bbox_embed\.", "bbox_embed.", name)

@@ -1,4 +1,4 @@
-"""Prompts: the words by which a person tells the proposer `foundation` what a product consists of."""
+"""Prompts: the words by which a person describes to the proposer `foundation` what a product consists of."""
 
 from typing import Annotated, Literal
 
@@ -11,12 +11,12 @@ Share = Field(ge=0, le=1)
 
 
 def is_one_class(words: str) -> bool:
-    """Whether GroundingDINO takes words for one class: there are some, without the marks that separate classes."""
+    """Return whether GroundingDINO takes words for one class: there are some, without marks that separate classes."""
     return bool(words.strip()) and not any(mark in words for mark in ".?")
 
 
 def refuse_several_classes(words: str) -> str:
-    """The words as they are.
+    """Return the words as they are.
 
     Raises:
         ValueError: they are not those of one class.
@@ -48,15 +48,15 @@ class Prompts(Params):
 
     @model_validator(mode="after")
     def check_lists(self) -> "Prompts":
-        """Refuse words in both lists, whose boxes could be either; the detector makes no difference of case."""
+        """Refuse words in both lists, whose boxes could be either; the detector ignores case."""
         objects = {words.lower().strip() for words in self.objects}
         if both := [words.strip() for words in self.background if words.lower().strip() in objects]:
-            raise ValueError(f"{', '.join(both)} stands under objects and under background: keep one of the two")
+            raise ValueError(f"{', '.join(both)} is under objects and under background: keep one of the two")
         return self
 
 
 def load_prompts(category: str) -> Prompts | None:
-    """`categories.<category>.prompts` of params.yaml; None where a person has not written any.
+    """Load `categories.<category>.prompts` of params.yaml; None where a person has not written any.
 
     Raises:
         UserError: a key is missing, unknown or of the wrong kind.

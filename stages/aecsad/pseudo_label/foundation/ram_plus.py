@@ -1,8 +1,7 @@
 """RAM++ (Recognize Anything Plus): which of some thousand tags an image shows. Inference only.
 
-The tagging head of RAM++: tag queries look for themselves in the image's tokens.
-
-Load a published RAM++ checkpoint: every tensor that inference needs, and no silence about any other.
+A Swin transformer makes tokens of the image; in the tagging head, each tag's query looks for its tag in them. Loading a
+published checkpoint takes every tensor that inference needs, and reports any other.
 """
 
 import logging
@@ -13,15 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.aecsad.pseudo_label.foundation.weights import count_blocks, load_strictly, read_state, shape_of
 from stages.core.run.errors import UserError
 
+MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)  # of ImageNet
+STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 EPS = 1e-12  # of the head's LayerNorms; BERT's value
 EMBEDDING = 512  # of image tokens and tag descriptions, as in CLIP ViT-B
 SWIN_EPS = 1e-5
@@ -34,6 +36,12 @@ DOWNSAMPLE = re.compile(r"(visual_encoder\.layers)\.(\d+)\.downsample\.")
 SWIN, LAYER = "visual_encoder.layers", "tagging_head.encoder.layer"
 
 
+def normalised(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 H W"]:
+    """Return RGB in units of ImageNet's deviation around its mean, as RAM++ and GroundingDINO were trained."""
+    pixels = (image.astype(np.float32) / 255 - MEAN) / STD
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
 class TaggingHead(nn.Module):
     """Cross-attention layers without self-attention, positions or embeddings, and one logit a tag.
 
@@ -42,9 +50,13 @@ class TaggingHead(nn.Module):
     """
 
     def __init__(self, *, hidden: int, heads: int, feed_forward: int, layers: int, width: int) -> None:
-        """
+        """Build the layers.
+
         Args:
             hidden: channels of the tag queries.
+            heads: of the attention.
+            feed_forward: channels of the feed-forward networks.
+            layers: their number.
             width: channels of the image tokens.
         """
         super().__init__()
@@ -55,7 +67,7 @@ class TaggingHead(nn.Module):
     def forward(
         self, queries: Float[Tensor, "B tags hidden"], tokens: Float[Tensor, "B n width"]
     ) -> Float[Tensor, "B tags hidden"]:
-        """Queries enriched by what the image shows."""
+        """Return the queries, enriched by what the image shows."""
         for layer in self.layer:
             queries = layer(queries, tokens)
         return queries
@@ -65,6 +77,7 @@ class TaggingLayer(nn.Module):
     """Cross-attention and feed-forward network, each followed by LayerNorm(x + residual)."""
 
     def __init__(self, *, hidden: int, heads: int, feed_forward: int, width: int) -> None:
+        """Build the layer; see `TaggingHead`."""
         super().__init__()
         self.heads = heads
         attention = {
@@ -81,6 +94,7 @@ class TaggingLayer(nn.Module):
     def forward(
         self, queries: Float[Tensor, "B tags hidden"], tokens: Float[Tensor, "B n width"]
     ) -> Float[Tensor, "B tags hidden"]:
+        """Return the queries, enriched by what the image shows."""
         projections, output = self.crossattention["self"], self.crossattention["output"]
         attended = functional.scaled_dot_product_attention(
             self.split(projections["query"](queries)),  # type: ignore[index]
@@ -94,18 +108,20 @@ class TaggingLayer(nn.Module):
         return enriched
 
     def split(self, values: Float[Tensor, "B n C"]) -> Float[Tensor, "B heads n C/heads"]:
+        """Split the channels among the heads."""
         split: Tensor = values.unflatten(2, (self.heads, -1)).transpose(1, 2)
         return split
 
 
 def residual_parts(inputs: int, outputs: int) -> dict[str, nn.Module]:
+    """Return what follows an attention or a feed-forward network, by the published names."""
     return {"dense": nn.Linear(inputs, outputs), "LayerNorm": nn.LayerNorm(outputs, eps=EPS)}
 
 
 def description_weights(
     image: Float[Tensor, "B D"], descriptions: Float[Tensor, "tags K D"], log_scale: Float[Tensor, ""]
 ) -> Float[Tensor, "B tags K"]:
-    """How well each of a tag's descriptions fits the image.
+    """Return how well each of a tag's descriptions fits the image.
 
         w = softmax_k( exp(log_scale) · c · d_k ),    c = image / ||image||₂
 
@@ -147,6 +163,7 @@ class RamPlus(nn.Module):
     """
 
     def __init__(self, config: RamPlusConfig) -> None:
+        """Build the network with random weights."""
         super().__init__()
         self.config = config
         self.visual_encoder = timm.models.swin_transformer.SwinTransformer(
@@ -178,7 +195,7 @@ class RamPlus(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B tags"]:
-        """Logits; the sigmoid of one is the probability that the tag applies.
+        """Return logits; the sigmoid of one is the probability that the tag applies.
 
         Args:
             images: RGB, normalised by ImageNet's mean and deviation.
@@ -189,12 +206,12 @@ class RamPlus(nn.Module):
         return logits.float()
 
     def image_tokens(self, images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B n+1 512"]:
-        """The mean token, then one a cell of stride 32, row by row; projected to the descriptions' space."""
+        """Return the mean token, then those of the cells of stride 32, row by row, in the descriptions' space."""
         tokens = self.visual_encoder.forward_features(images).flatten(1, 2)
         return torch.as_tensor(self.image_proj(torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)))
 
     def tag_queries(self, image: Float[Tensor, "B 512"]) -> Float[Tensor, "B tags hidden"]:
-        """Each tag's descriptions, averaged with weights that tell how well they fit the image; stored tag by tag."""
+        """Average each tag's descriptions by how well they fit the image; they are stored tag by tag."""
         descriptions = self.label_embed.view(self.config.tags, self.config.descriptions, EMBEDDING)
         weights = description_weights(image, descriptions, self.reweight_scale).to(descriptions.dtype)
         embedded = torch.einsum("btk,tkd->btd", weights, descriptions)
@@ -217,12 +234,12 @@ def load_ram_plus(path: Path, *, tags: int) -> RamPlus:
         state["reweight_scale"] = torch.tensor(DEFAULT_LOG_SCALE)
     network = RamPlus(architecture(path, state, tags=tags))
     load_strictly(path, network, state)
-    LOG.info("%s: %d tensors loaded, %d known ones left out", path.name, len(state), len(ignored))
+    LOG.info("%s: %d tensors loaded, %d known ones ignored", path.name, len(state), len(ignored))
     return network
 
 
 def inference_state(published: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Published names as `RamPlus` has them, and the names that are known and not needed.
+    """Return the tensors by the names of `RamPlus`, and the names that are known and not needed.
 
     timm puts a stage's patch merging at its start, the published Swin at the end of the stage before.
     """
@@ -231,16 +248,16 @@ def inference_state(published: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
 
 
 def our_name(published: str) -> str:
-    """`visual_encoder.layers.0.downsample.norm.bias` -> `visual_encoder.layers.1.downsample.norm.bias`."""
+    """Rename: `visual_encoder.layers.0.downsample.norm.bias` -> `visual_encoder.layers.1.downsample.norm.bias`."""
     name = re.sub(r"^vision_multi\.", "tagging_head.", published)  # older files
     return DOWNSAMPLE.sub(lambda match: f"{match[1]}.{int(match[2]) + 1}.downsample.", name)
 
 
 def architecture(path: Path, state: Mapping[str, Tensor], *, tags: int) -> RamPlusConfig:
-    """Sizes as the tensors' shapes tell them; the last stage of the published Swins is a single window (384 px).
+    """Infer the sizes from the tensors' shapes; the last stage of the published Swins is a single window (384 px).
 
     Raises:
-        UserError: a tensor that tells them is missing, or `label_embed` is no multiple of the number of tags.
+        UserError: a tensor that is needed for them is missing, or `label_embed` is no multiple of the number of tags.
     """
     stages = range(count_blocks(state, f"{SWIN}."))
     tables = [shape_of(path, state, f"{SWIN}.{stage}.blocks.0.attn.relative_position_bias_table") for stage in stages]

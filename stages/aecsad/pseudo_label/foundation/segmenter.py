@@ -1,8 +1,6 @@
 """SAM: masks in boxes, masks everywhere, and the mask of the ground, from one pass of the image encoder.
 
-Build SAM by `segment-anything` with the published weights of any of its sizes.
-
-The input of networks that were trained with ImageNet's statistics.
+Built by `segment-anything` with the published weights of any of its sizes.
 """
 
 import logging
@@ -14,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from pycocotools import mask as coco
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -24,14 +22,13 @@ from torchvision.ops import nms
 
 from stages.aecsad.pseudo_label.foundation.masks import Masks, decode, encode
 from stages.aecsad.pseudo_label.foundation.weights import count_blocks, load_strictly, read_state, shape_of
+from stages.aecsad.pseudo_label.params import SegmenterParams
 
 BOXES_AT_ONCE = 16  # their masks at the image's size are float32 for a moment: 8 MB each at 1600 x 1280
 CORNER = 10  # pixels from the border, as in CSAD
 LOG = logging.getLogger(__name__)
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 BLOCKS, DECODER_HEADS = "image_encoder.blocks", 8
-MEAN = np.array((0.485, 0.456, 0.406), dtype=np.float32)
-STD = np.array((0.229, 0.224, 0.225), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class SharedPredictor(SamPredictor):  # type: ignore[misc]
     """Encodes in float16 on a GPU, and remembers one image, so that encoding it again costs nothing."""
 
     def __init__(self, network: Sam) -> None:
+        """Remember no image yet."""
         super().__init__(network)
         self.kept: KeptImage | None = None
 
@@ -57,7 +55,7 @@ class SharedPredictor(SamPredictor):  # type: ignore[misc]
         self.kept = KeptImage(image, self.features, self.input_size)
 
     def set_image(self, image: UInt8[np.ndarray, "H W 3"], image_format: str = "RGB") -> None:
-        """As the base class, but for the remembered image (or a view of all of it) without encoding."""
+        """Do as the base class does, but without encoding for the remembered image (or a view of all of it)."""
         if self.kept is None or not same_pixels(image, self.kept.image):
             super().set_image(image, image_format)
             return
@@ -65,14 +63,14 @@ class SharedPredictor(SamPredictor):  # type: ignore[misc]
         self.features, self.is_image_set = self.kept.features, True
 
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, ...]) -> None:
-        """The encoder under autocast; prompts and decoder need float32 and get it."""
+        """Run the encoder under autocast; prompts and decoder need float32 and get it."""
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
             super().set_torch_image(transformed_image, original_image_size)
         self.features = self.features.float()
 
 
 class MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]
-    """The package's generator, which fails where it looks at crops and no mask in any of them is good enough."""
+    """The package's generator, repaired: it fails where it looks at crops and no mask in them is good enough."""
 
     def _process_crop(self, *arguments: Any) -> MaskData:
         data = super()._process_crop(*arguments)
@@ -81,7 +79,7 @@ class MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]
 
 
 def same_pixels(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two arrays are the same memory with the same layout."""
+    """Return whether two arrays are the same memory with the same layout."""
     return (
         one.shape == other.shape
         and one.strides == other.strides
@@ -92,40 +90,19 @@ def same_pixels(one: np.ndarray, other: np.ndarray) -> bool:
 class Segmenter:
     """SAM for one image after another."""
 
-    def __init__(
-        self,
-        network: Sam,
-        *,
-        points_per_side: int,
-        points_at_once: int,
-        min_predicted_iou: float,
-        min_stability: float,
-        max_box_iou: float,
-        crop_layers: int,
-        min_region: int,
-        device: torch.device,
-    ) -> None:
-        """
-        Args:
-            points_per_side: of the grid of point prompts for automatic masks.
-            points_at_once: three masks each, in float32 at the image's size: 16 take 0.4 GB at 1600 x 1280, and about
-                three times that for a moment.
-            min_predicted_iou, min_stability: lowest quality by SAM's own judgement.
-            max_box_iou: of two masks whose boxes overlap more, the better stays.
-            crop_layers: 1 also looks at four overlapping crops, which takes four more passes of the encoder.
-            min_region: holes and islands of fewer pixels are filled and removed.
-        """
+    def __init__(self, network: Sam, params: SegmenterParams, *, device: torch.device) -> None:
+        """Put the network onto the device and set up the package's generator."""
         self.predictor = SharedPredictor(network.to(device))
-        self.max_box_iou, self.min_region = max_box_iou, min_region
+        self.max_box_iou, self.min_region = params.max_box_iou, params.min_region
         self.generator = MaskGenerator(
             network,
-            points_per_side=points_per_side,
-            points_per_batch=points_at_once,
-            pred_iou_thresh=min_predicted_iou,
-            stability_score_thresh=min_stability,
-            box_nms_thresh=max_box_iou,
-            crop_n_layers=crop_layers,
-            crop_nms_thresh=max_box_iou,
+            points_per_side=params.points_per_side,
+            points_per_batch=params.points_at_once,
+            pred_iou_thresh=params.min_predicted_iou,
+            stability_score_thresh=params.min_stability,
+            box_nms_thresh=params.max_box_iou,
+            crop_n_layers=params.crop_layers,
+            crop_nms_thresh=params.max_box_iou,
             output_mode="coco_rle",
         )
         self.generator.predictor = self.predictor
@@ -136,7 +113,8 @@ class Segmenter:
 
     @property
     def image(self) -> UInt8[np.ndarray, "H W 3"]:
-        """
+        """The image that the calls are about.
+
         Raises:
             ValueError: `look_at` was not called.
         """
@@ -146,7 +124,7 @@ class Segmenter:
 
     @torch.no_grad()
     def in_boxes(self, boxes: Float32[np.ndarray, "N 4"]) -> Masks:
-        """One mask a box (x1, y1, x2, y2 in pixels); boxes without any pixel give none."""
+        """Return one mask for each box (x1, y1, x2, y2 in pixels); boxes without any pixel have none."""
         height, width = self.image.shape[:2]
         self.predictor.set_image(self.image)
         found: list[Any] = []
@@ -158,7 +136,7 @@ class Segmenter:
         return Masks(height, width, tuple(found))
 
     def ground(self) -> Masks:
-        """The mask of what lies in the image's corners: eight points of one prompt, as in CSAD."""
+        """Return the mask of what is in the image's corners: eight points of one prompt, as in CSAD."""
         height, width = self.image.shape[:2]
         self.predictor.set_image(self.image)
         inner = [(x, y) for x in (CORNER, width - CORNER) for y in (CORNER, height - CORNER)]
@@ -168,7 +146,7 @@ class Segmenter:
         return encode(masks, height=height, width=width)
 
     def everywhere(self) -> Masks:
-        """Automatic masks, cleaned of specks; of masks that become alike the untouched one stays; there may be none."""
+        """Return automatic masks, cleaned of specks; of masks that become the same the untouched one is kept."""
         height, width = self.image.shape[:2]
         records = self.generator.generate(self.image)
         cleaned: list[Any] = []
@@ -183,7 +161,7 @@ class Segmenter:
 
 
 def without_doubles(masks: Masks, scores: np.ndarray, *, max_box_iou: float) -> Masks:
-    """Non-maximum suppression by the masks' boxes."""
+    """Suppress all but the best of masks whose boxes overlap."""
     if not len(masks):
         return masks
     corner = np.asarray(coco.toBbox(list(masks.runs)))
@@ -193,10 +171,10 @@ def without_doubles(masks: Masks, scores: np.ndarray, *, max_box_iou: float) -> 
 
 
 def load_sam(path: Path) -> Sam:
-    """SAM in eval mode on the CPU; ViT-B, L and H are told apart by the checkpoint's shapes.
+    """Load SAM in eval mode on the CPU; the checkpoint's shapes distinguish ViT-B, L and H.
 
     Raises:
-        UserError: the file is no SAM checkpoint (that of SAM-HQ is another network), or lacks or adds a tensor.
+        UserError: the file is not a SAM checkpoint (SAM-HQ is another network), or lacks or adds a tensor.
     """
     state = read_state(path)
     encoder = encoder_sizes(path, state)
@@ -221,7 +199,7 @@ def load_sam(path: Path) -> Sam:
 
 
 def encoder_sizes(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Constructor arguments of the image encoder; a global block's relative positions span the grid."""
+    """Return the image encoder's constructor arguments; a global block's relative positions span the grid."""
     width, _, patch, _ = shape_of(path, state, "image_encoder.patch_embed.proj.weight")
     grid = shape_of(path, state, "image_encoder.pos_embed")[1]
     depth = count_blocks(state, f"{BLOCKS}.")
@@ -241,6 +219,7 @@ def encoder_sizes(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def build_decoder(path: Path, state: Mapping[str, Tensor], channels: int) -> MaskDecoder:
+    """Build the mask decoder, its sizes as the checkpoint's shapes imply them."""
     layers = "mask_decoder.transformer.layers"
     return MaskDecoder(
         num_multimask_outputs=shape_of(path, state, "mask_decoder.mask_tokens.weight")[0] - 1,
@@ -254,9 +233,3 @@ def build_decoder(path: Path, state: Mapping[str, Tensor], channels: int) -> Mas
         iou_head_depth=count_blocks(state, "mask_decoder.iou_prediction_head.layers."),
         iou_head_hidden_dim=shape_of(path, state, "mask_decoder.iou_prediction_head.layers.0.weight")[0],
     )
-
-
-def normalised(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 H W"]:
-    """RGB in units of ImageNet's deviation around its mean."""
-    pixels = (image.astype(np.float32) / 255 - MEAN) / STD
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

@@ -1,8 +1,7 @@
-"""Tags of an image, with the probability of each and the threshold it is held against.
+"""Tags: what RAM++ sees in a product's normal images, which words that suggests, and the report of it, tags.yaml.
 
-From the tags of many images to proposals: which words may name parts, and which the ground.
-
-tags.yaml: what RAM++ sees in a product's normal images, proposed to a person, and which words were used.
+A tag applies to an image when its probability is above its own threshold. A person has the last word on which words
+name parts, and which the ground.
 """
 
 from collections import defaultdict
@@ -18,8 +17,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from stages.aecsad.pseudo_label.foundation.prompts import is_one_class
-from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus
-from stages.aecsad.pseudo_label.foundation.segmenter import normalised
+from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, normalised
 from stages.core.images.reading import resize_image
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
@@ -66,6 +64,7 @@ class Tag:
 
     @property
     def applies(self) -> bool:
+        """Whether the probability is above the threshold."""
         return self.probability > self.threshold
 
 
@@ -86,7 +85,7 @@ def read_tag_list(names: Path, thresholds: Path) -> TagList:
     except ValueError as error:
         raise UserError(f"{thresholds}: {error}: fetch it again") from None
     if not ((values >= 0) & (values <= 1)).all():
-        raise UserError(f"{thresholds}: a threshold lies outside 0 to 1: fetch it again")
+        raise UserError(f"{thresholds}: a threshold is outside 0 to 1: fetch it again")
     return TagList(tuple(found), values)
 
 
@@ -94,7 +93,8 @@ class Tagger:
     """RAM++ with its tag list."""
 
     def __init__(self, network: RamPlus, tags: TagList, *, device: torch.device) -> None:
-        """
+        """Put the network onto the device.
+
         Raises:
             ValueError: the network knows another number of tags than the list.
         """
@@ -105,10 +105,10 @@ class Tagger:
         self.device = device
 
     def __call__(self, image: UInt8[np.ndarray, "H W 3"], *, near: float = 0.0) -> list[Tag]:
-        """The tags of one RGB image in the list's order.
+        """Return the tags of one RGB image in the list's order.
 
         Args:
-            near: how far below its threshold a tag's probability may lie to be returned all the same.
+            near: how far below its threshold a tag's probability may be for the tag to be returned nevertheless.
         """
         pixels = tagging_input(image, size=self.network.config.image_size)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
@@ -117,7 +117,7 @@ class Tagger:
 
 
 def tagging_input(image: UInt8[np.ndarray, "H W 3"], *, size: int) -> Float[Tensor, "3 size size"]:
-    """Squashed to a square (the aspect ratio is not kept) by PIL's antialiased bilinear filter, then normalised.
+    """Squash to a square (the aspect ratio is not kept) by PIL's antialiased bilinear filter, then normalise.
 
     Another filter gives other tags: the network was trained on these pixels.
     """
@@ -125,14 +125,14 @@ def tagging_input(image: UInt8[np.ndarray, "H W 3"], *, size: int) -> Float[Tens
 
 
 def tags_of(logits: Float[Tensor, " tags"], tags: TagList, *, near: float = 0.0) -> list[Tag]:
-    """The tags whose probability is above their threshold less `near`."""
+    """Return the tags whose probability is above their threshold less `near`."""
     probabilities = logits.float().sigmoid().cpu().numpy()
     chosen = np.flatnonzero(probabilities > tags.thresholds - near)
     return [Tag(tags.names[i], float(probabilities[i]), float(tags.thresholds[i])) for i in chosen]
 
 
 def summarise_tags(images: Sequence[Sequence[Tag]]) -> list[dict[str, Any]]:
-    """One row a tag: share of images in which it applies, mean probability where it was near or applied, threshold.
+    """Return for each tag the share of images where it applies, its mean probability where near, and its threshold.
 
     Args:
         images: the tags of each image, near misses included.
@@ -157,7 +157,7 @@ def summarise_tags(images: Sequence[Sequence[Tag]]) -> list[dict[str, Any]]:
 
 
 def suggest(rows: Sequence[Mapping[str, Any]], *, min_share: float) -> dict[str, tuple[str, ...]]:
-    """Tags of at least `min_share` of the images that name things and can be prompts; ground words apart."""
+    """Suggest tags of at least `min_share` of the images that name things and can be prompts; ground words apart."""
     frequent = [str(row["tag"]) for row in rows if row["share"] >= min_share and row["tag"] not in NO_THINGS]
     frequent = [tag for tag in frequent if is_one_class(tag)]
     return {
@@ -168,7 +168,7 @@ def suggest(rows: Sequence[Mapping[str, Any]], *, min_share: float) -> dict[str,
 
 @dataclass(frozen=True)
 class TagReport:
-    """Proposals and what came of them.
+    """The tags, the words they suggest, and the words that were used.
 
     Attributes:
         images: number of images that were tagged.
@@ -186,7 +186,7 @@ class TagReport:
 
 
 def write_tags(path: Path, report: TagReport | None, *, proposer: str) -> None:
-    """Write YAML for people; of a proposer that reads no words, just that."""
+    """Write YAML for people; for a proposer that reads no words, just that."""
     content: dict[str, Any] = {"proposer": proposer}
     if report is None:
         content["tags"] = "not asked for: this proposer reads no words"
@@ -204,5 +204,5 @@ def write_tags(path: Path, report: TagReport | None, *, proposer: str) -> None:
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Tuples as lists, which YAML has a plain form for."""
+    """Turn tuples into lists, which YAML has a plain form for."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -1,6 +1,6 @@
-"""The files of published weights: which, whence, whither, and whether they are what they should be.
+"""Files of published weights: a manifest of what is needed and where from, fetching, checking and loading.
 
-Published checkpoints: read without unpickling code, compared tensor by tensor with what a network needs.
+Checkpoints are read without unpickling code, and compared tensor by tensor with what a network needs.
 """
 
 import json
@@ -20,7 +20,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
 LOG = logging.getLogger(__name__)
-COMMAND = "python -m stages.aecsad.pseudo_label.weights"
+COMMAND = "oddpart weights"
 TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
 DETECTOR_PARTS = ("grounding_dino", "text_config", "text_tokenizer", "text_tokenizer_config")
 
@@ -31,7 +31,7 @@ class WeightFile(Params):
     Attributes:
         file: its path below the folder of weights.
         size: for people.
-        sha256: null where nobody has published it; the first fetch records what came.
+        sha256: null where nobody has published it; the first fetch records that of what came.
     """
 
     file: str = Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$")
@@ -48,7 +48,7 @@ class WeightFiles(Params):
     files: dict[str, WeightFile]
 
     def path(self, part: str) -> Path:
-        """Where a part's file lies or is to lie."""
+        """Return where a part's file is or should be."""
         return Path(self.folder) / self.files[part].file
 
 
@@ -70,26 +70,26 @@ def read_weight_files(path: Path) -> WeightFiles:
 
 
 def parts_of(*, sam: str, tagged_images: int) -> list[str]:
-    """The parts that the proposer needs: those of RAM++ only where it tags images, and SAM of one size."""
+    """Name the parts that the proposer needs: those of RAM++ only where it tags images, and SAM of one size."""
     return [*(TAGGER_PARTS if tagged_images else ()), *DETECTOR_PARTS, f"sam_{sam}"]
 
 
 def problem_of(manifest: WeightFiles, part: str) -> str | None:
-    """What is wrong with a part's file; None where it is there with the sha256 of the manifest."""
+    """Return what is wrong with a part's file; None where it is there with the sha256 of the manifest."""
     entry, path = manifest.files[part], manifest.path(part)
     if not path.is_file():
         return f"{path} is missing ({entry.size}, sha256 {entry.sha256 or 'not yet recorded'}, from {entry.url})"
     if entry.sha256 is None:
-        return f"{path} is there, but the manifest has no sha256 to hold it against"
+        return f"{path} is there, but the manifest has no sha256 to compare it with"
     found = sha256_of(path)
     return None if found == entry.sha256 else f"{path} has the sha256 {found}, the manifest names {entry.sha256}"
 
 
 def require(manifest: WeightFiles, parts: Iterable[str]) -> None:
-    """Make sure of all files before anything is computed.
+    """Check all files before anything is computed.
 
     Raises:
-        UserError: one or more are missing, damaged or unknown; all are listed, and the command that brings just these.
+        UserError: one or more are missing, damaged or unknown; all are listed, with the command that fetches them.
     """
     parts = list(parts)
     if unknown := [part for part in parts if part not in manifest.files]:
@@ -108,7 +108,7 @@ def obtain(manifest: WeightFiles, part: str, *, mirror: Path | None) -> str:
         The sha256 of the file, now in place.
 
     Raises:
-        UserError: it cannot be had, or is not what the manifest names.
+        UserError: it is not available, or is not what the manifest names.
     """
     entry, target = manifest.files[part], manifest.path(part)
     LOG.info("%s: licence %s", entry.file, entry.licence)
@@ -117,7 +117,7 @@ def obtain(manifest: WeightFiles, part: str, *, mirror: Path | None) -> str:
     candidates = [mirror / entry.file, mirror / Path(entry.file).name]
     source = next((path for path in candidates if path.is_file()), None)
     if source is None:
-        raise UserError(f"{candidates[0]} does not exist: put the file into the mirror, or leave out --mirror")
+        raise UserError(f"{candidates[0]} does not exist: put the file into the mirror, or omit --mirror")
     with replacing_file(target) as temporary:
         shutil.copyfile(source, temporary)
         found = sha256_of(temporary)
@@ -127,7 +127,7 @@ def obtain(manifest: WeightFiles, part: str, *, mirror: Path | None) -> str:
 
 
 def record(path: Path, manifest: WeightFiles, found: dict[str, str]) -> None:
-    """Write sha256 values into the manifest where it had none; others are never changed."""
+    """Write sha256 values into the manifest where it had none; others never change."""
     content = json.loads(path.read_text(encoding="utf-8"))
     for part, sha256 in found.items():
         if manifest.files[part].sha256 is None:
@@ -138,7 +138,7 @@ def record(path: Path, manifest: WeightFiles, found: dict[str, str]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors under "model", or the whole file where it is flat; mapped into memory, not read at once.
+    """Read the tensors under "model", or the whole file where it is flat; mapped into memory, not read at once.
 
     Raises:
         UserError: the file is missing, damaged, or would need more than tensors to be unpickled.
@@ -159,7 +159,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def shape_of(path: Path, state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
-    """The shape of a tensor that tells the network's architecture.
+    """Return the shape of a tensor from which the network's architecture follows.
 
     Raises:
         UserError: the file has no such tensor.
@@ -170,7 +170,7 @@ def shape_of(path: Path, state: Mapping[str, Tensor], name: str) -> tuple[int, .
 
 
 def count_blocks(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered modules lie below a prefix: "layers." of layers.0.x, layers.1.x is 2."""
+    """Count the numbered modules below a prefix: 2 for "layers." of layers.0.x, layers.1.x."""
     return len({name.removeprefix(prefix).split(".")[0] for name in state if name.startswith(prefix)})
 
 

@@ -1,0 +1,44 @@
+"""What the stage reads and writes: the training images of the component maps, and the folder of its results."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stages.aecsad.cluster.review import write_sheets
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
+from stages.core.encoder.encoder import load_stack
+from stages.core.io.components import ComponentMaps
+from stages.core.io.tables import image_files, read_images
+from stages.core.run.atomic import replacing_folder
+from stages.core.run.errors import UserError
+
+LABEL_MAPS, PASTED, REVIEW = "label_maps.npz", "pasted.npz", "review"
+
+
+def load_training_images(inputs: Path, components: ComponentMaps) -> UInt8[np.ndarray, "N S S 3"]:
+    """Load the training images in the order and at the size of the component maps.
+
+    Raises:
+        UserError: the component maps are not those of the training images, or an image cannot be read.
+    """
+    train = read_images(inputs).query("split == 'train'").set_index("image_id")
+    if sorted(train.index) != sorted(components.image_ids):
+        raise UserError("the component maps do not belong to these training images: run `dvc repro pseudo_label`")
+    files = train.loc[list(components.image_ids), "file"]
+    stack = load_stack(image_files(inputs), files, size=components.values.shape[-1])
+    return stack.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def write_clusters(
+    folder: Path,
+    images: UInt8[np.ndarray, "N S S 3"],
+    components: ComponentMaps,
+    labels: LabelMaps,
+    pasted: UInt8[np.ndarray, "P S S 3"],
+) -> None:
+    """Write the label maps, the pasted images and the sheets of the review, all or nothing."""
+    with replacing_folder(folder) as temporary:
+        write_label_maps(temporary / LABEL_MAPS, labels)
+        write_pasted_images(temporary / PASTED, pasted)
+        write_sheets(temporary / REVIEW, images, components, labels)
