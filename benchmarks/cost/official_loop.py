@@ -1,4 +1,4 @@
-"""Seconds of a training step of the students: the official loop against ours, `python -m benchmarks.official_loop`.
+"""Time a training step of the students, the official loop against ours: `python -m benchmarks.cost.official_loop`.
 
 Straightforward stands for CSAD's loop as published: WideResNet-50-2, full widths, batch 2, float32, the teacher
 and both heads of the local student computed for every image, the quantile by a full sort, five student images an
@@ -10,7 +10,6 @@ random: they decide nothing about the time. About two minutes on two cores.
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import timm
 import torch
@@ -20,19 +19,17 @@ from torch import Tensor, nn
 
 from stages.aecsad.model.networks import GlobalStudent, LocalStudent, StemStudent
 from stages.aecsad.model.teacher import TeacherHead
+from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.training import hard_feature_loss, penalty_loss
 from stages.core.encoder.device import mixed_precision, pick_device
 from stages.core.run.console import CONSOLE
+from stages.core.run.params import PROFILES, load_value, validate
 from stages.core.run.stage import command_entry
 
-OFFICIAL_STEPS, CHEAP_STEPS = 60_000, 400  # of profile paper (CSAD) and of profile embedded
-BATCH, CHEAP_BATCH = 2, 8
+BATCH = 2
 CHANNELS, DIM, CELLS, SIZE = (512, 1024), 512, 64, 256
-CHEAP_WIDTH, CHEAP_DIM, CHEAP_CELLS = 64, 64, 32
-CHEAP_GLOBAL: dict[str, Any] = {
-    "width": 32, "decoder_steps": [8, 15, 32], "attended_steps": [15], "attention": True, "bottleneck": False,
-    "batch_norm": True, "dropout": 0.2,
-}  # fmt: skip
+STEM_CHANNELS = 24  # of EfficientNet-Lite0 at stride 4
+SECTION = "aecsad.student_teacher"
 Action = Callable[[], object]
 
 
@@ -175,19 +172,26 @@ class OurLoop(StraightforwardLoop):
         return hard + F.mse_loss(predicted, self.teacher(coloured)) + F.mse_loss(of_global, predicted)
 
 
+def profile_params(profile: str) -> StudentTeacherParams:
+    """The students and their training in a profile."""
+    file = PROFILES / f"{profile}.yaml"
+    return validate(StudentTeacherParams, load_value(SECTION, file=file), where=SECTION, file=file)
+
+
 class CheapLoop:
     """The students of the profile `embedded` on cached features: one pass, no natural images, no changed colours."""
 
     def __init__(self, device: torch.device) -> None:
-        local = StemStudent(CHEAP_WIDTH, channels=24, dim=CHEAP_DIM, map_size=CHEAP_CELLS)
-        layout = GlobalStudent(dim=CHEAP_DIM, map_size=CHEAP_CELLS, **CHEAP_GLOBAL)
+        params = profile_params("embedded")
+        assert params.local_student.network == "stem"
+        dim, cells, batch = params.teacher.dim, params.teacher.map_size, params.training.batch_size
+        local = StemStudent(params.local_student.width, channels=STEM_CHANNELS, dim=dim, map_size=cells)
+        layout = GlobalStudent(dim=dim, map_size=cells, **params.global_student.model_dump())
         self.students = nn.ModuleDict({"local": local, "global": layout}).to(device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.students.parameters(), lr=3e-3, weight_decay=1e-4)
-        self.images = torch.rand(CHEAP_BATCH, 3, SIZE, SIZE, device=device).contiguous(
-            memory_format=torch.channels_last
-        )
-        self.stems = torch.rand(CHEAP_BATCH, 24, SIZE // 4, SIZE // 4, device=device).half()
-        self.cached = torch.rand(CHEAP_BATCH, CHEAP_DIM, CHEAP_CELLS, CHEAP_CELLS, device=device).half()
+        self.images = torch.rand(batch, 3, SIZE, SIZE, device=device).contiguous(memory_format=torch.channels_last)
+        self.stems = torch.rand(batch, STEM_CHANNELS, SIZE // 4, SIZE // 4, device=device).half()
+        self.cached = torch.rand(batch, dim, cells, cells, device=device).half()
 
     def __call__(self) -> None:
         teacher, local = self.cached.float(), self.students["local"]
@@ -203,10 +207,11 @@ class CheapLoop:
 
 def timed_loops(device: torch.device, steps: int) -> list[tuple[str, int, float]]:
     """Name, number of steps of the schedule, and seconds a step, the straightforward loop first."""
+    official, cheap = (profile_params(profile).training.iterations for profile in ("paper", "embedded"))
     return [
-        ("official, straightforward", OFFICIAL_STEPS, timed(StraightforwardLoop(device), steps)),
-        ("official networks, ours", OFFICIAL_STEPS, timed(OurLoop(device), steps)),
-        ("cheap students (embedded)", CHEAP_STEPS, timed(CheapLoop(device), 20)),
+        ("official, straightforward", official, timed(StraightforwardLoop(device), steps)),
+        ("official networks, ours", official, timed(OurLoop(device), steps)),
+        ("cheap students (embedded)", cheap, timed(CheapLoop(device), 20)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""How long pixel metrics take, and how much memory: `python -m benchmarks.pixel_metrics [images]`.
+"""How long pixel metrics take, and how much memory: `python -m benchmarks.cost.pixel_metrics [images]`.
 
 Noise maps of 32 x 32 cells for images of 256 x 256 pixels, half of them with two defects that saturate; AUROC, average
 precision, AUPRO and AU-sPRO at five limits, for three groups, with 1,000 resamples for the intervals.

@@ -1,14 +1,14 @@
 """Run SIR's four settings on medical data sets that lie in one folder, and print the results.
 
-    python -m benchmarks.medical --folder /data/medical --check     # what is there, and what to fetch from where
-    python -m benchmarks.medical --folder /data/medical             # profile paper, all nine data sets
-    python -m benchmarks.medical --folder /data/medical --profile embedded --datasets br35h oct2017
+    python -m benchmarks.recipes.medical --folder /data/medical --check    # what is there, what to fetch from where
+    python -m benchmarks.recipes.medical --folder /data/medical            # profile paper, all nine data sets
+    python -m benchmarks.recipes.medical --folder /data/medical --profile embedded --datasets br35h oct2017
 
 Stops before any work with a list of what to fetch when a data set is not there or not whole; nothing is downloaded.
-Fills `categories` and the section `sir` of params.yaml in a clone of the last commit in work/medical, and runs there
-what these methods need, with this folder's params.yaml and profile otherwise. A run that was interrupted goes on; its
-metrics are in work/medical/repository/metrics. Universal models learn from all data sets that are named, so fewer of
-them are another experiment.
+Fills `categories` and the methods' entries of params.yaml in a clone of the last commit in work/medical, and runs there
+what these methods need, with this folder's params.yaml and profile otherwise. An interrupted run continues; its metrics
+are in work/medical/repository/metrics. Universal models learn from all data sets that are named, so fewer of them are
+another experiment.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.clone import answer, command, prepare_clone
-from benchmarks.medical_files import (
+from benchmarks.recipes.clone import command, evaluate, prepare_clone, switch_methods
+from benchmarks.recipes.medical_files import (
     MedicalDataset,
     Place,
     entry_of,
@@ -31,7 +31,7 @@ from benchmarks.medical_files import (
     missing_datasets,
     read_medical_datasets,
 )
-from benchmarks.paper_files import missing_weights, read_paper_files
+from benchmarks.recipes.paper_files import missing_weights, read_paper_files
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, PROFILES
 from stages.core.run.stage import command_entry
@@ -43,6 +43,7 @@ SIR = ("sir_one_shot_universal", "sir_one_shot_specialised", "sir_full_shot_univ
 
 @command_entry
 def main(argv: Sequence[str]) -> str:
+    """Check the data sets, run the methods on them, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the data sets lie, each under its name")
     parser.add_argument("--check", action="store_true", help="only look, and fail where a data set is not ready")
@@ -63,10 +64,9 @@ def main(argv: Sequence[str]) -> str:
     clone = prepare_clone(WORK / "repository")
     shutil.copy2(PROFILES / f"{given.profile}.yaml", clone / PROFILES)
     (clone / PARAMS_FILE).write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    stages = answer(sys.executable, "-m", "dvc", "stage", "list", "--name-only", cwd=clone).split()
-    command(sys.executable, "-m", "dvc", "repro", *targets(stages, given.methods, names), cwd=clone)
+    evaluate(clone, names, given.methods)
     compare_counts(clone, known, names)
-    command(sys.executable, "-m", "stages.report.table", "--metrics", "metrics", cwd=clone)
+    command(sys.executable, "-m", "commands", "table", "--metrics", "metrics", cwd=clone)
     return f"{given.profile}: {len(given.methods)} methods, {len(names)} data sets"
 
 
@@ -74,7 +74,7 @@ def check(folder: Path, datasets: Mapping[str, MedicalDataset], places: Mapping[
     """Log the entry of every data set that is ready.
 
     Raises:
-        UserError: some are not, or the published networks' weights cannot be had; all of that is listed.
+        UserError: some are not, or the published networks' weights are not available; all of that is listed.
     """
     for name, place in places.items():
         if place.path is not None and not place.lacking:
@@ -88,40 +88,22 @@ def check(folder: Path, datasets: Mapping[str, MedicalDataset], places: Mapping[
 
 
 def params_of(profile: str, categories: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """What params.yaml holds, with the categories in place of its own and the methods of SIR switched on for all.
+    """What params.yaml holds, with the categories in place of its own and these methods alone switched on for them.
 
     Raises:
-        UserError: a method of SIR is asked for, and params.yaml has no section `sir`.
+        UserError: params.yaml has no such method.
     """
     params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     params |= {"profile": profile, "categories": dict(categories)}
-    chosen = [method for method in methods if method in SIR]
-    if chosen and "sir" not in params:
-        raise UserError(f"{PARAMS_FILE} has no section `sir`: name other methods with --methods")
-    if chosen:
-        params["sir"] |= {
+    entries: dict[str, dict[str, Any]] = {name: {"categories": "all"} for name in methods if name not in SIR}
+    if chosen := [method for method in methods if method in SIR]:
+        entries["sir"] = {
             "categories": {name: {} for name in categories},
             "universal": [method for method in chosen if method.endswith("universal")],
             "specialised": [method for method in chosen if method.endswith("specialised")],
         }
+    switch_methods(params, entries)
     return params
-
-
-def targets(stages: Sequence[str], methods: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The stages that evaluate the methods on the data sets.
-
-    Raises:
-        UserError: a method has none.
-    """
-    found = {
-        (method, name): [s for s in stages if s.startswith("evaluation") and s.endswith(f"@{method}-{name}")]
-        for method in methods
-        for name in names
-    }
-    absent = sorted({method for (method, _), stage in found.items() if not stage})
-    if absent:
-        raise UserError(f"no stage evaluates {', '.join(absent)}: see `dvc stage list` for the methods there are")
-    return [stage for stages_of_one in found.values() for stage in stages_of_one]
 
 
 def compare_counts(clone: Path, datasets: Mapping[str, MedicalDataset], names: Sequence[str]) -> None:
@@ -139,7 +121,7 @@ def compare_counts(clone: Path, datasets: Mapping[str, MedicalDataset], names: S
             if published not in (None, ours[part]):
                 LOG.warning(
                     "%s: %d images of %s (with validation), published are %d: part of it may be missing, or it is "
-                    "another version of the data set, whose results do not compare; left out as equal files: %s",
+                    "another version of the data set, whose results do not compare; excluded as equal files: %s",
                     name, ours[part], part, published, counts.get("equal_files", "none"),
                 )  # fmt: skip
 

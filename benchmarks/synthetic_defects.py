@@ -1,4 +1,4 @@
-"""Judge settings of the student-teacher branch without test images, by defects synthetic into validation normals.
+"""Judge settings of the student-teacher branch without test images, by synthetic defects in validation normals.
 
     python -m benchmarks.synthetic_defects pin_tray                                   # the profile as it is
     python -m benchmarks.synthetic_defects pin_tray training.hard_quantile=0.999   # below student_teacher
@@ -24,7 +24,7 @@ from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import calibrate
 from stages.core.encoder.encoder import load_stack, to_float
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
@@ -41,12 +41,14 @@ def main(argv: Sequence[str]) -> str:
     arguments = parser.parse_args(argv)
     params = changed_params(arguments.settings)
     encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
-    folder = Path("artifacts/split") / arguments.category
-    images = read_images(folder / "images.parquet")
+    inputs = Path("artifacts/split") / arguments.category / "inputs"
+    images = read_images(inputs)
     started = time.perf_counter()
-    fitted = fit_student_teacher(images, folder / "images", params, encoder, seed=seed)
+    fitted = fit_student_teacher(images, image_files(inputs), params, encoder, seed=seed)
     seconds = time.perf_counter() - started
-    normal = load_stack(folder / "images", images.loc[images["split"] == "validation", "file"], size=encoder.image_size)
+    normal = load_stack(
+        image_files(inputs), images.loc[images["split"] == "validation", "file"], size=encoder.image_size
+    )
     random = np.random.default_rng(seed)
     synthetic = [[plant(picture, kind, random) for kind in KINDS] for picture in normal.permute(0, 2, 3, 1).numpy()]
     maps = [raw_maps(fitted, picture) for picture in normal.permute(0, 2, 3, 1).numpy()]

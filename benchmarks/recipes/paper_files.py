@@ -1,4 +1,4 @@
-"""The files that a run with the publications' settings needs, and whether they can be had."""
+"""The files that a run with the publications' settings needs, and whether they are available."""
 
 import json
 import urllib.error
@@ -32,16 +32,19 @@ class PaperFiles(Params):
 
     Attributes:
         archive: a download manifest.
+        weights: what the profile's encoder needs.
         categories: for each category, the values below `aecsad` of the profile that its publication sets otherwise.
+        variants: the same for other publications of the method, for all categories: `thesis` is AeCSAD's.
     """
 
     archive: Path
     weights: tuple[WeightsFile, ...]
     categories: dict[str, dict[str, Any]]
+    variants: dict[str, dict[str, Any]]
 
 
 def read_paper_files(path: Path) -> tuple[PaperFiles, DownloadManifest]:
-    """The list and the archive's manifest.
+    """Read the list and the archive's manifest.
 
     Raises:
         UserError: one of them is damaged.
@@ -74,7 +77,7 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path)
     missing += missing_weights(files.weights)
     if missing:
         listed = "".join(f"\n  - {entry}" for entry in missing)
-        raise UserError(f"nothing was run: these files are neither here nor can they be fetched from here:{listed}")
+        raise UserError(f"nothing was run: these files are neither here nor available from here:{listed}")
 
 
 def missing_weights(files: Sequence[WeightsFile]) -> list[str]:

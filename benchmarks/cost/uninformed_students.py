@@ -1,9 +1,9 @@
 """Speed and memory of Uninformed Students, with untrained networks: neither depends on the weights.
 
-    python -m benchmarks.uninformed_students dense            # a dense pass against one pass a patch
-    python -m benchmarks.uninformed_students steps            # training steps of the profile `embedded`
-    python -m benchmarks.uninformed_students train 128        # one step and
-    python -m benchmarks.uninformed_students score 128        # one image in the published size, in tiles of 128 px
+    python -m benchmarks.cost.uninformed_students dense            # a dense pass against one pass a patch
+    python -m benchmarks.cost.uninformed_students steps            # training steps of the profile `embedded`
+    python -m benchmarks.cost.uninformed_students train 128        # one step and
+    python -m benchmarks.cost.uninformed_students score 128        # one image in the published size, in tiles of 128 px
 
 Each prints the highest resident memory of its process. Images are 256 x 256 px.
 """

@@ -1,6 +1,6 @@
 """What the feature cache saves: seconds of a training step on new and on cached features, with full-sized random CLIPs.
 
-`python -m benchmarks.clip_cache` prints a table; on two cores it takes some minutes and 6 GB of memory.
+`python -m benchmarks.cost.clip_cache` prints a table; on two cores it takes some minutes and 6 GB of memory.
 """
 
 import argparse

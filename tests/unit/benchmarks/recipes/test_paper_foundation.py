@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import paper, paper_files
-from benchmarks.paper_foundation import WEIGHTS, foundation_files, prompts_of
+from benchmarks.recipes import paper, paper_files
+from benchmarks.recipes.paper_foundation import WEIGHTS, foundation_files, prompts_of
 from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
 from stages.aecsad.pseudo_label.foundation.weights import parts_of, read_weight_files, require
 from stages.core.run.errors import UserError

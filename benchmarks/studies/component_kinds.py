@@ -1,19 +1,19 @@
 """Settle whether kinds of graph merging's parts go by colour or are left to MeanShift: by drawn products' true classes.
 
-    python -m benchmarks.component_kinds
+    python -m benchmarks.studies.component_kinds
 
-The rule, written down before it was run on `deciding_products`: of both ways that one is taken whose label maps agree
-better with the true classes in the mean over those products, each once, where `auto` takes graph merging. Every product
-is taken twice (see `component_settings`), and each set of shots goes through proposer and cluster stage by itself; a
-way's agreement is the mean over both sets of the adjusted Rand index (Hubert and Arabie, "Comparing partitions",
-Journal of Classification 1985: 1 for equal divisions, 0 for what chance gives) over all pixels with a class, true or
-found.
+The rule, written down before it was run on the drawings `DECIDING`: of both ways the one is taken whose label maps
+agree better with the true classes in the mean over those products, each once, where `auto` takes graph merging. Every
+product is taken twice (see `component_settings`), and each set of shots goes through proposer and cluster stage by
+itself; a way's agreement is the mean over both sets of the adjusted Rand index (Hubert and Arabie, "Comparing
+partitions", Journal of Classification 1985: 1 for equal divisions, 0 for what chance gives) over all pixels with a
+class, true or found.
 
-Two rules came before it, both by the agreement of the two sets with each other, on juice_bottle and
-`touching_products`, then on juice_bottle and `further_products`. Both took MeanShift, by as much as chance gives
-(0.022 ± 0.067 and 0.022 ± 0.062), while by the true classes of the same drawings, printed beside, colour was as good on
-six and better on five: what is steady need not be true. Hence a rule by true classes, on drawings of its own. How the
-sets agree with each other is printed still: nothing goes by it.
+Two rules came before it, both by the agreement of the two sets with each other, on juice_bottle and the drawings
+`TOUCHING`, then on juice_bottle and `FURTHER`. Both took MeanShift, by as much as chance gives (0.022 ± 0.067 and
+0.022 ± 0.062), while by the true classes of the same drawings colour was as good on six and better on five: what is
+steady need not be true. Hence a rule by true classes, on drawings of its own. How the sets agree with each other is
+printed still, for information.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from jaxtyping import UInt8
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.auto_choice import choose
-from benchmarks.deciding_products import PRODUCTS
-from benchmarks.drawing import photographs
-from benchmarks.second_shots import SecondShots, same_classes, take_again
+from benchmarks.studies.auto_choice import choose
+from benchmarks.studies.canvas import photographs
+from benchmarks.studies.drawings import DECIDING
+from benchmarks.studies.second_shots import SecondShots, same_classes, take_again
 from stages.aecsad.cluster.classes import label_images
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.model.label_maps import LabelMaps
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> str:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     table = Table("product", "kinds", "with true classes", "classes", "images labelled", "shots with each other")
     agreements: dict[str, list[float]] = {way: [] for way in WAYS}
-    for name, product in PRODUCTS.items():
+    for name, product in DECIDING.items():
         images, true_classes = photographs(product)
         if (taken := choose(images).choice.proposer) != MERGING:
             table.add_row(name, f"does not count: {taken}")

@@ -1,6 +1,6 @@
 """Settle how component masks are made, by normal training images alone and one criterion: what a second shot changes.
 
-    python -m benchmarks.component_settings pin_tray juice_bottle
+    python -m benchmarks.studies.component_settings pin_tray juice_bottle
 
 Every image is taken twice: as it is, and again by a simulated camera that stands a little elsewhere, under other light
 and with noise of its own. Parts are parts of the product, so a good setting finds the same ones in both; that is model
@@ -28,14 +28,14 @@ from jaxtyping import Float64, UInt8
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.second_shots import SecondShots, panoptic_quality, take_again
+from benchmarks.studies.second_shots import SecondShots, panoptic_quality, take_again
 from stages.aecsad.pseudo_label.choice import trial_rows
 from stages.aecsad.pseudo_label.classical.background import propose_by_background
 from stages.aecsad.pseudo_label.classical.merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.encoder import load_stack
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params
 from stages.core.run.stage import command_entry
@@ -113,10 +113,13 @@ def difference(values: Float64[np.ndarray, " N"]) -> str:
 
 def training_images(category: str) -> tuple[list[str], UInt8[Tensor, "N 3 H W"]]:
     """Names and pixels of the normal training images that proposers are tried on."""
-    folder, size = Path("artifacts/split") / category, load_params(EncoderParams, section="encoder").image_size
-    train = read_images(folder / "images.parquet").query("split == 'train'")
+    inputs, size = (
+        Path("artifacts/split") / category / "inputs",
+        load_params(EncoderParams, section="encoder").image_size,
+    )
+    train = read_images(inputs).query("split == 'train'")
     train = train.iloc[list(trial_rows(len(train)))]
-    return train["image_id"].tolist(), load_stack(folder / "images", train["file"], size=size)
+    return train["image_id"].tolist(), load_stack(image_files(inputs), train["file"], size=size)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.second_shots import SHIFT, panoptic_quality, same_classes, shoot, take_again
+from benchmarks.studies.second_shots import SHIFT, panoptic_quality, same_classes, shoot, take_again
+
+pytestmark = pytest.mark.study
 
 
 def test_a_second_shot_shows_the_same_scene_elsewhere() -> None:

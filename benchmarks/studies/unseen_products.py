@@ -1,10 +1,10 @@
-"""Component masks of drawn products.
+"""Judge component masks of drawn products against their true components.
 
-    python -m benchmarks.unseen_products
-    python -m benchmarks.unseen_products --products keypad wall_section
+    python -m benchmarks.studies.unseen_products
+    python -m benchmarks.studies.unseen_products --products keypad wall_section
 
-Drawn with their true components: see `drawn_products`, `touching_products`, `further_products`, `deciding_products` and
-`confirming_products`, which say what they led to. The settings of params.yaml are used as they are. The quality is the
+The products are drawn with their true components: see `drawings`, which says what each round led to. The settings of
+the active profile are used as they are. The quality is the
 panoptic quality of `component_settings`, here against the true parts; its means follow the table.
 """
 
@@ -17,16 +17,13 @@ import cv2
 import numpy as np
 from rich.table import Table
 
-from benchmarks import confirming_products, deciding_products, drawn_products, further_products, touching_products
-from benchmarks.auto_choice import choose
-from benchmarks.drawing import IMAGES, Product, photographs
-from benchmarks.second_shots import panoptic_quality
+from benchmarks.studies.auto_choice import choose
+from benchmarks.studies.canvas import IMAGES, Product, photographs
+from benchmarks.studies.drawings import PRODUCTS
+from benchmarks.studies.second_shots import panoptic_quality
 from stages.core.run.console import CONSOLE
 from stages.core.run.stage import command_entry
 from stages.evaluation.components import FOLDER, agreement, true_instances
-
-ROUNDS = (drawn_products, touching_products, further_products, deciding_products, confirming_products)
-PRODUCTS = {name: product for module in ROUNDS for name, product in module.PRODUCTS.items()}
 
 
 @command_entry

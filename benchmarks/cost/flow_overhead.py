@@ -1,12 +1,12 @@
-"""What a flow costs and gains against `dvc repro`: on made-up DAGs of sleeping stages, or on this repository's own.
+"""Compare a flow with `dvc repro`: on made-up DAGs of sleeping stages, or on this repository's own.
 
-    python -m benchmarks.flow_overhead                        # chain and branches of sleeps, about ten minutes
-    python -m benchmarks.flow_overhead --default --gpu-slots 1 2  # the default DAG, all of it, in fresh clones of HEAD
-    python -m benchmarks.flow_overhead --default --targets evaluation@aecsad-pin_tray  # of that only what this needs
+    python -m benchmarks.cost.flow_overhead                       # chain and branches of sleeps, about ten minutes
+    python -m benchmarks.cost.flow_overhead --default --gpu-slots 1 2            # the default DAG, in clones of HEAD
+    python -m benchmarks.cost.flow_overhead --default --targets evaluation@pin_tray  # of that only what this needs
 
-Prints wall seconds of `dvc repro` and of the flow `reproduce` (its process, a server is running already), beside the
-sum of the stages' own seconds and the critical path: no schedule can be faster than that; then
-both again with nothing to do.
+Prints wall seconds of `dvc repro` and of the flow `reproduce` (its process, a server is running already), the sum of
+the stages' own seconds, and the critical path: no schedule can be faster than that. Then both run again with nothing
+to do.
 """
 
 import argparse
@@ -29,15 +29,13 @@ from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SLEEP = """
-import json, pathlib, sys, time
-seconds, output, cost = float(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-time.sleep(seconds)
-output.write_text(sys.argv[2])
-cost.parent.mkdir(parents=True, exist_ok=True)
-cost.write_text(json.dumps({"seconds": seconds}))
+import pathlib, sys, time
+time.sleep(float(sys.argv[1]))
+pathlib.Path(sys.argv[2]).write_text(sys.argv[2])
 """
+KEY = "x"  # of every stage's one instance
 COLUMNS = (
     "DAG", "slots", "stages", "sum", "critical path", "dvc repro", "flow", "ratio", "again: dvc repro", "again: flow",
 )  # fmt: skip
@@ -45,7 +43,7 @@ Shape = Mapping[str, tuple[float, Sequence[str]]]  # stage -> seconds, the stage
 
 
 def chain(length: int, seconds: float) -> Shape:
-    """Stages of which none can run beside another."""
+    """Stages of which none can run next to another."""
     return {f"s{i:02d}": (seconds, [f"s{i - 1:02d}"] if i else []) for i in range(length)}
 
 
@@ -79,18 +77,18 @@ def write_sleeps(root: Path, shape: Shape) -> None:
     (root / "params.yaml").write_text("{}\n", encoding="utf-8")
     stages = {}
     for name, (seconds, needs) in shape.items():
-        cost = f"artifacts/cost/all/{name}.json"
-        stages[name] = {
-            "cmd": f"python sleep.py {seconds} {name}.txt {cost}",
+        body = {
+            "cmd": f"python sleep.py {seconds} {name}.txt",
             "deps": ["sleep.py", *(f"{needed}.txt" for needed in needs)],
-            "outs": [f"{name}.txt", cost],
+            "outs": [f"{name}.txt"],
             "meta": {"resource": "cpu"},
         }
+        stages[name] = {"foreach": [KEY], "do": body}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
-    costs = {f"all/{name}": {"seconds": seconds} for name, (seconds, _) in shape.items()}
-    (root / "metrics").mkdir()
-    (root / "metrics/cost.json").write_text(json.dumps(costs), encoding="utf-8")
-    (root / ".gitignore").write_text("/*.txt\n/artifacts/\n", encoding="utf-8")
+    (root / "metrics/cost" / KEY).mkdir(parents=True)
+    for name, (seconds, _) in shape.items():
+        (root / f"metrics/cost/{KEY}/{name}.json").write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+    (root / ".gitignore").write_text("/*.txt\n", encoding="utf-8")
     for command in (
         "git init -q", f"{sys.executable} -m dvc init -q", f"{sys.executable} -m dvc config core.analytics false",
         "git add -A", "git -c user.name=bench -c user.email=bench@localhost commit -qm sleeps",

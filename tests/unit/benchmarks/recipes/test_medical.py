@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks import paper_files
-from benchmarks.clone import usable_lock
-from benchmarks.medical import FILES, SIR, compare_counts, params_of, targets
-from benchmarks.medical import main as medical
-from benchmarks.medical_files import entry_of, find_dataset, read_medical_datasets
+from benchmarks.recipes import paper_files
+from benchmarks.recipes.clone import usable_lock
+from benchmarks.recipes.medical import FILES, SIR, compare_counts, params_of, targets
+from benchmarks.recipes.medical import main as medical
+from benchmarks.recipes.medical_files import entry_of, find_dataset, read_medical_datasets
 from stages.core.run.errors import UserError
 from stages.download.category import load_category
 from stages.split.sources import load_split_params
