@@ -1,7 +1,7 @@
-"""Our image AUROC on MVTec LOCO AD beside the published ones: `python -m commands.published --runs FOLDER`.
+"""Our image AUROC on MVTec LOCO AD next to the published ones.
 
-FOLDER holds one folder a run (a seed), with `<category>.json` as the evaluation wrote it. Published are table 5.1 of
-the AeCSAD thesis, in which CSAD is its author's own run of CSAD's code, and averages from papers and repositories.
+Published are table 5.1 of the AeCSAD thesis, in which CSAD is its author's own run of CSAD's code, and averages from
+papers and repositories.
 """
 
 import statistics
@@ -13,9 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from commands.published.metrics import method_metrics
 from stages.core.run.errors import UserError
-from stages.core.run.stage import command_entry, parse_paths
-from stages.report.costs import read_json
 
 REFERENCE = Path(__file__).parent / "reference"
 THESIS, REPORTED = REFERENCE / "aecsad_thesis_table_5_1.csv", REFERENCE / "mvtec_loco_reported.csv"
@@ -25,27 +24,33 @@ AVERAGE, TOTAL = "average", "total"
 Runs = Mapping[tuple[str, str], Sequence[float]]
 
 
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    """Paths, read, print."""
-    paths = parse_paths(argv, reads=["runs"], about=__doc__)
-    runs = with_averages(read_runs(paths.runs))
+def show_runs(folder: Path, *, method: str) -> str:
+    """Print the tables for the runs in a folder.
+
+    Args:
+        folder: holds one folder for each run (a seed), with `<category>.json` as the evaluation wrote it.
+        method: of ours.
+
+    Raises:
+        UserError: there is no run, or one of them lacks a number.
+    """
+    runs = with_averages(read_runs(folder, method=method))
     console = Console()
     console.print(per_category(runs))
     console.print(averages(runs))
-    return f"{len({category for category, _ in runs} - {AVERAGE})} categories beside the published numbers"
+    return f"{len({category for category, _ in runs} - {AVERAGE})} categories next to the published numbers"
 
 
-def read_runs(folder: Path) -> dict[tuple[str, str], list[float]]:
-    """Image AUROC in percent by (category, kind), one value a run.
+def read_runs(folder: Path, *, method: str) -> dict[tuple[str, str], list[float]]:
+    """Image AUROC of a method in percent by (category, kind), one value for each run.
 
     Raises:
-        UserError: there is no run, a file is damaged, or an AUROC is undefined.
+        UserError: there is no run, a file is damaged or lacks the method, or an AUROC is undefined.
     """
     values: dict[tuple[str, str], list[float]] = {}
     for path in sorted(folder.glob("*/*.json")):
         for kind in KINDS:
-            auroc = read_json(path).get("image_auroc", {}).get(kind)
+            auroc = method_metrics(path, method).get("image_auroc", {}).get(kind)
             if auroc is None:
                 raise UserError(f"{path}: no {kind} image AUROC: is it the evaluation of an MVTec LOCO category?")
             values.setdefault((path.stem, kind), []).append(100 * float(auroc))
@@ -107,7 +112,3 @@ def text_of(values: Sequence[float]) -> str:
     if not values:
         return "–"
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
-
-
-if __name__ == "__main__":
-    main()
