@@ -3,10 +3,12 @@
 # make test-slow   what takes longer: trainings killed and repeated bit by bit, the real DAG again (CI runs it, too)
 # make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
 # make test-proofs   the real DAG with what is off by default: methods on CLIP, foundation models, the published settings
+# make test-studies   the tests of benchmarks/studies, which settled questions of the past
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
-# make bench   the pipeline with seeds 1 and 2 as DVC experiments beside HEAD, and mean and spread of all three
+# make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
-# make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched)
+# make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
+#              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
 # make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
@@ -33,11 +35,11 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-faults serve bench ablation paper medical setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench ablation paper medical setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
-	$(VENV)/bin/python -m stages.report.table --metrics metrics
+	$(VENV)/bin/python -m commands table --metrics metrics
 
 serve: setup-flows
 	$(VENV)/bin/python -m flows.serve
@@ -54,37 +56,24 @@ test-slow: setup-flows
 test-proofs: setup-flows
 	$(VENV)/bin/python -m pytest -m proof
 
+test-studies: setup-flows
+	$(PYTEST) -m study
+
 test-faults: setup-flows
 	$(VENV)/bin/python -m pytest -m faults --reruns 1  # they wait for servers and workers: a busy machine gets a second try
 
 bench: setup
-	for seed in 1 2; do \
-	  $(VENV)/bin/dvc exp remove --quiet seed-$$seed 2> /dev/null; \
-	  $(VENV)/bin/dvc exp run --temp --name seed-$$seed --set-param seed=$$seed || exit; \
-	done
-	$(VENV)/bin/python -m stages.report.seeds HEAD seed-1 seed-2
+	$(VENV)/bin/python -m benchmarks.bench seeds
 
-# Name, attention and bottleneck of each global student.
-GLOBAL_STUDENT := profiles/embedded.yaml:aecsad.student_teacher.global_student
 ablation: setup
-	for seed in 0 1 2; do \
-	  for student in "aecsad true false" "bottleneck_attention true true" "latent_only false false" "csad false true"; do \
-	    set -- $$student; \
-	    $(VENV)/bin/dvc exp remove --quiet $$1-$$seed 2> /dev/null; \
-	    $(VENV)/bin/dvc exp run --temp --name $$1-$$seed --set-param seed=$$seed \
-	      --set-param $(GLOBAL_STUDENT).attention=$$2 --set-param $(GLOBAL_STUDENT).bottleneck=$$3 \
-	      evaluation@aecsad-pin_tray evaluation@aecsad-juice_bottle || exit; \
-	  done; \
-	done
-	$(VENV)/bin/python -m benchmarks.ablation $(foreach name,aecsad bottleneck_attention latent_only csad,\
-	  $(name)=$(name)-0$(comma)$(name)-1$(comma)$(name)-2)
+	$(VENV)/bin/python -m benchmarks.bench ablation
 
 paper: setup
-	$(VENV)/bin/python -m benchmarks.paper --profile $(PROFILE)
+	$(VENV)/bin/python -m benchmarks.recipes.paper $(if $(VARIANT),--variant $(VARIANT))
 
 medical: setup
 	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))
-	$(VENV)/bin/python -m benchmarks.medical --folder '$(FOLDER)' --profile $(PROFILE)
+	$(VENV)/bin/python -m benchmarks.recipes.medical --folder '$(FOLDER)' --profile $(PROFILE)
 
 setup: $(STAMP)
 

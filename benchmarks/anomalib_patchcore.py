@@ -1,4 +1,4 @@
-"""The bar from elsewhere: PatchCore as anomalib computes it, on the active profile's encoder and our split.
+"""Score with a peer: PatchCore as anomalib computes it, on the active profile's encoder and our split.
 
     pip install anomalib==2.7.0  # the repository does not need it
     dvc get . artifacts/split --rev seed-1 -o /tmp/seed-1/artifacts/split    # for each run that is not checked out
@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from benchmarks.fusion_rules import aurocs
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, load_stack, to_float
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
+from stages.core.io.truth import read_truth
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import CONSOLE, progress
 from stages.core.run.errors import UserError
@@ -68,7 +69,7 @@ class Stages(nn.Module):
 
 
 def patchcore(params: EncoderParams) -> Any:
-    """anomalib's model around the encoder.
+    """Build anomalib's model around the encoder.
 
     Raises:
         UserError: anomalib is not installed.
@@ -76,7 +77,7 @@ def patchcore(params: EncoderParams) -> Any:
     try:
         module = importlib.import_module("anomalib.models.image.patchcore.torch_model")
     except ModuleNotFoundError as error:
-        raise UserError(f"anomalib is not there ({error}): `pip install anomalib==2.7.0`") from None
+        raise UserError(f"anomalib is not installed ({error}): `pip install anomalib==2.7.0`") from None
     model = module.PatchcoreModel(layers=list(LAYERS), backbone="resnet18", pre_trained=False)
     model.feature_extractor = Stages(params)
     return model.to(pick_device())
@@ -87,28 +88,28 @@ def judged(folder: Path, ratio: float, *, seed: int) -> list[str]:
     """Cells of the table: training images, seconds, logical and structural AUROC.
 
     Raises:
-        UserError: the split is not there, or anomalib is not.
+        UserError: the split is missing, or anomalib is not installed.
     """
     started, params = time.perf_counter(), load_params(EncoderParams, section="encoder")
-    model, images = patchcore(params), read_images(folder / "images.parquet")
+    model, images = patchcore(params), read_images(folder / "inputs")
     train, test = (images[images["split"] == split] for split in ("train", "test"))
     for file in progress(list(train["file"]), total=len(train), label="training patches"):
-        model.train()(load(folder, file, params))
+        model.train()(load(folder / "inputs", file, params))
     patches = torch.vstack(model.embedding_store)
     generator = torch.Generator().manual_seed(seed)
     chosen = choose_coreset(patches, ratio=ratio, dimensions=patches.shape[1], generator=generator)
     model.eval().memory_bank = patches[chosen.to(patches.device)]
     files = progress(list(test["file"]), total=len(test), label="distances")
-    scores = [float(model(load(folder, file, params)).pred_score) for file in files]
-    kinds = pd.read_parquet(folder / "truth.parquet").set_index("image_id")["kind"].loc[test["image_id"]]
+    scores = [float(model(load(folder / "inputs", file, params)).pred_score) for file in files]
+    kinds = read_truth(folder / "truth").set_index("image_id")["kind"].loc[test["image_id"]]
     found = aurocs(test["split"].reset_index(drop=True), kinds.reset_index(drop=True), pd.Series(scores))
     cells = [f"{found[kind]:.1f}" if kind in found else "–" for kind in ("logical", "structural")]
     return [str(len(train)), f"{time.perf_counter() - started:.0f}", *cells]
 
 
-def load(folder: Path, file: str, params: EncoderParams) -> Tensor:
-    """One image as the pipeline reads it."""
-    return to_float(load_stack(folder / "images", [file], size=params.image_size).to(pick_device()))
+def load(inputs: Path, file: str, params: EncoderParams) -> Tensor:
+    """Load one image as the pipeline reads it."""
+    return to_float(load_stack(image_files(inputs), [file], size=params.image_size).to(pick_device()))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.fine_bank elpv_mono
 
-Prints the AUROC of synthetic defects (scratch, pasted patch, stain) against the validation images they were synthetic
-into, for some banks and the seeds 0 and 1 of their draw. Needs the stage split.
+Prints the AUROC of synthetic defects (scratch, pasted patch, stain) against the validation images they were made
+from, for some banks and the seeds 0 and 1 of their draw. Needs the stage split.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from stages.aecsad.hybrid_fusion.neighbours import score_finely
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams, HybridFusionParams
-from stages.core.io.tables import SYNTHETIC, read_images
+from stages.core.io.tables import SYNTHETIC, image_files, read_images
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params
 from stages.core.run.stage import command_entry
@@ -41,13 +41,13 @@ def main(argv: Sequence[str]) -> str:
     )
     table = Table("category", "images at most", "patches of each", *KINDS, "all", "s")
     for category in given.categories:
-        folder = given.split / category
-        images = read_images(folder / "images.parquet").query("split in ['train', 'validation', @SYNTHETIC]")
+        inputs = given.split / category / "inputs"
+        images = read_images(inputs).query("split in ['train', 'validation', @SYNTHETIC]")
         for count, cells in BANKS:
             section = params.model_dump()["fine_neighbours"] | {"training_images": count, "cells_per_image": cells}
             bank = FineNeighboursParams.model_validate(section)
             started = time.perf_counter()
-            results = [score_finely(images, folder / "images", bank, encoder=encoder.name, seed=n) for n in SEEDS]
+            results = [score_finely(images, image_files(inputs), bank, encoder=encoder.name, seed=n) for n in SEEDS]
             seconds = (time.perf_counter() - started) / len(SEEDS)
             aurocs = [synthetic_aurocs(result.scores) for result in results if result is not None]
             means = [f"{statistics.mean(values):.1f}" for values in zip(*aurocs, strict=True)]

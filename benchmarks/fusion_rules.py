@@ -4,9 +4,9 @@
 
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
 Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of oddpart alone, of their sum as
-they are (plain sum), of their scaled sum with equal weights and with the weights that the stage `plus` gives (weighted
-sum), of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and
-how much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
+they are (plain sum), of their scaled sum with equal weights and with those of the stage `hybrid_fusion` (weighted sum),
+of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and how
+much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
 validation images those with synthetic defects and those with edited components; `--own-anomalies` leaves test images
 out. It describes; nothing in the pipeline reads it.
 """
@@ -33,6 +33,8 @@ from stages.aecsad.hybrid_fusion.fusing import fuse
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
 from stages.aecsad.model.fusion import Combination
 from stages.aecsad.model.label_maps import read_label_maps
+from stages.core.io.tables import IMAGE_TABLE
+from stages.core.io.truth import TRUTH_TABLE
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_params, load_value
@@ -77,8 +79,8 @@ def read_run(run: str, category: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         UserError: a file is not there.
     """
-    branches = pd.read_parquet(io.BytesIO(read(run, f"artifacts/aecsad/plus/{category}/branches.parquet")))
-    truth = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/truth.parquet")))
+    branches = pd.read_parquet(io.BytesIO(read(run, f"artifacts/scores/{category}/oddpart/branches.parquet")))
+    truth = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/truth/{TRUTH_TABLE}")))
     scores = branches.merge(truth[["image_id", "kind"]], on="image_id", how="left")
     return scores, json.loads(read(run, f"metrics/choices/{category}/histogram.json"))
 
@@ -89,7 +91,7 @@ def read_edited(run: str, category: str, scores: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: a file is not there.
     """
-    images = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/images.parquet")))
+    images = pd.read_parquet(io.BytesIO(read(run, f"artifacts/split/{category}/inputs/{IMAGE_TABLE}")))
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         file.write(read(run, f"artifacts/aecsad/segmentation/{category}/label_maps.npz"))
         file.flush()
@@ -157,7 +159,7 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
 def fused_by_rule(
     branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
 ) -> pd.Series:
-    """Fused with the weights that the stage `plus` gives, by Fisher's method or as a sum."""
+    """Fused with the weights that the stage `hybrid_fusion` gives, by Fisher's method or as a sum."""
     weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 

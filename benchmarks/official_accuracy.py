@@ -1,4 +1,4 @@
-"""The official students given ten times our training time: does their AUROC come near ours?
+"""Give the official students ten times our training time, and compare the AUROC.
 
     python -m benchmarks.official_accuracy pin_tray juice_bottle
 
@@ -16,14 +16,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 from rich.table import Table
 
 from benchmarks.fusion_rules import aurocs
 from stages.aecsad.student_teacher.fitting import Fitted, fit_student_teacher
 from stages.aecsad.student_teacher.params import GlobalStudentParams, StudentTeacherParams
 from stages.aecsad.student_teacher.scoring import score_images
-from stages.core.io.tables import read_images
+from stages.core.io.tables import image_files, read_images
+from stages.core.io.truth import read_truth
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import PROFILES, EncoderParams, load_params, load_value, validate
 from stages.core.run.stage import command_entry
@@ -79,9 +79,9 @@ def add_row(
     fitted, seconds = fit(category, params, seed)
     folder = split_folder(category)
     scored = score_images(
-        fitted, read_images(folder / "images.parquet"), folder / "images", quantiles=params.maps.quantiles
+        fitted, read_images(folder / "inputs"), image_files(folder / "inputs"), quantiles=params.maps.quantiles
     )
-    kinds = pd.read_parquet(folder / "truth.parquet")[["image_id", "kind"]]
+    kinds = read_truth(folder / "truth")[["image_id", "kind"]]
     rows = scored.table.merge(kinds, on="image_id", how="left", validate="one_to_one")
     found = aurocs(rows["split"], rows["kind"], rows["student_teacher"])
     cells = [f"{found[kind]:.1f}" if kind in found else "–" for kind in ("logical", "structural")]
@@ -93,9 +93,9 @@ def add_row(
 def fit(category: str, params: StudentTeacherParams, seed: int) -> tuple[Fitted, float]:
     """The trained students and the seconds that took."""
     folder, encoder = split_folder(category), load_params(EncoderParams, section="encoder")
-    images = read_images(folder / "images.parquet")
+    images = read_images(folder / "inputs")
     started = time.perf_counter()
-    fitted = fit_student_teacher(images, folder / "images", params, encoder, seed=seed)
+    fitted = fit_student_teacher(images, image_files(folder / "inputs"), params, encoder, seed=seed)
     return fitted, time.perf_counter() - started
 
 

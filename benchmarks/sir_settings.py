@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from stages.core.io.tables import SYNTHETIC, read_images
+from stages.core.io.tables import SYNTHETIC, image_files, read_images
 from stages.core.io.truth import read_truth
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
@@ -109,12 +109,13 @@ def changed_sections(changes: Sequence[str]) -> Sections:
 
 def features_of(category: str, teacher: TeacherParams, *, seed: int) -> TeacherFeatures:
     """The teacher's features of the training images, from an earlier run where it had the same images and values."""
-    images = read_images(SPLIT / category / "images.parquet")
+    inputs = SPLIT / category / "inputs"
+    images = read_images(inputs)
     files = images.loc[images["split"] == "train", "file"].to_list()
     digest = hashlib.sha256(json.dumps([teacher.model_dump(), seed, files]).encode()).hexdigest()
     path = WORK / f"{category}-{digest[:16]}"
     if not path.exists():
-        cache_features(path, images, SPLIT / category / "images", teacher, category=category, seed=seed)
+        cache_features(path, images, image_files(inputs), teacher, category=category, seed=seed)
     return read_features(path, category=category)
 
 
@@ -139,10 +140,10 @@ def judge(
     """AUROC of each category and kind."""
     cells: Cells = {}
     for category, one in trained.items():
-        images = read_images(SPLIT / category / "images.parquet")
+        inputs = SPLIT / category / "inputs"
+        images = read_images(inputs)
         rows = images[images["split"].isin(["validation", SYNTHETIC] if synthetic else ["test"])]
-        folder = SPLIT / category / "images"
-        scores = score_images(one.models, features[category].teacher, rows, folder, maps).scores
+        scores = score_images(one.models, features[category].teacher, rows, image_files(inputs), maps).scores
         draws = [name for name in map(str, scores) if name.startswith("draw_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)
@@ -155,7 +156,7 @@ def groups(category: str, scores: pd.DataFrame, *, synthetic: bool) -> dict[str,
     """For each kind the rows of normal images and those of that kind."""
     if synthetic:
         return {"synthetic": (scores[scores["split"] == "validation"], scores[scores["split"] == SYNTHETIC])}
-    truth = read_truth(SPLIT / category / "truth.parquet")
+    truth = read_truth(SPLIT / category / "truth")
     kinds = scores.merge(truth[["image_id", "kind"]], on="image_id", how="left", validate="1:1")
     normal = kinds[kinds["kind"] == "normal"]
     return {str(kind): (normal, rows) for kind, rows in kinds.groupby("kind") if kind != "normal"}

@@ -1,19 +1,5 @@
-"""Save where the global student's self-attention blocks look in one image: `python -m commands.attention`.
+"""Show where the global student's self-attention blocks look in one image: collect their weights and draw them."""
 
-Makes the folder DIR:
-
-  attention.npz   one array a block, e.g. encoder_16x16 of shape 16 x 16 x 16 x 16: what the cell of the first two
-                  indices (row, column) takes from the cell of the last two; each cell's weights sum to 1
-  attention.png   a row a block: the image with the cell that is asked, what that cell takes, what all take together
-
-Asked is the cell with the highest anomaly, or the one at --at. Run it from the repository's root, after `dvc repro`.
-
-What each self-attention block of the global student looks at in one image.
-
-Draw the attention of some blocks over the image.
-"""
-
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +21,39 @@ from stages.core.io.arrays import write_arrays
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
-from stages.core.run.stage import command_entry
 
 SIZE = 256  # pixels of the image's longer side
 INCHES = 2.6  # of a tile
 PICTURE, ARRAYS = "attention.png", "attention.npz"
+
+
+def show_attention(image: Path, *, category: str, output: Path, at: tuple[float, float] | None) -> str:
+    """Write ARRAYS, one array for each block, and PICTURE to a new folder.
+
+    Args:
+        image: a file.
+        category: whose trained parts are taken.
+        output: the folder.
+        at: the cell to ask, as shares of width and height; None for the one with the highest anomaly.
+
+    Raises:
+        UserError: the place is outside the image, the folder exists, or the parts are missing or without attention.
+    """
+    if at is not None and not all(0 <= share < 1 for share in at):
+        raise UserError(f"--at {at[0]} {at[1]}: two shares from 0 to below 1 are needed")
+    files = part_files(category)
+    if output.exists():
+        raise UserError(f"{output} (--output) exists already: name a new folder")
+    picture = read_image(image)
+    seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
+    parts = load_parts(files, device=pick_device())
+    pixels = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
+    blocks = attention_of(parts.student_teacher.global_student, parts.encoder, pixels)
+    place = at or highest(predict(parts, picture).anomaly_map)
+    with replacing_folder(output) as folder:
+        write_arrays(folder / ARRAYS, **{block.name: block.weights for block in blocks})
+        write_attention_picture(folder / PICTURE, picture, blocks, place=place)
+    return f"{len(blocks)} blocks at ({place[0]:.2f}, {place[1]:.2f}) of width and height"
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,9 @@ def write_attention_picture(
     highest weight as a multiple of the average.
 
     Args:
+        path: the PNG file.
+        picture: the image.
+        blocks: in the order of the rows.
         place: (x, y) as shares of width and height.
     """
     image = fit_within(picture, SIZE)
@@ -137,53 +154,8 @@ def overlay(image: UInt8[np.ndarray, "h w 3"], weights: np.ndarray) -> UInt8[np.
     return heatmap_overlay(image, weights, low=0.0, high=float(max(weights.max(), 2 * weights.mean())))
 
 
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    """Arguments, parts, attend, write."""
-    given = parse_arguments(argv)
-    files = part_files(given.category)
-    if given.output.exists():
-        raise UserError(f"{given.output} (--output) is there already: name a new folder")
-    picture = read_image(given.image)
-    seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
-    parts = load_parts(files, device=pick_device())
-    image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
-    blocks = attention_of(parts.student_teacher.global_student, parts.encoder, image)
-    place = tuple(given.at) if given.at else highest(predict(parts, picture).anomaly_map)
-    with replacing_folder(given.output) as folder:
-        write_arrays(folder / ARRAYS, **{block.name: block.weights for block in blocks})
-        write_attention_picture(folder / PICTURE, picture, blocks, place=(place[0], place[1]))
-    return f"{len(blocks)} blocks at ({place[0]:.2f}, {place[1]:.2f}) of width and height"
-
-
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line.
-
-    Raises:
-        UserError: the place is outside the image.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.attention", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--category", required=True, help="a key of `categories` in params.yaml")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to make")
-    parser.add_argument(
-        "--at", type=float, nargs=2, metavar=("X", "Y"), help="the cell to ask, as shares of width and height"
-    )
-    given = parser.parse_args(argv)
-    if given.at and not all(0 <= share < 1 for share in given.at):
-        raise UserError(f"--at {given.at[0]} {given.at[1]}: needed are two shares from 0 to below 1")
-    return given
-
-
 def highest(anomaly_map: np.ndarray) -> tuple[float, float]:
     """(x, y) of the middle of the highest cell, as shares of width and height."""
     row, column = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
     height, width = anomaly_map.shape
     return float((column + 0.5) / width), float((row + 0.5) / height)
-
-
-if __name__ == "__main__":
-    main()

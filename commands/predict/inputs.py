@@ -1,4 +1,4 @@
-"""From the files and folders that a user names to the images to score."""
+"""Find the images to score among the files and folders that a user names."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ def find_images(given: Sequence[Path], *, output: Path) -> Inputs:
     """List the images to score; none is opened yet.
 
     A file is taken whatever its suffix. A folder is searched with all folders below it for IMAGE_SUFFIXES. Hidden
-    files and folders, linked folders and `output` are left out of the search. A file that is reached twice, also by a
+    files and folders, linked folders and `output` are excluded from the search. A file that is reached twice, also by a
     link, counts once, under the first path.
 
     Raises:
@@ -63,10 +63,10 @@ def search(folder: Path, output: Path, unreadable: list[Unreadable]) -> list[Pat
     def note(error: OSError) -> None:
         unreadable.append(Unreadable(Path(error.filename), f"cannot be opened ({error.strerror})"))
 
-    left_out, found = os.path.realpath(output), []
+    excluded, found = os.path.realpath(output), []
     for root, folders, files in os.walk(folder, onerror=note):
         folders[:] = [
-            name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) != left_out
+            name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) != excluded
         ]
         found += [Path(root, name) for name in files if is_image_name(name)]
     return sorted(found)
@@ -78,7 +78,7 @@ def is_image_name(name: str) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """`is_dir` that takes a path which cannot be looked at for a file: reading it will tell what is wrong."""
+    """Whether a path is a folder; one that cannot be looked at counts as a file, so that reading it says why."""
     try:
         return path.is_dir()
     except OSError:

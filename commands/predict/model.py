@@ -1,13 +1,8 @@
-"""Load the trained parts of a category, and refuse parts that do not belong together.
+"""A category's trained parts: find them, load them, refuse those that do not belong together, score one image.
 
-One encoder for all branches.
-
-Score one image with the pipeline's own functions, so that the same file gets the same score to the last bit.
-
-That holds on the machine of the training and with as many cores: torch divides sums by the number of threads, which
-shifts the last digits of a score.
-
-Where the trained parts of a category lie.
+Scoring uses the pipeline's own functions, so that the same file gets the same score to the last bit. That holds on the
+machine of the training and with as many cores: torch divides sums by the number of threads, which shifts the last
+digits of a score.
 """
 
 import json
@@ -32,6 +27,41 @@ from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
+
+
+class PredictParams(Params):
+    """Section `predict`: one path for each part; `{category}` in it stands for the category's key.
+
+    Attributes:
+        segmentation: segmentation network of the histogram branch.
+        histogram: its histograms of normal images.
+        student_teacher: teacher's head and both students.
+        fusion: how the branches' scores become one.
+        calibration: threshold and colour range.
+    """
+
+    segmentation: str
+    histogram: str
+    student_teacher: str
+    fusion: str
+    calibration: str
+
+
+def part_files(category: str) -> dict[str, Path]:
+    """The path of each part, by its name in `PredictParams`.
+
+    Raises:
+        UserError: params.yaml has no such category, or a part has not been trained yet.
+    """
+    known = load_value("categories")
+    if not isinstance(known, dict) or category not in known:
+        raise UserError(f"{PARAMS_FILE} has no category {category!r}: known are {', '.join(map(str, known))}")
+    params = validate(PredictParams, load_value("predict"), where="predict")
+    files = {part: Path(path.replace("{category}", category)) for part, path in params.model_dump().items()}
+    missing = [str(path) for path in files.values() if not path.is_file()]
+    if missing:
+        raise UserError(f"{category} is not trained yet, {', '.join(missing)} missing: run `dvc repro`")
+    return files
 
 
 class SharedEncoder(FrozenEncoder):
@@ -67,7 +97,7 @@ class Parts:
 
     Attributes:
         image_size: pixels of the square that the networks see.
-        histogram: None where the pipeline left that branch out.
+        histogram: None where the pipeline excluded that branch.
     """
 
     encoder: SharedEncoder
@@ -103,7 +133,7 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
 
 
 def read_fusion(path: Path) -> Fusion:
-    """Read what the normalization stage fitted.
+    """Read what the stage score_fusion fitted.
 
     Raises:
         UserError: the file is damaged.
@@ -118,6 +148,7 @@ def read_histogram_branch(
     """Read the histogram branch.
 
     Args:
+        files: of `part_files`.
         columns: names of the histogram columns that the fusion needs.
         wanted: encoder and image size of the other branch.
 
@@ -157,10 +188,10 @@ def blamed_on(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the parts say about an image.
+    """What the parts find in an image.
 
     Attributes:
-        branches: score of each branch; None for one that the pipeline left out.
+        branches: score of each branch; None for one that the pipeline excluded.
         anomaly_map: in the units of the calibration's colour range; it covers the whole image.
     """
 
@@ -170,7 +201,7 @@ class Prediction:
 
 
 def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
-    """Score an image of `read_image`, alone, so that no score depends on its neighbours."""
+    """Score an image of `read_image` by itself, so that no score depends on other images."""
     image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
     columns = histogram_columns(parts, image)
     anomaly_map = parts.student_teacher.combine(parts.student_teacher.raw_maps(image, parts.encoder))
@@ -183,35 +214,8 @@ def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
 
 
 def histogram_columns(parts: Parts, image: Float[Tensor, "1 3 S S"]) -> dict[str, float]:
-    """The histogram distances by column; empty where that branch is left out."""
+    """The histogram distances by column; empty where that branch is excluded."""
     if parts.histogram is None:
         return {}
     label_map = parts.histogram.segmentor.label_map(image, parts.encoder).cpu().numpy()
     return {model.column: float(histogram_distances(model, label_map)[0]) for model in parts.histogram.models}
-
-
-class PredictParams(Params):
-    """Section `predict`: one path a part; `{category}` in it stands for the category's key."""
-
-    segmentation: str
-    histogram: str
-    student_teacher: str
-    fusion: str
-    calibration: str
-
-
-def part_files(category: str) -> dict[str, Path]:
-    """The path of each part, by its name in `PredictParams`.
-
-    Raises:
-        UserError: params.yaml has no such category, or a part has not been trained yet.
-    """
-    known = load_value("categories")
-    if not isinstance(known, dict) or category not in known:
-        raise UserError(f"{PARAMS_FILE} has no category {category!r}: known are {', '.join(map(str, known))}")
-    params = validate(PredictParams, load_value("predict"), where="predict")
-    files = {part: Path(path.replace("{category}", category)) for part, path in params.model_dump().items()}
-    missing = [str(path) for path in files.values() if not path.is_file()]
-    if missing:
-        raise UserError(f"{category} is not trained yet, {', '.join(missing)} missing: run `dvc repro`")
-    return files

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stages.core.run.errors import UserError
 
-PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, beside dvc.yaml where every stage runs
+PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
 CATEGORY_NAME = re.compile(r"[\w-]+")
+RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -25,7 +26,12 @@ class Params(BaseModel):
 
 
 class EncoderParams(Params):
-    """Section `encoder`: the frozen backbone that several stages share."""
+    """Section `encoder`: the frozen backbone that several stages share.
+
+    Attributes:
+        name: "tf_efficientnet_lite0", whose weights come with a package, or a timm model with weights on the hub.
+        image_size: side in pixels of the square that the networks see.
+    """
 
     name: str
     image_size: int
@@ -45,7 +51,7 @@ def load_params(model: type[M], *, section: str) -> M:
 
 
 def profile_file() -> Path:
-    """The file of the active profile, which params.yaml names.
+    """Find the file of the active profile, which params.yaml names.
 
     Raises:
         UserError: there is no such profile.
@@ -59,7 +65,7 @@ def profile_file() -> Path:
 
 
 def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
-    """The value at a dotted path of params.yaml, or of another file.
+    """Read the value at a dotted path of params.yaml, or of another file.
 
     Raises:
         UserError: the file is missing or not YAML, or it has no such key.
@@ -81,8 +87,8 @@ def check_category_names(names: Iterable[object]) -> None:
     """Refuse keys of `categories` that cannot be part of stage names, of paths and of the commands that DVC starts.
 
     Raises:
-        UserError: a name is not text (DVC silently runs nothing for it), or has other characters than letters, digits,
-            `-` and `_`; all such names are listed.
+        UserError: a name is not text (DVC silently runs nothing for it), is reserved, or has other characters than
+            letters, digits, `-` and `_`; all such names are listed.
     """
     problems = [problem for name in names if (problem := category_problem(name))]
     if problems:
@@ -90,16 +96,20 @@ def check_category_names(names: Iterable[object]) -> None:
 
 
 def category_problem(name: object) -> str | None:
-    """Why a category must not be called so, None when it may."""
+    """Why a category must not have this name, None when it may."""
     if not isinstance(name, str):
         return f"the name {name!r} is not read as text: put it in quotes"
     if not CATEGORY_NAME.fullmatch(name):
         return f"the name {name!r} does not consist of letters, digits, - and _: rename it"
+    if name.startswith("-"):
+        return f"the name {name!r} begins like an option of a command: rename it"
+    if name in RESERVED:
+        return f"the name {name!r} stands for something else in the pipeline's paths: rename it"
     return None
 
 
 def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:
-    """Build the model from a value of params.yaml or another file; every finding is named in one UserError."""
+    """Build the model from a value of params.yaml or another file; one UserError names every finding."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import paper_files
-from benchmarks.paper import main as paper
-from benchmarks.paper_files import answers, check_files, read_paper_files
+from benchmarks.recipes import paper_files
+from benchmarks.recipes.paper import main as paper
+from benchmarks.recipes.paper_files import answers, check_files, read_paper_files
 from commands.published.__main__ import KINDS, REPORTED, THESIS, main, read_runs, text_of, with_averages
 from stages.core.run.errors import UserError
 from tests.architecture.source_files import ROOT

@@ -1,0 +1,104 @@
+"""The files that a run with the publications' settings needs, and whether they are available."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from stages.core.run.errors import UserError
+from stages.core.run.params import Params
+from stages.download.manifest import DownloadManifest, read_manifest
+
+TIMEOUT = 20.0  # seconds
+
+
+class WeightsFile(Params):
+    """A file of a model on the hub; sha256 is None where no source states it."""
+
+    model: str
+    file: str
+    url: str
+    sha256: str | None
+    size: str
+    licence: str
+
+
+class PaperFiles(Params):
+    """`data/paper.json`.
+
+    Attributes:
+        archive: a download manifest.
+        weights: what the profile's encoder needs.
+        categories: for each category, the values below `aecsad` of the profile that its publication sets otherwise.
+        variants: the same for other publications of the method, for all categories: `thesis` is AeCSAD's.
+    """
+
+    archive: Path
+    weights: tuple[WeightsFile, ...]
+    categories: dict[str, dict[str, Any]]
+    variants: dict[str, dict[str, Any]]
+
+
+def read_paper_files(path: Path) -> tuple[PaperFiles, DownloadManifest]:
+    """Read the list and the archive's manifest.
+
+    Raises:
+        UserError: one of them is damaged.
+    """
+    try:
+        files = PaperFiles.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {error}") from None
+    manifest = read_manifest(files.archive)
+    if not isinstance(manifest, DownloadManifest):
+        raise UserError(f"{files.archive}: names a package, needed is an archive with url and sha256")
+    return files, manifest
+
+
+def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path) -> None:
+    """Pass when every file is there or its server answers; nothing is fetched and nothing is run before.
+
+    Args:
+        archive: where the archive lies once it is fetched.
+
+    Raises:
+        UserError: some are neither; all of them are listed, with what to fetch and where to put it.
+    """
+    missing = []
+    if not archive.exists() and not answers(manifest.url):
+        missing.append(
+            f"{manifest.file} ({manifest.size}, {manifest.licence}, sha256 {manifest.sha256})\n"
+            f"      from {manifest.url}\n      to {archive}"
+        )
+    missing += missing_weights(files.weights)
+    if missing:
+        listed = "".join(f"\n  - {entry}" for entry in missing)
+        raise UserError(f"nothing was run: these files are neither here nor available from here:{listed}")
+
+
+def missing_weights(files: Sequence[WeightsFile]) -> list[str]:
+    """For each file that is neither in the hub's cache nor reachable, what to fetch and how."""
+    missing = []
+    for weights in files:
+        cached = isinstance(try_to_load_from_cache(weights.model, weights.file), str)
+        if not cached and not answers(weights.url):
+            missing.append(
+                f"{weights.model} {weights.file} ({weights.size}, {weights.licence}, "
+                f"sha256 {weights.sha256 or 'not published, see the model page'})\n"
+                f"      from {weights.url}\n      into the hub cache: hf download {weights.model} {weights.file}"
+            )
+    return missing
+
+
+def answers(url: str) -> bool:
+    """Whether the server has the file; proxies come from the environment."""
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            return bool(response.status < 400)
+    except (urllib.error.URLError, OSError):
+        return False

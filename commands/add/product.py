@@ -1,0 +1,185 @@
+"""A product's pictures, read as the pipeline will read them, and its entry of params.yaml."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from commands.add.entry import with_entry
+from stages.core.images.reading import IMAGE_SUFFIXES
+from stages.core.run.atomic import replacing_file
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, category_problem, load_value, validate
+from stages.download.category import AnyCategory
+from stages.download.choose import MARKERS, category_root
+from stages.download.manifest import read_manifest
+from stages.download.source import open_source
+from stages.download.source_files import is_stray
+from stages.split.readers.records import Record
+from stages.split.sources import READERS
+
+LOG = logging.getLogger(__name__)
+FEW = 12  # normal pictures that can be divided into train, validation and test
+LISTED = 20  # findings in the message
+TABLE = "labels.csv"
+NEXT = "next: `make repro`, or `dvc repro`"
+
+
+def add_product(name: str, path: str, *, source: str | None, subfolder: str | None, settings: Sequence[str]) -> str:
+    """Check a product and write its entry into params.yaml.
+
+    Args:
+        name: a new key of `categories`.
+        path: a folder, an archive or a manifest.
+        source: its layout; None is guessed for a folder.
+        subfolder: the product's folder inside `path`, where it has another name.
+        settings: further keys of the entry as "key=value".
+
+    Raises:
+        UserError: something is wrong with one of them, or with the pictures; params.yaml is as before.
+    """
+    check_name(name)
+    place = Path(path).expanduser()
+    if "${" in path or not place.exists():
+        raise UserError(f"{path} does not exist: name a folder, an archive or a manifest, without ${{...}}")
+    options = dict(setting_of(text) for text in settings) | ({"subfolder": subfolder} if subfolder else {})
+    if place.is_dir():
+        source, found = examine_folder(place, name, source=source, options=options)
+    elif source is None:
+        raise UserError(f"{path} is no folder, so its layout is not known: name it by --source ({', '.join(MARKERS)})")
+    else:
+        found = examine_file(place, name, source=source, subfolder=subfolder)
+    entry = {"source": source, "path": str(place), **options}
+    validate(AnyCategory, entry, where=f"the entry of {name}")
+    text = PARAMS_FILE.read_text(encoding="utf-8")
+    changed = with_entry(text, name, entry)
+    with replacing_file(PARAMS_FILE) as temporary:
+        temporary.write_text(changed, encoding="utf-8")
+    return f"{name}: {found}, source {source}, is now in {PARAMS_FILE}; {NEXT}"
+
+
+def check_name(name: str) -> None:
+    """Pass when a new product may have this name.
+
+    Raises:
+        UserError: it may not, or there is one already.
+    """
+    known = load_value("categories") or {}
+    problem = category_problem(name)
+    if problem is None and not isinstance(yaml.safe_load(name), str):
+        problem = f"the name {name!r} would be read as a number or a truth value: take another one"
+    if problem is None and name in known:
+        problem = f"the name {name!r} is taken in {PARAMS_FILE}: take another one, or change the entry there"
+    if problem is not None:
+        raise UserError(problem)
+
+
+def setting_of(text: str) -> tuple[str, Any]:
+    """Key and value of "key=value".
+
+    Raises:
+        UserError: it is not of that form, or names a key that has an option or argument of its own.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise UserError(f"--set {text}: write key=value, for example --set equal_files=leave_out")
+    if key in ("source", "path", "subfolder"):
+        raise UserError(f"--set {text}: `{key}` has an argument or option of its own, see `oddpart add --help`")
+    return key, yaml.safe_load(value)
+
+
+def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapping[str, Any]) -> tuple[str, str]:
+    """Read a folder with the reader of its source.
+
+    Returns:
+        The source, and the counts in words.
+
+    Raises:
+        UserError: the layout is not known or not that of the source, or the reader has findings; they are listed.
+    """
+    with open_source(folder) as files:
+        names = [file.name for file in files if not is_stray(file.name)]
+    subfolder = options.get("subfolder")
+    if source is None:
+        source = guess_source(folder, names, name, subfolder)
+        LOG.info("%s looks like the source %s", folder, source)
+    if source not in READERS or source == "elpv":
+        raise UserError(
+            f"--source {source}: for a folder there are {', '.join(key for key in READERS if key != 'elpv')}"
+        )
+    root = folder / category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
+    reading = READERS[source](root, **{key: value for key, value in options.items() if key == "test_part"})
+    if reading.findings:
+        listed = [f"\n  - {finding}" for finding in reading.findings[:LISTED]]
+        more = len(reading.findings) - LISTED
+        raise UserError(
+            f"{root}: nothing was added, findings: {len(reading.findings)}{''.join(listed)}"
+            + (f"\n  and {more} more" if more > 0 else "")
+        )
+    return source, counted(root, reading.records)
+
+
+def guess_source(folder: Path, names: Sequence[str], name: str, subfolder: str | None) -> str:
+    """The source whose layout a folder has, among the four that people make themselves.
+
+    Raises:
+        UserError: it has none of them; the message says how to lay out pictures.
+    """
+    for source in ("folder", "csv", "mvtec_loco"):
+        try:
+            root = folder / category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
+        except UserError:
+            continue
+        if source == "mvtec_loco":
+            loco = (root / "validation").is_dir() or (root / "test/logical_anomalies").is_dir()
+            return "mvtec_loco" if loco else "mvtec"
+        if source != "csv" or "is_anomalous" in first_line(root / TABLE):
+            return source
+    raise UserError(
+        f"{folder} has no layout that is known: put normal pictures into {folder / 'images/good'} and pictures of "
+        f"defects into {folder / 'images/defect'}, or name its layout by --source ({', '.join(MARKERS)})"
+    )
+
+
+def first_line(path: Path) -> str:
+    """The first line of a text file, whatever its bytes."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline()
+
+
+def counted(root: Path, records: Sequence[Record]) -> str:
+    """Numbers of pictures in words, with a warning where they are few.
+
+    Raises:
+        UserError: there is no normal picture.
+    """
+    good = sum(not record.is_anomalous for record in records)
+    defect = len(records) - good
+    if not good:
+        raise UserError(f"{root}: nothing was added, it has no normal picture ({' '.join(IMAGE_SUFFIXES)}): add some")
+    if good < FEW and all(record.split is None for record in records):
+        LOG.warning("%s: %d normal pictures are few, the split needs at least %d: add some", root, good, FEW)
+    if not defect:
+        LOG.warning("%s: there is no picture of a defect, so that nothing can be measured: add some", root)
+    return f"{good} good and {defect} defect pictures"
+
+
+def examine_file(path: Path, name: str, *, source: str, subfolder: str | None) -> str:
+    """Look into a manifest, or at the names in an archive, which is unpacked and checked by the pipeline.
+
+    Raises:
+        UserError: it is damaged, or holds no product of this source.
+    """
+    if source not in MARKERS:
+        raise UserError(f"--source {source}: there are {', '.join(MARKERS)}")
+    if path.suffix == ".json":
+        read_manifest(path)
+        return "a manifest, whose pictures the pipeline checks"
+    with open_source(path) as files:
+        names = [file.name for file in files if not is_stray(file.name)]
+    root = category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
+    inside = [file for file in names if file.startswith(f"{root}/" if root else "")]
+    pictures = sum(file.lower().endswith(IMAGE_SUFFIXES) for file in inside)
+    return f"{pictures} image files, which the pipeline checks"

@@ -1,0 +1,223 @@
+"""The console script `oddpart`: its verbs and their options.
+
+A verb's module is imported when the verb is called, so that `oddpart --help` is quick and works in the base install.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.verbs import verb
+
+WEIGHTS = Path("data/foundation_weights.json")
+Category = Annotated[str, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")]
+Metrics = Annotated[Path, typer.Option(help="Folder that the pipeline writes its metrics to.", metavar="FOLDER")]
+
+app = typer.Typer(
+    name="oddpart",
+    help="Find the odd part: what is damaged, what is wrongly put together, and where. See `oddpart VERB --help`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+def main() -> None:
+    """Run the console script."""
+    app(prog_name="oddpart")
+
+
+@app.command(epilog="Example: oddpart doctor")
+@verb
+def doctor() -> None:
+    """Check that everything is in place to run.
+
+    Python, memory, disk, packages, weights, params.yaml, git and DVC. One line each: ok, warn or fail, what it is
+    about, and the remedy. The exit code is 1 if anything fails.
+    """
+    from commands.doctor.report import examine
+
+    if examine():
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: oddpart add bracket /data/bracket")
+@verb
+def add(
+    name: Annotated[str, typer.Argument(help="The product's name: letters, digits, - and _.")],
+    path: Annotated[str, typer.Argument(help="Its pictures: a folder, an archive, or a JSON manifest of a download.")],
+    source: Annotated[
+        str | None, typer.Option(help="Layout: folder, csv, mvtec, mvtec_loco, ... ; guessed for a folder without it.")
+    ] = None,
+    subfolder: Annotated[
+        str | None, typer.Option(help="The product's folder inside PATH, if it has another name.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="Another key of the entry; repeatable.", metavar="KEY=VALUE")
+    ] = None,
+) -> str:
+    """Check a product's pictures and add it to params.yaml.
+
+    A folder is read as the pipeline will read it; nothing is written if something is wrong with it. Comments and
+    formatting of params.yaml stay as they are.
+    """
+    from commands.add.product import add_product
+
+    return add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
+
+
+@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts")
+@verb
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures, and folders to search for them.", metavar="PATH")],
+    category: Category,
+    output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
+) -> str:
+    """Score new pictures with a product's trained parts.
+
+    Run `dvc repro` once before. Makes scores.csv (path, score, threshold, is_anomalous, display_score with 0.5 at
+    the threshold, a column for each branch, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous)
+    and unreadable.csv (path, error); or nothing, if it fails or is interrupted. An unreadable file does not stop
+    the run. A branch's column is empty where the pipeline excluded the branch. Hidden folders and links to folders
+    are not searched.
+    """
+    from commands.predict.scoring import predict_images
+
+    return predict_images(images, category=category, output=output, overwrite=overwrite)
+
+
+@app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")
+@verb
+def attention(
+    image: Annotated[Path, typer.Argument(help="The picture.")],
+    category: Category,
+    output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
+    at: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="Place to ask about, as shares of width and height; the most anomalous one without it.", metavar="X Y"
+        ),
+    ] = None,  # fmt: skip
+) -> str:
+    """Show where the global student looks in a picture.
+
+    The global student of aecsad has blocks of self-attention. Makes attention.png (a row for each block: the
+    picture with the cell that is asked, what that cell takes, what all cells take together) and attention.npz (an
+    array for each block, for example encoder_16x16 of shape 16 x 16 x 16 x 16: what the cell of the first two
+    indices takes from the cell of the last two).
+    """
+    from commands.attention import show_attention
+
+    return show_attention(image, category=category, output=output, at=at)
+
+
+@app.command(epilog="Example: oddpart compare HEAD~1 workspace --format markdown --output comparison.md")
+@verb
+def compare(
+    old: Annotated[str, typer.Argument(help="Commit, branch, tag or experiment, or `workspace`.")],
+    new: Annotated[str, typer.Argument(help="The same, to compare with it.")],
+    format: Annotated[str, typer.Option(help="text, markdown or json.")] = "text",
+    output: Annotated[Path | None, typer.Option(help="File for the result, which is printed without it.")] = None,
+    tolerance: Annotated[float, typer.Option(help="Percentage points up to which a difference is noise.")] = 0.0,
+    confidence: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
+    metrics: Metrics = Path("metrics"),
+) -> None:
+    """Compare the evaluations of two commits.
+
+    Shows each metric's difference, its interval, and a verdict: gain and drop (both significant), noise, missing
+    (was there, is gone) and added. Files that git tracks are enough. The exit code is 0 whatever the verdicts are.
+    """
+    from commands.compare.__main__ import main as run
+
+    words = [old, new, "--format", format, "--tolerance", str(tolerance), "--confidence", str(confidence)]
+    run([*words, "--metrics", str(metrics), *(["--output", str(output)] if output else [])])
+
+
+@app.command(epilog="Example: oddpart seeds HEAD seed-1 seed-2")
+@verb
+def seeds(
+    revisions: Annotated[list[str], typer.Argument(help="Commits, branches, tags or DVC experiments.")],
+) -> None:
+    """Show mean and spread of several runs.
+
+    For example of three seeds; and on how many test images their verdicts differ.
+    """
+    from commands.seeds import main as run
+
+    run(list(revisions))
+
+
+@app.command(epilog="Example: oddpart table")
+@verb
+def table(metrics: Metrics = Path("metrics")) -> None:
+    """Print the results of all products and methods."""
+    from commands.table import main as run
+
+    run(["--metrics", str(metrics)])
+
+
+@app.command(epilog="Examples: oddpart published --runs work/paper/results/paper;  "
+                    "oddpart published madclip my_part brain=BrainMRI")  # fmt: skip
+@verb
+def published(
+    method: Annotated[str, typer.Argument(help="With --runs a method of ours; else inctrl or madclip.")] = "aecsad",
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Products, joined by + for a mean, and the published data set that each is.",
+            metavar="PRODUCT[=DATASET]",
+        ),
+    ] = None,  # fmt: skip
+    runs: Annotated[
+        Path | None, typer.Option(help="MVTec LOCO AD: a folder of runs, each with PRODUCT.json.", metavar="FOLDER")
+    ] = None,
+    metrics: Metrics = Path("metrics"),
+) -> str:
+    """Print our numbers next to the published ones.
+
+    With --runs: image AUROC on MVTec LOCO AD next to CSAD's and AeCSAD's; each run is a folder with the evaluations
+    of its products, as `make paper` leaves them.
+
+    With products: few-shot results of inctrl or madclip, the mean over repetitions with its 95 % interval, next to
+    the publication's tables. "trained on/judged on" names a row of MadCLIP's cross-dataset table. A published mean
+    of several products takes as many of ours, joined by +.
+    """
+    if runs is not None:
+        from commands.published.loco import show_runs
+
+        return show_runs(runs, method=method)
+    from commands.published.few_shot import show_pairs
+
+    return show_pairs(method, pairs or [], metrics=metrics)
+
+
+@app.command(epilog="Examples: oddpart weights --check;  oddpart weights --fetch --parts sam_vit_b")
+@verb
+def weights(
+    more: Annotated[list[str] | None, typer.Argument(help="Further entries for --parts.", metavar="PART")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look, and fail where a file is not ready.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch what is missing, resume what was interrupted.")] = False,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these entries of the manifest; all but the smaller sizes of SAM without it."),
+    ] = None,
+    mirror: Annotated[Path | None, typer.Option(help="Folder to copy from, instead of the network.")] = None,
+    manifest: Annotated[Path, typer.Option(help="List of the files.")] = WEIGHTS,
+) -> str:
+    """Check or fetch the weights of the proposer `foundation`.
+
+    Lists every file with address, size, sha256, licence and state. Proxies come from http_proxy, https_proxy and
+    no_proxy. Afterwards no network is needed.
+    """
+    from commands.weights import provide_weights
+
+    chosen = [*(parts or []), *(more or [])]
+    return provide_weights(manifest, chosen, check=check, fetch=fetch, mirror=mirror)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Run every check and print its lines."""
+
+import typer
+
+from commands.doctor.findings import guarded
+from commands.doctor.machine import check_disk, check_machine, check_packages, check_python
+from commands.doctor.repository import check_dvc, check_git, check_methods, check_products, check_profile, check_weights
+
+CHECKS = (
+    check_python, check_machine, check_disk, check_packages, check_profile, check_products, check_methods,
+    check_weights, check_git, check_dvc,
+)  # fmt: skip
+COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+
+
+def examine() -> int:
+    """Print one line for each finding and return how many fail."""
+    failed = 0
+    for check in CHECKS:
+        for finding in guarded(check):
+            line = str(finding)
+            typer.echo(typer.style(line[:5], fg=COLOURS[finding.level]) + line[5:])
+            failed += finding.level == "fail"
+    return failed

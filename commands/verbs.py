@@ -1,0 +1,61 @@
+"""How a verb runs: one message for what a user can put right, a closing line, and which extra a package belongs to."""
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from stages.core.run.console import set_up_logging
+from stages.core.run.errors import UserError
+
+LOG = logging.getLogger(__name__)
+P = ParamSpec("P")
+INTERRUPTED = 130  # exit code, as shells have it
+OWN = ("benchmarks", "commands", "flows", "runtime", "stages")
+FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
+FLOWS = ("fastapi", "prefect", "sqlalchemy")
+
+
+def verb(function: Callable[P, str | None]) -> Callable[P, None]:
+    """Turn a function that returns its closing counts ("420 images scored") into one that typer can call.
+
+    A UserError, or a package that is not installed, ends the process with one message and code 1, Ctrl-C with code 130.
+    None instead of counts means that the function has closed by itself.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        started = time.perf_counter()
+        set_up_logging()
+        try:
+            counts = function(*args, **kwargs)
+        except UserError as error:
+            LOG.error("%s", error)
+            raise typer.Exit(1) from None
+        except ModuleNotFoundError as error:
+            extra = extra_of(error.name)
+            if extra is None:
+                raise
+            LOG.error("%s needs the package %s: run `pip install 'oddpart[%s]'`", function.__name__, error.name, extra)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            LOG.error("%s: interrupted", function.__name__)
+            raise typer.Exit(INTERRUPTED) from None
+        if counts is not None:
+            LOG.info("%s: %s in %.1f s", function.__name__, counts, time.perf_counter() - started)
+
+    return run
+
+
+def extra_of(module: str | None) -> str | None:
+    """The extra that installs a module; None for the repository's own and the standard library's."""
+    top = (module or "").partition(".")[0]
+    if not top or top in OWN or top in sys.stdlib_module_names:
+        return None
+    if top in FOUNDATION:
+        return "foundation"
+    return "flows" if top in FLOWS else "train"
