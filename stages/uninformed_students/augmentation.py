@@ -1,4 +1,4 @@
-"""The lists of image transforms in params.yaml, and what they do to an image."""
+"""The lists of image transforms in a profile, and their effect on an image."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -69,8 +69,8 @@ Random = RandomCrop | RandomHorizontalFlip | RandomVerticalFlip | RandomRotation
 Step = Annotated[Resize | Random | ToImage | Normalize, Field(discriminator="name")]
 
 
-def refuse_other_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Resize once and first, ToImage and Normalize once and last.
+def check_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Require Resize once and first, ToImage and Normalize once and last.
 
     Raises:
         ValueError: another order.
@@ -82,11 +82,11 @@ def refuse_other_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return steps
 
 
-Transforms = Annotated[tuple[Step, ...], Field(min_length=3), AfterValidator(refuse_other_order)]
+Transforms = Annotated[tuple[Step, ...], Field(min_length=3), AfterValidator(check_order)]
 
 
 def size_of(steps: Sequence[Step]) -> int:
-    """Pixels a side after Resize."""
+    """Return the pixels a side after Resize."""
     (size,) = [step.size for step in steps if isinstance(step, Resize)]
     return size
 
@@ -95,9 +95,11 @@ class Augmentation:
     """A list of transforms without its Resize, which is done when the images are read."""
 
     def __init__(self, steps: Sequence[Step], *, patch_size: int) -> None:
-        """Args:
-        steps: of `Transforms`.
-        patch_size: stands for the "patch_size" of RandomCrop.
+        """Prepare the steps of a list.
+
+        Args:
+            steps: of `Transforms`.
+            patch_size: stands for the "patch_size" of RandomCrop.
         """
         random = [step for step in steps if isinstance(step, Random)]
         self.random = v2.Compose([build(step, patch_size=patch_size) for step in random]) if random else None
@@ -106,9 +108,10 @@ class Augmentation:
         self.std = torch.tensor(normalize.std).view(3, 1, 1)
 
     def __call__(self, images: UInt8[Tensor, "B 3 S S"], seeds: Sequence[int]) -> Float[Tensor, "B 3 s s"]:
-        """Every image by its own seed, which decides all that is random; torch's global generator is left as it was.
+        """Change every image by its own seed, which decides all that is random; torch's global generator does not move.
 
         Args:
+            images: 8-bit RGB.
             seeds: one an image; ignored where nothing is random.
         """
         if self.random is None:
@@ -118,20 +121,20 @@ class Augmentation:
         return self.normalise(torch.stack(changed))
 
     def change(self, image: UInt8[Tensor, "3 S S"], seed: int) -> UInt8[Tensor, "3 s s"]:
-        """The random transforms."""
+        """Apply the random transforms."""
         assert self.random is not None
         torch.default_generator.manual_seed(seed)
         changed: Tensor = self.random(image)
         return changed
 
     def normalise(self, images: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
-        """ToImage and Normalize alone."""
+        """Apply ToImage and Normalize alone."""
         normalised = (to_float(images) - self.mean) / self.std
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
 def build(step: Random, *, patch_size: int) -> v2.Transform:
-    """The torchvision transform of the same name."""
+    """Build the torchvision transform of the same name."""
     if isinstance(step, RandomCrop):
         return v2.RandomCrop(patch_size if step.size == "patch_size" else step.size)
     if isinstance(step, RandomHorizontalFlip):

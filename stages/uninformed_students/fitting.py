@@ -17,13 +17,13 @@ from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble
 from stages.uninformed_students.students import name_of, train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
-from stages.uninformed_students.training import FinishedParts
+from stages.uninformed_students.training import FinishedNetworks
 
 LOG = logging.getLogger(__name__)
 
 
 def fit_ensembles(
-    images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, parts: FinishedParts
+    images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, finished: FinishedNetworks
 ) -> dict[int, Ensemble]:
     """Train on the images of split "train"; the rest is not opened.
 
@@ -33,7 +33,7 @@ def fit_ensembles(
         By patch size.
 
     Raises:
-        UserError: the backbone's weights are missing, or there are no training images or only bare ones.
+        UserError: the backbone's weights are missing, or there are no training images or all are of one colour.
     """
     files = images.loc[images["split"] == "train", "file"].to_list()
     if not files:
@@ -52,13 +52,13 @@ def fit_ensembles(
         students = [make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)]
         augment = Augmentation(params.teacher.augmentation, patch_size=patch_size)
         fit_backbone(backbone, stack, augment, standardise=params.backbone.standardise, seed=seed)
-        train_teacher(teacher, backbone, stack, params.teacher, parts=parts, seed=seed)
+        train_teacher(teacher, backbone, stack, params.teacher, finished=finished, seed=seed)
         teacher.eval().requires_grad_(False)
         inference = Augmentation(params.inference, patch_size=patch_size)
         normalise_teacher(teacher, stack, inference, stride=params.stride, tile=params.tile)
         train_students(
             students, teacher, stack, params.students,
-            stride=params.stride, tile=params.tile, parts=parts, seed=seed,
+            stride=params.stride, tile=params.tile, finished=finished, seed=seed,
         )  # fmt: skip
         ensembles[patch_size] = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
     return ensembles
@@ -76,13 +76,13 @@ def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:
 
 
 def make_network(patch_size: int, dim: int, width: float, device: torch.device) -> PatchNetwork:
-    """An untrained network, drawn from torch's global generator."""
+    """Build an untrained network, drawn from torch's global generator."""
     network = PatchNetwork(patch_size, dim=dim, width=width).to(device)
     return network.to(memory_format=torch.channels_last)
 
 
 def state_of(ensembles: dict[int, Ensemble]) -> dict[str, torch.Tensor]:
-    """All weights by name: "p33.teacher.decode.weight", "p33.student_1.decode.weight"."""
+    """Collect all weights by name: "p33.teacher.decode.weight", "p33.student_1.decode.weight"."""
     state: dict[str, torch.Tensor] = {}
     for patch_size, ensemble in ensembles.items():
         students = {name_of(number): student for number, student in enumerate(ensemble.students)}

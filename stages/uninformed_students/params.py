@@ -13,13 +13,17 @@ Normalization = Literal["none", "zscore", "cells"]
 
 
 class Epochs(Params):
-    """A number of passes over the training images, short rests left out."""
+    """A number of passes over the training images, without short rests."""
 
     epochs: PositiveInt
 
 
 class TrainingParams(Params):
-    """Optimisation with a fixed end; iterations: a number, or {epochs: number}."""
+    """Optimisation with a fixed end.
+
+    Attributes:
+        iterations: a number, or {epochs: number}.
+    """
 
     iterations: PositiveInt | Epochs
     batch_size: PositiveInt
@@ -32,9 +36,11 @@ class TrainingParams(Params):
 class BackboneParams(Params):
     """The pretrained network whose description of a patch the teacher learns.
 
-    name: as in the section `encoder`. stages: timm's numbers of the stages whose features are averaged over the patch
-    and joined; 4 alone, of stride 32, is published. standardise: each number to mean 0 and deviation 1 over training
-    patches.
+    Attributes:
+        name: as in the section `encoder`.
+        stages: timm's numbers of the stages whose features are averaged over the patch and joined; 4 alone, of stride
+            32, is published.
+        standardise: each number to mean 0 and deviation 1 over training patches.
     """
 
     name: str
@@ -43,7 +49,12 @@ class BackboneParams(Params):
 
 
 class TeacherParams(Params):
-    """Distillation. crops_per_image: in an epoch. compactness_weight: of L_C; L_D has weight 1."""
+    """Distillation of the backbone into the teacher.
+
+    Attributes:
+        crops_per_image: in an epoch.
+        compactness_weight: of L_C; L_D has weight 1.
+    """
 
     training: TrainingParams
     crops_per_image: PositiveInt
@@ -52,7 +63,11 @@ class TeacherParams(Params):
 
 
 class StudentsParams(Params):
-    """The ensemble. count: M."""
+    """The ensemble of students.
+
+    Attributes:
+        count: M.
+    """
 
     count: PositiveInt
     training: TrainingParams
@@ -70,7 +85,7 @@ class UninformedStudentsParams(Params):
             beyond rounding.
         normalization: "none" for e + v; "zscore" for the sum of both, each standardised over the pixels of normal
             validation images (published); "cells" for the same cell by cell over training images (ours), for products
-            that lie in the same place: what is hard to imitate there in every image is then not odd.
+            that are always in the same place: what is hard to imitate there in every image is then not odd.
         pooled_cells: the image score is the mean of that many highest values of the map; 1 is the maximum.
         inference: transforms of images that are scored or that statistics are made of.
     """
@@ -87,7 +102,7 @@ class UninformedStudentsParams(Params):
     pooled_cells: PositiveInt
 
     @model_validator(mode="after")
-    def refuse_what_does_not_fit(self) -> Self:
+    def check_consistency(self) -> Self:
         """Raise ValueError where values that are right by themselves contradict each other."""
         size, largest = size_of(self.inference), max(self.patch_sizes)
         if {size_of(self.teacher.augmentation), size_of(self.students.augmentation)} != {size}:

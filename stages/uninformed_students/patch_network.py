@@ -1,6 +1,6 @@
-"""A network that describes a patch of p x p pixels, and the same for every pixel of an image at once.
+"""Networks that describe a patch of p x p pixels, alone or around every pixel of an image at once.
 
-What a pretrained network says of a patch: the target of the teacher.
+`PatchNetwork` is trained, as teacher and as student; `Backbone` is pretrained, and the teacher's target.
 """
 
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ class PatchNetwork(nn.Module):
         self.decode = nn.Conv2d(channels[-1], dim, 1)
 
     def forward(self, patches: Float[Tensor, "B 3 p p"]) -> Float[Tensor, "B D"]:
-        """Descriptors of patches, each seen alone.
+        """Describe patches, each seen alone.
 
         Raises:
             ValueError: the patches are of another size.
@@ -87,7 +87,7 @@ class PatchNetwork(nn.Module):
         return described.flatten(1)
 
     def dense(self, images: Float[Tensor, "B 3 H W"], *, stride: int = 1) -> Float[Tensor, "B D h w"]:
-        """The descriptor of the patch around each pixel: what `forward` gives for all patches, in one pass.
+        """Describe the patch around each pixel: what `forward` returns for all patches, in one pass.
 
         The image is padded once with zeros, which is the mean colour after normalisation, so that patches at its border
         are whole. Fast dense feature extraction (Bailer et al., "Fast Dense Feature Extraction with CNNs that have
@@ -102,12 +102,12 @@ class PatchNetwork(nn.Module):
         return self.on_padded(self.pad(images), stride=stride)[..., : cells[0], : cells[1]]
 
     def pad(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 _H _W"]:
-        """Zeros around the image, one less in all than a patch has pixels a side."""
+        """Add zeros around the image, one less in all than a patch has pixels a side."""
         before, after = self.patch_size // 2, (self.patch_size - 1) // 2
         return F.pad(images, (before, after, before, after))
 
     def on_padded(self, padded: Float[Tensor, "B 3 _H _W"], *, stride: int) -> Float[Tensor, "B D h w"]:
-        """Descriptors of all patches of an image that is padded already; rows and columns may be too many at the end.
+        """Describe all patches of an image that is padded already; there may be too many rows and columns at the end.
 
         A pool takes its stride while `stride` asks for it. From then on pools go pixel by pixel, and what follows is
         dilated by two for each of them, so that every layer meets the values it would meet in a patch.
@@ -130,12 +130,12 @@ class PatchNetwork(nn.Module):
         return described
 
     def describe_tile(self, padded: Float[Tensor, "B 3 _H _W"], tile: Tile, *, stride: int) -> Float[Tensor, "B D h w"]:
-        """The part of `dense` in a tile; equal to it, because the image was padded before it is cut."""
+        """Compute the part of `dense` in a tile; equal to it, because the image is padded before it is cut."""
         rows, columns = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
         return self.on_padded(padded[(..., *tile.seen)], stride=stride)[..., :rows, :columns]
 
     def tiles(self, height: int, width: int, *, stride: int, side: int) -> Iterator[Tile]:
-        """Squares of the output of at most `side` pixels of the image; together they cover it once.
+        """Yield squares of the output of at most `side` pixels of the image; together they cover it once.
 
         Args:
             side: a multiple of `stride`.
@@ -170,13 +170,13 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def forward(self, patches: Float[Tensor, "B 3 p p"]) -> Float[Tensor, "B D"]:
-        """Descriptors of patches that are normalised as the encoder was trained."""
+        """Describe patches that are normalised as the encoder was trained."""
         stages: list[Tensor] = self.encoder.body(patches.contiguous(memory_format=torch.channels_last))
         pooled = torch.cat([stage.mean(dim=(2, 3)) for stage in stages], dim=1)
         return (pooled - self.mean) / self.std
 
     def fit(self, patches: Float[Tensor, "B 3 p p"], *, standardise: bool) -> None:
-        """See that training patches differ and, if asked, give their descriptors mean 0 and deviation 1, in place.
+        """Check that training patches differ and, if asked, give their descriptors mean 0 and deviation 1, in place.
 
         A number that is the same for all patches keeps deviation 1.
 
@@ -186,8 +186,8 @@ class Backbone(nn.Module):
         std, mean = torch.std_mean(self(patches), dim=0, correction=0)
         if not bool((std > SMALLEST_DEVIATION * mean.abs().max()).any()):
             raise UserError(
-                f"{len(patches)} patches of the training images all look the same to {self.encoder.name}: there is "
-                "nothing to learn from; take a larger patch or look at the files"
+                f"{len(patches)} patches of the training images all have the same features in {self.encoder.name}: "
+                "there is nothing to learn from; take a larger patch or look at the files"
             )
         if standardise:
             self.mean.copy_(mean)

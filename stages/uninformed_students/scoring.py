@@ -1,7 +1,4 @@
-"""Score every image that is not for training.
-
-Where the students fail to imitate the teacher, and where they disagree.
-"""
+"""Score images by where the students fail to imitate the teacher, and where they disagree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,22 +12,21 @@ from torch import Tensor
 
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import load_stack
-from stages.core.io.maps import to_half, write_anomaly_maps
-from stages.core.io.result import write_scores
-from stages.core.run.atomic import replacing_folder
+from stages.core.io.maps import AnomalyMaps, to_half
+from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.uninformed_students.augmentation import Augmentation, Transforms, size_of
-from stages.uninformed_students.params import Normalization
+from stages.uninformed_students.params import Normalization, UninformedStudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
 
 CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
-CELL_FLOOR = 0.1
+CELL_FLOOR = 0.1  # share of the deviation over all pixels that each cell's gets on top
 
 
 @dataclass(frozen=True)
 class RawMaps:
-    """Of one image or more, at the resolution of the descriptors.
+    """Error and variance of one image or more, at the resolution of the descriptors.
 
     Attributes:
         error: e, squared distance of the students' mean to the teacher; at least 0.
@@ -43,7 +39,7 @@ class RawMaps:
 
 
 def raw_maps(students: Float[Tensor, "M B D h w"], teacher: Float[Tensor, "B D h w"]) -> RawMaps:
-    """Regression error and predictive variance.
+    """Compute regression error and predictive variance.
 
         mu = 1/M sum_k S_k,    e = ||mu - T^||²,    v = 1/M sum_k ||S_k - mu||²
 
@@ -51,7 +47,8 @@ def raw_maps(students: Float[Tensor, "M B D h w"], teacher: Float[Tensor, "B D h
     means of squares could come out below 0.
 
     Args:
-        students: descriptors of the M students; teacher: T^, the normalised ones of the teacher.
+        students: descriptors of the M students.
+        teacher: T^, its normalised descriptors.
 
     Raises:
         ValueError: shapes differ (broadcasting would hide it).
@@ -72,14 +69,16 @@ class ScoreRange:
 
 
 def plain_score_map(maps: RawMaps) -> Float[Tensor, "*B h w"]:
-    """a = e + v."""
+    """Add both: a = e + v."""
     return maps.error + maps.variance
 
 
 def standardised_score_map(maps: RawMaps, normal: ScoreRange) -> Float[Tensor, "*B h w"]:
-    """a = (e - e_mu) / e_sigma + (v - v_mu) / v_sigma.
+    """Add both, standardised on normal images.
 
-    Bergmann et al., CVPR 2020, section 3.3, equation 9. Where sigma is 0 the term is left out: v with a single student.
+        a = (e - e_mu) / e_sigma + (v - v_mu) / v_sigma
+
+    Bergmann et al., CVPR 2020, section 3.3, equation 9. Where sigma is 0 the term is 0: v with a single student.
     """
     total = torch.zeros_like(maps.error)
     for values, (mean, deviation) in ((maps.error, normal.error), (maps.variance, normal.variance)):
@@ -90,7 +89,7 @@ def standardised_score_map(maps: RawMaps, normal: ScoreRange) -> Float[Tensor, "
 
 
 def image_scores(maps: Float[Tensor, "B h w"], *, pooled_cells: int) -> Float[Tensor, " B"]:
-    """A = mean of the `pooled_cells` highest values of each map; 1 is the maximum, as published."""
+    """Average the `pooled_cells` highest values of each map; 1 is the maximum, as published."""
     return maps.flatten(1).topk(pooled_cells, dim=1).values.mean(dim=1)
 
 
@@ -102,26 +101,11 @@ class Ensemble:
     students: Sequence[PatchNetwork]
 
 
-@dataclass(frozen=True)
-class Result:
-    """Scores (image_id, split, score, a column a branch) and, row by row, two maps of the same images.
-
-    Attributes:
-        maps: the anomaly map a; without standardisation divided by the descriptor's length. Cut off at +-65,504, where
-            float16 ends; the score is not.
-        uncertainty: v, the mean over the patch sizes, divided by the descriptor's length.
-    """
-
-    scores: pd.DataFrame
-    maps: Float16[np.ndarray, "N h w"]
-    uncertainty: Float16[np.ndarray, "N h w"]
-
-
 @torch.no_grad()
 def map_image(
     ensemble: Ensemble, image: UInt8[Tensor, "1 3 S S"], inference: Augmentation, *, stride: int, tile: int
 ) -> RawMaps:
-    """e and v of one image, on the CPU. Descriptors live for one tile only."""
+    """Compute e and v of one image, on the CPU; descriptors live for one tile only."""
     teacher, (height, width) = ensemble.teacher, image.shape[-2:]
     padded = teacher.pad(inference.normalise(image).to(teacher.decode.weight.device))
     shape = (1, -(-height // stride), -(-width // stride))
@@ -137,47 +121,45 @@ def map_image(
 
 
 def score_images(
-    ensembles: Mapping[int, Ensemble],
-    images: pd.DataFrame,
-    folder: Path,
-    inference: Transforms,
-    *,
-    stride: int,
-    tile: int,
-    normalization: Normalization,
-    pooled_cells: int,
-) -> Result:
+    ensembles: Mapping[int, Ensemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
+) -> MethodResult:
     """Score images one by one: no score depends on the other test images, and maps are kept in half precision only.
+
+    The maps are a; without standardisation divided by the descriptor's length. Their branch "variance" is v, the mean
+    over the patch sizes, divided by the descriptor's length. Maps are clipped at +-65,504, where float16 ends; scores
+    are not.
 
     Args:
         ensembles: by patch size.
-        normalization: see `UninformedStudentsParams`.
+        images: image table.
+        folder: of the image files.
+        params: of the stage.
 
     Raises:
         UserError: an image cannot be read, or there is none to score, or no validation image to standardise by.
     """
-    rows = images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
+    rows = rows_to_score(images)
     if rows.empty:
         raise UserError("the image table has only training images: there is nothing to score")
-    read = Reader(folder, inference, stride, tile)
-    ranges = normal_ranges(ensembles, images, read, normalization)
-    cells = -(-size_of(inference) // stride)
+    read = Reader(folder, params.inference, params.stride, params.tile)
+    ranges = normal_ranges(ensembles, images, read, params.normalization)
+    cells = -(-size_of(params.inference) // params.stride)
     maps, uncertainty = (np.empty((len(rows), cells, cells), dtype=np.float16) for _ in range(2))
+    lengths = {p: ensemble.teacher.arguments["dim"] for p, ensemble in ensembles.items()}
     scores = []
     for row, file in enumerate(progress(rows["file"], total=len(rows), label="anomaly maps")):
         raw = {patch_size: read.map(ensemble, file) for patch_size, ensemble in ensembles.items()}
         combined = {patch_size: combine(one, ranges[patch_size]) for patch_size, one in raw.items()}
-        scores.append(scores_of(raw, combined, pooled_cells=pooled_cells))
-        lengths = {p: ensemble.teacher.arguments["dim"] for p, ensemble in ensembles.items()}
+        scores.append(scores_of(raw, combined, pooled_cells=params.pooled_cells))
         uncertainty[row] = half([one.variance / lengths[p] for p, one in raw.items()])
-        maps[row] = half([one / (lengths[p] if normalization == "none" else 1) for p, one in combined.items()])
+        maps[row] = half([one / (lengths[p] if params.normalization == "none" else 1) for p, one in combined.items()])
     table = pd.concat([rows.drop(columns="file").reset_index(drop=True), pd.DataFrame(scores)], axis=1)
-    return Result(table, maps, uncertainty)
+    return MethodResult(table, AnomalyMaps(tuple(rows["image_id"]), maps, {"variance": uncertainty}))
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How image files become maps."""
+    """Turns image files into maps."""
 
     folder: Path
     inference: Transforms
@@ -185,7 +167,7 @@ class Reader:
     tile: int
 
     def map(self, ensemble: Ensemble, file: str) -> RawMaps:
-        """e and v of a file."""
+        """Compute e and v of a file."""
         transform = Augmentation(self.inference, patch_size=ensemble.teacher.patch_size)
         image = load_stack(self.folder, [file], size=size_of(self.inference))
         return map_image(ensemble, image, transform, stride=self.stride, tile=self.tile)
@@ -194,7 +176,7 @@ class Reader:
 def normal_ranges(
     ensembles: Mapping[int, Ensemble], images: pd.DataFrame, read: Reader, normalization: Normalization
 ) -> dict[int, ScoreRange | None]:
-    """By patch size what its maps are standardised by; None where they are not.
+    """Measure by patch size what its maps are standardised by; None where they are not.
 
     Raises:
         UserError: an image cannot be read, or there is no validation image to standardise by.
@@ -214,7 +196,7 @@ def normal_ranges(
 
 
 def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
-    """Mean and population deviation of e and of v over all pixels, or of each cell over the images.
+    """Compute mean and population deviation of e and of v over all pixels, or of each cell over the images.
 
     A cell's deviation gets a tenth of that over all pixels on top: some dozens of images may happen to agree.
     """
@@ -230,14 +212,14 @@ def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
 
 
 def combine(maps: RawMaps, normal: ScoreRange | None) -> Float[Tensor, "1 h w"]:
-    """The score map: e + v, or both standardised."""
+    """Make the score map: e + v, or both standardised."""
     return plain_score_map(maps) if normal is None else standardised_score_map(maps, normal)
 
 
 def scores_of(
     raw: Mapping[int, RawMaps], combined: Mapping[int, Float[Tensor, "1 h w"]], *, pooled_cells: int
 ) -> dict[str, float]:
-    """An image's score, from the mean of its maps over the patch sizes, and a value for every part of it."""
+    """Return an image's score, from the mean of its maps over the patch sizes, and a value for every part of it."""
 
     def pooled(values: Float[Tensor, "1 h w"]) -> float:
         return float(image_scores(values, pooled_cells=pooled_cells))
@@ -250,13 +232,5 @@ def scores_of(
 
 
 def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:
-    """The mean over the patch sizes."""
+    """Average over the patch sizes."""
     return to_half(torch.cat([*maps]).mean(dim=0).numpy())
-
-
-def write_result(path: Path, result: Result) -> None:
-    """Write `path`/scores.parquet and `path`/maps, with v as the branch "variance", both or neither."""
-    with replacing_folder(path) as folder:
-        write_scores(folder / "scores.parquet", result.scores)
-        branches = {"variance": result.uncertainty}
-        write_anomaly_maps(folder / "maps", result.scores["image_id"].to_list(), result.maps, branches)

@@ -12,7 +12,13 @@ from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import StudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
-from stages.uninformed_students.training import Draw, FinishedParts, draw_batches, imitation_loss, number_of_iterations
+from stages.uninformed_students.training import (
+    Batch,
+    FinishedNetworks,
+    draw_batches,
+    imitation_loss,
+    number_of_iterations,
+)
 
 
 def train_students(
@@ -23,7 +29,7 @@ def train_students(
     *,
     stride: int,
     tile: int,
-    parts: FinishedParts,
+    finished: FinishedNetworks,
     seed: int,
 ) -> None:
     """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
@@ -33,22 +39,23 @@ def train_students(
 
     Args:
         teacher: normalised.
-        stride, tile: see `UninformedStudentsParams`.
-        seed: of the draws.
+        stride: see `UninformedStudentsParams`.
+        tile: see `UninformedStudentsParams`.
+        seed: of the batches.
     """
     augment, training = Augmentation(params.augmentation, patch_size=teacher.patch_size), params.training
     device = teacher.decode.weight.device
 
-    def terms_of(draw: Draw) -> Terms:
-        batch = augment(images[draw.rows], draw.seeds).to(device)
-        return imitation_terms(students, teacher, batch, stride=stride, tile=tile)
+    def terms_of(batch: Batch) -> Terms:
+        views = augment(images[batch.rows], batch.seeds).to(device)
+        return imitation_terms(students, teacher, views, stride=stride, tile=tile)
 
-    draws = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
+    batches = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
     together = nn.ModuleList(students)
-    parts.train(
+    finished.train(
         together,
         lambda checkpoint: optimise(
-            together, draws, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
+            together, batches, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
             iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
             optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
             weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.patch_size} px",
@@ -64,7 +71,7 @@ def train_students(
 def imitation_terms(
     students: Iterable[PatchNetwork], teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
 ) -> Terms:
-    """The loss of each student on a batch: mean over all its pixels of ||S - T^||².
+    """Compute the loss of each student on a batch: the mean over all its pixels of ||S - T^||².
 
     With more than one tile, a tile's layers are computed again for its gradient instead of being kept: 512 numbers
     for each of 256 x 256 pixels are 134 MB, and a student has five such maps.
@@ -73,7 +80,9 @@ def imitation_terms(
     pixels = sum(target[:, 0].numel() for _, target in pieces)
     terms: Terms = {}
     for number, student in enumerate(students):
-        losses = [tile_loss(student, seen, target, stride, len(pieces) > 1) for seen, target in pieces]
+        losses = [
+            tile_loss(student, seen, target, stride=stride, recomputed=len(pieces) > 1) for seen, target in pieces
+        ]
         weights = [target[:, 0].numel() / pixels for _, target in pieces]
         terms[name_of(number)] = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()
     return terms
@@ -83,7 +92,7 @@ def imitation_terms(
 def teacher_tiles(
     teacher: PatchNetwork, images: Float[Tensor, "B 3 H W"], *, stride: int, tile: int
 ) -> Iterator[tuple[Float[Tensor, "B 3 _h _w"], Float[Tensor, "B D h w"]]]:
-    """For each tile what a network sees of the padded images, and what the teacher says."""
+    """Yield for each tile the part of the padded images that a network sees, and the teacher's descriptors."""
     padded = teacher.pad(images)
     for part in teacher.tiles(*images.shape[-2:], stride=stride, side=tile):
         with mixed_precision(images.device):
@@ -91,16 +100,18 @@ def teacher_tiles(
         yield padded[(..., *part.seen)], target.float()
 
 
-def tile_loss(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int, again: bool) -> Float[Tensor, ""]:
-    """The loss on one tile; `again` keeps no layer's output for the gradient."""
-    if again:
+def tile_loss(
+    student: PatchNetwork, seen: Tensor, target: Tensor, *, stride: int, recomputed: bool
+) -> Float[Tensor, ""]:
+    """Compute the loss on one tile; `recomputed` keeps no layer's output for the gradient."""
+    if recomputed:
         loss: Tensor = recompute(loss_on, student, seen, target, stride, use_reentrant=False)
         return loss
     return loss_on(student, seen, target, stride)
 
 
 def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) -> Float[Tensor, ""]:
-    """Mean over the tile's pixels."""
+    """Average the loss over the tile's pixels."""
     height, width = target.shape[-2:]
     with mixed_precision(seen.device):
         described = student.on_padded(seen, stride=stride)[..., :height, :width]
@@ -108,5 +119,5 @@ def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) ->
 
 
 def name_of(number: int) -> str:
-    """Of a student's loss."""
+    """Name a student and its loss."""
     return f"student_{number + 1}"

@@ -1,7 +1,4 @@
-"""Distil the backbone into a patch network, and normalise its descriptors.
-
-Mean and variance of values that come in batches and are never in memory together.
-"""
+"""Distil the backbone into a patch network, and normalise its descriptors."""
 
 import logging
 from dataclasses import dataclass
@@ -18,8 +15,8 @@ from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import TeacherParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.training import (
-    Draw,
-    FinishedParts,
+    Batch,
+    FinishedNetworks,
     compactness_loss,
     distillation_loss,
     draw_batches,
@@ -28,13 +25,13 @@ from stages.uninformed_students.training import (
 )
 
 LOG = logging.getLogger(__name__)
-DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below which it says nothing
-SAMPLE = 1024  # patches that show whether the backbone tells anything, and of what scale
+DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below which it carries nothing
+SAMPLE = 1024  # patches that show whether the backbone tells them apart, and on what scale
 
 
 @dataclass
 class RunningStatistics:
-    """Per channel, over all pixels of all images seen so far (population variance).
+    """Mean and population variance per channel of values that come in batches and are never in memory together.
 
     Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979: exact
     whatever the batches, and without the difference of two large sums. In float64.
@@ -46,7 +43,7 @@ class RunningStatistics:
 
     @classmethod
     def empty(cls, channels: int) -> Self:
-        """Before the first batch."""
+        """Begin before the first batch."""
         return cls(0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64))
 
     def add(self, values: Tensor) -> None:
@@ -65,7 +62,7 @@ class RunningStatistics:
 
     @property
     def variance(self) -> Float64[Tensor, " C"]:
-        """Mean squared deviation.
+        """Return the mean squared deviation.
 
         Raises:
             ValueError: nothing was added.
@@ -94,7 +91,7 @@ def train_teacher(
     images: UInt8[Tensor, "N 3 S S"],
     params: TeacherParams,
     *,
-    parts: FinishedParts,
+    finished: FinishedNetworks,
     seed: int,
 ) -> None:
     """Train the teacher in place; the last iteration's weights stay.
@@ -103,24 +100,24 @@ def train_teacher(
 
     Args:
         backbone: fitted.
-        seed: of the draws.
+        seed: of the batches.
     """
     augment, training = Augmentation(params.augmentation, patch_size=network.patch_size), params.training
-    draws = draw_batches(
+    batches = draw_batches(
         len(images), training.batch_size, torch.Generator().manual_seed(seed), per_image=params.crops_per_image
     )
 
-    def terms_of(draw: Draw) -> Terms:
-        patches = augment(images[draw.rows], draw.seeds).to(backbone.mean.device)
+    def terms_of(batch: Batch) -> Terms:
+        patches = augment(images[batch.rows], batch.seeds).to(backbone.mean.device)
         return distillation_terms(network, backbone, patches)
 
     iterations = number_of_iterations(
         training.iterations, images=len(images), batch_size=training.batch_size, per_image=params.crops_per_image
     )
-    parts.train(
+    finished.train(
         network,
         lambda checkpoint: optimise(
-            network, draws, terms_of, weights={"distillation": 1.0, "compactness": params.compactness_weight},
+            network, batches, terms_of, weights={"distillation": 1.0, "compactness": params.compactness_weight},
             iterations=iterations, optimizer=training.optimizer, schedule=training.schedule,
             learning_rate=training.learning_rate, weight_decay=training.weight_decay,
             label=f"teacher of {network.patch_size} px", checkpoint=checkpoint,
@@ -131,7 +128,7 @@ def train_teacher(
 
 
 def distillation_terms(network: PatchNetwork, backbone: Backbone, patches: Float[Tensor, "B 3 p p"]) -> Terms:
-    """Both terms of the teacher's loss on a batch."""
+    """Compute both terms of the teacher's loss on a batch."""
     with gpu_precision(patches.device):
         descriptors = network(patches)
     descriptors = descriptors.float()
@@ -154,7 +151,11 @@ def normalise_teacher(
     becomes 0 everywhere; the log says how many.
 
     Args:
-        stride, tile: see `UninformedStudentsParams`.
+        network: the teacher.
+        images: of training.
+        inference: how images are prepared.
+        stride: see `UninformedStudentsParams`.
+        tile: see `UninformedStudentsParams`.
 
     Raises:
         UserError: no number varies.
@@ -170,7 +171,9 @@ def normalise_teacher(
         raise UserError("the teacher describes every pixel of the training images alike: are they all of one colour?")
     if not bool(alive.all()):
         LOG.warning(
-            "%d of %d numbers of the teacher's descriptor do not vary: left out", int((~alive).sum()), len(alive)
+            "%d of %d numbers of the teacher's descriptor do not vary: they are set to 0",
+            int((~alive).sum()),
+            len(alive),
         )
     scale = torch.where(alive, variance.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
     mean, factor = statistics.mean.float().to(device), scale.float().to(device)

@@ -1,10 +1,6 @@
-"""Which images an iteration sees, and the seeds of their augmentation.
+"""What the trainings of the teacher and of the students share: batches, losses, precision, and what a kill leaves.
 
-Losses of the teacher and the students.
-
-Networks of this stage that are trained already when the stage is killed while it trains the next one.
-
-Where networks compute in bfloat16.
+Losses are those of Bergmann et al., "Uninformed Students", CVPR 2020.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,15 +21,15 @@ Train = Callable[[Path], pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Rows of the training images, a row may come more than once, and one seed for each."""
+class Batch:
+    """Rows of the training images, a row may come more than once, and one seed of the augmentation for each."""
 
     rows: Int64[Tensor, " B"]
     seeds: list[int]
 
 
-def draw_batches(images: int, batch_size: int, generator: torch.Generator, *, per_image: int = 1) -> Iterator[Draw]:
-    """Endless batches: every epoch each image `per_image` times in a new order, its short rest left out.
+def draw_batches(images: int, batch_size: int, generator: torch.Generator, *, per_image: int = 1) -> Iterator[Batch]:
+    """Yield endless batches: every epoch each image `per_image` times in a new order, without its short rest.
 
     With fewer than `batch_size` in an epoch every batch holds all of them.
     """
@@ -43,32 +39,32 @@ def draw_batches(images: int, batch_size: int, generator: torch.Generator, *, pe
         order = torch.randperm(count, generator=generator) % images
         for start in range(0, count - size + 1, size):
             seeds = torch.randint(LARGEST_SEED, (size,), generator=generator).tolist()
-            yield Draw(order[start : start + size], seeds)
+            yield Batch(order[start : start + size], seeds)
 
 
 def number_of_iterations(wanted: int | Epochs, *, images: int, batch_size: int, per_image: int = 1) -> int:
-    """Epochs in iterations."""
+    """Convert epochs to iterations."""
     if isinstance(wanted, int):
         return wanted
     return wanted.epochs * max(1, images * per_image // batch_size)
 
 
 def distillation_loss(descriptors: Float[Tensor, "B D"], targets: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Mean over patches of ||T(p) - P(p)||², P being the pretrained backbone's descriptor of the patch (L_D).
+    """Average over patches ||T(p) - P(p)||², P being the pretrained backbone's descriptor of the patch (L_D).
 
     Bergmann et al., CVPR 2020, section 3.1, equation 1, without an extra decoder: both sides have D numbers.
 
     Raises:
         ValueError: shapes differ (broadcasting would hide it).
     """
-    refuse_other_shape(descriptors, targets)
+    check_same_shape(descriptors, targets)
     return (descriptors - targets).square().sum(dim=1).mean()
 
 
 def compactness_loss(descriptors: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Sum over i < j of |Corr(T_i, T_j)| over the batch, for the dimensions i and j of the descriptor (L_C).
+    """Sum |Corr(T_i, T_j)| over the batch for the dimensions i < j of the descriptor (L_C).
 
-    Bergmann et al., CVPR 2020, section 3.1, equation 4: descriptors shall not be redundant. A dimension that is
+    Bergmann et al., CVPR 2020, section 3.1, equation 4: descriptors should not be redundant. A dimension that is
     constant over the batch has no correlation; it adds nothing, and no gradient. The sum has D (D - 1) / 2 terms:
     random descriptors of 512 numbers in batches of 64 give 1.3e4, so its weight is a parameter.
 
@@ -86,28 +82,28 @@ def compactness_loss(descriptors: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
 
 
 def imitation_loss(student: Float[Tensor, "B D h w"], teacher: Float[Tensor, "B D h w"]) -> Float[Tensor, ""]:
-    """Mean over pixels of ||S - T^||², T^ being the normalised teacher (L_S).
+    """Average over pixels ||S - T^||², T^ being the normalised teacher (L_S).
 
     Bergmann et al., CVPR 2020, section 3.2, equation 6.
 
     Raises:
         ValueError: shapes differ (broadcasting would hide it).
     """
-    refuse_other_shape(student, teacher)
+    check_same_shape(student, teacher)
     return (student - teacher).square().sum(dim=1).mean()
 
 
-def refuse_other_shape(first: Tensor, second: Tensor) -> None:
+def check_same_shape(first: Tensor, second: Tensor) -> None:
     """Raise ValueError where two tensors differ in shape."""
     if first.shape != second.shape:
         raise ValueError(f"shapes differ: {tuple(first.shape)} and {tuple(second.shape)}")
 
 
-class FinishedParts:
+class FinishedNetworks:
     """Keeps the trained weights in the scratch folder of the checkpoints until the stage is done.
 
     `stages.core.training.optimisation` deletes its checkpoint at the end of a training. A stage that trains several
-    networks one after the other would else train the first ones again.
+    networks one after the other and is killed would otherwise train the first ones again.
     """
 
     def __init__(self) -> None:
@@ -127,9 +123,12 @@ class FinishedParts:
         """Train the network in place, or give it the weights that a killed run left.
 
         Args:
-            train: gets the file for its own checkpoints, and gives the table of `TrainingCurve`.
+            network: with its initial weights.
+            train: takes the file for its own checkpoints and returns the table of `TrainingCurve`.
             phase: the training's name in the curve.
-            label, tensors, settings: as of `checkpoint_file`; the network's initial weights are added.
+            label: as of `checkpoint_file`.
+            tensors: as of `checkpoint_file`; the network's initial weights are added.
+            settings: as of `checkpoint_file`.
         """
         checkpoint = checkpoint_file(label, tensors=[*network.state_dict().values(), *tensors], settings=settings)
         finished = checkpoint.with_suffix(".finished.pt")
@@ -144,7 +143,7 @@ class FinishedParts:
         self.curves.append(curve.assign(phase=phase))
 
     def curve(self) -> pd.DataFrame:
-        """How the losses of all parts ran, one part after the other: columns step, phase, loss and each term."""
+        """Join the curves of all networks, one after the other: columns step, phase, loss and each term."""
         together, before = [], 0
         for curve in self.curves:
             together.append(curve.assign(step=curve["step"] + before))
@@ -152,14 +151,14 @@ class FinishedParts:
         joined = pd.concat(together, ignore_index=True)
         return joined[["step", "phase", *(name for name in joined.columns if name not in ("step", "phase"))]]
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Delete what was kept: the stage is done."""
         for file in self.files:
             file.unlink(missing_ok=True)
 
 
 def gpu_precision(device: torch.device) -> torch.autocast:
-    """A context of mixed precision for training on patches, on a GPU only.
+    """Return a context of mixed precision for training on patches, on a GPU only.
 
     On a CPU with bfloat16 instructions whole images gain by it (`stages.core.encoder.device.mixed_precision`), but
     the gradients of batches of patches take ten times as long as in float32.

@@ -1,8 +1,7 @@
-"""The trained part of InCTRL: an adapter of image embeddings and two small heads; CLIP itself stays frozen.
+"""The trained part of InCTRL: how a query differs from its prompts, an adapter, two small heads, and their loss.
 
-How a query differs from its prompts: patch by patch, and in words.
-
-InCTRL's loss: focal loss of the final and of the image-level score.
+CLIP itself stays frozen. Zhu and Pang, "Toward Generalist Anomaly Detection via In-context Residual Learning with
+Few-shot Sample Prompts", CVPR 2024.
 """
 
 from dataclasses import dataclass
@@ -17,18 +16,19 @@ from stages.clip.model.encoder import ImageFeatures
 
 TEXT_SCALE = 100.0  # a constant of the published code, not CLIP's logit scale
 REDUCTION = 4  # the adapter's bottleneck has a quarter of the embedding's dimensions
-GAMMA = 2.0
+GAMMA = 2.0  # of the focal loss
 
 
 def patch_residuals(query: Float[Tensor, "B L P W"], prompts: Float[Tensor, "B K L P W"]) -> Float[Tensor, "B L P"]:
-    """Distance of each patch to the nearest patch of any prompt, wherever it lies, block by block.
+    """Measure the distance of each patch to the nearest patch of any prompt, wherever it is, block by block.
 
         M_l(p) = min_n (1 - cos(q_p, n)) / 2,    in [0, 1]
 
     InCTRL, section 3.3 (multi-layer patch-level residuals).
 
     Args:
-        query, prompts: tokens of patches, without the class token; each query has K prompts of its own.
+        query: tokens of patches, without the class token.
+        prompts: the same; each query has K prompts of its own.
     """
     pooled = F.normalize(prompts.transpose(1, 2).flatten(2, 3), dim=-1)
     cosines = F.normalize(query, dim=-1) @ pooled.transpose(-1, -2)
@@ -38,10 +38,12 @@ def patch_residuals(query: Float[Tensor, "B L P W"], prompts: Float[Tensor, "B K
 def text_score(
     embedding: Float[Tensor, "*B E"], normal: Float[Tensor, "*#B E"], anomalous: Float[Tensor, "*#B E"]
 ) -> Float[Tensor, "*B"]:
-    """Probability of the anomalous text: softmax of 100 cos(q, normal) and 100 cos(q, anomalous).
+    """Compute the probability of the anomalous text: softmax of 100 cos(q, normal) and 100 cos(q, anomalous).
 
     Args:
-        normal, anomalous: unit text features.
+        embedding: of the query.
+        normal: a unit text feature.
+        anomalous: a unit text feature.
     """
     unit = F.normalize(embedding, dim=-1)
     logits = TEXT_SCALE * torch.stack([(unit * normal).sum(-1), (unit * anomalous).sum(-1)], dim=-1)
@@ -49,7 +51,7 @@ def text_score(
 
 
 def published_batching(query: ImageFeatures, prompts: ImageFeatures) -> tuple[ImageFeatures, ImageFeatures]:
-    """The order of rows in the published code, which reshapes where it means to permute.
+    """Put rows in the order of the published code, which reshapes where it means to permute.
 
     With more than one query, an image is then compared with tokens of other images and other blocks. The published
     checkpoints were trained so; it is here to reproduce that, not to be used.
@@ -68,7 +70,7 @@ def published_batching(query: ImageFeatures, prompts: ImageFeatures) -> tuple[Im
 
 @dataclass(frozen=True)
 class InContextScores:
-    """What InCTRL says of B queries; all but the map in [0, 1].
+    """InCTRL's scores of B queries; all but the map are in [0, 1].
 
     Attributes:
         final: (holistic + patch) / 2, the score.
@@ -105,7 +107,7 @@ class ImageAdapter(nn.Module):
 class ScoreHead(nn.Module):
     """From d numbers to one: two hidden layers, each with ReLU and then BatchNorm. The sigmoid is not part of it.
 
-    `bn1` is in the published code, too, and in no forward pass there; it is kept so that the tensors are the same ones.
+    `bn1` is also in the published code, and in no forward pass there; it is kept so that the tensors are the same ones.
     """
 
     def __init__(self, dim: int) -> None:
@@ -138,7 +140,7 @@ class InContextHeads(nn.Module):
         self.diff_head_ref = ScoreHead(embed_dim)
 
     def image_residual(self, query: Float[Tensor, "B E"], prompts: Float[Tensor, "B K E"]) -> Float[Tensor, "B E"]:
-        """Mean adapted prompt minus adapted query (InCTRL, section 3.4; the code's sign)."""
+        """Subtract the adapted query from the mean adapted prompt (InCTRL, section 3.4; the code's sign)."""
         return torch.sub(self.adapter(prompts).mean(dim=1), self.adapter(query))
 
     def forward(
@@ -164,13 +166,14 @@ class InContextHeads(nn.Module):
 
 
 def focal_loss(values: Float[Tensor, " B"], labels: Float[Tensor, " B"], *, are_logits: bool) -> Float[Tensor, ""]:
-    """Mean of (1 - p_y)^2 times the cross entropy, p_y being the probability of the true label.
+    """Average (1 - p_y)^2 times the cross entropy, p_y being the probability of the true label.
 
     Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, with alpha 1 and gamma 2.
 
     Args:
-        values: scores; with `are_logits` a sigmoid is applied first.
+        values: scores.
         labels: 0 normal, 1 anomalous.
+        are_logits: whether a sigmoid is applied first.
     """
     if are_logits:
         entropy = F.binary_cross_entropy_with_logits(values, labels, reduction="none")
@@ -185,9 +188,11 @@ def focal_loss(values: Float[Tensor, " B"], labels: Float[Tensor, " B"], *, are_
 def loss_terms(
     scores: InContextScores, labels: Float[Tensor, " B"], *, double_sigmoid: bool
 ) -> dict[str, Float[Tensor, ""]]:
-    """The two terms by name.
+    """Compute the two terms by name.
 
     Args:
+        scores: of a batch.
+        labels: 0 normal, 1 anomalous.
         double_sigmoid: the published code: scores that went through a sigmoid are taken for logits, so that the
             loss sees probabilities from 0.5 to 0.73 only.
     """

@@ -9,7 +9,11 @@ from stages.core.run.params import Params
 
 
 class TrainingParams(Params):
-    """epochs x steps_per_epoch iterations of AdamW at a constant rate; half of a batch is normal, half anomalous."""
+    """Optimisation: epochs x steps_per_epoch iterations of AdamW at a constant rate.
+
+    Attributes:
+        batch_size: queries of an iteration, half of them normal and half anomalous.
+    """
 
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
@@ -24,7 +28,7 @@ class InctrlParams(Params):
     Attributes:
         blocks: of the vision transformer, whose patches are compared.
         shots: normal prompts, in training and at the target.
-        draws: independent draws of the target's prompts; the first one decides, all are reported.
+        draws: repetitions, each with independent prompts of the target; the first one decides, all are reported.
         exclude_query: whether a normal training image is never its own prompt; the published code lets it be.
         batching: "paired", or "published" for that code's mixed-up batches in training.
         double_sigmoid: whether the loss takes scores for logits, as the published code does.
@@ -41,4 +45,4 @@ class InctrlParams(Params):
 
 
 class Auxiliary(RootModel[dict[str, ObjectParams]]):
-    """`inctrl.auxiliary`: the categories to train on."""
+    """`methods.inctrl.auxiliary`: the categories to train on."""

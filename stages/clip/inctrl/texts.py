@@ -1,27 +1,19 @@
-"""Texts that describe a normal and an anomalous object.
+"""Texts that describe a normal and an anomalous object, and how close images are to them.
 
 Zhu and Pang, "Toward Generalist Anomaly Detection via In-context Residual Learning with Few-shot Sample Prompts", CVPR
-2024; the words are those of the published code, which took them from WinCLIP and left out "broken".
-
-The target's normal prompts: a few of its training images, drawn several times.
-
-Images and texts as InCTRL's heads take them.
+2024; the words are those of the published code, which took them from WinCLIP without "broken".
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stages.clip.inctrl.network import text_score
-from stages.clip.model.encoder import ClipEncoder, ImageFeatures
-from stages.clip.model.features import FileFeatures, stack_features
-from stages.core.images.reading import Window
-from stages.core.run.errors import UserError
+from stages.clip.model.encoder import ClipEncoder
 
+Texts = tuple[Float[Tensor, " E"], Float[Tensor, " E"]]
 NORMAL_STATES = (
     "{}", "flawless {}", "perfect {}", "unblemished {}", "{} without flaw", "{} without defect", "{} without damage",
 )  # fmt: skip
@@ -39,11 +31,10 @@ TEMPLATES = (
 SEMANTIC = (  # objects of one-class data sets, where another object is the anomaly
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck", "animal",
 )  # fmt: skip
-Texts = tuple[Float[Tensor, " E"], Float[Tensor, " E"]]
 
 
 def describe(name: str) -> tuple[list[str], list[str]]:
-    """(154 texts of the normal object, 88 of an anomalous one); one each for an object of SEMANTIC.
+    """Return 154 texts of the normal object and 88 of an anomalous one; one each for an object of SEMANTIC.
 
     Args:
         name: of the object, in words; "_" counts as a blank.
@@ -55,37 +46,11 @@ def describe(name: str) -> tuple[list[str], list[str]]:
     return [t.format(s) for s in normal for t in TEMPLATES], [t.format(s) for s in anomalous for t in TEMPLATES]
 
 
-def draw_prompts(images: pd.DataFrame, *, shots: int, draws: int, generator: torch.Generator) -> list[list[str]]:
-    """The image_ids of each draw, sorted; only images of split train, which are normal.
-
-    Raises:
-        UserError: there are fewer of them than shots.
-    """
-    train = sorted(images.loc[images["split"] == "train", "image_id"])
-    if len(train) < shots:
-        raise UserError(
-            f"profile: inctrl.shots: {shots} normal prompts are wanted, the category has {len(train)} training "
-            "images: lower it or add images"
-        )
-    return [
-        sorted(train[i] for i in torch.randperm(len(train), generator=generator)[:shots].tolist()) for _ in range(draws)
-    ]
-
-
-def encode_files(files: FileFeatures, chosen: Sequence[tuple[Path, Window | None]]) -> ImageFeatures:
-    """Patches [N, L, P, W] without the class token, and embeddings [N, E].
-
-    Raises:
-        UserError: a file cannot be read.
-    """
-    features = stack_features([files(path, window) for path, window in chosen], files.encoder.device)
-    return ImageFeatures(features.tokens[:, :, 1:], features.embedding)
-
-
 def encode_texts(encoder: ClipEncoder, names: Mapping[str, str]) -> dict[str, Texts]:
-    """(normal, anomalous) text feature of each category, computed once.
+    """Compute the normal and the anomalous text feature of each category, once.
 
     Args:
+        encoder: a frozen CLIP.
         names: the object of each category, in words.
 
     Raises:
@@ -98,6 +63,6 @@ def encode_texts(encoder: ClipEncoder, names: Mapping[str, str]) -> dict[str, Te
 
 
 def text_scores(embedding: Float[Tensor, "B E"], texts: Sequence[Texts]) -> Float[Tensor, " B"]:
-    """The text score of each query with its own category's texts."""
+    """Compute the text score of each query with its own category's texts."""
     normal, anomalous = (torch.stack(column) for column in zip(*texts, strict=True))
     return text_score(embedding, normal, anomalous)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from stages.clip.inctrl.data import Episode, LabelledImage, draw_episodes
+from stages.clip.inctrl.data import Episode, LabelledImage, draw_episodes, encode_files
 from stages.clip.inctrl.network import InContextHeads, loss_terms
 from stages.clip.inctrl.params import InctrlParams
-from stages.clip.inctrl.texts import Texts, encode_files, text_scores
+from stages.clip.inctrl.texts import Texts, text_scores
 from stages.clip.model.encoder import ImageFeatures
 from stages.clip.model.features import FileFeatures
 from stages.core.training.checkpoints import checkpoint_file
@@ -25,15 +25,18 @@ def train_heads(
     *,
     generator: torch.Generator,
 ) -> InContextHeads:
-    """New heads, trained for a fixed number of steps; the last step's weights stay, none is chosen by any score.
+    """Train new heads for a fixed number of steps; the last step's weights stay, none is chosen by any score.
 
     Args:
+        files: features of image files.
+        images: to train on.
         texts: by category.
+        params: of the stage.
         generator: draws the episodes; the weights come from torch's global generator.
     """
     device, training = files.encoder.device, params.training
     heads = InContextHeads(embed_dim=files.encoder.embed_dim, patches=files.encoder.grid**2).to(device).train()
-    draws = draw_episodes(
+    episodes = draw_episodes(
         images, shots=params.shots, batch_size=training.batch_size, exclude_query=params.exclude_query,
         generator=generator,
     )  # fmt: skip
@@ -47,7 +50,7 @@ def train_heads(
         lr=training.learning_rate, weight_decay=training.weight_decay,
     )  # fmt: skip
     minimise(
-        heads, draws, terms_function(heads, files, images, texts, params), optimizer=optimizer,
+        heads, episodes, terms_function(heads, files, images, texts, params), optimizer=optimizer,
         schedule=torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0),
         weights={"final": 1.0, "image": 1.0}, iterations=training.epochs * training.steps_per_epoch, label="inctrl",
         checkpoint=checkpoint_file("inctrl", tensors=tensors, settings=settings),
@@ -65,7 +68,7 @@ def terms_function(
     texts: Mapping[str, Texts],
     params: InctrlParams,
 ) -> Callable[[Episode], Terms]:
-    """The loss terms of an episode."""
+    """Return the function that computes the loss terms of an episode."""
 
     def terms_of(episode: Episode) -> Terms:
         query = encode_rows(files, images, episode.queries)
@@ -81,4 +84,5 @@ def terms_function(
 
 
 def encode_rows(files: FileFeatures, images: Sequence[LabelledImage], rows: Sequence[int]) -> ImageFeatures:
+    """Compute the features of some rows."""
     return encode_files(files, [(images[row].path, images[row].window) for row in rows])

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from stages.clip.madclip.params import MadclipParams, TargetParams
 from stages.clip.madclip.run import describe_run, train_and_score
-from stages.clip.model.labelled_pool import read_labelled_pool
 from stages.core.io.decision import write_choice
-from stages.core.io.result import write_method_result
+from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
 from stages.core.run.params import load_params, load_value, validate
@@ -19,23 +18,16 @@ WRITES = ("scores", "model", "choice")
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "pool"], writes=WRITES, values=["category"], about=__doc__)
     params = load_params(MadclipParams, section="madclip")
-    where = f"madclip.categories.{paths.category}"
+    where = f"methods.madclip.categories.{paths.category}"
     target = validate(TargetParams, load_value(where), where=where)
-    images, files, pool = read_images(paths.inputs), image_files(paths.inputs), read_labelled_pool(paths.pool)
     run = train_and_score(
-        images,
-        files,
-        pool,
-        paths.pool,
-        target,
-        params,
-        category=paths.category,
-        seed=load_value("seed"),
-    )
+        read_images(paths.inputs), image_files(paths.inputs), paths.pool, target, params,
+        category=paths.category, seed=load_value("seed"),
+    )  # fmt: skip
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.network.state_dict(), run.network.arguments)
-    write_method_result(paths.scores, run.scores, run.maps)
-    return f"{len(run.scores)} images scored with {params.shots} shots, {len(run.draws)} draws"
+    write_result(paths.scores, run.result)
+    return f"{len(run.result.scores)} images scored with {params.shots} shots, {params.draws} repetitions"
 
 
 if __name__ == "__main__":

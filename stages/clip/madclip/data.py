@@ -1,8 +1,7 @@
-"""The shots in all their variants, as features of the frozen encoder: computed once, then read.
+"""The few shots that MadCLIP learns from: K normal and K anomalous images of the labelled pool, with their masks.
 
-The few shots in several static variants, made once before training, as in MVFA's and MadCLIP's published code.
-
-The few shots: K normal and K anomalous images of the labelled pool, with their masks.
+They are made into several static variants once before training, as in MVFA's and MadCLIP's published code; the frozen
+encoder's features of these are computed once, then read.
 """
 
 import logging
@@ -42,9 +41,10 @@ class Shots:
 
 
 def augment(shots: Shots, *, zoom_and_jitter: bool, generator: torch.Generator) -> Shots:
-    """All images as they are, then turned, shifted, zoomed, jittered, and mirrored left to right and upside down.
+    """Return all images as they are, then turned, shifted, zoomed, jittered, and mirrored both ways.
 
     Args:
+        shots: images and masks.
         zoom_and_jitter: 16 variants, as in MadCLIP's code; without them 11, as in MVFA's, which the paper follows.
         generator: draws the jitter, one brightness and one contrast for all images, as in the published code.
     """
@@ -59,13 +59,13 @@ def augment(shots: Shots, *, zoom_and_jitter: bool, generator: torch.Generator) 
 
 
 def turn(values: Float[Tensor, "N C S S"], angle: float) -> Float[Tensor, "N C S S"]:
-    """Rotate about the centre by `angle` radians, what lies outside is mirrored in."""
+    """Rotate about the centre by `angle` radians; the outside is mirrored in."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return warp(values, [[cosine, -sine, 0.0], [sine, cosine, 0.0]])
 
 
 def shift(values: Float[Tensor, "N C S S"], xy: Sequence[float]) -> Float[Tensor, "N C S S"]:
-    """Sample at places that lie `xy` further, what lies outside is mirrored in."""
+    """Sample at places that are `xy` further; the outside is mirrored in."""
     return warp(values, [[1.0, 0.0, xy[0]], [0.0, 1.0, xy[1]]])
 
 
@@ -104,7 +104,7 @@ class LabelledShots:
     """Shots with what is known of them, row by row.
 
     Attributes:
-        has_mask: False for an anomaly without a mask: where it is, nobody said. False for all where no anomaly has
+        has_mask: False for an anomaly without a mask: nobody marked its place. False for all where no anomaly has
             one: the normal images' empty masks alone would teach that nothing is ever abnormal.
     """
 
@@ -113,8 +113,8 @@ class LabelledShots:
     has_mask: Bool[Tensor, " N"]
 
 
-def draw_shots(pool: pd.DataFrame, *, shots: int, draws: int, generator: torch.Generator) -> list[pd.DataFrame]:
-    """For each draw the rows of K normal and K anomalous images, each part sorted by image_id.
+def choose_shots(pool: pd.DataFrame, *, shots: int, repetitions: int, generator: torch.Generator) -> list[pd.DataFrame]:
+    """Choose for each repetition the rows of K normal and K anomalous images, each part sorted by image_id.
 
     Raises:
         UserError: the pool has fewer of one kind.
@@ -126,18 +126,21 @@ def draw_shots(pool: pd.DataFrame, *, shots: int, draws: int, generator: torch.G
             f"test has {len(kinds[0])} and {len(kinds[1])}: lower it, or let the split set more anomalies aside for "
             "validation (`split.ratios`; `resplit: true` for a source with a split of its own)"
         )
-    drawn = []
-    for _ in range(draws):
+    chosen = []
+    for _ in range(repetitions):
         parts = [kind.iloc[sorted(torch.randperm(len(kind), generator=generator)[:shots].tolist())] for kind in kinds]
-        drawn.append(pd.concat(parts).reset_index(drop=True))
-    return drawn
+        chosen.append(pd.concat(parts).reset_index(drop=True))
+    return chosen
 
 
 def load_shots(rows: pd.DataFrame, folder: Path, *, size: int, window: Window | None) -> LabelledShots:
-    """Read the images and masks of one draw; the log says which anomalies have no mask.
+    """Read the images and masks of one repetition; the log names anomalies without a mask.
 
     Args:
+        rows: of the pool.
         folder: the labelled pool, with `images` and `masks`.
+        size: pixels a side.
+        window: of the pool's images.
 
     Raises:
         UserError: a file cannot be read.
@@ -150,14 +153,14 @@ def load_shots(rows: pd.DataFrame, folder: Path, *, size: int, window: Window | 
     unmasked = rows["image_id"][((labels > 0) & ~marked).numpy()]
     if len(unmasked):
         LOG.warning(
-            "%d of %d anomalous shots have no mask, the segmentation losses leave them out: %s",
+            "%d of %d anomalous shots have no mask and are excluded from the segmentation losses: %s",
             len(unmasked), int(labels.sum()), ", ".join(unmasked),
         )  # fmt: skip
     return LabelledShots(Shots(images, masks), labels, has_mask)
 
 
 def read_mask(folder: Path, files: Sequence[str], *, size: int) -> Float[Tensor, "S S"]:
-    """1 where any of the files is not zero, resized by nearest neighbour; zeros without files.
+    """Return 1 where any of the files is not zero, resized by nearest neighbour; zeros without files.
 
     Raises:
         UserError: a file cannot be read.
@@ -172,7 +175,7 @@ def read_mask(folder: Path, files: Sequence[str], *, size: int) -> Float[Tensor,
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step works on."""
+    """The images of one training step."""
 
     tokens: Float[Tensor, "B L T W"]
     labels: Float[Tensor, " B"]
@@ -192,7 +195,7 @@ class TrainingSet:
     cached: CachedFeatures
 
     def batch(self, rows: Int64[Tensor, " B"]) -> Batch:
-        """Some rows on the encoder's device; features that the cache lost are computed again."""
+        """Load some rows onto the encoder's device; features that the cache lost are computed again."""
         device = self.cached.encoder.device
         features = [self.cached.recall(self.keys[row], self.images[row].clone) for row in rows.tolist()]
         return Batch(
@@ -215,6 +218,6 @@ def build_training_set(
 
 
 def draw_rows(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Int64[Tensor, " B"]]:
-    """Batches of row numbers, epoch after epoch in a new order; the last batch of an epoch may be smaller."""
+    """Yield batches of row numbers, epoch after epoch in a new order; the last batch of an epoch may be smaller."""
     while True:
         yield from torch.randperm(count, generator=generator).split(batch_size)

@@ -1,10 +1,9 @@
-"""MadCLIP's losses: pairwise sigmoid for detection, focal and dice for segmentation; each is added over the blocks.
+"""From MadCLIP's similarities to anomaly maps, image scores and losses.
 
-From similarities to an anomaly map and an image score.
+The losses are pairwise sigmoid for detection, focal and dice for segmentation; each is added over the blocks.
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +11,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from stages.clip.madclip.network import Similarities
+from stages.clip.madclip.params import Decision
 
 FOCAL_GAMMA = 2.0
-SMALL = 1e-5
+SMALL = 1e-5  # clamps the one-hot truth of the focal loss
 DICE_SMOOTH = 1.0
-Decision = Literal["mean", "max", "both"]
 
 
 def abnormal_maps(segmentation: Float[Tensor, "L B P 2"], *, size: int) -> Float[Tensor, "L B 2 size size"]:
-    """Probabilities (normal, abnormal) of each pixel by block: enlarged first, softmax second.
+    """Compute probabilities (normal, abnormal) of each pixel by block: enlarged first, softmax second.
 
     The grid is stretched over the whole image with its corners on the image's corners, as in the published code, also
-    where the patches leave the last pixels out.
+    where the patches do not reach the last pixels.
     """
     blocks, batch, patches, _ = segmentation.shape
     side = math.isqrt(patches)
@@ -33,23 +32,24 @@ def abnormal_maps(segmentation: Float[Tensor, "L B P 2"], *, size: int) -> Float
 
 
 def detection_scores(detection: Float[Tensor, "L B P 2"]) -> Float[Tensor, "L B"]:
-    """Mean probability of the abnormal text over the patches, by block."""
+    """Average the probability of the abnormal text over the patches, by block."""
     return detection.softmax(dim=-1)[..., 1].mean(dim=-1)
 
 
 def over_blocks(values: Float[Tensor, "L ..."], *, mean: bool) -> Float[Tensor, "..."]:
-    """Sum over the blocks (the published code) or mean (the paper); the ranking is the same."""
+    """Add over the blocks (the published code) or average (the paper); the ranking is the same."""
     return torch.mean(values, dim=0) if mean else torch.sum(values, dim=0)
 
 
 def siglip_loss(
     detection: Float[Tensor, "B P 2"], labels: Float[Tensor, " B"], *, decision: Decision = "mean"
 ) -> Float[Tensor, ""]:
-    """Pairwise sigmoid loss of the patches' similarities; neither temperature nor bias nor pairs across images.
+    """Compute the pairwise sigmoid loss of the patches' similarities, without temperature, bias or pairs of images.
 
         -mean_B sum_2 mean_P log sigmoid(z S),    z = (-y, y)
 
     Args:
+        detection: S.
         labels: 0 normal (y = -1), 1 abnormal (y = 1).
         decision: over the patches' log-likelihoods the mean, the largest, or half of each.
     """
@@ -62,14 +62,14 @@ def siglip_loss(
 
 
 def focal_loss(probabilities: Float[Tensor, "B 2 S S"], masks: Float[Tensor, "B S S"]) -> Float[Tensor, ""]:
-    """Mean of -(1 - p)^2 log p of each pixel's true class, alpha 1; the one-hot truth is clamped as in MVFA's code."""
+    """Average -(1 - p)^2 log p of each pixel's true class, alpha 1; the one-hot truth is clamped as in MVFA's code."""
     truth = torch.stack([1.0 - masks, masks], dim=1).clamp(SMALL, 1.0 - SMALL)
     p = (truth * probabilities).sum(dim=1) + SMALL
     return (-((1.0 - p) ** FOCAL_GAMMA) * p.log()).mean()
 
 
 def dice_loss(abnormal: Float[Tensor, "B S S"], masks: Float[Tensor, "B S S"]) -> Float[Tensor, ""]:
-    """1 - (2 sum p m + 1) / (sum p + sum m + 1), mean over the images; normal images have an empty mask."""
+    """Average 1 - (2 sum p m + 1) / (sum p + sum m + 1) over the images; normal images have an empty mask."""
     overlap = (abnormal * masks).sum(dim=(1, 2))
     total = abnormal.sum(dim=(1, 2)) + masks.sum(dim=(1, 2))
     return (1.0 - (2.0 * overlap + DICE_SMOOTH) / (total + DICE_SMOOTH)).mean()
@@ -83,12 +83,13 @@ def loss_terms(
     *,
     decision: Decision = "mean",
 ) -> dict[str, Float[Tensor, ""]]:
-    """The terms by name, each added over the blocks.
+    """Compute the terms by name, each added over the blocks.
 
     Args:
+        found: similarities of a batch.
         labels: 0 normal, 1 abnormal.
         masks: 0 or 1; of normal images empty.
-        has_mask: images whose mask is known. Others take no part in the segmentation terms, which are left out where
+        has_mask: images whose mask is known. Others take no part in the segmentation terms, which are absent where
             no mask is known.
         decision: see `siglip_loss`.
     """

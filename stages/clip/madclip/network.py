@@ -1,7 +1,4 @@
-"""All that MadCLIP trains: dual adapters and the contexts of the texts.
-
-Dual adapters: what a normal and an abnormal eye see in the tokens of each block.
-"""
+"""All that MadCLIP trains: a normal and an abnormal adapter of the tokens of each block, and the texts' contexts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stages.clip.madclip.prompts import Learned, LearnedTexts
-from stages.clip.madclip.variants import VARIANTS, VariantName
+from stages.clip.madclip.params import VARIANTS, Learned, VariantName
+from stages.clip.madclip.prompts import LearnedTexts
 from stages.clip.model.encoder import ClipEncoder
 
 BLOCK_COUNT = 4
@@ -43,7 +40,7 @@ class Adapter(nn.Module):
         self.normalise_hidden = normalise_hidden
 
     def forward(self, tokens: Float[Tensor, "B T W"]) -> tuple[Float[Tensor, "B T E"], Float[Tensor, "B T E"]]:
-        """(detection, segmentation), not normalised."""
+        """Return (detection, segmentation), not normalised."""
         hidden = self.fc1(tokens)
         if self.normalise_hidden:
             hidden = F.layer_norm(hidden, hidden.shape[-1:])
@@ -74,7 +71,7 @@ class DualAdapters(nn.Module):
 
             S_n = O_n . (t_n - t_ab),    S_ab = O_ab . (t_ab - t_n)
 
-        without a temperature; O are unit adapter outputs, class token left out.
+        without a temperature; O are unit adapter outputs, without the class token.
         """
         difference = texts[:, 0] - texts[:, 1]
         detection: list[Tensor] = []
@@ -88,23 +85,25 @@ class DualAdapters(nn.Module):
 
 
 def compare(features: Float[Tensor, "B T E"], direction: Float[Tensor, " E"]) -> Float[Tensor, "B P"]:
-    """Projection of each patch's unit feature on a direction, in float32; the class token is left out."""
+    """Project each patch's unit feature on a direction, in float32, without the class token."""
     patches = features[:, 1:].float()
     return torch.div((patches * direction).sum(dim=-1), torch.linalg.vector_norm(patches, dim=-1))
 
 
 class MadClip(nn.Module):
-    """The trained part beside a frozen CLIP.
+    """The trained part next to a frozen CLIP.
 
     Attributes:
-        arguments: rebuild the module beside an encoder; plain JSON values.
+        arguments: rebuild the module next to an encoder; plain JSON values.
     """
 
     def __init__(self, encoder: ClipEncoder, *, name: str, variant: VariantName, learned: Learned) -> None:
-        """Untrained adapters and contexts.
+        """Build untrained adapters and contexts.
 
         Args:
+            encoder: a frozen CLIP.
             name: of the object, in words.
+            variant: see `Variant`.
             learned: see `LearnedTexts`.
 
         Raises:
@@ -120,6 +119,6 @@ class MadClip(nn.Module):
         self.texts = LearnedTexts(encoder, name=name, positions=chosen.positions, learned=learned)
 
     def forward(self, tokens: Float[Tensor, "B L T W"], encoder: ClipEncoder) -> Similarities:
-        """Similarities of each patch; the texts are encoded again, because training moves them."""
+        """Compute the similarities of each patch; the texts are encoded again, because training moves them."""
         found: Similarities = self.adapters(tokens, self.texts(encoder))
         return found

@@ -1,14 +1,70 @@
-"""Parameters of MadCLIP."""
+"""Parameters of MadCLIP, and the choices in which its published code and its paper differ.
+
+Shahbazi et al., "MadCLIP: Few-shot Medical Anomaly Detection with CLIP", MICCAI 2025.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
-from stages.clip.madclip.losses import Decision
-from stages.clip.madclip.prompts import Learned
-from stages.clip.madclip.variants import VariantName
 from stages.clip.model.params import ClipParams, ObjectParams
 from stages.core.images.reading import Window
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
+
+VariantName = Literal["as_code", "as_paper"]
+Position = Literal["end", "front", "middle"]
+ImageScore = Literal["largest_cell", "detection"]
+Learned = Literal["both", "abnormal", "none"]
+Decision = Literal["mean", "max", "both"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One reading of the method.
+
+    Attributes:
+        leak: slope of the adapters' activation below zero; 0 is the paper's ReLU.
+        normalise_hidden: whether the adapters' hidden layer is normalised over its channels.
+        positions: where the learned context stands relative to the phrase; the paper shows "end" only.
+        mean_over_blocks: whether maps and scores are averaged over the blocks or added up.
+        image_score: the largest cell of the map, which the code takes wherever there are masks, or the mean of the
+            detection branch.
+        betas: of Adam.
+        zoom_and_jitter: whether the augmentation has MadCLIP's four zooms and colour jitter in addition to MVFA's
+            variants.
+    """
+
+    leak: float
+    normalise_hidden: bool
+    positions: tuple[Position, ...]
+    mean_over_blocks: bool
+    image_score: ImageScore
+    betas: tuple[float, float]
+    zoom_and_jitter: bool
+
+
+VARIANTS: dict[VariantName, Variant] = {
+    "as_code": Variant(
+        leak=0.01,
+        normalise_hidden=True,
+        positions=("end", "front", "middle"),
+        mean_over_blocks=False,
+        image_score="largest_cell",
+        betas=(0.5, 0.999),
+        zoom_and_jitter=True,
+    ),
+    "as_paper": Variant(
+        leak=0.0,
+        normalise_hidden=False,
+        positions=("end",),
+        mean_over_blocks=True,
+        image_score="detection",
+        betas=(0.9, 0.999),
+        zoom_and_jitter=False,
+    ),
+}
 
 
 class TrainingParams(Params):
@@ -24,11 +80,11 @@ class MadclipParams(Params):
 
     Attributes:
         blocks: of the vision transformer, whose tokens are adapted.
-        variant: where code and paper differ, whose choices; see `stages.clip.madclip.variants`.
+        variant: where code and paper differ, whose choices; see `Variant`.
         texts: states whose texts are learned; the others have 245 fixed sentences.
-        decision: how the detection loss looks at the patches.
+        decision: how the detection loss combines the patches.
         shots: normal and as many anomalous training images.
-        draws: independent draws of the shots, each with a training of its own; the first one decides.
+        draws: repetitions, each with independent shots and a training of its own; the first one decides.
     """
 
     clip: ClipParams
@@ -42,9 +98,9 @@ class MadclipParams(Params):
 
 
 class TargetParams(ObjectParams):
-    """`madclip.categories.<key>`: a category to score, and the one whose labelled pool is learned from.
+    """`methods.madclip.categories.<key>`: a category to score, and the one whose labelled pool is learned from.
 
-    The texts name `object` in training, too: those of another category are read as if they showed the target's object.
+    The texts name `object` also in training: those of another category are read as if they showed the target's object.
 
     Attributes:
         trained_on: key of the category to learn from, the target itself or another one.
@@ -55,7 +111,7 @@ class TargetParams(ObjectParams):
     trained_on_window: Window | None = None
 
     def pool_window(self, category: str) -> Window | None:
-        """The window of the images to learn from.
+        """Return the window of the images to learn from.
 
         Args:
             category: the target's key.
@@ -67,7 +123,7 @@ class TargetParams(ObjectParams):
             return self.trained_on_window
         if self.trained_on_window is not None:
             raise UserError(
-                f"params.yaml: madclip.categories.{category}.trained_on_window: {category} is trained on itself: "
-                "remove it, `window` holds for all its images"
+                f"params.yaml: methods.madclip.categories.{category}.trained_on_window: {category} is trained on "
+                "itself: remove it, `window` holds for all its images"
             )
         return self.window

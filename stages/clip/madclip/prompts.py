@@ -1,7 +1,4 @@
-"""Learned texts: eight context vectors before, behind or around each synonym (CoOp).
-
-Phrases for a normal and an abnormal object, as in MadCLIP's published code.
-"""
+"""Texts of a normal and an abnormal object: the published phrases, and learned contexts around them (CoOp)."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from stages.clip.madclip.variants import Position
+from stages.clip.madclip.params import Learned, Position
 from stages.clip.model.encoder import ClipEncoder
 
 State = Literal["normal", "abnormal"]
@@ -38,24 +35,23 @@ TEMPLATES = (
     "there is a {} in the scene.", "there is the {} in the scene.", "this is a {} in the scene.",
     "this is the {} in the scene.", "this is one {} in the scene.",
 )  # fmt: skip
-CONTEXT = 8
+CONTEXT = 8  # learned vectors of a prompt
 PLACEHOLDER = " ".join(["X"] * CONTEXT)
-INITIAL_DEVIATION = 0.02
-Learned = Literal["both", "abnormal", "none"]
+INITIAL_DEVIATION = 0.02  # of the learned vectors before training
 
 
 def phrases(name: str, state: State) -> list[str]:
-    """The seven synonyms for an object in a state; "_" in its name counts as a blank."""
+    """Return the seven synonyms for an object in a state; "_" in its name counts as a blank."""
     return [phrase.format(name.replace("_", " ")) for phrase in PHRASES[state]]
 
 
 def sentences(name: str, state: State) -> list[str]:
-    """The 245 sentences of the fixed texts: every synonym in every template."""
+    """Return the 245 sentences of the fixed texts: every synonym in every template."""
     return [template.format(phrase) for phrase in phrases(name, state) for template in TEMPLATES]
 
 
 class Phrases(nn.Module):
-    """What is fixed of one state's prompts: token ids with eight placeholders, their embeddings, phrase lengths."""
+    """The fixed part of one state's prompts: token ids with eight placeholders, their embeddings, phrase lengths."""
 
     ids: Int64[Tensor, "7 C"]
     embeddings: Float[Tensor, "7 C D"]
@@ -64,7 +60,7 @@ class Phrases(nn.Module):
         """Tokenise the texts.
 
         Raises:
-            UserError: a text has no token, or does not fit beside the context.
+            UserError: a text has no token, or does not fit next to the context.
         """
         super().__init__()
         ids = encoder.tokenize([f"{PLACEHOLDER} {text}." for text in texts])
@@ -73,9 +69,10 @@ class Phrases(nn.Module):
         self.register_buffer("embeddings", encoder.token_embeddings(ids).detach(), persistent=False)
 
     def with_context(self, context: Float[Tensor, "7 8 D"], position: Position) -> Float[Tensor, "7 C D"]:
-        """Embeddings in which the context takes the placeholders' stage.
+        """Embed the prompts with the context in place of the placeholders.
 
         Args:
+            context: learned vectors.
             position: of the phrase: behind the context ("end"), before it ("front"), or after its fourth vector. The
                 full stop, the end token and the padding stay where they are.
         """
@@ -98,6 +95,9 @@ class LearnedTexts(nn.Module):
         """Prepare the prompts of an object.
 
         Args:
+            encoder: a frozen CLIP.
+            name: of the object, in words.
+            positions: of the phrase, see `Phrases.with_context`.
             learned: states whose texts are learned; the others have the fixed texts.
 
         Raises:
@@ -119,22 +119,24 @@ class LearnedTexts(nn.Module):
         self.register_buffer("fixed", torch.stack(fixed) if fixed else torch.zeros(0), persistent=False)
 
     def embeddings(self, state: State) -> Float[Tensor, "N C D"]:
-        """All prompts of a state, position by position."""
+        """Embed all prompts of a state, position by position."""
         own: Any = self.phrases[state]
         return torch.cat([own.with_context(self.ctx[f"{state}_{p}"], p) for p in self.positions])
 
     def features(self, encoder: ClipEncoder, state: State, *, causal: bool = False) -> Float[Tensor, "N E"]:
-        """Text features of all prompts of a state, not normalised.
+        """Compute the text features of all prompts of a state, not normalised.
 
         Args:
-            causal: the published code leaves out CLIP's causal mask, so that all tokens, padding too, see each other.
+            encoder: the one that prepared the prompts.
+            state: normal or abnormal.
+            causal: the published code omits CLIP's causal mask, so that all tokens, also padding, see each other.
         """
         own: Any = self.phrases[state]
         ends = own.ids.argmax(dim=-1).repeat(len(self.positions))
         return encoder.encode_embeddings(self.embeddings(state), ends, causal=causal)
 
     def forward(self, encoder: ClipEncoder) -> Float[Tensor, "E 2"]:
-        """Unit text features, normal and abnormal: the unit mean of the prompts' features, which are not unit."""
+        """Compute unit text features, normal and abnormal: the unit mean of the prompts' raw features."""
         fixed = iter(self.fixed)
         columns = [
             F.normalize(self.features(encoder, state).float().mean(dim=0), dim=-1)

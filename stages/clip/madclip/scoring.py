@@ -1,5 +1,7 @@
-"""Score a category's images with a trained network."""
+"""Score a category's images with the networks of all repetitions."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,14 @@ from torch import Tensor
 
 from stages.clip.madclip.losses import abnormal_maps, detection_scores, over_blocks
 from stages.clip.madclip.network import MadClip
-from stages.clip.madclip.variants import VARIANTS, ImageScore
+from stages.clip.madclip.params import VARIANTS, ImageScore
 from stages.clip.model.features import FileFeatures, stack_features
+from stages.clip.model.labelled_pool import have_content_of
 from stages.core.images.reading import Window
+from stages.core.io.result import rows_to_score
 from stages.core.run.console import progress
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,23 @@ class Scored:
     maps: Float16[np.ndarray, "N S S"]
 
 
+def rows_without_shots(images: pd.DataFrame, shots: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows to score but, by content, the shots of any repetition.
+
+    A shot's score is that of a training image, of which no threshold may be made. The shots of all repetitions are
+    excluded, so that every repetition is scored on the same images.
+    """
+    rows = rows_to_score(images)
+    learned = have_content_of(rows["file"], pd.concat(shots)["file"])
+    if learned.any():
+        LOG.info(
+            "%d of the target's labelled anomalies in validation are shots of some repetition and get no score; "
+            "%d are left",
+            learned.sum(), (rows["split"][~learned] == "validation_anomalous").sum(),
+        )  # fmt: skip
+    return rows[~learned]
+
+
 @torch.no_grad()
 def score_images(
     network: MadClip, files: FileFeatures, rows: pd.DataFrame, folder: Path, *, window: Window | None
@@ -32,7 +55,11 @@ def score_images(
     """Score images one by one: no score depends on the other images. The texts are encoded once.
 
     Args:
+        network: trained.
+        files: features of image files.
         rows: with the column `file`.
+        folder: of the image files.
+        window: of the target's images.
 
     Raises:
         UserError: an image cannot be read.
@@ -48,3 +75,14 @@ def score_images(
         scores["detection"].append(float(over_blocks(detection_scores(found.detection), mean=mean)[0]))
         maps.append(anomaly_map.cpu())
     return Scored(scores, torch.cat(maps).numpy().astype(np.float16))
+
+
+def tabulate(rows: pd.DataFrame, scored: Sequence[Scored], *, reported: ImageScore) -> pd.DataFrame:
+    """Make the table: image_id, split, score, one column a repetition, then both image scores of the first one.
+
+    The first repetition decides: an average over repetitions would be no K-shot result any more.
+    """
+    table = rows[["image_id", "split"]].reset_index(drop=True).assign(score=scored[0].scores[reported])
+    for number, one in enumerate(scored):
+        table[f"draw_{number}"] = one.scores[reported]
+    return table.assign(**scored[0].scores)

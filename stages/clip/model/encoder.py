@@ -1,7 +1,4 @@
-"""A frozen CLIP: tokens of images after chosen blocks, and features of texts.
-
-From an 8-bit image to a CLIP's input.
-"""
+"""A frozen CLIP: its input from 8-bit images, tokens of images after chosen blocks, and features of texts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -34,7 +31,7 @@ def sequence_first(clip: CLIP) -> None:
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What a vision transformer makes of images.
+    """Output of a vision transformer.
 
     Attributes:
         tokens: raw outputs of the chosen blocks, the class token first; not normalised, not projected.
@@ -49,6 +46,7 @@ class ClipEncoder(nn.Module):
     """A CLIP that is never trained; gradients pass through its text transformer to what is fed into it."""
 
     def __init__(self, clip: CLIP) -> None:
+        """Freeze a CLIP."""
         super().__init__()
         self.clip = clip.eval().requires_grad_(False)
         sequence_first(clip)
@@ -64,10 +62,10 @@ class ClipEncoder(nn.Module):
         return torch.device(self.clip.positional_embedding.device)
 
     def check_blocks(self, blocks: Sequence[int]) -> None:
-        """Refuse blocks that the vision transformer does not have, or that come twice or out of order.
+        """Check the numbers of blocks.
 
         Raises:
-            UserError: see above.
+            UserError: the vision transformer does not have one, or they are not increasing.
         """
         count, last = len(self.clip.visual.transformer.resblocks), 0
         for block in blocks:
@@ -80,7 +78,7 @@ class ClipEncoder(nn.Module):
 
     @property
     def grid(self) -> int:
-        """Patches on a side of the image."""
+        """Number of patches on a side of the image."""
         return int(self.clip.visual.grid_size[0])
 
     @property
@@ -89,7 +87,7 @@ class ClipEncoder(nn.Module):
 
     @property
     def vision_width(self) -> int:
-        """Channels of the tokens."""
+        """Number of channels of the tokens."""
         return int(self.clip.visual.class_embedding.shape[0])
 
     @property
@@ -98,11 +96,11 @@ class ClipEncoder(nn.Module):
 
     @property
     def embed_dim(self) -> int:
-        """Dimensions that images and texts share."""
+        """Number of dimensions that images and texts share."""
         return int(self.clip.text_projection.shape[1])
 
     def fingerprint(self) -> str:
-        """sha256 of all that decides the image features: weights, shapes, activation, and where they are computed."""
+        """Return the sha256 of all that decides the image features: weights, shapes, activation and device."""
         digest = hashlib.sha256(f"{torch.__version__} {self.device.type} {self.clip.visual}".encode())
         for name, value in self.clip.visual.state_dict().items():
             digest.update(f"{name} {tuple(value.shape)}".encode())
@@ -111,10 +109,11 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def image_features(self, images: Float[Tensor, "B 3 S S"], *, blocks: Sequence[int]) -> ImageFeatures:
-        """Tokens after the given blocks, counted from 1 as in the publications, and the image embedding.
+        """Compute the tokens after some blocks, and the image embedding.
 
         Args:
             images: as the method prepares them, normalised or not.
+            blocks: counted from 1 as in the publications.
 
         Raises:
             UserError: see `check_blocks`.
@@ -131,21 +130,21 @@ class ClipEncoder(nn.Module):
         return ImageFeatures(tokens, found["image_features"])
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text without start and end.
+        """Return the ids of a text without start and end.
 
         Raises:
             UserError: the text has no token, or more than fit.
         """
         ids: list[int] = self.tokenizer.encode(text)
-        stage = self.clip.context_length - 2
+        longest = self.clip.context_length - 2
         if not ids:
             raise UserError(f"the text {text!r} has no token: name the object in words of letters or digits")
-        if len(ids) > stage:
-            raise UserError(f"the text {text!r} has {len(ids)} tokens, {stage} fit: give the object a shorter name")
+        if len(ids) > longest:
+            raise UserError(f"the text {text!r} has {len(ids)} tokens, {longest} fit: give the object a shorter name")
         return ids
 
     def tokenize(self, texts: Sequence[str]) -> Int64[Tensor, "N C"]:
-        """Ids with start, end and padding.
+        """Return ids with start, end and padding.
 
         Raises:
             UserError: see `encode`.
@@ -156,16 +155,17 @@ class ClipEncoder(nn.Module):
         return ids.to(self.device)
 
     def token_embeddings(self, ids: Int64[Tensor, "N C"]) -> Float[Tensor, "N C D"]:
-        """Embeddings of the tokens, without positions."""
+        """Embed the tokens, without positions."""
         embeddings: Tensor = self.clip.token_embedding(ids)
         return embeddings
 
     def encode_embeddings(
         self, embeddings: Float[Tensor, "N C D"], ends: Int64[Tensor, " N"], *, causal: bool
     ) -> Float[Tensor, "N E"]:
-        """Text features, not normalised, of given token embeddings.
+        """Compute text features, not normalised, of token embeddings.
 
         Args:
+            embeddings: without positions.
             ends: position of the end token, at which the feature is read.
             causal: whether a token sees only those before it, as in CLIP's training.
         """
@@ -178,7 +178,7 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def ensemble(self, texts: Sequence[str]) -> Float[Tensor, " E"]:
-        """The unit mean of the unit features of several texts; the same texts are encoded once.
+        """Return the unit mean of the unit features of several texts; the same texts are encoded once.
 
         Raises:
             UserError: see `encode`.
@@ -194,18 +194,18 @@ class ClipEncoder(nn.Module):
 
 
 def crop_and_normalise(image: UInt8[ndarray, "H W 3"], size: int) -> Float[Tensor, "3 S S"]:
-    """CLIP's own preparation: shorter side to `size` (bicubic), central square, CLIP's mean and deviation."""
+    """Prepare an image as CLIP does: shorter side to `size` (bicubic), central square, CLIP's mean and deviation."""
     picture = center_crop(resize(Image.fromarray(image), [size], InterpolationMode.BICUBIC), [size, size])
     return normalise(unit_range(picture))
 
 
 def squash(image: UInt8[ndarray, "H W 3"], size: int) -> Float[Tensor, "3 S S"]:
-    """The whole image as a square, bicubic, in [0, 1] and without CLIP's mean and deviation."""
+    """Resize the whole image to a square, bicubic, in [0, 1] and without CLIP's mean and deviation."""
     return unit_range(resize(Image.fromarray(image), [size, size], InterpolationMode.BICUBIC))
 
 
 def normalise(image: Float[Tensor, "*B 3 S S"]) -> Float[Tensor, "*B 3 S S"]:
-    """(x - mean) / std with the statistics of CLIP's training set."""
+    """Compute (x - mean) / std with the statistics of CLIP's training set."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
     return (image - mean.to(image.device)) / std.to(image.device)
 

@@ -1,7 +1,4 @@
-"""Image features on disk: a frozen encoder need not see the same image twice.
-
-Features of image files, each read and prepared once.
-"""
+"""Image features on disk: files are read and prepared once, and no image goes through a frozen encoder twice."""
 
 import hashlib
 import logging
@@ -31,7 +28,7 @@ Prepare = Callable[[UInt8[ndarray, "H W 3"], int], Float[Tensor, "3 S S"]]
 class CachedFeatures:
     """Features of single images, from disk where they were computed before.
 
-    Tokens are kept and given in float16, whether they come from disk or not, so that the cache never changes a result.
+    Tokens are kept and returned in float16, whether they come from disk or not, so that the cache changes no result.
     The images go through the encoder one by one for the same reason. Several processes may share a folder.
     """
 
@@ -39,7 +36,10 @@ class CachedFeatures:
         """Open the part of the folder that belongs to this encoder and these blocks.
 
         Args:
+            encoder: a frozen CLIP.
+            blocks: whose tokens are kept, counted from 1.
             gigabytes: that all of `folder` may take, other encoders included; the least recently used files go first.
+            folder: of all features.
         """
         self.encoder = encoder
         self.blocks = tuple(blocks)
@@ -52,11 +52,11 @@ class CachedFeatures:
         self.full = False
 
     def of_image(self, image: Float[Tensor, "3 S S"]) -> ImageFeatures:
-        """The features of one prepared image, on the CPU; tokens in float16, the embedding in float32."""
+        """Return the features of one prepared image, on the CPU; tokens in float16, the embedding in float32."""
         return self.recall(key_of(image), lambda: image)
 
     def recall(self, key: str, prepare: Callable[[], Float[Tensor, "3 S S"]]) -> ImageFeatures:
-        """As `of_image` for an image whose `key_of` is known; it is only prepared where its features are missing."""
+        """Return the features of the image of a key from `key_of`; it is only prepared where they are missing."""
         path = self.folder / f"{key}.safetensors"
         features = read_features(path)
         if features is None:
@@ -101,25 +101,25 @@ class CachedFeatures:
 
 
 def key_of(image: Float[Tensor, "3 S S"]) -> str:
-    """sha256 of the prepared image: every pixel counts, and nothing else."""
+    """Return the sha256 of a prepared image: every pixel counts, and nothing else."""
     values = image.detach().cpu().contiguous()
     return hashlib.sha256(f"{tuple(values.shape)} {values.dtype}".encode() + values.numpy().tobytes()).hexdigest()[:32]
 
 
 def stored_files(folder: Path) -> list[tuple[float, int, Path]]:
-    """(time of last use, bytes, path) of each file."""
+    """List (time of last use, bytes, path) of each file."""
     found = []
     for path in folder.glob("*/*.safetensors"):
         try:
             facts = path.stat()
-        except FileNotFoundError:  # another process made stage
+        except FileNotFoundError:  # another process made room
             continue
         found.append((facts.st_mtime, facts.st_size, path))
     return found
 
 
 def read_features(path: Path) -> ImageFeatures | None:
-    """Stored features, marked as just used; None where there are none or the file is damaged, which is logged."""
+    """Read stored features, marked as just used; None where there are none or the file is damaged, which is logged."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             features = ImageFeatures(file.get_tensor("tokens"), file.get_tensor("embedding"))
@@ -144,6 +144,7 @@ class FileFeatures:
         """Load the encoder onto the first GPU, or the CPU.
 
         Args:
+            params: the section `clip`.
             blocks: of the vision transformer whose tokens are wanted, counted from 1.
             prepare: from an 8-bit image and the network's size to the network's input.
 
@@ -158,7 +159,7 @@ class FileFeatures:
         self.sizes: dict[Path, tuple[int, int]] = {}
 
     def __call__(self, path: Path, window: Window | None) -> ImageFeatures:
-        """Features on the CPU, tokens in float16.
+        """Return features on the CPU, tokens in float16.
 
         Raises:
             UserError: the file cannot be read.
@@ -177,6 +178,6 @@ class FileFeatures:
 
 
 def stack_features(features: Sequence[ImageFeatures], device: torch.device) -> ImageFeatures:
-    """Features of several images as one batch in float32 on a device."""
+    """Stack the features of several images to one batch in float32 on a device."""
     tokens = torch.stack([one.tokens for one in features]).to(device, torch.float32)
     return ImageFeatures(tokens, torch.stack([one.embedding for one in features]).to(device))

@@ -38,7 +38,7 @@ class PublishedWeights(Params):
     """Weights that open_clip knows by a tag.
 
     Attributes:
-        source: "hub" (Hugging Face) or "release" (the URL of the original file). open_clip 3.3 gives for
+        source: "hub" (Hugging Face) or "release" (the URL of the original file). open_clip 3.3 takes for
             ViT-B-16-plus-240 `laion400m_e32` the hub repository of epoch 31, so that one must come from the release.
         offline: whether only files that were fetched before may be used.
     """
@@ -83,7 +83,7 @@ class ClipParams(Params):
 
 
 class ObjectParams(Params):
-    """What a method on CLIP has to know of a category.
+    """A category as methods on CLIP know it.
 
     Attributes:
         object: its name in words, for the texts, e.g. "solar cell".
@@ -96,7 +96,11 @@ class ObjectParams(Params):
     @field_validator("object")
     @classmethod
     def has_words(cls, name: str) -> str:
-        """Refuse a name like "_", which would leave a gap in every text."""
+        """Refuse a name like "_", which would leave a gap in every text.
+
+        Raises:
+            ValueError: it has no letter or digit.
+        """
         if not any(character.isalnum() for character in name):
             raise ValueError(f"{name!r} has no letter or digit: name the object in words")
         return name

@@ -1,7 +1,4 @@
-"""Find and read a CLIP's weights; never random ones in their place.
-
-Build a frozen CLIP from params.
-"""
+"""Build a frozen CLIP from params: find, read and load its weights; random ones never take their place."""
 
 import hashlib
 import logging
@@ -24,7 +21,11 @@ from stages.clip.model.encoder import ClipEncoder
 from stages.clip.model.params import Architecture, ClipParams, FileWeights, PublishedWeights, RandomWeights
 from stages.core.run.errors import UserError
 
-OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers that its archives hold beside weights
+OPENAI_EXTRAS = (
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+)  # numbers in its archives
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 READING_ERRORS = (
     OSError, EOFError, RuntimeError, ValueError, AttributeError, StopIteration, SafetensorError, pickle.UnpicklingError,
@@ -34,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 
 def weights_file(architecture: str, weights: PublishedWeights | FileWeights) -> Path:
-    """The weights' file on this machine; downloaded where params allow it.
+    """Return the weights' file on this machine; downloaded where params allow it.
 
     Raises:
         UserError: there is no such file and it may not or cannot be fetched, its sha256 differs, or open_clip does not
@@ -52,14 +53,18 @@ def weights_file(architecture: str, weights: PublishedWeights | FileWeights) -> 
         return Path(download_pretrained(source, prefer_hf_hub=weights.source == "hub"))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the weights {weights.tag} of {architecture} could not be fetched from {place(weights, source)} "
+            f"the weights {weights.tag} of {architecture} could not be fetched from {address(weights, source)} "
             f"({type(error).__name__}: {error}): fetch the file elsewhere and name it as clip.weights: {{file: ..., "
             "sha256: null}"
         ) from None
 
 
 def checked_file(weights: FileWeights) -> Path:
-    """The named file, if it is there and has the stated content."""
+    """Return the named file.
+
+    Raises:
+        UserError: it is not there, or has another content than stated.
+    """
     if not weights.file.is_file():
         raise UserError(f"{weights.file} (clip.weights.file) does not exist: correct the path in the active profile")
     if weights.sha256 is not None:
@@ -71,7 +76,7 @@ def checked_file(weights: FileWeights) -> Path:
 
 
 def fetched_file(architecture: str, weights: PublishedWeights, source: dict[str, str]) -> Path:
-    """The file in the cache of the hub or of open_clip.
+    """Return the file in the cache of the hub or of open_clip.
 
     Raises:
         UserError: it was not fetched before.
@@ -94,12 +99,12 @@ def fetched_file(architecture: str, weights: PublishedWeights, source: dict[str,
     return files[0]
 
 
-def place(weights: PublishedWeights, source: dict[str, str]) -> str:
+def address(weights: PublishedWeights, source: dict[str, str]) -> str:
     return source["hf_hub"] if weights.source == "hub" else source["url"]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The weights by open_clip's names, in float32 on the CPU.
+    """Read weights by open_clip's names, in float32 on the CPU.
 
     OpenAI's files are TorchScript archives, which hold code besides tensors. Only the tensors are kept, but loading an
     archive can run code of it: take one from a place you trust and state its sha256. Everything else must be
@@ -123,7 +128,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether the file is a zip archive with code: torch.save writes zip archives, too, but without."""
+    """Report whether the file is a zip archive with code: torch.save also writes zip archives, but without."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -131,11 +136,11 @@ def is_torchscript(path: Path) -> bool:
 
 
 def load_encoder(params: ClipParams) -> ClipEncoder:
-    """The CLIP of the params with its weights, frozen, in eval mode, on the CPU.
+    """Build the CLIP of the params with its weights, frozen, in eval mode, on the CPU.
 
     Raises:
-        UserError: the architecture is unknown or no CLIP, the image is smaller than a patch, or the weights cannot be
-            had or do not fit.
+        UserError: the architecture is unknown or no CLIP, the image is smaller than a patch, or the weights are
+            not available or do not fit.
     """
     if isinstance(params.weights, RandomWeights):
         LOG.warning("CLIP has random weights (clip.weights.random_seed): fit for tests only")
@@ -156,7 +161,7 @@ def load_encoder(params: ClipParams) -> ClipEncoder:
 
 
 def build_clip(params: ClipParams) -> CLIP:
-    """The untrained network.
+    """Build the untrained network.
 
     Raises:
         UserError: see `load_encoder`.
@@ -180,7 +185,7 @@ def build_clip(params: ClipParams) -> CLIP:
 
 
 def named_config(name: str) -> dict[str, Any]:
-    """open_clip's measures of a CLIP that is made of its own two transformers.
+    """Return open_clip's measures of a CLIP that is made of its own two transformers.
 
     Raises:
         UserError: open_clip does not know the name, or it stands for another network: a ResNet, a tower of timm or of

@@ -1,6 +1,6 @@
-"""Checkpoints of a training that was interrupted, so that the next run goes on where it stood.
+"""Checkpoints, from which the next run continues an interrupted training.
 
-They lie in a scratch folder that neither git nor DVC looks at, under a fingerprint of all that decides the result. An
+They are in a scratch folder that neither git nor DVC looks at, under a fingerprint of all that decides the result. An
 output with DVC's `persist` would also outlive a kill, but a changed input would then find the finished state of
 the old one and train nothing.
 """
@@ -28,10 +28,10 @@ State = dict[str, Any]
 
 
 def checkpoint_file(label: str, *, tensors: Iterable[Tensor | None], settings: Mapping[str, Any]) -> Path:
-    """Where the checkpoints of one training lie; another one wherever anything differs that decides its result.
+    """Return where one training's checkpoints are; elsewhere for any difference that decides its result.
 
     Args:
-        label: of the training, in the file's name for people.
+        label: of the training, in the file's name for information.
         tensors: initial weights and training data.
         settings: plain JSON values.
     """
@@ -45,13 +45,13 @@ def checkpoint_file(label: str, *, tensors: Iterable[Tensor | None], settings: M
 
 
 def save_checkpoint(path: Path, state: State) -> None:
-    """Replace the checkpoint by one of this state; a kill meanwhile leaves the old one."""
+    """Replace the checkpoint by one of this state; if the process is killed meanwhile, the old one stays."""
     with replacing_file(path) as temporary:
         torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path) -> State | None:
-    """The last saved state, on the CPU, or None; one that cannot be read is logged and left out."""
+    """Load the last saved state onto the CPU; None without one, or for one that cannot be read, which is logged."""
     if not path.exists():
         return None
     try:
@@ -63,7 +63,7 @@ def load_checkpoint(path: Path) -> State | None:
 
 
 def remove_old_checkpoints() -> None:
-    """Delete what was not written for a week: that training will not come back."""
+    """Delete checkpoints not written for a week: that training will not come back."""
     for path in FOLDER.glob("*"):
         if time.time() - path.stat().st_mtime > KEPT_SECONDS:
             path.unlink(missing_ok=True)

@@ -1,7 +1,4 @@
-"""How the loss terms ran during a training, as means over even stretches of its iterations.
-
-Training curves as CSV files that git keeps and DVC draws.
-"""
+"""Training curves: means of the loss terms over even stretches of iterations, as CSV files that DVC draws."""
 
 import math
 from collections.abc import Mapping
@@ -21,13 +18,16 @@ class TrainingCurve:
     """Gathers the terms of each iteration where they are computed: nothing is copied from the device until the end.
 
     A stretch ends every ceil(iterations / POINTS) iterations, with the last iteration, and where terms join or leave,
-    so that no mean mixes two phases of a training. Its state belongs in the checkpoint: a training that goes on after a
-    kill then has the curve of an uninterrupted one.
+    so that no mean mixes two phases of a training. Its state belongs in the checkpoint: a training that continues after
+    a kill then has the curve of an uninterrupted one.
     """
 
     def __init__(self, weights: Mapping[str, float], *, iterations: int) -> None:
-        """Args:
-        weights: of all terms that may occur, by name.
+        """Begin an empty curve.
+
+        Args:
+            weights: of all terms that may occur, by name.
+            iterations: of the whole training.
         """
         self.weights = dict(weights)
         self.iterations = iterations
@@ -57,8 +57,9 @@ class TrainingCurve:
         self.sums, self.count = {}, 0
 
     def table(self) -> pd.DataFrame:
-        """One row a stretch: step (its last iteration), loss (the weighted sum), and every term, NaN where it was not
-        there.
+        """Return one row a stretch: step (its last iteration), loss (the weighted sum), and every term.
+
+        A term is NaN where it did not occur.
         """
         rows = [{name: float(value) for name, value in means.items()} for means in self.means]
         table = pd.DataFrame(rows, columns=list(self.weights), dtype="float64")
@@ -68,12 +69,12 @@ class TrainingCurve:
         return table
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was gathered, for the checkpoint."""
+        """Return all that was gathered, for the checkpoint."""
         open_stretch = {"sums": dict(self.sums), "count": self.count, "last": self.last}
         return {"steps": list(self.steps), "means": list(self.means), **open_stretch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+        """Restore what `state_dict` returned."""
         self.steps, self.means = list(state["steps"]), list(state["means"])
         self.sums, self.count, self.last = dict(state["sums"]), int(state["count"]), int(state["last"])
 

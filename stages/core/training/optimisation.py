@@ -1,4 +1,4 @@
-"""The training loop that all networks share; a run that was interrupted goes on from its last checkpoint."""
+"""The training loop that all networks share; an interrupted run continues from its last checkpoint."""
 
 import logging
 import os
@@ -26,13 +26,13 @@ COSINE_FLOOR = 0.01  # of the peak: 1e-4 down to 1e-6 in the AeCSAD thesis, sect
 OptimizerName = Literal["adamw", "adam"]
 ScheduleName = Literal["one_cycle", "constant", "step", "cosine"]
 Terms = dict[str, Float[Tensor, ""]]
-Draw = TypeVar("Draw")
+Batch = TypeVar("Batch")
 
 
 def optimise(
     network: nn.Module,
-    draws: Iterator[Draw],
-    terms_of: Callable[[Draw], Terms],
+    batches: Iterator[Batch],
+    terms_of: Callable[[Batch], Terms],
     *,
     weights: Mapping[str, float],
     iterations: int,
@@ -45,34 +45,37 @@ def optimise(
 ) -> pd.DataFrame:
     """Minimise the weighted sum of the loss terms, in place.
 
-    The last iteration's weights stay; none is chosen by any score. A training that was killed goes on from its
+    The last iteration's weights stay; none is chosen by any score. A training that was killed continues from its
     last checkpoint and ends with the weights of an uninterrupted one, on a CPU to the last bit.
 
     Args:
         network: all that is trained, buffers included.
-        draws: what iteration 1, 2, ... works on; the only source of randomness besides torch's global generators.
-        terms_of: the loss terms of a draw by name, with graph.
+        batches: what iteration 1, 2, ... works on; the only source of randomness besides torch's global generators.
+        terms_of: the loss terms of a batch by name, with graph.
         weights: of the terms.
-        optimizer, schedule: see `build_optimizer` and `build_schedule`.
+        iterations: of the whole training.
+        optimizer: see `build_optimizer`.
+        schedule: of the learning rate, see `build_schedule`.
         learning_rate: the peak.
+        weight_decay: see `build_optimizer`.
         label: of the progress bar and the log lines.
         checkpoint: from `stages.core.training.checkpoints.checkpoint_file`.
 
     Returns:
-        How the terms ran, see `stages.core.training.curve.TrainingCurve.table`.
+        The course of the terms, see `stages.core.training.curve.TrainingCurve.table`.
     """
     steps = build_optimizer(optimizer, network.parameters(), learning_rate=learning_rate, weight_decay=weight_decay)
     rate = build_schedule(schedule, steps, learning_rate=learning_rate, iterations=iterations)
     return minimise(
-        network, draws, terms_of, optimizer=steps, schedule=rate, weights=weights, iterations=iterations,
+        network, batches, terms_of, optimizer=steps, schedule=rate, weights=weights, iterations=iterations,
         label=label, checkpoint=checkpoint,
     )  # fmt: skip
 
 
 def minimise(
     network: nn.Module,
-    draws: Iterator[Draw],
-    terms_of: Callable[[Draw], Terms],
+    batches: Iterator[Batch],
+    terms_of: Callable[[Batch], Terms],
     *,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -81,7 +84,7 @@ def minimise(
     label: str,
     checkpoint: Path,
 ) -> pd.DataFrame:
-    """As `optimise`, with an optimiser and a schedule of the learning rate of one's own.
+    """Minimise as `optimise` does, with an optimiser and a schedule of the learning rate of one's own.
 
     Args:
         optimizer: of the network's parameters.
@@ -93,14 +96,14 @@ def minimise(
     state = load_checkpoint(checkpoint)
     done = 0 if state is None else int(state["done"])
     for _ in range(done):
-        next(draws)
+        next(batches)
     if state is not None:
         restore(parts, state)
-        LOG.info("%s: going on after iteration %d of a run that was interrupted", label, done)
+        LOG.info("%s: continuing after iteration %d of an interrupted run", label, done)
     between = float(os.environ.get(CHECKPOINT_SECONDS, SECONDS_BETWEEN_CHECKPOINTS))
     saved_at = time.monotonic()
     for step in progress(range(done + 1, iterations + 1), total=iterations - done, label=label):
-        terms = terms_of(next(draws))
+        terms = terms_of(next(batches))
         optimizer.zero_grad(set_to_none=True)
         torch.stack([weights[name] * term for name, term in terms.items()]).sum().backward()
         optimizer.step()
@@ -119,7 +122,7 @@ def minimise(
 def build_optimizer(
     name: OptimizerName, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW, or the publications' Adam, in which the weight decay is part of the gradient."""
+    """Build AdamW, or the publications' Adam, in which the weight decay is part of the gradient."""
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
     return kind(parameters, lr=learning_rate, weight_decay=weight_decay)
 
@@ -127,7 +130,7 @@ def build_optimizer(
 def build_schedule(
     name: ScheduleName, optimizer: torch.optim.Optimizer, *, learning_rate: float, iterations: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """How the learning rate runs from the first to the last iteration.
+    """Build the course of the learning rate from the first to the last iteration.
 
     "one_cycle" reaches as low a loss as the publications' schedules in a fraction of the iterations. "constant" is
     CSAD's for the segmentation; "step" is CSAD's for the students, a tenth of the rate in the last twentieth;
@@ -142,14 +145,14 @@ def build_schedule(
 
 
 def snapshot(parts: Mapping[str, object], done: int) -> State:
-    """All that the iterations after `done` depend on, but the draws."""
+    """Collect all that the iterations after `done` depend on, but the batches."""
     states = {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
     random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     return {**states, "random": random, "done": done}
 
 
 def restore(parts: Mapping[str, object], state: State) -> None:
-    """The inverse of `snapshot`, in place."""
+    """Undo `snapshot`, in place."""
     for name, part in parts.items():
         part.load_state_dict(state[name])  # type: ignore[attr-defined]
     torch.set_rng_state(state["random"]["cpu"])

@@ -1,4 +1,4 @@
-"""Keep what a frozen teacher says of a category's normal training images (SIR)."""
+"""Keep a frozen teacher's features of a category's normal training images (SIR)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Run the teacher over the training images once and keep what it says."""
+"""Run the teacher over the training images once and keep its features."""
 
 import hashlib
 import logging
@@ -35,7 +35,8 @@ def cache_features(
 ) -> int:
     """Write the features of the images of split "train"; the rest is not opened.
 
-    Images of one colour are left out and named in the log: there is nothing to learn from, and a draw might hit one.
+    Images of one colour are excluded and named in the log: there is nothing to learn from, and a repetition might hit
+    one.
 
     Returns:
         The number of images kept.
@@ -53,14 +54,14 @@ def cache_features(
         raise UserError(f"{category}: all {len(chosen)} training images are of one colour: there is nothing to learn")
     if len(kept) < len(chosen):
         bare = chosen.loc[~chosen["file"].isin(usable), "image_id"]
-        LOG.warning("%s: %d images of one colour are left out: %s", category, len(bare), ", ".join(bare.head(10)))
+        LOG.warning("%s: %d images of one colour are excluded: %s", category, len(bare), ", ".join(bare.head(10)))
     encoder = FrozenEncoder(params.name, stages=params.stages).to(pick_device())
     write_all(path, encoder, kept, folder, params)
     return len(kept)
 
 
 def choose(train: pd.DataFrame, *, limit: int | None, category: str, seed: int) -> pd.DataFrame:
-    """At most `limit` of the rows, in their order; the seed and the category's name decide which."""
+    """Choose at most `limit` of the rows, in their order; the seed and the category's name decide which."""
     if limit is None or len(train) <= limit:
         return train
     LOG.info("%s: %d of %d training images are kept (sir.teacher.images)", category, limit, len(train))
@@ -70,7 +71,7 @@ def choose(train: pd.DataFrame, *, limit: int | None, category: str, seed: int) 
 
 
 def varies(image: UInt8[Tensor, "1 3 S S"]) -> bool:
-    """Whether any two pixels differ."""
+    """Report whether any two pixels differ."""
     return bool((image != image[..., :1, :1]).any())
 
 
@@ -94,5 +95,7 @@ def write_all(path: Path, encoder: FrozenEncoder, kept: pd.DataFrame, folder: Pa
             views = torch.cat([CHANGES[view](image) for view in params.views])
             for array, stage in zip(arrays, encoder(views), strict=True):
                 if not float(stage.abs().max()) <= LARGEST_HALF:
-                    raise UserError(f"{file}: {params.name} gives features beyond half precision: take another teacher")
+                    raise UserError(
+                        f"{file}: {params.name} returns features beyond half precision: take another teacher"
+                    )
                 array[row] = stage.to("cpu", torch.float16).numpy()

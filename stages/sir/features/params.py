@@ -28,7 +28,7 @@ class TeacherParams(Params):
     views: Annotated[tuple[View, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def refuse_what_does_not_fit(self) -> Self:
+    def check_sizes(self) -> Self:
         """Raise ValueError where stages or sizes do not fit together."""
         stride = 2 ** (self.stages[-1] + 1)
         if any(later != earlier + 1 for earlier, later in zip(self.stages, self.stages[1:], strict=False)):

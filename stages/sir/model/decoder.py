@@ -1,7 +1,4 @@
-"""The trained part of SIR: a compact decoder that goes up and down again, loop by loop.
-
-How far a reconstruction is from the teacher's features.
-"""
+"""The trained part of SIR: a compact decoder that goes up and down again, loop by loop, and its losses."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,7 +19,7 @@ class RefinementDecoder(nn.Module):
         z_0 = E(F_1, ..., F_L),    (R^t, z_t) = D(z_(t-1)),    t = 1 ... K
 
     R^t are the reconstructions of all stages. Stages run from fine to coarse everywhere. What of this is known from the
-    publication and what is assumed stands in README.md, "SIR".
+    publication and what is assumed is described in docs/methods/sir.md.
 
     Attributes:
         arguments: rebuild the module; plain JSON values.
@@ -41,15 +38,18 @@ class RefinementDecoder(nn.Module):
         share_weights: bool,
         detach_loops: bool,
     ) -> None:
-        """Args:
-        channels: of the teacher's stages.
-        widths: channels of the decoder at each stage's resolution; the last is the code's.
-        blocks: residual blocks at each resolution.
-        entry: which stages the code is made from.
-        norm, groups: "group" has that many groups; "batch" mixes the images of a batch.
-        loops: K, in training and after.
-        share_weights: one set of weights for all loops.
-        detach_loops: stop the gradient between loops.
+        """Build an untrained decoder.
+
+        Args:
+            channels: of the teacher's stages.
+            widths: channels of the decoder at each stage's resolution; the last is the code's.
+            blocks: residual blocks at each resolution.
+            entry: which stages the code is made from.
+            norm: "group", or "batch", which mixes the images of a batch, or "none".
+            groups: number of groups of "group".
+            loops: K, in training and after.
+            share_weights: one set of weights for all loops.
+            detach_loops: stop the gradient between loops.
         """
         super().__init__()
         self.arguments: dict[str, Any] = {
@@ -64,7 +64,7 @@ class RefinementDecoder(nn.Module):
         )
 
     def forward(self, features: Features) -> list[list[Float[Tensor, "B C h w"]]]:
-        """The reconstructions of every loop, R[t][l]; the gradient never reaches the features.
+        """Return the reconstructions of every loop, R[t][l]; the gradient never reaches the features.
 
         Args:
             features: of the teacher, each stage of half the size of the one before.
@@ -125,17 +125,19 @@ class UpDownPass(nn.Module):
     def forward(
         self, code: Float[Tensor, "B W h w"], sizes: Sequence[tuple[int, ...]], *, last: bool
     ) -> tuple[list[Float[Tensor, "B C h w"]], Float[Tensor, "B W h w"]]:
-        """(R_l, the next code); after the last loop nobody needs the next code, and it is the one that came.
+        """Return R_l and the next code; after the last loop nobody needs that, and it is the one that was given.
 
         Args:
+            code: of the coarsest size.
             sizes: height and width at each stage.
+            last: whether this is the last loop.
         """
         ups = self.up(code, sizes)
         reconstructions = [head(one) for head, one in zip(self.heads, ups, strict=True)]
         return reconstructions, code if last else self.down(ups)
 
     def up(self, code: Float[Tensor, "B W h w"], sizes: Sequence[tuple[int, ...]]) -> list[Float[Tensor, "B W h w"]]:
-        """The up path's maps, fine to coarse: bilinear to the next size, 3 x 3, residual blocks."""
+        """Compute the up path's maps, fine to coarse: bilinear to the next size, 3 x 3, residual blocks."""
         maps = [self.blocks[-1](code)]
         for stage in range(len(self.rise) - 1, -1, -1):
             larger = F.interpolate(maps[0], sizes[stage], mode="bilinear")
@@ -143,7 +145,7 @@ class UpDownPass(nn.Module):
         return maps
 
     def down(self, ups: Features) -> Float[Tensor, "B W h w"]:
-        """The next code: strided 3 x 3, plus the up path's map of that size."""
+        """Compute the next code: strided 3 x 3, plus the up path's map of that size."""
         code = ups[0]
         for sink, skip in zip(self.sink, ups[1:], strict=True):
             code = sink(code) + skip
@@ -164,7 +166,7 @@ class ResidualBlock(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, *, stride: int, norm: Norm, groups: int) -> nn.Sequential:
-    """3 x 3, normalisation, ReLU."""
+    """Build a 3 x 3 convolution, normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=norm == "none"),
         normalisation(outputs, norm=norm, groups=groups),
@@ -173,7 +175,7 @@ def convolution(inputs: int, outputs: int, *, stride: int, norm: Norm, groups: i
 
 
 def normalisation(width: int, *, norm: Norm, groups: int) -> nn.Module:
-    """The layer of that name."""
+    """Build the layer of that name."""
     if norm == "group":
         return nn.GroupNorm(groups, width)
     return nn.BatchNorm2d(width) if norm == "batch" else nn.Identity()
@@ -182,7 +184,7 @@ def normalisation(width: int, *, norm: Norm, groups: int) -> nn.Module:
 def flat_cosine_distance(
     features: Float[Tensor, "B C h w"], reconstruction: Float[Tensor, "B C h w"]
 ) -> Float[Tensor, ""]:
-    """Mean over images of 1 - cos of the whole feature map as one vector; in [0, 2].
+    """Average over images 1 - cos of the whole feature map as one vector; in [0, 2].
 
     Deng and Li, "Anomaly Detection via Reverse Distillation", CVPR 2022; flattened as in that paper's code. A vector of
     zeros has the distance 1 to every other.
@@ -190,19 +192,19 @@ def flat_cosine_distance(
     Raises:
         ValueError: shapes differ (broadcasting would hide it).
     """
-    refuse_other_shape(features, reconstruction)
+    check_same_shape(features, reconstruction)
     return (1.0 - F.cosine_similarity(features.flatten(1), reconstruction.flatten(1), dim=1)).mean()
 
 
 def pixel_cosine_distance(
     features: Float[Tensor, "B C h w"], reconstruction: Float[Tensor, "B C h w"]
 ) -> Float[Tensor, "B h w"]:
-    """1 - cos of the two vectors at each cell; in [0, 2].
+    """Compute 1 - cos of the two vectors at each cell; in [0, 2].
 
     Raises:
         ValueError: shapes differ.
     """
-    refuse_other_shape(features, reconstruction)
+    check_same_shape(features, reconstruction)
     return 1.0 - F.cosine_similarity(features, reconstruction, dim=1)
 
 
@@ -213,7 +215,16 @@ def reconstruction_loss(
     loop_weights: Sequence[float],
     stage_weights: Sequence[float],
 ) -> Float[Tensor, ""]:
-    """sum_t w_t sum_l v_l (1 - cos(F_l, R_l^t)), w of the loops and v of the stages; loops of weight 0 are left out."""
+    """Weigh the distances of all loops and stages; loops of weight 0 are not computed.
+
+        sum_t w_t sum_l v_l (1 - cos(F_l, R_l^t))
+
+    Args:
+        features: F of each stage.
+        loops: the reconstructions R[t][l].
+        loop_weights: w.
+        stage_weights: v.
+    """
     terms = [
         weight * share * flat_cosine_distance(stage, rebuilt)
         for weight, reconstructions in zip(loop_weights, loops, strict=True)
@@ -223,7 +234,7 @@ def reconstruction_loss(
     return torch.stack(terms).sum()
 
 
-def refuse_other_shape(first: Tensor, second: Tensor) -> None:
+def check_same_shape(first: Tensor, second: Tensor) -> None:
     """Raise ValueError where two tensors differ in shape."""
     if first.shape != second.shape:
         raise ValueError(f"shapes differ: {tuple(first.shape)} and {tuple(second.shape)}")

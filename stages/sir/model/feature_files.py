@@ -20,10 +20,12 @@ DESCRIPTION = "features.json"
 
 @dataclass(frozen=True)
 class TeacherFeatures:
-    """Of one category.
+    """The teacher's features of one category's training images.
 
     Attributes:
-        image_ids, files: of the N images, sorted by image_id.
+        category: its name.
+        image_ids: of the N images, sorted.
+        files: their names.
         views: names of the V views of each image.
         teacher: name, stages and image_size; what a decoder trained on these must get later.
         stages: memory-mapped, fine to coarse.
@@ -38,19 +40,20 @@ class TeacherFeatures:
 
     @property
     def channels(self) -> list[int]:
-        """Of each stage."""
+        """Number of channels of each stage."""
         return [stage.shape[2] for stage in self.stages]
 
     def of(self, row: int, view: int) -> list[Float[Tensor, "C h w"]]:
-        """Each stage of one view of one image, in float32."""
+        """Return each stage of one view of one image, in float32."""
         return [torch.from_numpy(np.array(stage[row, view], dtype=np.float32)) for stage in self.stages]
 
 
 @contextmanager
 def writing_features(path: Path, description: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> Iterator[list[Any]]:
-    """Give an empty memory-mapped array a stage; when the block ends well, they and the description become `path`.
+    """Yield an empty memory-mapped array for each stage; when the block ends well, they become the folder `path`.
 
     Args:
+        path: of the folder.
         description: image_ids, files, views and teacher.
         shapes: (N, V, C, h, w) of each stage.
     """

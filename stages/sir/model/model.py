@@ -1,23 +1,17 @@
-"""A trained SIR model: for each draw a decoder and the scale of the features it rebuilds.
-
-Parameters of SIR that two stages share: what is trained and how.
-"""
+"""A trained SIR model: for each repetition a decoder, and the scale of the features that it rebuilds."""
 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from stages.core.io.weights import read_weights, write_weights
 from stages.core.run.errors import UserError
-from stages.core.run.params import Params
-from stages.core.training.optimisation import OptimizerName, ScheduleName
-from stages.sir.model.decoder import Entry, Features, Norm, RefinementDecoder
+from stages.sir.model.decoder import Features, RefinementDecoder
 
 SMALLEST_DEVIATION = 1e-6  # of a channel, as a share of its stage's largest; smaller ones count as constant
 
@@ -25,17 +19,17 @@ SMALLEST_DEVIATION = 1e-6  # of a channel, as a share of its stage's largest; sm
 class SirModel(nn.Module):
     """A decoder behind a scale for each channel of the teacher; scale 1 and shift 0 leave the features as they are."""
 
-    def __init__(self, **arguments: Any) -> None:
-        """Args: see `RefinementDecoder`."""
+    def __init__(self, decoder: RefinementDecoder) -> None:
+        """Put scale 1 and shift 0 before a decoder."""
         super().__init__()
-        self.decoder = RefinementDecoder(**arguments)
-        self.channels: list[int] = list(arguments["channels"])
+        self.decoder = decoder
+        self.channels: list[int] = list(decoder.arguments["channels"])
         for stage, count in enumerate(self.channels):
             self.register_buffer(f"mean_{stage}", torch.zeros(count))
             self.register_buffer(f"std_{stage}", torch.ones(count))
 
     def forward(self, features: Features) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """The targets F_l and their reconstructions R_l^t of teacher features."""
+        """Return the targets F_l and their reconstructions R_l^t of teacher features."""
         targets = [
             (stage - getattr(self, f"mean_{n}").view(1, -1, 1, 1)) / getattr(self, f"std_{n}").view(1, -1, 1, 1)
             for n, stage in enumerate(features)
@@ -62,24 +56,26 @@ class SirModel(nn.Module):
 
 
 def write_models(path: Path, models: Sequence[SirModel], teacher: dict[str, Any]) -> None:
-    """Write the model of every draw into one file.
+    """Write the model of every repetition into one file.
 
     Args:
-        teacher: name, stages and image_size of what gives the features.
+        path: of the file.
+        models: all of the same architecture.
+        teacher: name, stages and image_size of the network whose features they rebuild.
     """
     state = {f"draw_{n}.{key}": value for n, model in enumerate(models) for key, value in model.state_dict().items()}
     write_weights(path, state, {"teacher": teacher, "draws": len(models), "decoder": models[0].decoder.arguments})
 
 
 def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
-    """The model of every draw, in eval mode, and the teacher's description.
+    """Read the model of every repetition, in eval mode, and the teacher's description.
 
     Raises:
         UserError: the file is damaged, or no model of this kind.
     """
     state, arguments = read_weights(path)
     try:
-        models = [SirModel(**arguments["decoder"]) for _ in range(arguments["draws"])]
+        models = [SirModel(RefinementDecoder(**arguments["decoder"])) for _ in range(arguments["draws"])]
         for number, model in enumerate(models):
             own = {k.removeprefix(f"draw_{number}."): v for k, v in state.items() if k.startswith(f"draw_{number}.")}
             model.load_state_dict(own)
@@ -87,62 +83,3 @@ def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: is not a model of SIR ({error}): delete it and run `dvc repro`") from None
     return [model.eval().requires_grad_(False) for model in models], teacher
-
-
-class DecoderParams(Params):
-    """Section `sir.decoder` of a profile; all of it is assumed, see `RefinementDecoder` for what the values do.
-
-    Attributes:
-        widths: channels at each of the teacher's stages, fine to coarse; the last is the code's.
-        standardise: each teacher channel to mean 0 and deviation 1 over the images that are trained on.
-    """
-
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    blocks: PositiveInt
-    entry: Entry
-    norm: Norm
-    groups: PositiveInt
-    loops: PositiveInt
-    share_weights: bool
-    detach_loops: bool
-    standardise: bool
-
-    @model_validator(mode="after")
-    def refuse_what_does_not_fit(self) -> Self:
-        """Raise ValueError where groups do not divide the widths."""
-        odd = [width for width in self.widths if width % self.groups]
-        if self.norm == "group" and odd:
-            raise ValueError(f"groups: {self.groups} do not divide the width {odd[0]}")
-        return self
-
-
-class OneShotParams(Params):
-    """One image of each category in every batch. draws: independent choices of that image, each a training."""
-
-    iterations: PositiveInt
-    draws: PositiveInt
-
-
-class FullShotParams(Params):
-    """Random batches; each of their images is from any category with the same probability."""
-
-    iterations: PositiveInt
-    batch_size: PositiveInt
-
-
-class TrainingParams(Params):
-    """Section `sir.training` of a profile.
-
-    Attributes:
-        loss_loops: "mean" over all loops, or the "last" one alone.
-        stage_weights: of the teacher's stages in the loss, fine to coarse.
-    """
-
-    one_shot: OneShotParams
-    full_shot: FullShotParams
-    loss_loops: Literal["mean", "last"]
-    stage_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
-    optimizer: OptimizerName
-    schedule: ScheduleName
-    learning_rate: PositiveFloat
-    weight_decay: NonNegativeFloat

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from stages.core.io.result import write_method_result
+from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
-from stages.sir.scores.params import MapsParams
-from stages.sir.scores.scoring import score_images
+from stages.sir.scores.scoring import MapsParams, score_images
 
 
 @stage_entry
@@ -17,7 +16,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(MapsParams, section="sir.maps")
     models, teacher = read_models(paths.model)
     result = score_images(models, teacher, read_images(paths.inputs), image_files(paths.inputs), params)
-    write_method_result(paths.scores, result.scores, result.maps)
+    write_result(paths.scores, result)
     return f"{len(result.scores)} images scored by {len(models)} decoders"
 
 

@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
 
 
 def tiny_params(**changes: Any) -> ClipParams:
-    """The params of a CLIP of some ten thousand weights beside its vocabulary."""
+    """The params of a CLIP of some ten thousand weights in addition to its vocabulary."""
     return ClipParams.model_validate({**TINY, **changes})
 
 
@@ -55,7 +55,7 @@ def make_deep(folder: Path, *, offset: int) -> dict[str, int]:
 
 
 def write_target(root: Path, *, train: int = 6, others: int = 3) -> pd.DataFrame:
-    """An image table and files of a category: normal training images, then half of the others defective."""
+    """The inputs of a category: normal training images, then half of the others defective."""
     rows = [(f"train/{n}", "train", False) for n in range(train)]
     rows += [(f"validation/{n}", "validation", False) for n in range(others)]
     rows += [(f"test/{kind}{n}", "test", kind == "bad") for n in range(others) for kind in ("good", "bad")]
@@ -65,7 +65,7 @@ def write_target(root: Path, *, train: int = 6, others: int = 3) -> pd.DataFrame
         write_image(root / "images" / file, seed=number, defective=defective)
         table.append((image_id, file, split))
     images = pd.DataFrame(table, columns=["image_id", "file", "split"])
-    write_images(root / "images.parquet", images)
+    write_images(root, images)
     return images
 
 
@@ -93,8 +93,10 @@ def write_clip_params(root: Path, **changes: Any) -> None:
     values: dict[str, Any] = {
         "profile": "smoke",
         "seed": 0,
-        "inctrl": {"auxiliary": {"other": {"object": "plate"}}, "categories": {"part": {"object": "steel part"}}},
-        "madclip": {"categories": {"part": {"trained_on": "other", "object": "steel part"}}},
+        "methods": {
+            "inctrl": {"auxiliary": {"other": {"object": "plate"}}, "categories": {"part": {"object": "steel part"}}},
+            "madclip": {"categories": {"part": {"trained_on": "other", "object": "steel part"}}},
+        },
         "profiles": {
             "smoke": {
                 "inctrl": {

@@ -30,7 +30,7 @@ def test_the_cache_changes_nothing_but_the_work(tmp_path: Path) -> None:
     torch.testing.assert_close(first.embedding, exact.embedding[0])
 
 
-def test_the_cache_tells_images_blocks_and_encoders_apart(tmp_path: Path) -> None:
+def test_the_cache_distinguishes_images_blocks_and_encoders(tmp_path: Path) -> None:
     encoder = load_encoder(tiny_params())
     cached = CachedFeatures(encoder, blocks=[1], gigabytes=1, folder=tmp_path)
     cached.of_image(image())

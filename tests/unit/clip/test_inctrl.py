@@ -1,4 +1,4 @@
-"""InCTRL: residuals by hand, invariants, and what episodes and prompts are drawn from."""
+"""InCTRL: residuals by hand, invariants, and the images of episodes and prompts."""
 
 import itertools
 from pathlib import Path
@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.clip.inctrl.data import LabelledImage, draw_episodes
+from stages.clip.inctrl.data import LabelledImage, choose_prompts, draw_episodes
 from stages.clip.inctrl.network import InContextHeads, focal_loss, patch_residuals, text_score
 from stages.clip.inctrl.scoring import uncrop
-from stages.clip.inctrl.texts import draw_prompts
 from stages.clip.model.encoder import ImageFeatures
 
 
@@ -36,7 +35,7 @@ def rows(features: ImageFeatures, chosen: Any) -> ImageFeatures:
 
 
 def test_patch_residual_by_hand() -> None:
-    """Patch (1, 0) lies 45 degrees from (1, 1) and 90 from (0, 1): (1 - 0.7071) / 2; (0, 5) is a prompt's patch."""
+    """Patch (1, 0) is 45 degrees from (1, 1) and 90 from (0, 1): (1 - 0.7071) / 2; (0, 5) is a prompt's patch."""
     query = torch.tensor([[[[1.0, 0.0], [0.0, 5.0]]]])
     prompts = torch.tensor([[[[[0.0, 1.0], [0.0, 2.0]]], [[[1.0, 1.0], [0.0, 1.0]]]]])
     torch.testing.assert_close(patch_residuals(query, prompts), torch.tensor([[[0.5 * (1 - 0.5**0.5), 0.0]]]))
@@ -48,7 +47,7 @@ def test_a_query_among_its_prompts_has_no_residual() -> None:
     torch.testing.assert_close(patch_residuals(query.tokens, prompts.tokens), torch.zeros(2, 3, 9), atol=1e-6, rtol=0)
 
 
-def test_scores_do_not_depend_on_the_batch_or_the_order_of_prompts() -> None:
+def test_scores_do_not_depend_on_the_batch_or_order_of_prompts() -> None:
     heads, (query, prompts, text) = new_heads(), drawn(4, 3)
     together = heads(query, prompts, text)
     shuffled = ImageFeatures(prompts.tokens[:, [2, 0, 1]], prompts.embedding[:, [2, 0, 1]])
@@ -95,7 +94,7 @@ def test_focal_loss_of_probabilities_by_hand() -> None:
     assert float(focal_loss(values, labels, are_logits=False)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_uncrop_gives_the_unseen_borders_no_residual() -> None:
+def test_unseen_borders_have_no_residual() -> None:
     square = torch.full((1, 16), 0.5)
     assert torch.equal(uncrop(square, width=9, height=9), square.view(4, 4))
     wide = uncrop(square, width=200, height=100)
@@ -109,11 +108,13 @@ def labelled() -> list[LabelledImage]:
     return [LabelledImage(Path(f"{n}.png"), category, bad, None) for n, (category, bad) in enumerate(kinds)]
 
 
-def test_episodes_are_balanced_and_prompts_normal_of_the_same_category() -> None:
+def test_episodes_are_balanced_with_normal_prompts_of_the_category() -> None:
     images = labelled()
-    draws = draw_episodes(images, shots=3, batch_size=6, exclude_query=True, generator=torch.Generator().manual_seed(0))
+    episodes = draw_episodes(
+        images, shots=3, batch_size=6, exclude_query=True, generator=torch.Generator().manual_seed(0)
+    )
     seen: list[int] = []
-    for episode in itertools.islice(draws, 30):
+    for episode in itertools.islice(episodes, 30):
         assert [images[row].is_anomalous for row in episode.queries] == [False] * 3 + [True] * 3
         for query, prompts in zip(episode.queries, episode.prompts, strict=True):
             assert len(set(prompts)) == 3
@@ -126,10 +127,10 @@ def test_episodes_are_balanced_and_prompts_normal_of_the_same_category() -> None
 
 def test_a_query_may_be_its_own_prompt_where_params_say_so() -> None:
     images = labelled()
-    draws = draw_episodes(
+    episodes = draw_episodes(
         images, shots=4, batch_size=2, exclude_query=False, generator=torch.Generator().manual_seed(0)
     )
-    assert any(e.queries[0] in e.prompts[0] for e in itertools.islice(draws, 20))
+    assert any(e.queries[0] in e.prompts[0] for e in itertools.islice(episodes, 20))
 
 
 def test_prompts_come_from_training_images_and_repeat_with_the_seed() -> None:
@@ -138,8 +139,9 @@ def test_prompts_come_from_training_images_and_repeat_with_the_seed() -> None:
         columns=["image_id", "split"],
     )
     first, again, other = (
-        draw_prompts(images, shots=4, draws=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        choose_prompts(images, shots=4, repetitions=3, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
     )
     assert first == again != other
-    assert len({tuple(draw) for draw in first}) == 3
-    assert all(name.startswith("train/") for draw in first for name in draw)
+    assert len({tuple(own) for own in first}) == 3
+    assert all(name.startswith("train/") for own in first for name in own)

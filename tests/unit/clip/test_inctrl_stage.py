@@ -13,12 +13,13 @@ import torch
 from stages.clip.inctrl.__main__ import main
 from stages.clip.inctrl.network import InContextHeads
 from stages.core.io.maps import read_anomaly_maps
-from stages.core.io.result import branch_names, read_scores
+from stages.core.io.result import branch_names, read_result
+from stages.core.io.tables import read_images, write_images
 from stages.core.io.weights import read_weights
 from tests.unit.clip.case import make_deep, make_grey, write_clip_params, write_image, write_pool, write_target
 
 OPTIONS = [
-    "--images", "target/images.parquet", "--image-files", "target/images", "--pools", "pools", "--category", "part",
+    "--inputs", "target", "--pools", "pools", "--category", "part",
     "--model", "model.safetensors", "--choice", "choice.json",
 ]  # fmt: skip
 
@@ -35,10 +36,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(name: str) -> pd.DataFrame:
     main([*OPTIONS, "--scores", name])
-    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+    return read_result(Path(name)).scores.set_index("image_id")
 
 
-def test_the_stage_writes_scores_maps_model_and_draws(place: Path) -> None:
+def test_the_stage_writes_scores_maps_model_and_prompts(place: Path) -> None:
     scores = run("out")
     expected = ["draw_0", "draw_1", "text", "image_residual", "patch_residual", "holistic"]
     assert branch_names(scores.reset_index()) == expected
@@ -59,7 +60,7 @@ def test_the_stage_writes_scores_maps_model_and_draws(place: Path) -> None:
     InContextHeads(embed_dim=arguments["embed_dim"], patches=arguments["patches"]).load_state_dict(state, strict=True)
 
 
-def test_a_second_run_reads_the_cache_and_gives_the_same(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_run_reads_the_cache_and_returns_the_same(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         first = run("a")
         caplog.clear()
@@ -80,25 +81,25 @@ def test_options_of_the_published_code_reach_the_training(place: Path) -> None:
 
 def test_no_score_depends_on_the_other_images(place: Path) -> None:
     together = run("a")
-    images = pd.read_parquet("target/images.parquet")
-    images[(images["split"] == "train") | (images["image_id"] == "test/bad1")].to_parquet("target/images.parquet")
+    images = read_images(Path("target"))
+    write_images(Path("target"), images[(images["split"] == "train") | (images["image_id"] == "test/bad1")])
     assert run("b")["score"].to_list() == [together["score"]["test/bad1"]]
 
 
-def test_judged_content_is_left_out_of_the_training(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_judged_content_is_excluded_from_the_training(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The pool's first image has the content, and so the name, of one of the target's test images."""
     pool = pd.read_parquet("pools/other/pool.parquet")
-    images = pd.read_parquet("target/images.parquet")
+    images = read_images(Path("target"))
     twin = images.loc[images["image_id"] == "test/good0", "file"].iloc[0]
     (place / "pools/other/images" / pool["file"][0]).rename(place / "pools/other/images" / twin)
     pool.loc[0, "file"] = twin
     pool.to_parquet("pools/other/pool.parquet")
     run("out")
-    assert "1 images of other are left out, because they are judged in part" in caplog.text
+    assert "1 images of other are excluded, because they are judged in part" in caplog.text
     assert f"other/{twin}" not in read_weights(place / "model.safetensors")[1]["images"]
 
 
-def test_16_bit_images_each_through_the_window_of_their_category(place: Path) -> None:
+def test_16_bit_images_go_through_the_window_of_their_category(place: Path) -> None:
     target, other = place / "target/images", place / "pools/other/images"
     for folder in (target, other):
         make_grey(folder)
@@ -106,7 +107,7 @@ def test_16_bit_images_each_through_the_window_of_their_category(place: Path) ->
     windows = make_deep(target, offset=1000), make_deep(other, offset=30_000)
     write_clip_params(
         place,
-        inctrl__categories__part__window=windows[0], inctrl__auxiliary__other__window=windows[1],
+        methods__inctrl__categories__part__window=windows[0], methods__inctrl__auxiliary__other__window=windows[1],
     )  # fmt: skip
     assert run("b").equals(expected)
 
@@ -116,18 +117,19 @@ def test_16_bit_images_each_through_the_window_of_their_category(place: Path) ->
     [
         ({"profiles__smoke__inctrl__shots": 7}, "7 prompts need 8 normal training images .*, other has 6: lower it"),
         ({"profiles__smoke__inctrl__blocks": [3, 1]}, r"blocks: \[3, 1\] must be increasing numbers from 1 to 4"),
-        ({"inctrl__auxiliary": {}}, "no labelled anomaly to train on"),
-        ({"inctrl__auxiliary": {"part": {"object": "x"}}}, "no labelled anomaly to train on: name another category"),
-        ({"inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
-        ({"inctrl__categories": {"part": {"object": " "}}}, r"inctrl\.categories\.part\.object: String should have at"),
         (
-            {"inctrl__categories": {"part": {"object": "_"}}},
-            r"inctrl\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+            {"methods__inctrl__auxiliary": {"part": {"object": "x"}}},
+            r"methods\.inctrl\.auxiliary: no labelled anomaly to train on: name another category",
         ),
-        ({"inctrl__categories": {}}, r"the key 'inctrl\.categories\.part' is missing"),
-        ({"inctrl__categories": {"part": {"object": "very " * 75 + "long"}}}, "give the object a shorter name"),
+        ({"methods__inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
         (
-            {"inctrl__categories": {"part": {"object": "x", "window": {"level": 1, "width": 9}}}},
+            {"methods__inctrl__categories": {"part": {"object": "_"}}},
+            r"methods\.inctrl\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",
+        ),
+        ({"methods__inctrl__categories": {}}, r"the key 'methods\.inctrl\.categories\.part' is missing"),
+        ({"methods__inctrl__categories": {"part": {"object": "very " * 76}}}, "give the object a shorter name"),
+        (
+            {"methods__inctrl__categories": {"part": {"object": "x", "window": {"level": 1, "width": 9}}}},
             r"\.png: a window is for 16-bit grey and DICOM images, this one is RGB: remove `window` from",
         ),
     ],
@@ -144,16 +146,16 @@ def test_bad_input_is_one_clear_message(
 
 
 def test_fewer_training_images_than_prompts_at_the_target(place: Path, caplog: pytest.LogCaptureFixture) -> None:
-    images = pd.read_parquet("target/images.parquet")
+    images = read_images(Path("target"))
     keep = (images["split"] != "train") | (images["image_id"] == "train/0")
-    images[keep].to_parquet("target/images.parquet")
+    write_images(Path("target"), images[keep])
     with pytest.raises(SystemExit, match="1"):
         run("out")
     assert "2 normal prompts are wanted, the category has 1 training images" in caplog.text
 
 
 def test_an_image_that_is_not_square_keeps_its_map_in_place(place: Path) -> None:
-    images = pd.read_parquet("target/images.parquet")
+    images = read_images(Path("target"))
     file = images.loc[images["image_id"] == "test/bad0", "file"].iloc[0]
     write_image(place / "target/images" / file, seed=3, defective=False, width=96)
     run("out")

@@ -8,8 +8,8 @@ import pytest
 from stages.clip.labelled_pool.__main__ import main
 from stages.clip.labelled_pool.choose import choose_pool
 from stages.clip.model.labelled_pool import read_labelled_pool
-from stages.core.io.tables import write_images
-from stages.core.io.truth import TRUTH_COLUMNS, write_truth
+from stages.core.io.tables import image_files, write_images
+from stages.core.io.truth import TRUTH_COLUMNS, mask_files, write_truth
 
 
 def row(image_id: str, split: str, anomalous: bool, sha: str, masks: list[str]) -> dict[str, object]:
@@ -44,8 +44,8 @@ def test_what_is_in_the_pool() -> None:
     assert [list(files) for files in pool["mask_files"]] == [[], [], ["m.png"], []]
 
 
-def test_the_same_content_under_another_name_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """Another data set whose test part has two of the pool's images, one with another suffix."""
+def test_the_same_content_under_another_name_is_excluded(caplog: pytest.LogCaptureFixture) -> None:
+    """Another data set that is judged on two of the pool's images, one with another suffix."""
     other = pd.DataFrame(
         [
             ("x/1", "a" * 16 + ".bmp", "test"),
@@ -56,20 +56,19 @@ def test_the_same_content_under_another_name_is_left_out(caplog: pytest.LogCaptu
     )
     pool = choose_pool(make_truth(), other)
     assert pool["image_id"].to_list() == ["train/b", "val/bare"]
-    assert "2 images of the pool are left out, because they are judged: train/a, val/bad" in caplog.text
+    assert "2 images of the pool are excluded, because they are judged: train/a, val/bad" in caplog.text
 
 
 def test_the_stage_copies_the_pools_files_only(tmp_path: Path) -> None:
-    truth = make_truth()
-    write_truth(tmp_path / "truth.parquet", truth)
-    write_images(tmp_path / "images.parquet", as_images(truth))
-    for folder, names in (("images", truth["file"]), ("masks", ["m.png", "n.png"])):
-        (tmp_path / folder).mkdir()
+    table, inputs, truth = make_truth(), tmp_path / "inputs", tmp_path / "truth"
+    for folder, names in ((image_files(inputs), table["file"]), (mask_files(truth), ["m.png", "n.png"])):
+        folder.mkdir(parents=True)
         for name in names:
-            (tmp_path / folder / name).write_bytes(name.encode())
-    options = ["--truth", "truth.parquet", "--image-files", "images", "--mask-files", "masks"]
-    options += ["--judged", "images.parquet", "--pool", "pool"]
-    main([option if option.startswith("--") else str(tmp_path / option) for option in options])
+            (folder / name).write_bytes(name.encode())
+    write_images(inputs, as_images(table))
+    write_truth(truth, table)
+    options = {"inputs": inputs, "truth": truth, "judged": inputs, "pool": tmp_path / "pool"}
+    main([word for name, path in options.items() for word in (f"--{name}", str(path))])
     pool = read_labelled_pool(tmp_path / "pool")
     found = sorted(path.relative_to(tmp_path / "pool").as_posix() for path in (tmp_path / "pool").rglob("*.png"))
     assert found == sorted(["masks/m.png", *(f"images/{file}" for file in pool["file"])])

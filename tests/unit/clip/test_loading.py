@@ -120,7 +120,7 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
         ({"image_size": 12}, "12 is less than one patch of 16 pixels"),
     ],
 )  # fmt: skip
-def test_weights_that_cannot_be_had(
+def test_weights_that_are_not_available(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     monkeypatch.setattr("stages.clip.model.weights.RELEASE_CACHE", tmp_path)

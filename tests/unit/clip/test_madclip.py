@@ -7,7 +7,7 @@ import torch
 from stages.clip.madclip.data import Shots, augment
 from stages.clip.madclip.losses import abnormal_maps, dice_loss, focal_loss, loss_terms, siglip_loss
 from stages.clip.madclip.network import Adapter, DualAdapters, MadClip, Similarities
-from stages.clip.madclip.variants import VARIANTS, VariantName
+from stages.clip.madclip.params import VARIANTS, VariantName
 from stages.clip.model.weights import load_encoder
 from tests.unit.clip.case import tiny_params
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.clip.madclip.data import build_training_set, draw_shots, load_shots
+from stages.clip.madclip.data import build_training_set, choose_shots, load_shots
 from stages.clip.model.features import CachedFeatures
 from stages.clip.model.labelled_pool import read_labelled_pool
 from stages.clip.model.weights import load_encoder
@@ -18,16 +18,16 @@ def make_pool(normal: int, anomalous: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image_id", "file", "is_anomalous", "mask_files"])
 
 
-def test_shots_are_balanced_seeded_and_without_repetition() -> None:
+def test_shots_are_balanced_seeded_and_unique() -> None:
     pool = make_pool(9, 8)
     first, again, other = (
-        draw_shots(pool, shots=4, draws=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        choose_shots(pool, shots=4, repetitions=3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
     assert all(a.equals(b) for a, b in zip(first, again, strict=True))
     assert not all(a.equals(b) for a, b in zip(first, other, strict=True))
-    for draw in first:
-        assert draw["is_anomalous"].to_list() == [False] * 4 + [True] * 4
-        assert draw["image_id"].is_unique
+    for own in first:
+        assert own["is_anomalous"].to_list() == [False] * 4 + [True] * 4
+        assert own["image_id"].is_unique
 
 
 @pytest.mark.parametrize(("masked", "known"), [(0, [False] * 4), (1, [False, True, True, True]), (2, [True] * 4)])

@@ -1,12 +1,23 @@
-"""Small made-up teacher features and settings for the tests of SIR."""
+"""Made-up teacher features and drawn categories for the tests of SIR, and its stages' commands on them."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 
+from stages.core.io.result import read_result
+from stages.core.io.tables import write_images
+from stages.sir.features.__main__ import main as features_main
+from stages.sir.model.decoder import RefinementDecoder
 from stages.sir.model.feature_files import TeacherFeatures, read_features, writing_features
-from stages.sir.model.model import DecoderParams, TrainingParams
+from stages.sir.scores.__main__ import main as scores_main
+from stages.sir.train.__main__ import main as train_main
+from stages.sir.train.params import DecoderParams, TrainingParams
+from tests.params_files import write_params
+
+SIZE = 64
 
 DECODER: dict[str, Any] = {
     "widths": [8, 8], "blocks": 1, "entry": "all", "norm": "group", "groups": 4, "loops": 3, "share_weights": True,
@@ -17,7 +28,33 @@ TRAINING: dict[str, Any] = {
     "stage_weights": [1.0, 1.0], "optimizer": "adamw", "schedule": "constant", "learning_rate": 0.01,
     "weight_decay": 0.0,
 }  # fmt: skip
-TEACHER: dict[str, Any] = {"name": "made up", "stages": [2, 3], "image_size": 64}
+TEACHER: dict[str, Any] = {"name": "made up", "stages": [2, 3], "image_size": SIZE}
+PARAMS: dict[str, Any] = {
+    "profile": "smoke",
+    "seed": 0,
+    "methods": {"sir": {"categories": {"stripes": {}, "squares": {}}}},
+    "profiles": {
+        "smoke": {
+            "sir": {
+                "teacher": {
+                    "name": "tf_efficientnet_lite0", "stages": [2, 3], "image_size": SIZE, "images": None,
+                    "views": ["plain"],
+                },
+                "decoder": {**DECODER, "widths": [8, 16], "loops": 2, "standardise": True},
+                "training": {**TRAINING, "one_shot": {"iterations": 60, "draws": 2}, "learning_rate": 0.02,
+                             "schedule": "one_cycle"},
+                "maps": {"loops": "last", "fusion": "sum", "sigma": 2.0, "pooled_share": 0.0},
+            }
+        }
+    },
+}  # fmt: skip
+SECTION = "profiles.smoke.sir"
+
+
+def new_decoder(channels: list[int], **changes: Any) -> RefinementDecoder:
+    """An untrained decoder of the settings above."""
+    arguments = {key: value for key, value in {**DECODER, **changes}.items() if key != "standardise"}
+    return RefinementDecoder(channels=channels, **arguments)
 
 
 def decoder_params(**changes: Any) -> DecoderParams:
@@ -42,3 +79,49 @@ def make_features(
         for array in arrays:
             array[...] = random.normal(size=array.shape)
     return read_features(folder / category, category=category)
+
+
+def draw(category: str, *, defective: bool, noise: np.random.Generator) -> Image.Image:
+    rows, columns = np.indices((SIZE, SIZE))
+    pattern = (rows % 16 < 8) if category == "stripes" else (rows % 16 < 8) ^ (columns % 16 < 8)
+    image = 90.0 + 60 * pattern[..., None] + noise.integers(0, 9, (SIZE, SIZE, 1)) + np.zeros(3)
+    if defective:
+        image[36:56, 8:28] = (230, 30, 30)
+    return Image.fromarray(image.astype(np.uint8))
+
+
+def write_drawn(root: Path) -> Path:
+    """Params and two categories, some images saved as grey; test/bad and validation/0#synthetic have a red square."""
+    write_params(root, PARAMS)
+    noise = np.random.default_rng(0)
+    rows = [(f"train/{n}", "train") for n in range(5)] + [(f"validation/{n}", "validation") for n in range(2)]
+    rows += [("validation/0#synthetic", "synthetic"), ("test/good", "test"), ("test/bad", "test")]
+    for category in ("stripes", "squares"):
+        inputs = root / category / "inputs"
+        (inputs / "images").mkdir(parents=True)
+        files = []
+        for number, (image_id, split) in enumerate(rows):
+            picture = draw(category, defective=image_id in ("test/bad", "validation/0#synthetic"), noise=noise)
+            if number in (0, 8):
+                picture = picture.convert("L")
+            picture.save(inputs / "images" / f"{number}.png")
+            files.append((image_id, f"{number}.png", split))
+        write_images(inputs, pd.DataFrame(files, columns=["image_id", "file", "split"]))
+    return root
+
+
+def cache(*categories: str) -> None:
+    for category in categories:
+        features_main(["--inputs", f"{category}/inputs", "--category", category, "--features", f"features/{category}"])
+
+
+def train(method: str, category: str = "all") -> Path:
+    name, features = f"{method}-{category}", "features" if category == "all" else f"features/{category}"
+    writes = ["--model", f"{name}.safetensors", "--choice", f"{name}.json", "--curve", f"{name}.csv"]
+    train_main(["--features", features, "--method", method, "--category", category, *writes])
+    return Path(f"{name}.safetensors")
+
+
+def score(category: str, model: Path, name: str) -> pd.DataFrame:
+    scores_main(["--inputs", f"{category}/inputs", "--model", str(model), "--scores", name])
+    return read_result(Path(name)).scores.set_index("image_id")

@@ -6,15 +6,14 @@ from torch import Tensor
 
 from stages.sir.model.decoder import RefinementDecoder, flat_cosine_distance, pixel_cosine_distance, reconstruction_loss
 from stages.sir.model.model import SirModel
-from tests.unit.sir.case import DECODER
+from tests.unit.sir.case import new_decoder
 
 CHANNELS, SIZES = [6, 10], [8, 4]
 
 
 def build(seed: int = 0, **changes: object) -> RefinementDecoder:
     torch.manual_seed(seed)
-    arguments = {key: value for key, value in {**DECODER, **changes}.items() if key != "standardise"}
-    return RefinementDecoder(channels=CHANNELS, **arguments)  # type: ignore[arg-type]
+    return new_decoder(CHANNELS, **changes)
 
 
 def features(batch: int, seed: int = 1) -> list[Tensor]:
@@ -57,10 +56,10 @@ def test_other_shapes_are_refused() -> None:
         pixel_cosine_distance(torch.ones(1, 3, 4, 4), torch.ones(1, 3, 4, 1))
 
 
-@pytest.mark.parametrize("entry", ["all", "coarsest"])
-def test_every_loop_rebuilds_every_stage(entry: str) -> None:
-    found = build(entry=entry)(features(2))
-    assert [[tuple(stage.shape) for stage in loop] for loop in found] == [[(2, 6, 8, 8), (2, 10, 4, 4)]] * 3
+def test_every_loop_rebuilds_every_stage() -> None:
+    for entry in ("all", "coarsest"):
+        found = build(entry=entry)(features(2))
+        assert [[tuple(stage.shape) for stage in loop] for loop in found] == [[(2, 6, 8, 8), (2, 10, 4, 4)]] * 3
 
 
 def test_loops_share_their_weights_unless_told_otherwise() -> None:
@@ -75,7 +74,7 @@ def test_one_loop_is_the_first_of_three() -> None:
     assert len(one) == 1
     for alone, first in zip(one[0], three[0], strict=True):
         assert torch.equal(alone, first)
-    assert not torch.allclose(three[0][0], three[1][0])  # the code goes on
+    assert not torch.allclose(three[0][0], three[1][0])  # the code moves on
     assert not torch.allclose(three[1][0], three[2][0])
 
 
@@ -117,7 +116,7 @@ def test_all_stages_or_the_coarsest_alone_make_the_code() -> None:
 
 
 @pytest.mark.parametrize(("norm", "independent"), [("group", True), ("none", True), ("batch", False)])
-def test_an_image_is_rebuilt_alike_in_any_company(norm: str, independent: bool) -> None:
+def test_an_image_is_rebuilt_alike_in_any_batch(norm: str, independent: bool) -> None:
     """In training mode: statistics of a batch would carry what other categories there are."""
     decoder = build(norm=norm, groups=4).train()
     alone, other = features(1), features(1, seed=2)
@@ -126,8 +125,8 @@ def test_an_image_is_rebuilt_alike_in_any_company(norm: str, independent: bool) 
     assert torch.allclose(first, second, atol=1e-5) is independent
 
 
-def test_standardised_channels_have_mean_0_and_deviation_1_over_the_samples() -> None:
-    model = SirModel(channels=CHANNELS, **{k: v for k, v in DECODER.items() if k != "standardise"})
+def test_standardised_channels_have_mean_0_and_deviation_1() -> None:
+    model = SirModel(build())
     generator = torch.Generator().manual_seed(3)
     samples = [
         [5 + 3 * torch.randn(c, s, s, generator=generator) for c, s in zip(CHANNELS, SIZES, strict=True)]
@@ -145,7 +144,7 @@ def test_standardised_channels_have_mean_0_and_deviation_1_over_the_samples() ->
 
 
 def test_features_as_they_are_unless_standardised() -> None:
-    model = SirModel(channels=CHANNELS, **{k: v for k, v in DECODER.items() if k != "standardise"})
+    model = SirModel(build())
     given = features(2)
     targets, _ = model(given)
     assert all(torch.equal(first, second) for first, second in zip(targets, given, strict=True))

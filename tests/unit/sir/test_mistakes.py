@@ -3,19 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.core.io.tables import write_images
+from stages.core.io.tables import read_images, write_images
 from tests.params_files import change_params
-from tests.unit.sir.stages_case import SECTION, SIZE, cache, score, train, write_drawn
-
-
-@pytest.fixture
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write_drawn(tmp_path)
+from tests.unit.sir.case import SECTION, SIZE, cache, score, train
 
 
 def refused(caplog: pytest.LogCaptureFixture, message: str, action: Any, *arguments: Any) -> None:
@@ -24,36 +17,35 @@ def refused(caplog: pytest.LogCaptureFixture, message: str, action: Any, *argume
     assert message in " ".join(caplog.text.split())
 
 
-def test_a_category_without_normal_images_or_with_bare_ones_only(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
-    table = pd.read_parquet("stripes/images.parquet")
-    write_images(Path("stripes/images.parquet"), table[table["split"] != "train"])
+def test_a_category_without_usable_normal_images_is_refused(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = read_images(Path("stripes/inputs"))
+    write_images(Path("stripes/inputs"), table[table["split"] != "train"])
     refused(caplog, "stripes has no normal training image: SIR needs one at least", cache, "stripes")
     for number in range(5):
-        Image.new("L", (SIZE, SIZE), 90).save(drawn / "squares/images" / f"{number}.png")
+        Image.new("L", (SIZE, SIZE), 90).save(drawn / "squares/inputs/images" / f"{number}.png")
     refused(caplog, "squares: all 5 training images are of one colour", cache, "squares")
     assert not (drawn / "features/stripes").exists()
     assert not (drawn / "features/squares").exists()
 
 
-def test_one_category_alone_makes_no_universal_model_and_the_log_says_so(
-    drawn: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_universal_model_of_one_category_is_a_specialised_one(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache("stripes")
-    change_params(drawn, {"sir.categories": {"stripes": {}}, f"{SECTION}.training.one_shot.iterations": 2})
+    change_params(drawn, {"methods.sir.categories": {"stripes": {}}, f"{SECTION}.training.one_shot.iterations": 2})
     one = train("sir_one_shot_universal")
-    assert "sir.categories names stripes alone: a universal model of one category is a specialised one" in caplog.text
+    assert (
+        "methods.sir.categories names stripes alone: a universal model of one category is a specialised one"
+        in caplog.text
+    )
     assert one.read_bytes() == train("sir_one_shot_specialised", "stripes").read_bytes()
-    change_params(drawn, {"sir.categories": {}})
-    refused(caplog, "sir.categories: no category to learn from", train, "sir_one_shot_universal")
+    change_params(drawn, {"methods.sir.categories": {}})
+    refused(caplog, "methods.sir.categories: no category to learn from", train, "sir_one_shot_universal")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"teacher.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
-        ({"teacher.image_size": 20}, "20 px are too small for stride 16 or no multiple of it"),
         ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has 1 values"),
-        ({"decoder.loops": 0}, "decoder.loops: Input should be greater than 0"),
         ({"maps.pooled_share": 2}, "maps.pooled_share: Input should be less than or equal to 1"),
     ],
 )
@@ -71,13 +63,13 @@ def test_mistakes_are_one_clear_message(
     assert not (drawn / "scores").exists()
 
 
-def test_a_setting_of_the_other_scope_and_missing_features(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_setting_and_missing_features_are_refused(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache("stripes")
     refused(caplog, "there is no setting 'sir_two_shot_universal'", train, "sir_two_shot_universal")
     refused(caplog, "features/squares: no readable features", train, "sir_one_shot_universal")
 
 
-def test_a_teacher_whose_weights_are_not_there(
+def test_a_teacher_without_weights_names_the_command(
     drawn: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_arguments: object, **_options: object) -> None:

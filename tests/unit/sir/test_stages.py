@@ -9,21 +9,15 @@ import pytest
 from PIL import Image
 
 from stages.core.io.maps import read_anomaly_maps
-from stages.core.io.tables import write_images
+from stages.core.io.tables import read_images, write_images
 from stages.sir.model.feature_files import read_features
 from tests.params_files import change_params
-from tests.unit.sir.stages_case import SECTION, SIZE, cache, score, train, write_drawn
+from tests.unit.sir.case import SECTION, SIZE, cache, score, train
 
 SHORT = {f"{SECTION}.training.one_shot.iterations": 4}  # where it does not matter how well it learned
 
 
-@pytest.fixture
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write_drawn(tmp_path)
-
-
-def test_one_image_of_each_category_is_enough_to_see_a_defect_in_both(drawn: Path) -> None:
+def test_one_image_of_each_category_shows_a_defect_in_both(drawn: Path) -> None:
     cache("stripes", "squares")
     model = train("sir_one_shot_universal")
     choice = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
@@ -63,8 +57,8 @@ def test_no_score_depends_on_the_other_images(drawn: Path) -> None:
     cache("stripes")
     model = train("sir_one_shot_specialised", "stripes")
     expected = score("stripes", model, "all").loc["test/bad", "draw_1"]
-    table = pd.read_parquet("stripes/images.parquet")
-    write_images(Path("stripes/images.parquet"), table[table["image_id"] == "test/bad"])
+    table = read_images(Path("stripes/inputs"))
+    write_images(Path("stripes/inputs"), table[table["image_id"] == "test/bad"])
     assert score("stripes", model, "one")["draw_1"].to_list() == [expected]
 
 
@@ -75,17 +69,15 @@ def test_features_are_those_of_the_training_images_in_every_view(drawn: Path) ->
     assert found.image_ids == tuple(f"train/{n}" for n in range(5))
     assert found.channels == [40, 112]
     assert [stage.shape for stage in found.stages] == [(5, 3, 40, 8, 8), (5, 3, 112, 4, 4)]
-    plain = Image.open(drawn / "stripes/images/1.png")
-    plain.rotate(180).save(drawn / "stripes/images/2.png")
+    plain = Image.open(drawn / "stripes/inputs/images/1.png")
+    plain.rotate(180).save(drawn / "stripes/inputs/images/2.png")
     cache("stripes")
     again = read_features(drawn / "features" / "stripes", category="stripes")
     np.testing.assert_allclose(again.stages[0][2, 0], again.stages[0][1, 2], atol=2e-2)
     assert not np.allclose(again.stages[0][1, 0], again.stages[0][1, 1], atol=2e-2)
 
 
-def test_at_most_so_many_images_are_kept_and_the_seed_decides_which(
-    drawn: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_seed_decides_which_images_are_kept(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     change_params(drawn, {f"{SECTION}.teacher.images": 2})
     caplog.set_level("INFO")
     kept = set()
@@ -100,19 +92,19 @@ def test_at_most_so_many_images_are_kept_and_the_seed_decides_which(
 
 def test_small_images_are_enlarged_as_everywhere(drawn: Path) -> None:
     change_params(drawn, SHORT)
-    for file in (drawn / "stripes/images").iterdir():
+    for file in (drawn / "stripes/inputs/images").iterdir():
         Image.open(file).resize((9, 7)).save(file)
     cache("stripes")
     found = score("stripes", train("sir_one_shot_specialised", "stripes"), "small")
     assert bool(np.isfinite(found["score"]).all())
 
 
-def test_images_of_one_colour_are_left_out_and_named(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_of_one_colour_are_excluded_and_named(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     change_params(drawn, SHORT)
-    Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/images/3.png")
-    Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/images/9.png")
+    Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/inputs/images/3.png")
+    Image.new("RGB", (SIZE, SIZE), (90, 90, 90)).save(drawn / "stripes/inputs/images/9.png")
     cache("stripes")
-    assert "stripes: 1 images of one colour are left out: train/3" in caplog.text
+    assert "stripes: 1 images of one colour are excluded: train/3" in caplog.text
     assert "train/3" not in read_features(drawn / "features" / "stripes", category="stripes").image_ids
     found = score("stripes", train("sir_one_shot_specialised", "stripes"), "scores")
     assert bool(np.isfinite(found["score"]).all())  # to be judged, such an image is one like any other

@@ -18,7 +18,7 @@ from stages.core.training.optimisation import CHECKPOINT_SECONDS
 from stages.sir.model.feature_files import read_features
 from stages.sir.model.model import SirModel, read_models, write_models
 from stages.sir.train import training as training_module
-from stages.sir.train.shots import draw_single_images, full_shot_batches, one_shot_batches, shots_of
+from stages.sir.train.batches import choose_single_images, full_shot_batches, one_shot_batches, shots_of
 from stages.sir.train.training import Trained, describe, train
 from tests.unit.sir.case import TEACHER, decoder_params, make_features, training_params
 
@@ -38,15 +38,17 @@ def equal(first: list[dict[str, torch.Tensor]], second: list[dict[str, torch.Ten
     return all(one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one) for one, two in pairs)
 
 
-def test_a_draw_is_one_image_of_every_category_and_none_depends_on_the_others(here: Path) -> None:
+def test_a_repetition_is_one_image_of_every_category(here: Path) -> None:
     few, many = make_features(here, "few", images=3), make_features(here, "many", images=40)
-    rows = draw_single_images(many, draws=5, seed=0)
+    rows = choose_single_images(many, repetitions=5, seed=0)
     assert len(set(rows)) == 5
-    assert rows == draw_single_images(many, draws=5, seed=0)
-    assert rows != draw_single_images(many, draws=5, seed=1)
-    assert rows[:2] == draw_single_images(many, draws=2, seed=0)
-    assert rows != draw_single_images(make_features(here, "others", images=40), draws=5, seed=0)
-    assert Counter(draw_single_images(few, draws=5, seed=0)).most_common(1)[0][1] == 2  # 3 images for 5 draws
+    assert rows == choose_single_images(many, repetitions=5, seed=0)
+    assert rows != choose_single_images(many, repetitions=5, seed=1)
+    assert rows[:2] == choose_single_images(many, repetitions=2, seed=0)
+    assert rows != choose_single_images(make_features(here, "others", images=40), repetitions=5, seed=0)
+    assert (
+        Counter(choose_single_images(few, repetitions=5, seed=0)).most_common(1)[0][1] == 2
+    )  # 3 images for 5 repetitions
     batch = next(one_shot_batches([few, many], [[1, 2], rows[:2]], torch.Generator()))
     assert [[(pick.category, pick.row) for pick in draw] for draw in batch] == [
         [(0, 1), (1, rows[0])],
@@ -63,7 +65,7 @@ def test_categories_of_any_size_are_drawn_alike(here: Path) -> None:
     assert len({pick.row for pick in picks if pick.category == 1}) == 60
 
 
-def test_views_are_drawn_and_one_view_costs_no_draw(here: Path) -> None:
+def test_views_are_drawn_and_a_single_view_draws_nothing(here: Path) -> None:
     turned = make_features(here, "turned", images=1, views=3)
     picks = islice(one_shot_batches([turned], [[0]], torch.Generator().manual_seed(0)), 30)
     assert {draw[0][0].view for draw in picks} == {0, 1, 2}
@@ -77,10 +79,10 @@ def test_views_are_drawn_and_one_view_costs_no_draw(here: Path) -> None:
 def test_the_loss_falls_and_the_result_repeats_bit_by_bit(here: Path, shots: Any) -> None:
     features = [make_features(here, name) for name in ("a", "b")]
     trained = train(features, decoder_params(standardise=True), training_params(), shots=shots, seed=0)
-    draws = 2 if shots == "one_shot" else 1
-    assert list(trained.curve.columns) == ["step", "loss", *(f"draw_{n}" for n in range(draws))]
+    repetitions = 2 if shots == "one_shot" else 1
+    assert list(trained.curve.columns) == ["step", "loss", *(f"draw_{n}" for n in range(repetitions))]
     assert trained.curve["draw_0"].iloc[-1] < trained.curve["draw_0"].iloc[0]
-    assert [len(losses) for losses in trained.loss_by_loop] == [3] * draws
+    assert [len(losses) for losses in trained.loss_by_loop] == [3] * repetitions
     assert equal(
         weights(trained),
         weights(train(features, decoder_params(standardise=True), training_params(), shots=shots, seed=0)),
@@ -97,8 +99,8 @@ def test_one_image_is_rebuilt_better_the_longer_it_is_seen(here: Path) -> None:
     assert max(trained.loss_by_loop[0]) < 0.5 < trained.curve["draw_0"].iloc[0]
 
 
-def test_draws_train_side_by_side_as_they_would_alone(here: Path) -> None:
-    """The first of two draws has the weights of a training with one draw."""
+def test_repetitions_train_side_by_side_as_they_would_alone(here: Path) -> None:
+    """The first of two repetitions has the weights of a training with one."""
     features = [make_features(here, name) for name in ("a", "b")]
     both = train(features, decoder_params(), training_params(), shots="one_shot", seed=0)
     one = training_params(one_shot={"iterations": 12, "draws": 1})
@@ -132,7 +134,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("shots", ["one_shot", "full_shot"])
-def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
+def test_an_interrupted_training_ends_with_the_same_weights_and_curve(
     here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shots: Any
 ) -> None:
     features = [make_features(here, name, views=2) for name in ("a", "b")]
@@ -155,7 +157,7 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
     monkeypatch.setattr(training_module, "reconstruction_loss", working)
     caplog.set_level("INFO")
     resumed = train(features, decoder_params(), training_params(), shots=shots, seed=0)
-    assert "going on after iteration" in caplog.text
+    assert "continuing after iteration" in caplog.text
     assert equal(weights(resumed), weights(expected))
     assert resumed.curve.equals(expected.curve)
     assert not list(here.glob(f"{FOLDER}/*.pt"))
@@ -163,7 +165,7 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights_and_curve(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # several processes, each importing torch, perhaps on a busy machine
-def test_a_process_that_was_killed_goes_on(here: Path) -> None:
+def test_a_killed_process_continues(here: Path) -> None:
     """SIGKILL in the middle, then the same command again."""
     make_features(here, "a")
     code = (
@@ -188,11 +190,11 @@ def test_a_process_that_was_killed_goes_on(here: Path) -> None:
     again = subprocess.run(
         [*command, "killed.safetensors"], env=environment, check=True, capture_output=True, text=True
     )
-    assert "going on after iteration" in again.stderr
+    assert "continuing after iteration" in again.stderr
     assert (here / "killed.safetensors").read_bytes() == (here / "whole.safetensors").read_bytes()
 
 
-def test_a_model_file_rebuilds_every_draw(here: Path) -> None:
+def test_a_model_file_rebuilds_every_repetition(here: Path) -> None:
     trained = train([make_features(here, "a")], decoder_params(), training_params(), shots="one_shot", seed=0)
     write_models(here / "model.safetensors", trained.models, TEACHER)
     models, teacher = read_models(here / "model.safetensors")
@@ -211,10 +213,10 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
         train([first], decoder_params(widths=[8]), training_params(), shots="one_shot", seed=0)
     with pytest.raises(UserError, match=r"sir.training.stage_weights: the teacher has 2 stages, this has 3 values"):
         train([first], decoder_params(), training_params(stage_weights=[1, 1, 1]), shots="one_shot", seed=0)
-    with pytest.raises(UserError, match="sir.universal: there is no setting 'sir_one_shot_specialised'"):
-        shots_of("sir_one_shot_specialised", scope="universal")
+    with pytest.raises(UserError, match=r"methods\.sir\.universal: there is no setting 'sir_one_shot_specialised'"):
+        shots_of("sir_one_shot_specialised", category="all")
     train([make_features(here, "c", images=1)], decoder_params(), training_params(), shots="one_shot", seed=0)
-    assert "c has 1 images for 2 draws: some are drawn again" in caplog.text
+    assert "c has 1 images for 2 repetitions: some are used again" in caplog.text
     (here / "a" / "stage_1.npy").unlink()
     with pytest.raises(UserError, match="no readable features"):
         read_features(here / "a", category="a")

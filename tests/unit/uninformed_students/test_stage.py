@@ -1,4 +1,4 @@
-"""The stage on drawn images: what it writes, what it refuses, and that a killed run goes on."""
+"""The stage on drawn images: what it writes, what it refuses, and that a killed run continues."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from stages.core.io.maps import read_anomaly_maps
-from stages.core.io.result import read_scores
-from stages.core.io.tables import write_images
+from stages.core.io.result import read_result
+from stages.core.io.tables import read_images, write_images
 from stages.core.io.weights import read_weights
 from stages.core.training.checkpoints import FOLDER
 from stages.uninformed_students import students as students_module
@@ -61,7 +61,7 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Striped images, one saved as grey; test/bad and validation/0#synthetic have a bright square."""
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, PARAMS)
-    (tmp_path / "images").mkdir()
+    (tmp_path / "inputs/images").mkdir(parents=True)
     noise = np.random.default_rng(0)
     rows = [(f"train/{n}", "train") for n in range(6)] + [(f"validation/{n}", "validation") for n in range(2)]
     rows += [("validation/0#synthetic", "synthetic"), ("validation/x", "validation_anomalous")]
@@ -71,16 +71,16 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         picture = Image.fromarray(draw(defective=image_id in ("test/bad", "validation/0#synthetic"), noise=noise))
         if number in (0, 10):
             picture = picture.convert("L")
-        picture.save(tmp_path / "images" / f"{number}.png")
+        picture.save(tmp_path / "inputs/images" / f"{number}.png")
         files.append((image_id, f"{number}.png", split))
-    write_images(tmp_path / "images.parquet", pd.DataFrame(files, columns=["image_id", "file", "split"]))
+    write_images(tmp_path / "inputs", pd.DataFrame(files, columns=["image_id", "file", "split"]))
     return tmp_path
 
 
 def run(name: str) -> pd.DataFrame:
     paths = ["--scores", name, "--model", f"{name}.safetensors", "--curve", f"{name}.csv"]
-    main(["--images", "images.parquet", "--image-files", "images", *paths])
-    return read_scores(Path(name) / "scores.parquet").set_index("image_id")
+    main(["--inputs", "inputs", *paths])
+    return read_result(Path(name)).scores.set_index("image_id")
 
 
 def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
@@ -105,25 +105,25 @@ def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
     assert not list((drawn / FOLDER).glob("*.pt"))
 
 
-def test_repeats_bit_by_bit_and_no_score_depends_on_the_other_images(drawn: Path) -> None:
+def test_a_run_repeats_and_no_score_depends_on_other_images(drawn: Path) -> None:
     change_params(drawn, SHORT)
     first = run("a")
     assert first.equals(run("b"))
-    images = pd.read_parquet("images.parquet")
-    write_images(Path("images.parquet"), images[(images["split"] == "train") | (images["image_id"] == "test/bad")])
+    images = read_images(Path("inputs"))
+    write_images(Path("inputs"), images[(images["split"] == "train") | (images["image_id"] == "test/bad")])
     assert run("c")["score"].to_list() == [first["score"]["test/bad"]]
     change_params(drawn, {"seed": 1})
     assert run("d")["score"].to_list() != [first["score"]["test/bad"]]
 
 
-def test_a_map_beyond_half_precision_is_cut_off_and_the_score_is_not(drawn: Path) -> None:
+def test_a_map_beyond_half_precision_is_clipped_and_no_score(drawn: Path) -> None:
     """A background of 240 to 248 in all images: what students fail at in a dark square is far from every normal one."""
     noise = np.random.default_rng(0)
     for number in range(12):
         image = 240 + noise.integers(0, 9, (SIZE, SIZE, 1)) + np.zeros((1, 1, 3), dtype=int)
         if number in (8, 11):
             image[16:32, 16:32] = 20
-        Image.fromarray(image.astype(np.uint8)).save(drawn / "images" / f"{number}.png")
+        Image.fromarray(image.astype(np.uint8)).save(drawn / "inputs/images" / f"{number}.png")
     change_params(drawn, {f"{SECTION}.normalization": "cells"})
     scores = run("out")["score"]
     assert set(scores.index[scores.argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
@@ -149,7 +149,7 @@ def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
     np.testing.assert_allclose(np.mean(alone, axis=0), both.values, rtol=0.01, atol=0.02)
 
 
-def test_the_curve_goes_on_from_the_teacher_to_the_students(drawn: Path) -> None:
+def test_the_curve_continues_from_the_teacher_to_the_students(drawn: Path) -> None:
     change_params(drawn, SHORT)
     run("out")
     curve = pd.read_csv(drawn / "out.csv")
@@ -161,7 +161,7 @@ def test_the_curve_goes_on_from_the_teacher_to_the_students(drawn: Path) -> None
     np.testing.assert_allclose(students["loss"], students["student_1"] + students["student_2"], rtol=1e-5)
 
 
-def test_one_student_says_that_it_has_no_variance(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_single_student_has_no_variance_and_a_warning(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     change_params(drawn, {**SHORT, f"{SECTION}.students.count": 1})
     scores = run("out")
     assert "a single student agrees with itself: the variance map is 0 everywhere" in caplog.text
@@ -209,7 +209,6 @@ def without_validation(images: pd.DataFrame) -> pd.DataFrame:
             {"normalization": "zscore"},
             "there is no normal validation image to standardise the maps",
         ),
-        (None, {"patch_sizes": [16]}, "patch_sizes.0: Input should be 17, 33 or 65"),
         (None, {"patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
         (None, {"backbone.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
     ],
@@ -220,7 +219,7 @@ def test_mistakes_are_one_clear_message(
     change_params(drawn, {f"{SECTION}.{key}": value for key, value in changes.items()})
     change_params(drawn, SHORT)
     if keep is not None:
-        write_images(Path("images.parquet"), keep(pd.read_parquet("images.parquet")))
+        write_images(Path("inputs"), keep(read_images(Path("inputs"))))
     with pytest.raises(SystemExit, match="1"):
         run("out")
     assert message in caplog.text.replace("\n", " ")
@@ -231,8 +230,8 @@ def test_mistakes_are_one_clear_message(
 def test_images_of_one_colour_are_a_user_error(
     drawn: Path, caplog: pytest.LogCaptureFixture, rotation: list[dict[str, Any]]
 ) -> None:
-    """Also with the published list of transforms, whose rotation gives bare patches black corners that differ."""
-    for grey, file in enumerate(sorted((drawn / "images").iterdir())):
+    """Also with the published list of transforms, whose rotation adds black corners that differ."""
+    for grey, file in enumerate(sorted((drawn / "inputs/images").iterdir())):
         Image.new("RGB", (SIZE, SIZE), (90 + grey, 90, 90)).save(file)
     crop = {"name": "RandomCrop", "size": "patch_size"}
     change_params(drawn, {**SHORT, f"{SECTION}.teacher.augmentation": [RESIZE, crop, *rotation, *END]})

@@ -1,0 +1,73 @@
+"""Parameters of SIR's training: the decoder, the images in a batch, the loss and its optimisation."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from stages.core.run.params import Params
+from stages.core.training.optimisation import OptimizerName, ScheduleName
+from stages.sir.model.decoder import Entry, Norm
+
+
+class DecoderParams(Params):
+    """Section `sir.decoder` of a profile; all of it is assumed, see `RefinementDecoder` for what the values do.
+
+    Attributes:
+        widths: channels at each of the teacher's stages, fine to coarse; the last is the code's.
+        standardise: each teacher channel to mean 0 and deviation 1 over the images that are trained on.
+    """
+
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    blocks: PositiveInt
+    entry: Entry
+    norm: Norm
+    groups: PositiveInt
+    loops: PositiveInt
+    share_weights: bool
+    detach_loops: bool
+    standardise: bool
+
+    @model_validator(mode="after")
+    def check_groups(self) -> Self:
+        """Raise ValueError where groups do not divide the widths."""
+        odd = [width for width in self.widths if width % self.groups]
+        if self.norm == "group" and odd:
+            raise ValueError(f"groups: {self.groups} do not divide the width {odd[0]}")
+        return self
+
+
+class OneShotParams(Params):
+    """One image of each category in every batch.
+
+    Attributes:
+        iterations: of the training.
+        draws: repetitions, each with an independent choice of that image and a training of its own.
+    """
+
+    iterations: PositiveInt
+    draws: PositiveInt
+
+
+class FullShotParams(Params):
+    """Random batches; each of their images is from any category with the same probability."""
+
+    iterations: PositiveInt
+    batch_size: PositiveInt
+
+
+class TrainingParams(Params):
+    """Section `sir.training` of a profile.
+
+    Attributes:
+        loss_loops: "mean" over all loops, or the "last" one alone.
+        stage_weights: of the teacher's stages in the loss, fine to coarse.
+    """
+
+    one_shot: OneShotParams
+    full_shot: FullShotParams
+    loss_loops: Literal["mean", "last"]
+    stage_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
+    optimizer: OptimizerName
+    schedule: ScheduleName
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
