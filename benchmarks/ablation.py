@@ -19,8 +19,9 @@ from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
 
-METHOD = "artifacts/scores/aecsad"
-STUDENT_TEACHER = "artifacts/aecsad/student_teacher"
+TRUTH = "artifacts/split/{category}/truth/truth.parquet"
+FUSED = "artifacts/scores/{category}/aecsad/scores.parquet"
+STUDENT_TEACHER = "artifacts/aecsad/student_teacher/{category}/scores.parquet"
 BRANCHES = {  # heading: column of the joined tables
     "histogram": "histogram",
     "LGST": "student_teacher",
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> str:
 
 
 def read_variant(text: str) -> tuple[str, list[str]]:
-    """The name and the revisions of "name=revision,revision".
+    """Return the name and the revisions of "name=revision,revision".
 
     Raises:
         UserError: the text is not of that form.
@@ -62,17 +63,17 @@ def read_variant(text: str) -> tuple[str, list[str]]:
 
 
 def branch_aurocs(category: str, revision: str) -> dict[str, list[float | None]]:
-    """AUROC (0..1) of logical and of structural anomalies for each branch; None where the branch was left out."""
-    truth = read_table(f"artifacts/split/{category}/truth.parquet", revision)
-    fused = read_table(f"{METHOD}/{category}/scores.parquet", revision)
-    branch = read_table(f"{STUDENT_TEACHER}/{category}/scores.parquet", revision)
+    """Compute the AUROC (0..1) of logical and of structural anomalies for each branch; None where it was excluded."""
+    truth, fused, branch = (
+        read_table(path.format(category=category), revision) for path in (TRUTH, FUSED, STUDENT_TEACHER)
+    )
     fused = fused.drop(columns=[name for name in fused.columns if name in branch.columns and name != "image_id"])
     test = truth[truth["split"] == "test"].merge(fused, on="image_id").merge(branch, on="image_id")
     return {heading: [auroc(test, column, kind) for kind in KINDS] for heading, column in BRANCHES.items()}
 
 
 def auroc(test: pd.DataFrame, column: str, kind: str) -> float | None:
-    """AUROC of one kind against the normal images; None without that column or kind."""
+    """Compute the AUROC of one kind against the normal images; None without that column or kind."""
     rows = test[test["kind"].isin(["normal", kind])]
     if column not in rows or rows["kind"].nunique() < 2:
         return None
@@ -80,7 +81,7 @@ def auroc(test: pd.DataFrame, column: str, kind: str) -> float | None:
 
 
 def read_table(path: str, revision: str) -> pd.DataFrame:
-    """A table that DVC tracks, as it was at a revision.
+    """Read a table that DVC tracks, as it was at a revision.
 
     Raises:
         UserError: the revision or the file is not there, or not in the cache.
@@ -92,11 +93,12 @@ def read_table(path: str, revision: str) -> pd.DataFrame:
 
 
 def summarise(runs: Iterable[Sequence[float | None]]) -> str:
-    """For example "93.1 ± 0.4 / 70.2 ± 1.0"; a dash where a run has no value."""
+    """Return for example "93.1 ± 0.4 / 70.2 ± 1.0"; a dash where a run has no value."""
     return " / ".join(mean_and_spread(values) for values in zip(*runs, strict=True))
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:
+    """Return for example "93.1 ± 0.4"; a dash where a run has no value."""
     known = [100 * value for value in values if value is not None]
     if len(known) < len(values):
         return "–"

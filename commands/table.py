@@ -9,8 +9,7 @@ from rich.table import Table
 from stages.core.run.methods import load_methods
 from stages.core.run.params import check_category_names
 from stages.core.run.stage import command_entry, parse_paths
-from stages.report.costs import read_costs
-from stages.report.rows import COLUMNS, Row, read_rows
+from stages.report.rows import COLUMNS, Row, read_costs, read_rows
 from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
 NAMES = 2  # first columns: category and method

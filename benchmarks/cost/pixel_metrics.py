@@ -41,13 +41,14 @@ def main(argv: Sequence[str]) -> str:
         before = peak_megabytes()
         for resamples in (1, 1000):
             started = time.perf_counter()
-            pixel_metrics(test, maps, folder, limits=LIMITS, resampling=Resampling(resamples, 0.95, seed=0))
+            resampling = Resampling(resamples, 0.95, seed=0)
+            pixel_metrics(test, {"noise": maps}, folder, limits=LIMITS, resampling=resampling)
             CONSOLE.print(f"{count} images, {resamples} resamples: {time.perf_counter() - started:.1f} s")
     return f"peak memory grew by {peak_megabytes() - before} MB"
 
 
 def make_images(folder: Path, count: int) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Maps by image_id, and the table of images; their masks are written to the folder."""
+    """Make maps by image_id and the table of images; their masks are written to the folder."""
     random = np.random.default_rng(0)
     (folder / "defects_config.json").write_text(json.dumps(DEFECTS), encoding="utf-8")
     maps, rows = {}, []
@@ -66,7 +67,7 @@ def make_images(folder: Path, count: int) -> tuple[dict[str, np.ndarray], pd.Dat
 
 
 def peak_megabytes() -> int:
-    """Highest resident memory of this process so far."""
+    """Return the highest resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

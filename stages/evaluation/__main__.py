@@ -10,7 +10,7 @@ from stages.core.run.stage import parse_paths, stage_entry
 from stages.evaluation.components import component_agreement
 from stages.evaluation.inputs import read_product
 from stages.evaluation.judging import calibrate_methods, judge_methods, warn_of_leftovers
-from stages.evaluation.outputs import copy_file, write_curves, write_summaries, write_tracked_scores
+from stages.evaluation.outputs import copy_file, tables_of, write_curves, write_summaries, write_tracked_scores
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.results import publish_overviews, write_results
 
@@ -30,8 +30,14 @@ def main(argv: Sequence[str]) -> str:
     summaries = judge_methods(calibrated, product, params, seed=load_value("seed"))
     write_results(paths.results, calibrated, product)
     publish_overviews(paths.results, paths.overview)
-    write_curves(calibrated, **{name: getattr(paths, name) for name in PLOTS})
-    write_tracked_scores(paths.test_scores, {method: one.test for method, one in calibrated.items()})
+    write_curves(
+        calibrated,
+        roc=paths.roc,
+        precision_recall=paths.precision_recall,
+        score_histogram=paths.score_histogram,
+        confusion=paths.confusion,
+    )
+    write_tracked_scores(paths.test_scores, tables_of(calibrated))
     write_summaries(summaries, metrics=paths.metrics, intervals=paths.intervals)
     write_choice(paths.agreement, component_agreement(paths.components, component_files(paths.truth)))
     copy_file(health_file(paths.truth), paths.health)

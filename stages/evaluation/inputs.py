@@ -39,7 +39,7 @@ class Product:
 
     @property
     def test(self) -> pd.DataFrame:
-        """The rows of the test images."""
+        """Return the rows of the test images."""
         return self.truth[self.truth["split"] == "test"]
 
 

@@ -68,12 +68,17 @@ def write_curves(
     methods: Mapping[str, Calibrated], *, roc: Path, precision_recall: Path, score_histogram: Path, confusion: Path
 ) -> None:
     """Write the four tables of plots; without both classes a curve has no rows."""
-    tests = {method: one.test for method, one in methods.items()}
+    tests = tables_of(methods)
     write_csv(roc, {method: roc_points(test) for method, test in tests.items()})
     write_csv(precision_recall, {method: precision_recall_points(test) for method, test in tests.items()})
     write_csv(score_histogram, {method: score_bins(test) for method, test in tests.items()})
     thresholds = {method: one.fitted.calibration.threshold.value for method, one in methods.items()}
     write_csv(confusion, {method: decisions(test, thresholds[method]) for method, test in tests.items()})
+
+
+def tables_of(methods: Mapping[str, Calibrated]) -> dict[str, pd.DataFrame]:
+    """Return each method's table of test images."""
+    return {method: one.test for method, one in methods.items()}
 
 
 def write_csv(path: Path, tables: Mapping[str, pd.DataFrame], *, digits: int = 6) -> None:

@@ -41,7 +41,9 @@ Row = Mapping[Any, Any]  # of a method's table of test images
 
 
 def write_results(path: Path, methods: Mapping[str, Calibrated], product: Product) -> None:
-    """Write of each method calibration.json, overview.jpg, and for the n-th test image by image_id:
+    """Write a folder for each method: calibration.json, overview.jpg, and these files.
+
+    <n> numbers the test images by image_id, from 0.
 
         results/<n>.json     filename, ground truth, prediction, correct, branch scores, explanations
         pictures/<n>.jpg     the image with the outline of its true mask

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from stages.core.run.atomic import replacing_file
 from stages.core.run.methods import load_methods
 from stages.core.run.stage import parse_paths, stage_entry
-from stages.report.costs import read_costs
 from stages.report.page import build_content, write_page
-from stages.report.rows import missing_pairs, read_health, read_rows
+from stages.report.rows import missing_pairs, read_costs, read_health, read_rows
 from stages.report.table import markdown_table
 
 

@@ -22,10 +22,15 @@ from stages.report.pictures import (
     read_results,
     strips,
 )
-from stages.report.references import NOTE as REFERENCE_NOTE
-from stages.report.references import REFERENCES
 from stages.report.rows import COLUMNS, Row, read_by_method
-from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
+from stages.report.table import (
+    NOTE,
+    REFERENCE_NOTE,
+    REFERENCES,
+    REPETITION_HEADINGS,
+    REPETITION_NOTE,
+    repetition_lines,
+)
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
 SHEETS = ("overlays.jpg", "classes.jpg")  # of a category's component labels

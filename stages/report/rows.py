@@ -1,4 +1,8 @@
-"""The overview: one row for each category and method that params.yaml switches on and that was evaluated."""
+"""The overview: one row for each category and method that params.yaml switches on and that was evaluated.
+
+What a method cost is the sum over the stage instances that it needs. Each wrote metrics/cost/<key>/<stage>.json, with
+the key that DVC shows after the @ of an instance: a category, a method of a family, or `<method>-<category>`.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,9 +13,10 @@ from typing import Any
 from stages.core.io.decision import read_choice as read_json
 from stages.core.run.errors import UserError
 from stages.core.run.methods import Methods
-from stages.report.costs import Costs, seconds_of
 
 LOG = logging.getLogger(__name__)
+
+Costs = Mapping[str, Mapping[str, float]]  # "<key>/<stage>" -> {"seconds": ..., "peak_mb": ...}
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,31 @@ def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
     if not rows:
         raise UserError(f"{metrics}: no method of `methods` in params.yaml was evaluated: run `dvc repro`")
     return rows
+
+
+def read_costs(folder: Path) -> Costs:
+    """Read the cost of every stage instance; empty where nothing ran yet.
+
+    Raises:
+        UserError: a file is not JSON.
+    """
+    paths = sorted(folder.rglob("*.json"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): read_json(path) for path in paths}
+
+
+def seconds_of(costs: Costs, methods: Methods, *, category: str, method: str) -> float | None:
+    """Add up the seconds of a method's stages on a category; None when one of them is not known.
+
+    The whole cost of an instance that works for several categories counts for each of them.
+    """
+    total = 0.0
+    for stage in methods.stages_of(method):
+        keys = (f"{key}/{stage}" for key in (category, f"{method}-{category}", method))
+        known = next((costs[key] for key in keys if key in costs), None)
+        if known is None:
+            return None
+        total += float(known["seconds"])
+    return total
 
 
 def read_by_method(folder: Path, category: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""The overview as Markdown, and a second table for methods that learn from a few images and are repeated with others.
+"""The overview as Markdown, and what stands below it here, on the page and in the terminal.
 
-The lines of the second table and the notes below both are shown by the page and in the terminal as well.
+A second table is for methods that learn from a few images and are repeated with others. Published numbers are image
+AUROC in percent, always with the data they were measured on.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stages.report.rows import COLUMNS, Row
@@ -14,6 +16,30 @@ REPETITION_HEADINGS = ("category", "method", "repetitions", *GROUPS)
 REPETITION_NOTE = (
     "image AUROC over repetitions with other images to learn from: mean ± standard deviation in percent; every other "
     "number here is of the first repetition alone"
+)
+LOCO = "MVTec LOCO AD, mean of 5 categories"
+REFERENCE_NOTE = (
+    "Other products and, for both systems, checkpoints chosen on test images: a bar to know, not one that the rows "
+    "above can be compared with."
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published result; None where the source states no such number."""
+
+    system: str
+    data: str
+    logical: float | None
+    structural: float | None
+    mean: float
+    source: str
+
+
+REFERENCES = (
+    Reference("CSAD", LOCO, None, None, 95.3, "paper, BMVC 2024"),
+    Reference("CSAD", LOCO, None, None, 94.64, "run again for the AeCSAD thesis, 2025"),
+    Reference("AeCSAD", LOCO, 97.56, 92.54, 95.05, "AeCSAD thesis, 2025, table 5.1"),
 )
 
 

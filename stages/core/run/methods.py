@@ -36,7 +36,7 @@ class MethodParams(Params):
 
     @property
     def is_family(self) -> bool:
-        """Whether the entry stands for the methods that it lists, and not for itself."""
+        """Return whether the entry stands for the methods that it lists, and not for itself."""
         return self.universal is not None or self.specialised is not None
 
 
@@ -57,7 +57,7 @@ class Methods:
     categories: Sequence[str]
 
     def of(self, category: str) -> list[str]:
-        """Names of the methods that score a product, in the order of the tables."""
+        """Return the names of the methods that score a product, in the order of the tables."""
         return [
             method
             for name, entry in self.entries.items()
@@ -66,17 +66,17 @@ class Methods:
         ]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(category, method) of every evaluation, in the order of the tables."""
+        """Return (category, method) of every evaluation, in the order of the tables."""
         return [(category, method) for category in self.categories for method in self.of(category)]
 
     def off(self) -> list[str]:
-        """Methods, and families without a method, that score no product."""
+        """Return the methods, and families without a method, that score no product."""
         on = {method for _, method in self.pairs()}
         names = [one for name, entry in self.entries.items() for one in members(name, entry) or (name,)]
         return [name for name in names if name not in on]
 
     def stages_of(self, method: str) -> tuple[str, ...]:
-        """Names of the stages whose seconds make up a method's cost.
+        """Return the names of the stages whose seconds make up a method's cost.
 
         Of a family these are its stages without those of the other setting: `sir_specialised...` costs a universal
         method nothing.
@@ -92,7 +92,7 @@ class Methods:
 
 
 def members(name: str, entry: MethodParams) -> tuple[str, ...]:
-    """Names of an entry's methods: those that a family lists, or its own."""
+    """Return the names of an entry's methods: those that a family lists, or its own."""
     return (*(entry.universal or ()), *(entry.specialised or ())) if entry.is_family else (name,)
 
 
@@ -113,7 +113,7 @@ def load_methods() -> Methods:
 
 
 def methods_of(category: str) -> list[str]:
-    """Names of the methods that params.yaml switches on for a product, in the order of the tables.
+    """Return the names of the methods that params.yaml switches on for a product, in the order of the tables.
 
     Raises:
         UserError: as for `load_methods`.

@@ -43,8 +43,8 @@ def test_the_variance_of_an_ensemble_is_a_disagreement_by_itself() -> None:
     variance = {"a": np.array([[0.0, 0.2], [0.3, 9.0]])}
     gap = Disagreement({"variance": variance}, {"variance": (0.1, 0.3)}).of("a")
     np.testing.assert_allclose(gap, [[0, 0.5], [1, 1]])
-    beside = Disagreement({"variance": variance, "own": variance}, dict.fromkeys(("variance", "own"), (0.1, 0.3)))
-    np.testing.assert_allclose(beside.of("a"), np.zeros((2, 2)))
+    both = Disagreement({"variance": variance, "own": variance}, dict.fromkeys(("variance", "own"), (0.1, 0.3)))
+    np.testing.assert_allclose(both.of("a"), np.zeros((2, 2)))
 
 
 def test_the_scale_of_a_branch_comes_from_normal_validation_images() -> None:

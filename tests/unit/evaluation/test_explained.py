@@ -41,7 +41,7 @@ def test_the_branch_that_decided_comes_first_and_unused_ones_are_excluded() -> N
     assert [one.branch for one in in_order(findings, {"a": 9.0, "b": 0.0}, UNCERTAINTY)] == ["a", "b"]
 
 
-def test_where_the_branch_that_decided_explains_nothing_the_next_comes_first() -> None:
+def test_where_the_deciding_branch_explains_nothing_the_next_is_first() -> None:
     three = replace(UNCERTAINTY, branches={**UNCERTAINTY.branches, "silent": UNCERTAINTY.branches["a"]})
     findings = [finding("a", LEFT), finding("a", RIGHT), finding("b", RIGHT)]
     ordered = in_order(findings, {"a": 1.0, "b": 5.0, "silent": 9.0}, three)

@@ -6,7 +6,7 @@ import pytest
 
 from stages.core.run.errors import UserError
 from stages.core.run.methods import MethodParams, Methods
-from stages.report.costs import read_costs, seconds_of
+from stages.report.rows import read_costs, seconds_of
 from tests.unit.report.case import make_cost
 
 SIR = MethodParams(

@@ -35,7 +35,7 @@ def write(**changes: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
-def test_methods_come_in_the_order_of_the_section_and_families_are_spelled_out() -> None:
+def test_methods_are_in_the_section_s_order_and_families_spelled_out() -> None:
     write()
     assert methods_of("cell") == ["ours", "sir_one", "sir_own"]
     assert methods_of("tray") == ["ours"]
@@ -77,7 +77,7 @@ def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
         load_methods()
 
 
-def test_dvc_yaml_makes_scores_of_exactly_these_methods_and_has_their_stages() -> None:
+def test_dvc_yaml_scores_exactly_these_methods_and_has_their_stages() -> None:
     """With every method switched on somewhere: SIR and Inctrl on `a`, madclip on `b`."""
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
