@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from commands.published.loco import show_runs
 
 from benchmarks.recipes.clone import answer, evaluate, prepare_clone, switch_methods
 from benchmarks.recipes.paper_files import check_files, read_paper_files
 from benchmarks.recipes.paper_foundation import foundation_files, prompts_of
+from commands.published.loco import show_runs
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, PROFILES

@@ -14,7 +14,7 @@ from stages.evaluation.outputs import copy_file, tables_of, write_curves, write_
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.results import publish_overviews, write_results
 
-READS = ("scores", "inputs", "truth", "components")
+READS = ("scores", "inputs", "truth")
 PLOTS = ("roc", "precision_recall", "score_histogram", "confusion")
 WRITES = ("results", "metrics", "intervals", "test_scores", "agreement", "health", *PLOTS, "overview")
 
@@ -39,7 +39,8 @@ def main(argv: Sequence[str]) -> str:
     )
     write_tracked_scores(paths.test_scores, tables_of(calibrated))
     write_summaries(summaries, metrics=paths.metrics, intervals=paths.intervals)
-    write_choice(paths.agreement, component_agreement(paths.components, component_files(paths.truth)))
+    proposed = next((one.review for one in calibrated.values() if one.review is not None), None)
+    write_choice(paths.agreement, component_agreement(proposed, component_files(paths.truth)))
     copy_file(health_file(paths.truth), paths.health)
     return f"{len(product.test)} test images of {paths.category} judged for {len(methods)} methods"
 

@@ -11,10 +11,9 @@ from jaxtyping import Float64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
 
 from stages.core.images.reading import open_image
-from stages.core.io.components import read_component_maps
+from stages.core.io.components import COMPONENT_MAPS, TRIALS, read_component_maps
 from stages.core.run.console import progress
 
-COMPONENT_MAPS, TRIALS = "component_maps.npz", "trials"  # of a folder of proposed components
 MIN_PIXELS = 20  # smaller true regions are slivers behind other parts
 FOUND = 0.5  # IoU from which a component counts as found
 DIGITS = 4  # behind the point
@@ -38,11 +37,12 @@ class Agreement:
     count_error: float
 
 
-def component_agreement(proposed: Path, truth: Path) -> dict[str, Any]:
+def component_agreement(proposed: Path | None, truth: Path) -> dict[str, Any]:
     """Compare the components that were proposed, and those of every proposer that was tried, with the true ones.
 
     Args:
-        proposed: folder with COMPONENT_MAPS and, of every proposer that was tried, TRIALS/<name>.npz.
+        proposed: folder with COMPONENT_MAPS and, of every proposer that was tried, TRIALS/<name>.npz; None where no
+            method knows components.
         truth: folder of true components.
 
     Returns:
@@ -51,6 +51,8 @@ def component_agreement(proposed: Path, truth: Path) -> dict[str, Any]:
     Raises:
         UserError: a file is damaged.
     """
+    if proposed is None:
+        return {"proposed": None, "trials": {}}
     trials = sorted((proposed / TRIALS).glob("*.npz"))
     return {
         "proposed": rounded_agreement(proposed / COMPONENT_MAPS, truth),

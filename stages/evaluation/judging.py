@@ -35,6 +35,7 @@ class Calibrated:
         disagreement: of the branches' maps.
         explanations: empty when the method makes none.
         fitted: thresholds and scales.
+        review: the method's components for a person to judge; None where it knows none.
     """
 
     test: pd.DataFrame
@@ -43,6 +44,7 @@ class Calibrated:
     disagreement: Disagreement
     explanations: Explanations
     fitted: Fitted
+    review: Path | None
 
 
 def calibrate_methods(
@@ -90,6 +92,7 @@ def calibrate(path: Path, product: Product, *, budget: float, unsure_confidence:
         disagreement=fit_disagreement(joined, branch_maps, budget=budget),
         explanations=checked_explanations(result.explanations, test),
         fitted=fit(joined, maps, branches, budget=budget, unsure_confidence=unsure_confidence),
+        review=result.review,
     )
 
 

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from stages.core.images.overlays import heatmap_overlay
 from stages.core.io.calibration import write_calibration
+from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.evaluation.explained import in_order
@@ -51,6 +52,7 @@ def write_results(path: Path, methods: Mapping[str, Calibrated], product: Produc
         masks/<n>.png        the true mask as a red overlay; only where there is one
         disagreement/<n>.png where the branches' maps contradict each other, in violet; only where there are several
         components/<k>.jpg   examples of component class k; the folder is empty when the method knows none
+        review/              numbers and sheets about the components; missing when the method knows none
 
     Raises:
         UserError: an image or a mask cannot be read.
@@ -61,7 +63,16 @@ def write_results(path: Path, methods: Mapping[str, Calibrated], product: Produc
             write_calibration(folder / method / "calibration.json", calibrated.fitted.calibration)
             for component, content in calibrated.explanations.pictures.items():
                 (folder / method / "components" / f"{component}.jpg").write_bytes(content)
+            if calibrated.review is not None:
+                copy_review(calibrated.review, folder / method / "review")
             write_contact_sheet(folder / method / OVERVIEW, sheet_cells(calibrated, product))
+
+
+def copy_review(source: Path, target: Path) -> None:
+    """Copy what the report shows of a method's components, without the maps."""
+    target.mkdir()
+    for name in (NUMBERS, OVERLAYS, CLASSES):
+        shutil.copyfile(source / name, target / name)
 
 
 def write_images(folder: Path, methods: Mapping[str, Calibrated], product: Product) -> None:

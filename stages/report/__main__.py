@@ -12,10 +12,10 @@ from stages.report.table import markdown_table
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["evaluations", "clusters", "metrics"], writes=["page", "table"], about=__doc__)
+    paths = parse_paths(argv, reads=["evaluations", "metrics"], writes=["page", "table"], about=__doc__)
     methods = load_methods()
     rows = read_rows(paths.metrics, methods, read_costs(paths.metrics / "cost"))
-    content = build_content(rows, metrics=paths.metrics, evaluations=paths.evaluations, clusters=paths.clusters)
+    content = build_content(rows, metrics=paths.metrics, evaluations=paths.evaluations)
     health = read_health(paths.metrics, categories=methods.categories)
     write_page(paths.page, rows, content, health=health, missing=missing_pairs(rows, methods))
     with replacing_file(paths.table) as temporary:

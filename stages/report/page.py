@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.io.decision import read_choice as read_json
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import progress
@@ -33,7 +34,6 @@ from stages.report.table import (
 )
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
-SHEETS = ("overlays.jpg", "classes.jpg")  # of a category's component labels
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Content:
     store: PictureStore
 
 
-def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, clusters: Path) -> Content:
+def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> Content:
     """Read all evaluations, in the order of the rows; wrong verdicts get their pictures first.
 
     Args:
@@ -121,7 +121,8 @@ def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, clus
     sections = []
     for category in dict.fromkeys(row.category for row in rows):
         instances = build_instances([one for one in found if one[0].category == category], metrics, category)
-        review = read_label_review(category, clusters=clusters, metrics=metrics, store=store)
+        folder = next((f for f in folders if f.parent.name == category and (f / "review").is_dir()), None)
+        review = None if folder is None else read_label_review(folder / "review", category, metrics, store)
         charts = comparing_charts(metrics / "plots" / category, [one.row.method for one in instances])
         sections.append(Section(category, review, charts, training_charts(metrics, category), instances))
     return Content(tuple(sections), images, components, store)
@@ -175,18 +176,15 @@ def wide_bins(bins: pd.DataFrame) -> pd.DataFrame:
     return bins.pivot(index="score", columns="kind", values="images")[kinds].reset_index()
 
 
-def read_label_review(category: str, *, clusters: Path, metrics: Path, store: PictureStore) -> LabelReview | None:
-    """Read a category's component labels, or None where they were not made yet.
+def read_label_review(folder: Path, category: str, metrics: Path, store: PictureStore) -> LabelReview:
+    """Read a category's component labels and how well they agree with true components.
 
     Raises:
-        UserError: the numbers are damaged.
+        UserError: a file is missing or damaged.
     """
-    numbers, folder = metrics / "labels" / f"{category}.json", clusters / category / "review"
-    if not numbers.is_file() or not folder.is_dir():
-        return None
-    file = metrics / "components" / f"{category}.json"
-    agreement = read_json(file) if file.exists() else {"proposed": None, "trials": {}}
-    return LabelReview(read_json(numbers), agreement, *(store.take(folder / name, shrink=False) for name in SHEETS))
+    agreement = read_json(metrics / "components" / f"{category}.json")
+    sheets = (store.take(folder / name, shrink=False) for name in (OVERLAYS, CLASSES))
+    return LabelReview(read_json(folder / NUMBERS), agreement, *sheets)
 
 
 def write_page(

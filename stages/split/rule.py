@@ -57,7 +57,7 @@ def count_anomalies(count: int, ratios: Ratios) -> tuple[int, int]:
 
 
 def half_up(numerator: int, denominator: int) -> int:
-    """numerator / denominator rounded to the next integer, halves up; 0 / 0 is an error."""
+    """Numerator / denominator rounded to the next integer, halves up; 0 / 0 is an error."""
     return (2 * numerator + denominator) // (2 * denominator)
 
 

@@ -44,8 +44,9 @@ def test_the_table_is_the_generated_one() -> None:
 
 def test_verbs() -> None:
     # Imported here, so that the other rules hold where the command line cannot be imported.
-    from commands.app import app
     from typer.main import get_command
+
+    from commands.app import app
 
     known = set(getattr(get_command(app), "commands", {}))
     assert known, "commands.app:app has no verbs"

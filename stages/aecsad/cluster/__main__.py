@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> str:
     labels, verdict = label_images(components, images, encoder.name, params, seed=seed)
     pasted = paste_versions(images, labels, params.pasted_components, seed=seed)
     numbers = review(components, labels, read_trials(paths.components), read_choice(paths.proposal), verdict.reasons)
-    write_clusters(paths.output, images, components, labels, pasted)
+    write_clusters(paths.output, paths.components, images, labels, pasted, numbers)
     write_choice(paths.choice, verdict.as_json())
     write_choice(paths.labels, numbers)
     return f"{len(images)} images, {labels.num_classes - 1} classes, {labels.labelled.sum()} images labelled"

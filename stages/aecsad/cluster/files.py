@@ -1,11 +1,13 @@
 """What the stage reads and writes: the training images of the component maps, and the folder of its results."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from stages.aecsad.cluster.review import write_sheets
+from stages.aecsad.cluster.review import write_review
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.components import ComponentMaps
@@ -32,13 +34,19 @@ def load_training_images(inputs: Path, components: ComponentMaps) -> UInt8[np.nd
 
 def write_clusters(
     folder: Path,
+    proposed: Path,
     images: UInt8[np.ndarray, "N S S 3"],
-    components: ComponentMaps,
     labels: LabelMaps,
     pasted: UInt8[np.ndarray, "P S S 3"],
+    numbers: Mapping[str, Any],
 ) -> None:
-    """Write the label maps, the pasted images and the sheets of the review, all or nothing."""
+    """Write the label maps, the pasted images and the review, all or nothing.
+
+    Args:
+        proposed: the folder of component maps, which a review holds, too.
+        numbers: of the review.
+    """
     with replacing_folder(folder) as temporary:
         write_label_maps(temporary / LABEL_MAPS, labels)
         write_pasted_images(temporary / PASTED, pasted)
-        write_sheets(temporary / REVIEW, images, components, labels)
+        write_review(temporary / REVIEW, proposed, images, labels, numbers)

@@ -1,6 +1,7 @@
 """Let a person judge the components: numbers, warnings where they cannot be right, and two sheets of pictures."""
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,8 @@ from PIL import Image
 
 from stages.aecsad.cluster.sheets import class_sheet, overlay_sheet
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.core.io.components import ComponentMaps
-from stages.core.io.decision import rounded
-from stages.core.run.atomic import replacing_folder
+from stages.core.io.components import CLASSES, COMPONENT_MAPS, NUMBERS, OVERLAYS, ComponentMaps, read_component_maps
+from stages.core.io.decision import rounded, write_choice
 
 MOST_OF_THE_IMAGE = 0.9
 WILD = 0.5  # standard deviation of the number of components, relative to its mean
@@ -95,14 +95,16 @@ def appearance(maps: ComponentMaps) -> dict[str, Any]:
     )
 
 
-def write_sheets(
-    folder: Path, images: UInt8[np.ndarray, "N H W 3"], components: ComponentMaps, labels: LabelMaps
+def write_review(
+    folder: Path,
+    proposed: Path,
+    images: UInt8[np.ndarray, "N H W 3"],
+    labels: LabelMaps,
+    numbers: Mapping[str, Any],
 ) -> None:
-    """Write `folder`/overlays.jpg and `folder`/classes.jpg."""
-    sheets = {
-        "overlays.jpg": overlay_sheet(images, components.values, labels),
-        "classes.jpg": class_sheet(images, components.values, labels),
-    }
-    with replacing_folder(folder) as temporary:
-        for name, sheet in sheets.items():
-            Image.fromarray(sheet).save(temporary / name, quality=QUALITY)
+    """Copy the folder of proposed component maps, and add the numbers and two sheets of pictures."""
+    shutil.copytree(proposed, folder)
+    components = read_component_maps(folder / COMPONENT_MAPS)
+    write_choice(folder / NUMBERS, numbers)
+    Image.fromarray(overlay_sheet(images, components.values, labels)).save(folder / OVERLAYS, quality=QUALITY)
+    Image.fromarray(class_sheet(images, components.values, labels)).save(folder / CLASSES, quality=QUALITY)

@@ -14,7 +14,7 @@ from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
-READS = ("inputs", "label_maps", "histogram", "histogram_choice", "student_teacher")
+READS = ("inputs", "label_maps", "histogram", "histogram_choice", "student_teacher", "review")
 
 
 @stage_entry
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> str:
     explanations = explain_images(
         images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_value("seed")
     )
-    write_result(paths.scores, MethodResult(scores, maps, explanations, fusion.to_json()))
+    write_result(paths.scores, MethodResult(scores, maps, explanations, fusion.to_json(), paths.review))
     used = sum(branch.used for branch in fusion.branches)
     return f"{len(scores)} images scored by {used} branches, {len(explanations.images)} explained"
 

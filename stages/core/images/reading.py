@@ -36,7 +36,7 @@ class Window(Params):
 
 
 def apply_window(values: Shaped[np.ndarray, "H W"], window: Window) -> UInt8[np.ndarray, "H W"]:
-    """y = ((x - (level - 1/2)) / (width - 1) + 1/2) 255, cut at black and white and rounded.
+    """Y = ((x - (level - 1/2)) / (width - 1) + 1/2) 255, cut at black and white and rounded.
 
     DICOM PS3.3, C.11.2.1.2.1 (the linear function).
     """

@@ -1,7 +1,7 @@
 """Component maps: which pixel belongs to which part, as a mask proposer sees it; of training images only.
 
 A folder of them holds the chosen proposer's, of all training images, and `trials/`: a file for each proposer that was
-tried, of some of the images.
+tried, of some of the images. A review is such a folder with numbers about the components and sheets of pictures.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from jaxtyping import UInt8, UInt16
 from stages.core.io.arrays import read_arrays, write_arrays
 
 COMPONENT_MAPS, TRIALS = "component_maps.npz", "trials"
+NUMBERS, OVERLAYS, CLASSES = "review.json", "overlays.jpg", "classes.jpg"  # of a review, for a person to judge
 
 
 @dataclass(frozen=True)

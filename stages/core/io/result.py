@@ -1,10 +1,12 @@
 """The waist: what every method ends in, and all that evaluation, report and export know of a method.
 
 A result is a folder: `scores.parquet`; where the method has them `maps/` (anomaly maps, branch by branch if wanted),
-`explanations/`, and `fusion.json` (how its branches were combined).
+`explanations/`, `review/` (the components it sees, for a person to judge), and `fusion.json` (how its branches were
+combined).
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
-SCORES, MAPS, EXPLANATIONS, FUSION = "scores.parquet", "maps", "explanations", "fusion.json"
+SCORES, MAPS, EXPLANATIONS, REVIEW, FUSION = "scores.parquet", "maps", "explanations", "review", "fusion.json"
 # split as in the image table; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
 
@@ -34,12 +36,15 @@ class MethodResult:
         maps: of the images of `scores`; None where the method makes none.
         explanations: None where the method explains nothing.
         fusion: how the branches' scores become one, as JSON-able values; None where there is nothing to combine.
+        review: a folder with the components that the method sees in training images and pictures of them
+            (`stages.core.io.components`); None where it knows no components.
     """
 
     scores: pd.DataFrame
     maps: AnomalyMaps | None = None
     explanations: Explanations | None = None
     fusion: Mapping[str, Any] | None = None
+    review: Path | None = None
 
 
 def write_result(path: Path, result: MethodResult) -> None:
@@ -60,6 +65,8 @@ def write_result(path: Path, result: MethodResult) -> None:
             write_anomaly_maps(folder / MAPS, result.maps)
         if result.explanations is not None:
             write_explanations(folder / EXPLANATIONS, result.explanations)
+        if result.review is not None:
+            shutil.copytree(result.review, folder / REVIEW)
         if result.fusion is not None:
             (folder / FUSION).write_text(json.dumps(result.fusion, indent=2) + "\n", encoding="utf-8")
 
@@ -73,7 +80,8 @@ def read_result(path: Path) -> MethodResult:
     scores = read_table(path / SCORES, columns=SCORE_COLUMNS)
     maps = read_anomaly_maps(path / MAPS) if (path / MAPS).exists() else None
     explanations = read_explanations(path / EXPLANATIONS) if (path / EXPLANATIONS).exists() else None
-    return MethodResult(scores, maps, explanations, _read_fusion(path / FUSION))
+    review = path / REVIEW if (path / REVIEW).exists() else None
+    return MethodResult(scores, maps, explanations, _read_fusion(path / FUSION), review)
 
 
 def _read_fusion(path: Path) -> Mapping[str, Any] | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from commands.predict.__main__ import main, parse_arguments
+
 from commands.predict.inputs import find_images
 from commands.predict.model import PredictParams, part_files
 from commands.predict.results import heatmap_names, results_folder, write_csv

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands.predict.__main__ import main
 from PIL import Image
 
 from commands.attention import main as attention
-from commands.predict.__main__ import main
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice

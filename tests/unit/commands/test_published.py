@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands.published.__main__ import KINDS, REPORTED, THESIS, main, read_runs, text_of, with_averages
 
 from benchmarks.recipes import paper_files
 from benchmarks.recipes.paper import main as paper
 from benchmarks.recipes.paper_files import answers, check_files, read_paper_files
-from commands.published.__main__ import KINDS, REPORTED, THESIS, main, read_runs, text_of, with_averages
 from stages.core.run.errors import UserError
 from tests.architecture.source_files import ROOT
 from tests.params_files import read_params

@@ -74,6 +74,16 @@ class Case:
         spots = AnomalyMaps(tuple(IDS), bright_spots()) if maps else None
         write_result(self.root / "scores" / method, MethodResult(table, spots))
 
+    def write_review(self, *trials: str) -> None:
+        """Add the components that `ours` sees in one training image, and those of proposers that were tried."""
+        folder = self.root / "scores/ours/review"
+        for name in ("review.json", "overlays.jpg", "classes.jpg"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(name)
+        proposed = ComponentMaps(("train/a",), np.ones((1, 8, 8), dtype=np.uint16), np.zeros((1, 2), dtype=np.uint8))
+        for file in ("component_maps", *(f"trials/{name}" for name in trials)):
+            write_component_maps(folder / f"{file}.npz", proposed)
+
     def change_params(self, **changes: Any) -> None:
         (self.root / "params.yaml").write_text(yaml.safe_dump({**PARAMS, **changes}, sort_keys=False))
 
@@ -90,7 +100,7 @@ class Case:
     def run(self) -> None:
         plots = "metrics/plots/tray"
         paths = {
-            "scores": "scores", "inputs": "split/inputs", "truth": "split/truth", "components": "components",
+            "scores": "scores", "inputs": "split/inputs", "truth": "split/truth",
             "results": "evaluations/tray", "metrics": "metrics/evaluation/tray.json",
             "intervals": "metrics/intervals/tray.json", "test-scores": "metrics/scores/tray.csv",
             "agreement": "metrics/components/tray.json", "health": "metrics/data_health/tray.json",
@@ -125,7 +135,7 @@ def true_mask(kind: str) -> np.ndarray:
 
 
 def make_case(root: Path) -> Case:
-    """Write the product, the proposed components of one training image, and the result of `ours`."""
+    """Write the product and the result of `ours`."""
     generator, rows = np.random.default_rng(0), []
     inputs, truth = root / "split/inputs", root / "split/truth"
     for folder in (inputs / "images", mask_files(truth), component_files(truth)):
@@ -140,8 +150,6 @@ def make_case(root: Path) -> Case:
                      f"{kind}_x" if kind != "normal" else "good", files, "0" * 64, 30, 20))  # fmt: skip
     write_truth(truth, pd.DataFrame(rows, columns=COLUMNS))
     health_file(truth).write_text(json.dumps(HEALTH), encoding="utf-8")
-    proposed = ComponentMaps(("train/a",), np.ones((1, 8, 8), dtype=np.uint16), np.zeros((1, 2), dtype=np.uint8))
-    write_component_maps(root / "components/component_maps.npz", proposed)
     case = Case(root)
     case.change_params()
     case.write_result(SCORES)

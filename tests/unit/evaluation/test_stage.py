@@ -110,17 +110,15 @@ def test_agreement_of_components_and_data_health_are_published(case: Case) -> No
     case.run()
     assert case.json("metrics/components/tray.json") == {"proposed": None, "trials": {}}
     assert case.json("metrics/data_health/tray.json") == HEALTH
-    (case.root / "components/trials").mkdir()
-    for name in ("b", "a"):
-        (case.root / f"components/trials/{name}.npz").write_bytes(
-            (case.root / "components/component_maps.npz").read_bytes()
-        )
+    case.write_review("b", "a")
     file = component_files(case.root / "split/truth") / "train/a.png"
     file.parent.mkdir(parents=True)
     Image.fromarray(np.ones((8, 8), dtype=np.uint8)).save(file)
     case.run()
     whole = {"images": 1, "matched_iou": 1.0, "found": 1.0, "count_error": 0.0}
     assert case.json("metrics/components/tray.json") == {"proposed": whole, "trials": {"a": whole, "b": whole}}
+    shown = sorted(path.name for path in (case.root / "evaluations/tray/ours/review").iterdir())
+    assert shown == ["classes.jpg", "overlays.jpg", "review.json"]
 
 
 def test_two_runs_write_the_same_bytes(case: Case) -> None:

@@ -103,7 +103,7 @@ def make_cost(root: Path, key: str, stage: str, seconds: float) -> None:
 
 def make_labels(root: Path, category: str) -> None:
     """The component labels of a category: pictures, numbers, and how well they agree with true components."""
-    folder = root / "clusters" / category / "review"
+    folder = root / "evaluations" / category / EVALUATED[0][0] / "review"
     folder.mkdir(parents=True)
     for name in ("overlays", "classes"):
         (folder / f"{name}.jpg").write_bytes(name.encode())
@@ -122,10 +122,10 @@ def make_labels(root: Path, category: str) -> None:
             "dense_clusters": {"images": 2, "matched_iou": 0.375, "found": 0.25, "count_error": 8.5}, "other": None,
         },
     }  # fmt: skip
-    for name, content in (("labels", numbers), ("components", agreement)):
-        path = root / "metrics" / name / f"{category}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
+    (folder / "review.json").write_text(json.dumps(numbers))
+    path = root / "metrics/components" / f"{category}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(agreement))
 
 
 def make_report(root: Path) -> None:
@@ -135,12 +135,11 @@ def make_report(root: Path) -> None:
         make_evaluation(root, method, category)
     for category, stage, seconds in (("tray", "first", 1.4), ("tray", "second", 2.0), ("<b>&cell", "first", 1.0)):
         make_cost(root, category, stage, seconds)
-    (root / "clusters").mkdir()
 
 
 def run_report() -> str:
     """Run the stage in the current folder and return the page."""
-    main(["--evaluations", "evaluations", "--clusters", "clusters", "--metrics", "metrics",
+    main(["--evaluations", "evaluations", "--metrics", "metrics",
           "--page", "out/index.html", "--table", "metrics/table.md"])  # fmt: skip
     return Path("out/index.html").read_text(encoding="utf-8")
 

@@ -189,7 +189,7 @@ def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
 
 def test_without_true_components_the_labels_are_shown_without_agreement(root: Path) -> None:
     make_labels(root, "tray")
-    (root / "metrics/components/tray.json").unlink()
+    (root / "metrics/components/tray.json").write_text(json.dumps({"proposed": None, "trials": {}}))
     text = run_report()
     assert text.count("Component labels by") == 1
     assert "IoU of matched" not in text
