@@ -63,7 +63,7 @@ class Choice(Decision):
     def as_json(self) -> dict[str, Any]:
         """Return the fields, with each proposer's summary under its name."""
         values = super().as_json()
-        summaries = values.pop("summaries")
+        summaries: dict[str, Any] = values.pop("summaries")
         return values | summaries
 
 

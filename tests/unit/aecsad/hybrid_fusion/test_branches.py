@@ -1,37 +1,70 @@
-"""How far a branch is trusted: by hand, and never for what may be chance."""
+"""Weights of branches: by hand, by their own evidence, and never for what may be chance."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from stages.aecsad.hybrid_fusion.branches import judge_branch
+from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches
+
+Scores = Callable[..., pd.DataFrame]
+
 
 
 def test_a_weight_is_twice_the_auroc_less_one() -> None:
     normal, synthetic = np.arange(20.0), np.arange(20.0) + 15.5  # of 400 pairs, 4 + 3 + 2 + 1 are the wrong way round
-    trust = judge_branch(normal, synthetic, [], chance=0.01)
-    assert trust.synthetic_auroc == pytest.approx(390 / 400)
-    assert trust.weight == pytest.approx(2 * 390 / 400 - 1)
+    found = weigh_branch(normal, synthetic, [], chance=0.01)
+    assert found.synthetic_auroc == pytest.approx(390 / 400)
+    assert found.weight == pytest.approx(2 * 390 / 400 - 1)
 
 
-def test_a_branch_that_may_be_right_by_chance_stays_out() -> None:
+def test_a_branch_that_may_be_right_by_chance_is_excluded() -> None:
     normal, synthetic = np.arange(8.0), np.arange(8.0) + 0.5
-    trust = judge_branch(normal, synthetic, [], chance=0.01)
-    assert trust.synthetic_auroc == pytest.approx(36 / 64)
-    assert trust.weight == 0
-    assert "chance" in trust.reason
+    found = weigh_branch(normal, synthetic, [], chance=0.01)
+    assert found.synthetic_auroc == pytest.approx(36 / 64)
+    assert found.weight == 0
+    assert found.reason.startswith("excluded: ")
+    assert "chance" in found.reason
 
 
 def test_edits_that_a_branch_sees_count_when_they_are_more() -> None:
     normal, synthetic = np.arange(8.0), np.arange(8.0)
-    assert judge_branch(normal, synthetic, [0.8, 0.9], chance=0.01).weight == pytest.approx(0.8)
+    assert weigh_branch(normal, synthetic, [0.8, 0.9], chance=0.01).weight == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize("count", [0, 5])
-def test_a_constant_branch_stays_out(count: int) -> None:
-    assert judge_branch(np.ones(count), np.ones(count), [], chance=0.01).weight == 0
+def test_a_constant_branch_is_excluded() -> None:
+    for count in (0, 5):
+        assert weigh_branch(np.ones(count), np.ones(count), [], chance=0.01).weight == 0
 
 
 def test_random_scores_rarely_count() -> None:
     random = np.random.default_rng(0)
-    draws = [judge_branch(random.normal(size=40), random.normal(size=40), [], chance=0.01) for _ in range(300)]
-    assert sum(draw.weight > 0 for draw in draws) <= 9  # expected 3
+    found = [weigh_branch(random.normal(size=40), random.normal(size=40), [], chance=0.01) for _ in range(300)]
+    assert sum(one.weight > 0 for one in found) <= 9  # expected 3
+
+
+def test_every_branch_is_weighed_by_its_own_evidence(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    histogram = {
+        "weights": {"histogram_1x1": 0.9, "histogram_2x2": 0.0},
+        "columns": {"histogram_1x1": {"edit_auroc": 0.95}, "histogram_2x2": {"edit_auroc": 0.55}},
+    }
+    weights = weigh_branches(make_scores(), histogram, chance=0.01)
+    assert weights["histogram"].weight == pytest.approx(0.9)  # its edits, not the defects that it cannot see
+    assert weights["student_teacher"].weight > weights["neighbours"].weight > 0.3
+    assert weigh_branches(make_scores(), no_histogram, chance=0.01)["histogram"].weight == 0
+
+
+def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    weights = weigh_branches(make_scores(4, seen=0.0).drop(columns="noise"), no_histogram, chance=0.01)
+    assert {name: one.weight for name, one in weights.items()} == {
+        "histogram": 0, "student_teacher": 1, "neighbours": 1,
+    }  # fmt: skip
+    assert "none is better than chance" in weights["neighbours"].reason
+
+
+def test_a_weight_as_json_keeps_its_fields_in_order() -> None:
+    found = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.1).as_json()
+    assert list(found) == ["weight", "synthetic_auroc", "edit_auroc", "reason", "constant"]
+    assert (found["weight"], found["edit_auroc"], found["constant"]) == (1.0, None, False)

@@ -1,14 +1,27 @@
-"""Tiny pictures with a known number of parts: three orange discs and two blue squares on plain grey ground."""
+"""Tiny pictures with a known number of parts, and the inputs and params with which the stages run on them.
+
+Three orange discs and two blue squares on plain grey ground.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from stages.core.io.tables import write_images
 from tests.params_files import write_params
 
+ROOT = Path(__file__).parents[3]
+PSEUDO_LABEL = [
+    "--inputs", "inputs", "--weights", str(ROOT / "data" / "foundation_weights.json"), "--category", "parts",
+    "--output", "proposal", "--choice", "pseudo_label.json",
+]  # fmt: skip
+CLUSTER = [
+    "--inputs", "inputs", "--components", "proposal", "--proposal", "pseudo_label.json", "--output", "clusters",
+    "--choice", "cluster.json", "--labels", "labels.json",
+]  # fmt: skip
 SIZE, CELL = 96, 24
 DISCS, SQUARES = 3, 2
 DISC, SQUARE, GROUND = (225, 120, 30), (40, 60, 190), (150, 150, 150)
@@ -60,12 +73,13 @@ SECTIONS = {
         "labelled_share": 0.5,
         "max_spread": 0.1,
         "max_count_variation": 0.5,
+        "pasted_components": {"copies": 0, "min_distance": 0.2, "min_pastes": 1, "max_pastes": 1},
     },
 }
 
 
 def draw(seed: int, *, discs: int = DISCS, squares: int = SQUARES) -> np.ndarray:
-    """One picture; parts lie in random cells of a 4 x 4 layout and do not touch."""
+    """Draw one picture; parts are in random cells of a 4 x 4 layout and do not touch."""
     random = np.random.default_rng(seed)
     image = np.empty((SIZE, SIZE, 3))
     image[:] = GROUND
@@ -80,22 +94,26 @@ def draw(seed: int, *, discs: int = DISCS, squares: int = SQUARES) -> np.ndarray
     return np.clip(image + random.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
 
+def stack(*images: np.ndarray) -> torch.Tensor:
+    """Return pictures as the proposers take them: N 3 H W."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
 def write_case(folder: Path, images: list[np.ndarray], **changes: dict[str, object]) -> None:
-    """images.parquet, images/ and params.yaml as the stages expect them; all are training images but one."""
-    (folder / "images").mkdir(parents=True)
+    """Write inputs/ and params.yaml as the stages expect them; all are training images but the last."""
+    (folder / "inputs" / "images").mkdir(parents=True)
     for number, image in enumerate(images):
-        Image.fromarray(image).save(folder / "images" / f"{number:03d}.png")
+        Image.fromarray(image).save(folder / "inputs" / "images" / f"{number:03d}.png")
     names = [f"{number:03d}" for number in range(len(images))]
     table = pd.DataFrame({"image_id": names, "file": [f"{name}.png" for name in names], "split": "train"})
     table.loc[len(images) - 1, "split"] = "test"
-    write_images(folder / "images.parquet", table)
+    write_images(folder / "inputs", table)
     sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
     encoder = {"name": "tf_efficientnet_lite0", "image_size": images[0].shape[0]}
-    categories = {"parts": {"source": "folder", "path": "images"}}
     params = {
         "profile": "tiny",
         "seed": 0,
-        "categories": categories,
+        "categories": {"parts": {"source": "folder", "path": "images"}},
         "profiles": {"tiny": {"encoder": encoder, "aecsad": sections}},
     }
     write_params(folder, params)

@@ -1,4 +1,4 @@
-"""AeCSAD+ says where the branches that only it has look."""
+"""Findings of the branches that AeCSAD itself does not have."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def maps() -> dict[str, np.ndarray]:
     return {"student_teacher": np.ones((2, 2, 2), dtype=np.float16), "fine": fine}
 
 
-def test_each_further_branch_tells_its_hottest_spot() -> None:
+def test_each_further_branch_explains_its_hottest_spot() -> None:
     explained = explain_branches(Explanations(FOUND, {}), IMAGES, LABELS, SCORES, maps())
     assert list(explained) == ["v", "x"]
     own, further = explained["x"]

@@ -1,0 +1,42 @@
+"""Explanations of anomaly maps: the hottest spot is placed, measured, and named by the component that belongs there."""
+
+import numpy as np
+import pytest
+
+from stages.aecsad.model.hot_spots import NormalSpots, explain_map, fit_spots, usual_classes, where
+from tests.unit.aecsad.layouts import SIZE, draw
+
+
+def test_a_hot_spot_names_the_component_that_belongs_there() -> None:
+    maps = np.stack([draw(seed) for seed in range(9)])
+    usual = usual_classes(maps, num_classes=3)
+    heat = np.full((16, 16), 0.1)
+    heat[12, 12], heat[12, 13], heat[0, 0] = 2.0, 1.5, 1.9  # the last is hot, but not connected
+    empty = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    found = explain_map(NormalSpots("a", 0.5, 0.25, usual), heat, empty)
+    assert (found.branch, found.measure) == ("a", "hot_spot")
+    assert (found.component, found.box) == (1, (0.75, 0.75, 0.8125, 0.875))
+    assert found.deviation == pytest.approx(6.0)
+    assert (
+        found.text == "unusual look at the lower right, where normal images show component 1 and this one no component"
+    )
+    nowhere = explain_map(NormalSpots("a", 0.5, 0.25, empty), heat, empty)
+    assert nowhere.component is None
+    assert nowhere.text == "unusual look at the lower right, on no component"
+
+
+def test_normal_spots_by_hand() -> None:
+    usual = np.zeros((4, 4), dtype=np.uint8)
+    validation = np.array([[[1.0, 3.0]], [[5.0, 2.0]]])
+    fitted = fit_spots("a", validation, usual)
+    assert (fitted.mean, fitted.spread) == (4.0, 1.0)
+    assert fit_spots("a", validation[:1], usual).spread > 0
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [((0, 0, 0.2, 0.2), "upper left"), ((0.4, 0.4, 0.6, 0.6), "centre"), ((0.9, 0.4, 1, 0.6), "bottom"),
+     ((0.4, 0.8, 0.6, 1.0), "right side"), ((0, 0.4, 0.1, 0.5), "top")],
+)  # fmt: skip
+def test_places_in_words(box: tuple[float, float, float, float], expected: str) -> None:
+    assert where(box) == expected

@@ -1,0 +1,98 @@
+"""The score_fusion stage from files to files: one result with scores, maps, explanations and the fitted fusion."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages.aecsad.model.fusion import fusion_from_json
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.score_fusion.__main__ import main
+from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
+from stages.core.io.result import branch_names, read_result
+from stages.core.io.tables import write_images
+from tests.params_files import write_params
+from tests.unit.aecsad.layouts import draw
+
+OPTIONS = [
+    "--inputs", "inputs", "--label-maps", "labels.npz", "--histogram", "histogram", "--histogram-choice",
+    "histogram.json", "--student-teacher", "students", "--scores", "out",
+]  # fmt: skip
+SPLITS = ["train"] * 30 + ["validation"] * 4 + ["test"] * 3
+IDS = [f"{split}/{number:02d}" for number, split in enumerate(SPLITS)]
+EXPLANATION = {"min_area": 0.002, "stable_share": 0.95, "area_floor": 0.01, "grid": 4, "kept": 3, "examples": 5}
+
+
+def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) -> None:
+    """The last of three test images lacks its component at the lower left; both branches score it highest.
+
+    Args:
+        mapped: how many images, the last ones, have an anomaly map.
+        weight: of the histogram's column.
+    """
+    labels = np.stack([draw(seed) for seed in range(len(SPLITS))])
+    labels[-1, 40:56, 4:20] = 0
+    (Path("inputs") / "images").mkdir(parents=True)
+    for number, one in enumerate(labels):
+        Image.fromarray(np.repeat(one[:, :, None] * 100, 3, axis=2)).save(f"inputs/images/{number}.png")
+    files = [f"{number}.png" for number in range(len(IDS))]
+    write_images(Path("inputs"), pd.DataFrame({"image_id": IDS, "file": files, "split": SPLITS}))
+    values = labels if num_classes > 1 else np.zeros_like(labels)
+    write_label_maps(Path("labels.npz"), LabelMaps(tuple(IDS), values, num_classes, np.ones(len(IDS), dtype=bool)))
+    table = pd.DataFrame({"image_id": IDS, "split": SPLITS, "histogram_1x1": np.arange(len(IDS), dtype=np.float64)})
+    Path("histogram").mkdir()
+    table.to_parquet("histogram/scores.parquet")
+    choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes}
+    Path("histogram.json").write_text(json.dumps(choice))
+    Path("students").mkdir()
+    table.rename(columns={"histogram_1x1": "student_teacher"})[30:].to_parquet("students/scores.parquet")
+    heat = np.random.default_rng(0).random((mapped, 8, 8)).astype(np.float16)
+    write_anomaly_maps(Path("students/maps"), AnomalyMaps(tuple(IDS[-mapped:]), heat, {"local": heat}))
+    section = {
+        "histogram_columns": "reliability",
+        "branch_weights": {"histogram": 1.0, "student_teacher": 1.0},
+        "explanation": EXPLANATION,
+    }
+    write_params(Path(), {"profile": "p", "seed": 0, "profiles": {"p": {"aecsad": {"score_fusion": section}}}})
+
+
+def test_the_stage_writes_one_result(here: Path) -> None:
+    write_inputs()
+    main(OPTIONS)
+    result = read_result(here / "out")
+    assert sorted(result.scores["image_id"]) == sorted(IDS[30:])  # validation and test, no training image
+    assert branch_names(result.scores) == ["histogram", "student_teacher"]
+    assert result.scores.set_index("image_id")["score"].idxmax() == "test/36"
+    assert result.maps is not None and result.explanations is not None and result.fusion is not None
+    assert result.maps.image_ids == tuple(IDS[30:])
+    assert list(result.maps.branches) == ["local"]
+    assert [branch.name for branch in fusion_from_json(result.fusion).branches] == ["histogram", "student_teacher"]
+    found = result.explanations.images["test/36"]
+    assert [finding.branch for finding in found] == ["histogram"] * 3 + ["student_teacher"]
+    assert found[0].text == "component 1: 3, normal 4; missing at the lower left"
+    assert set(result.explanations.pictures) == {1, 2}
+    with Image.open(io.BytesIO(result.explanations.pictures[1])) as picture:
+        assert picture.size == (384, 80)  # five of them, in one row
+
+
+def test_without_component_classes_one_branch_and_its_spots_remain(here: Path) -> None:
+    write_inputs(num_classes=1, weight=0.0)
+    main(OPTIONS)
+    result = read_result(here / "out")
+    assert branch_names(result.scores) == ["student_teacher"]
+    assert result.explanations is not None
+    measures = {tuple(one.measure for one in findings) for findings in result.explanations.images.values()}
+    assert measures == {("hot_spot",)}
+    assert result.explanations.pictures == {}
+
+
+def test_a_missing_map_is_named(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_inputs(mapped=6)
+    with pytest.raises(SystemExit):
+        main(OPTIONS)
+    assert "1 images have no label map or no anomaly map, validation/30 first" in caplog.text
+    assert not (here / "out").exists()

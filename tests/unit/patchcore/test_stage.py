@@ -1,0 +1,81 @@
+"""The patchcore stage on drawn images, from files to one result."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stages.core.io.result import MethodResult, read_result
+from stages.core.io.tables import image_files, read_images, write_images
+from stages.patchcore.__main__ import main
+from tests.params_files import write_params
+
+INPUTS = Path("inputs")
+PARAMS = {
+    "profile": "embedded",
+    "seed": 0,
+    "profiles": {
+        "embedded": {
+            "encoder": {"name": "tf_efficientnet_lite0", "image_size": 64},
+            "patchcore": {"strides": [8, 16], "coreset_ratio": 0.1, "projection_dimensions": 16, "neighbours": 9},
+        }
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Striped grey images; test/bad has a red square."""
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path, PARAMS)
+    image_files(INPUTS).mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    rows = [(f"train/{n}", "train") for n in range(8)]
+    rows += [("validation/0", "validation"), ("validation/x", "validation_anomalous"), ("test/good", "test")]
+    rows += [("test/bad", "test")]
+    for image_id, _ in rows:
+        image = np.full((64, 64, 3), 90) + 60 * (np.arange(64) % 16 < 8)[:, None] + noise.integers(0, 9, (64, 64, 3))
+        if image_id == "test/bad":
+            image[40:56, 8:24] = (200, 0, 0)
+        Image.fromarray(image.astype(np.uint8)).save(image_files(INPUTS) / f"{image_id.replace('/', '_')}.png")
+    files = [(image_id, f"{image_id.replace('/', '_')}.png", split) for image_id, split in rows]
+    write_images(INPUTS, pd.DataFrame(files, columns=["image_id", "file", "split"]))
+
+
+def run(scores: str) -> MethodResult:
+    main(["--inputs", "inputs", "--scores", scores])
+    return read_result(Path(scores))
+
+
+def test_a_synthetic_defect_scores_highest_and_shows_in_its_place() -> None:
+    result = run("out")
+    scores = result.scores.set_index("image_id")["score"]
+    assert scores.index.to_list() == ["test/bad", "test/good", "validation/0", "validation/x"]
+    assert scores.idxmax() == "test/bad"
+    assert scores["test/bad"] > 1.5 * scores["test/good"]
+    assert result.maps is not None
+    assert result.maps.image_ids == tuple(scores.index)
+    assert result.maps.values.shape == (4, 8, 8)
+    row, column = np.unravel_index(result.maps.values[0].argmax(), (8, 8))
+    assert 4 <= row <= 7
+    assert 0 <= column <= 3
+
+
+def test_scores_do_not_depend_on_other_images_and_repeat_bit_by_bit() -> None:
+    first, again = run("a").scores, run("b").scores
+    assert first.equals(again)
+    images = read_images(INPUTS)
+    write_images(INPUTS, images[(images["split"] == "train") | (images["image_id"] == "test/bad")])
+    alone = run("c").scores
+    assert alone["score"].to_list() == first.loc[first["image_id"] == "test/bad", "score"].to_list()
+
+
+def test_no_training_image_is_a_user_error(caplog: pytest.LogCaptureFixture) -> None:
+    images = read_images(INPUTS)
+    write_images(INPUTS, images[images["split"] != "train"])
+    with pytest.raises(SystemExit, match="1"):
+        run("out")
+    assert "no training image" in caplog.text
+    assert not Path("out").exists()
