@@ -67,7 +67,7 @@ def test_duplicates_odd_images_and_missing_masks_are_found(tmp_path: Path, monke
         "train": {"normal": 40},
         "validation": {"normal": 1},
     }
-    assert health["sizes"] == {"96 x 96": 49}
+    assert health["sizes"] == {"96 x 96": 48, "96 x 97": 1}
     assert health["duplicates"] == {"exact": 0, "near": 1, "exact_across_splits": 0, "near_across_splits": 1}
     assert [(pair["first"], pair["second"]) for pair in health["named"]["duplicates"]] == [("02", "40")]
     assert {(one["image_id"], one["measure"]) for one in health["named"]["outliers"]} >= {
