@@ -1,7 +1,4 @@
-"""The files of a .tar, .tar.gz, .tar.xz or .zip archive, all checked before the first one is written.
-
-What tar and zip archives say of their entries, in one form.
-"""
+"""The files of a .tar, .tar.gz, .tar.xz or .zip archive, all checked before the first one is written."""
 
 import gzip
 import lzma
@@ -21,7 +18,7 @@ from stages.core.run.errors import UserError
 from stages.download.source_files import SourceFile, link_target, name_problem, refuse_unsafe
 
 ENCRYPTED = 0x1  # bit of a zip entry's flags
-TAR_BLOCK = 512
+TAR_BLOCK = 512  # bytes
 LONGEST_LINK = 4096  # bytes
 Kind = Literal["file", "link", "unusable"]
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
@@ -29,14 +26,14 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError
 
 @dataclass(frozen=True)
 class PackedEntry:
-    """What an archive says of one of its entries, folders left out.
+    """One entry of an archive that is not a folder, as tar and zip describe it.
 
     Attributes:
         name: as written in the archive, with leading "./" dropped and nothing else.
         kind: "unusable" for devices, encrypted files and the like.
         target: of a link, the path below the archive's root that it leads to; None when it leaves the archive.
         size: bytes of the unpacked file.
-        open: gives the unpacked content of a file.
+        open: opens the unpacked content of a file.
     """
 
     name: str
@@ -47,7 +44,7 @@ class PackedEntry:
 
 
 def tar_entries(tape: tarfile.TarFile) -> list[PackedEntry]:
-    """Every entry of a tar archive that is not a folder.
+    """List every entry of a tar archive that is not a folder.
 
     Raises:
         tarfile.TarError: it is damaged, or its closing block of zeros is missing (it ends between two files).
@@ -61,6 +58,7 @@ def tar_entries(tape: tarfile.TarFile) -> list[PackedEntry]:
 
 
 def tar_entry(tape: tarfile.TarFile, member: tarfile.TarInfo) -> PackedEntry:
+    """Describe a member of a tar archive."""
     target, kind = None, file_kind(regular=member.isreg(), link=member.issym() or member.islnk())
     if member.issym():
         target = link_target(member.name, member.linkname)
@@ -70,6 +68,7 @@ def tar_entry(tape: tarfile.TarFile, member: tarfile.TarInfo) -> PackedEntry:
 
 
 def open_member(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """Open a regular file of a tar archive."""
     content = tape.extractfile(member)
     if content is None:
         raise ValueError(f"{member.name} is not a regular file")
@@ -77,7 +76,7 @@ def open_member(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def zip_entries(packed: zipfile.ZipFile) -> list[PackedEntry]:
-    """Every entry of a zip archive that is not a folder.
+    """List every entry of a zip archive that is not a folder.
 
     Raises:
         zipfile.BadZipFile: it is damaged.
@@ -86,6 +85,7 @@ def zip_entries(packed: zipfile.ZipFile) -> list[PackedEntry]:
 
 
 def zip_entry(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> PackedEntry:
+    """Describe a member of a zip archive."""
     target, mode = None, stat.S_IFMT(member.external_attr >> 16)  # 0 in archives made on Windows
     kind = file_kind(regular=mode in (0, stat.S_IFREG), link=mode == stat.S_IFLNK)
     if member.flag_bits & ENCRYPTED or (kind == "link" and member.file_size > LONGEST_LINK):
@@ -96,19 +96,20 @@ def zip_entry(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> PackedEntry:
 
 
 def file_kind(*, regular: bool, link: bool) -> Kind:
+    """Return the kind of an entry."""
     if link:
         return "link"
     return "file" if regular else "unusable"
 
 
 def plain(name: str) -> str:
-    """The name without "./" and doubled slashes; ".." and a leading slash stay to be refused."""
+    """Remove "./" and doubled slashes from a name; ".." and a leading slash stay to be refused."""
     return PurePosixPath(name).as_posix()
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[list[SourceFile]]:
-    """Give an archive's regular files, in the archive's order, to be read until the block ends.
+    """Yield an archive's regular files, in the archive's order, to be read until the block ends.
 
     Links to regular files of the same archive count as the file they lead to.
 
@@ -131,7 +132,7 @@ def open_archive(path: Path) -> Iterator[list[SourceFile]]:
 
 
 def safe_files(path: Path, entries: Sequence[PackedEntry]) -> list[SourceFile]:
-    """The entries as files to copy.
+    """Return the entries as files to copy.
 
     Raises:
         UserError: at least one is unsafe; all such are listed.
@@ -154,7 +155,7 @@ def safe_files(path: Path, entries: Sequence[PackedEntry]) -> list[SourceFile]:
 
 
 def entry_problem(entry: PackedEntry, regular: dict[str, PackedEntry]) -> str | None:
-    """Why an entry must not be unpacked, None when it may."""
+    """Return why an entry must not be unpacked, None when it may."""
     if entry.kind == "unusable":
         return "is a device, encrypted or of another kind that is not unpacked"
     if entry.kind == "link" and entry.target is None:

@@ -1,4 +1,4 @@
-"""The params of one category: which source, where it lies, and what a source of that kind allows."""
+"""The params of one category: its source, where that is, and what a source of that kind allows."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ Ratios = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
 
 class Category(Params):
-    """What every source has.
+    """The keys that every source has.
 
     Attributes:
         path: an archive, a folder, or a JSON manifest that names a download or an installed package.
@@ -60,7 +60,7 @@ class Csv(SplitCategory):
 
 
 class Medical(SplitCategory):
-    """Medical data sets that need nothing but their folder; README, "Medical data sets"."""
+    """Medical data sets that need nothing but their folder (docs/datasets.md)."""
 
     source: Literal["medianomaly", "brats", "camelyon16", "oct2017", "br35h"]
 

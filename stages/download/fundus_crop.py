@@ -35,7 +35,7 @@ def crop_folder(dataset: Path) -> None:
 
 
 def crop_file(path: Path) -> str | None:
-    """Crop one file in place; what is wrong with it, None where nothing is."""
+    """Crop one file in place; return what is wrong with it, None where nothing is."""
     try:
         Image.fromarray(crop_to_fundus(read_image(path))).save(path)
     except UserError as error:
@@ -46,7 +46,7 @@ def crop_file(path: Path) -> str | None:
 
 
 def crop_to_fundus(image: Picture) -> UInt8[np.ndarray, "512 512 3"]:
-    """The square around the largest bright region, scaled to 512 x 512 pixels; black beyond the image's edge.
+    """Cut out the square around the largest bright region, scaled to 512 x 512 pixels; black beyond the image's edge.
 
     Its centre is the region's centroid, its side the longer one of the region's box and 5 pixels on either side.
     As ReContrast prepares the data (Guo et al., NeurIPS 2023).

@@ -1,8 +1,10 @@
-"""Manifests: small JSON files that name data which do not lie in the repository.
+"""Manifests: small JSON files that name data which are not in the repository, and where their data are found.
 
-Fetch what a manifest names.
+A manifest names a download, or data that come with an installed Python package, which is not imported.
 """
 
+import hashlib
+import importlib.metadata
 import json
 import logging
 from pathlib import Path
@@ -23,7 +25,7 @@ class DownloadManifest(Params):
 
     Attributes:
         file: its name in the folder of downloads.
-        size: for people, e.g. "about 5.7 GB".
+        size: informational, e.g. "about 5.7 GB".
     """
 
     url: str = Field(pattern="^https?://")
@@ -72,17 +74,45 @@ def read_manifest(path: Path) -> DownloadManifest | PackageManifest:
 
 
 def parse(content: Any) -> DownloadManifest | PackageManifest:
+    """Validate the content of a manifest."""
     if isinstance(content, dict) and "package" in content:
         return PackageManifest.model_validate(content)
     return DownloadManifest.model_validate(content)
 
 
 def fetch(manifest: DownloadManifest, folder: Path) -> Path:
-    """The file in `folder`, fetched unless it is there already.
+    """Return the file in `folder`, fetched unless it is there already.
 
     Raises:
-        UserError: the server cannot be reached or the content is not what the manifest says.
+        UserError: the server cannot be reached or the content is not what the manifest names.
     """
     target = folder / f"{manifest.sha256[:16]}-{manifest.file}"
     fetch_file(manifest.url, target, sha256=manifest.sha256, about=f"{manifest.file} ({manifest.size})")
     return target
+
+
+def find_package_data(manifest: PackageManifest) -> Path:
+    """Return the package's data folder, after a check of its version and its table of labels.
+
+    Raises:
+        UserError: the package is missing or of another version, or its labels differ.
+    """
+    install = f"run `pip install {manifest.package}=={manifest.version}`"
+    try:
+        distribution = importlib.metadata.distribution(manifest.package)
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(f"the package {manifest.package} is not installed: {install}") from None
+    if distribution.version != manifest.version:
+        raise UserError(
+            f"{manifest.package} {distribution.version} is installed, the manifest names {manifest.version}: {install}"
+        )
+    folder = Path(str(distribution.locate_file(manifest.folder)))
+    labels = folder / manifest.labels
+    if not labels.is_file():
+        raise UserError(f"{labels} is missing: {install} --force-reinstall")
+    content = labels.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.labels_sha256 or len(content.splitlines()) != manifest.images:
+        raise UserError(
+            f"{labels} is not the file the manifest names (sha256 or rows differ): {install} --force-reinstall"
+        )
+    return folder

@@ -1,7 +1,4 @@
-"""Open whatever a category's `path` names as a list of files.
-
-Write the chosen files into the data set's folder, all or none.
-"""
+"""Open whatever a category's `path` names as a list of files, and write the chosen ones into the data set's folder."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,15 +10,14 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.download.archives import open_archive
 from stages.download.fundus_crop import crop_folder
-from stages.download.manifest import PackageManifest, fetch, read_manifest
-from stages.download.packages import find_package_data
+from stages.download.manifest import PackageManifest, fetch, find_package_data, read_manifest
 from stages.download.source_files import SourceFile, folder_files
 
-DOWNLOADS = Path("work/downloads")  # git-ignored; no output of the stage, so that it outlives a change of params
+DOWNLOADS = Path("work/downloads")  # ignored by git; no output of the stage, so that a change of params keeps it
 
 
 def locate(path: Path) -> Path:
-    """The archive or folder itself: a JSON manifest is followed, which may mean a download.
+    """Return the archive or folder itself: a JSON manifest is followed, which may mean a download.
 
     Raises:
         UserError: there is no such file, or the manifest cannot be followed.
@@ -36,7 +32,7 @@ def locate(path: Path) -> Path:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[list[SourceFile]]:
-    """Give the files of a folder or an archive, to be read until the block ends.
+    """Yield the files of a folder or an archive, to be read until the block ends.
 
     Raises:
         UserError: see `folder_files` and `open_archive`.
@@ -52,14 +48,16 @@ def write_dataset(dataset: Path, files: Sequence[SourceFile], *, crop_fundus: bo
     """Copy the files byte by byte to `dataset`/<name>; the folder appears when the last one is whole.
 
     Args:
+        dataset: the folder.
+        files: with names relative to it.
         crop_fundus: replaces the copied images by their crops, see `crop_folder`.
 
     Raises:
-        UserError: the disk has too little stage, or an image cannot be cropped.
+        UserError: the disk has too little space, or an image cannot be cropped.
     """
     needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
     if needed > free:
-        raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make stage")
+        raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make space")
     with replacing_folder(dataset) as folder:
         for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
             target = folder / file.name

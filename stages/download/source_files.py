@@ -1,7 +1,4 @@
-"""One file of a folder or an archive, and which names are safe to write.
-
-The files of a local folder.
-"""
+"""Files that can be copied: which names are safe to write, and those of a local folder."""
 
 import os
 import stat
@@ -23,7 +20,7 @@ class SourceFile:
     Attributes:
         name: POSIX path below the folder or the archive's root, checked by `name_problem`.
         size: bytes.
-        open: gives its content; the caller closes it.
+        open: opens its content; the caller closes it.
     """
 
     name: str
@@ -32,7 +29,7 @@ class SourceFile:
 
 
 def name_problem(name: str) -> str | None:
-    """Why writing this name could leave the target folder or could not be read again; None when it is safe."""
+    """Return why writing this name could leave the target folder or could not be read again; None when it is safe."""
     path = PurePosixPath(name)
     if path.is_absolute():
         return "is an absolute path"
@@ -46,7 +43,7 @@ def name_problem(name: str) -> str | None:
 
 
 def link_target(name: str, link: str) -> str | None:
-    """Where a symbolic link at `name` leads, as a path below the root; None when it leaves the root."""
+    """Return where a symbolic link at `name` leads, as a path below the root; None when it leaves the root."""
     if PurePosixPath(link).is_absolute():
         return None
     parts: list[str] = []
@@ -61,7 +58,7 @@ def link_target(name: str, link: str) -> str | None:
 
 
 def is_stray(name: str) -> bool:
-    """Whether an operating system or a tool left it there: hidden files and folders, Thumbs.db and the like."""
+    """Report whether an operating system or a tool made it: hidden files and folders, Thumbs.db and the like."""
     return any(part.startswith(".") or part in STRAY_NAMES for part in PurePosixPath(name).parts)
 
 
@@ -74,7 +71,7 @@ def refuse_unsafe(where: Path, problems: Iterable[str]) -> None:
 
 
 def folder_files(root: Path) -> list[SourceFile]:
-    """All regular files below a folder, sorted by name; links to files inside it count as the file they lead to.
+    """List all regular files below a folder, sorted by name; links to files inside it count as the file they lead to.
 
     Raises:
         UserError: an entry leads out of the folder, is a device, a socket or a link to a folder, or has an unsafe name.
@@ -93,7 +90,7 @@ def folder_files(root: Path) -> list[SourceFile]:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Every entry that is not a folder, and every link to one, sorted."""
+    """Yield every entry that is not a folder, and every link to one, sorted."""
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         links = [name for name in folders if Path(folder, name).is_symlink()]
@@ -101,7 +98,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def entry_problem(path: Path, root: Path) -> str | None:
-    """Why an entry cannot be copied; `root` is resolved."""
+    """Return why an entry cannot be copied, None when it can; `root` is resolved."""
     if path.is_symlink():
         target = path.resolve()
         if not target.is_relative_to(root):
@@ -114,4 +111,5 @@ def entry_problem(path: Path, root: Path) -> str | None:
 
 
 def open_binary(path: Path) -> IO[bytes]:
+    """Open a file for reading."""
     return path.open("rb")

@@ -1,4 +1,4 @@
-"""Check a product's images and masks, divide them, and part what methods may know from what only judges may."""
+"""Check a product's images and masks, divide them, and separate what methods may know from what only judges may."""
 
 from collections.abc import Sequence
 
@@ -8,28 +8,29 @@ from stages.split.health import measure_health
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
 from stages.split.rule import assign_splits
-from stages.split.sources import READERS, load_split_params
-from stages.split.write import build_truth, in_words, log_remarks, write_counts, write_inputs, write_judged
+from stages.split.sources import load_split_params, read_source
+from stages.split.write import build_truth, in_words, log_remarks, write_counts, write_inputs, write_truth_folder
+
+WRITES = ("inputs", "truth", "counts")
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    writes = ["inputs", "truth", "counts"]
-    paths = parse_paths(argv, reads=["dataset"], writes=writes, values=["category"], about=__doc__)
+    paths = parse_paths(argv, reads=["dataset"], writes=WRITES, values=["category"], about=__doc__)
     params = load_split_params(paths.category)
-    reading = READERS[params.source](paths.dataset, **params.reader_options)
+    reading = read_source(paths.dataset, params)
     files = inspect_files(paths.dataset, reading.records)
-    kept, equal = settle_equal(reading.records, files, leave_out=params.equal_files == "leave_out")
-    alike = find_groups(files, **params.near_duplicates.model_dump())
-    assigned = assign_splits(kept, alike, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
+    kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "leave_out")
+    duplicates = find_groups(files.hashes, files.contents, params.near_duplicates)
+    assigned = assign_splits(kept, duplicates, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
     records, checks = assigned.records, check_all(assigned.records, files, reading.defect_names)
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
     truth = build_truth(records, files, reading.defect_names)
-    health = measure_health(truth, paths.dataset, params.near_duplicates, params.data_health)
+    health = measure_health(truth, files.images, params.near_duplicates, params.data_health)
     write_inputs(paths.inputs, paths.dataset, truth, seed=params.seed)
-    write_judged(paths.truth, paths.dataset, truth, health, records=records, files=files)
-    write_counts(paths.counts, truth, left_out=reading.left_out, together=assigned.together, equal=equal)
+    write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)
+    write_counts(paths.counts, truth, excluded=reading.excluded, together=assigned.together, equal=equal)
     return f"{len(truth)} images of {paths.category}{in_words(assigned.together)}"
 
 

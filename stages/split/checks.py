@@ -1,6 +1,7 @@
-"""The input checks: each takes the records and what the files hold, and returns its findings, one line each.
+"""The input checks, and what is done about equal files.
 
-Leave out images of equal content that would spoil a split which the source brings.
+Each check takes the records and the facts of the files, and returns its findings, one line each. Images of equal
+content that would spoil a split which the source brings are findings, or excluded where that is asked for.
 """
 
 from collections import defaultdict
@@ -13,8 +14,7 @@ from stages.split.inspect_files import Inspection
 from stages.split.readers.records import Record
 
 MIN_TRAINING_IMAGES = 8
-SPLITS = ("train", "validation", "test")
-LATEST_LAST = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # the latest last
 
 
 def refuse(dataset: Path, findings: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ def refuse(dataset: Path, findings: Sequence[str]) -> None:
 
 
 def check_all(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:
-    """The findings of every check."""
+    """Return the findings of every check."""
     return [
         *check_duplicate_ids(records),
         *check_train_is_normal(records),
@@ -41,7 +41,7 @@ def check_all(records: Sequence[Record], files: Inspection, defect_names: Mappin
 
 
 def check_duplicate_ids(records: Sequence[Record]) -> list[str]:
-    """Two files that differ by their suffix only, or one that a table names twice."""
+    """Find files that differ by their suffix only, or that a table names twice."""
     paths = defaultdict(list)
     for record in records:
         paths[record.image_id].append(record.path)
@@ -49,12 +49,13 @@ def check_duplicate_ids(records: Sequence[Record]) -> list[str]:
 
 
 def check_train_is_normal(records: Sequence[Record]) -> list[str]:
+    """Find anomalies in train."""
     wrong = [record.path for record in records if record.split == "train" and record.is_anomalous]
     return [f"{path}: is anomalous and in train, which holds normal images only" for path in wrong]
 
 
 def check_empty_splits(records: Sequence[Record]) -> list[str]:
-    """Each split needs normal images: to learn from, to calibrate on, to judge false alarms by."""
+    """Find splits without normal images to learn from, to calibrate on, or to judge false alarms by."""
     if any(record.split is None for record in records):
         return []  # the split itself failed, which is a finding of its own
     filled = {record.split for record in records if not record.is_anomalous}
@@ -62,6 +63,7 @@ def check_empty_splits(records: Sequence[Record]) -> list[str]:
 
 
 def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
+    """Find too small a train split."""
     count = sum(record.split == "train" and not record.is_anomalous for record in records)
     if not 0 < count < MIN_TRAINING_IMAGES:
         return []
@@ -69,7 +71,7 @@ def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
 
 
 def check_shared_content(records: Sequence[Record], files: Inspection) -> list[str]:
-    """The same file content in two splits: what was learnt or calibrated on would be tested."""
+    """Find the same file content in two splits: what was learned or calibrated on would be tested."""
     findings = []
     for digest, same in by_content(records, files).items():
         if len({record.split for record in same}) > 1:
@@ -79,7 +81,7 @@ def check_shared_content(records: Sequence[Record], files: Inspection) -> list[s
 
 
 def check_contradicting_labels(records: Sequence[Record], files: Inspection) -> list[str]:
-    """The same file content, once called normal and once anomalous."""
+    """Find the same file content, once called normal and once anomalous."""
     mixed = [same for same in by_content(records, files).values() if len({r.is_anomalous for r in same}) > 1]
     return [
         f"{', '.join(record.path for record in same)}: have the same content, some normal, some anomalous: keep one"
@@ -88,6 +90,7 @@ def check_contradicting_labels(records: Sequence[Record], files: Inspection) -> 
 
 
 def check_mask_sizes(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find masks of another size than their image."""
     findings = []
     for record in records:
         image = files.images.get(record.path)
@@ -102,7 +105,7 @@ def check_mask_sizes(records: Sequence[Record], files: Inspection) -> list[str]:
 
 
 def check_mask_content(records: Sequence[Record], files: Inspection) -> list[str]:
-    """A mask that marks nothing on an anomalous image, or something on a normal one."""
+    """Find masks that mark nothing on an anomalous image, or something on a normal one."""
     findings = []
     for record in records:
         for path in record.mask_paths:
@@ -115,7 +118,7 @@ def check_mask_content(records: Sequence[Record], files: Inspection) -> list[str
 
 
 def check_mask_values(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:
-    """A pixel value that the source's list of defects does not name."""
+    """Find pixel values that the source's list of defects does not name."""
     findings = []
     for path in sorted({path for record in records for path in record.mask_paths if path in files.masks}):
         unknown = sorted(files.masks[path].values - set(defect_names)) if defect_names else []
@@ -125,7 +128,7 @@ def check_mask_values(records: Sequence[Record], files: Inspection, defect_names
 
 
 def by_content(records: Sequence[Record], files: Inspection) -> dict[str, list[Record]]:
-    """Records of decodable images by their sha256."""
+    """Group records of decodable images by their sha256."""
     same = defaultdict(list)
     for record in records:
         if record.path in files.images:
@@ -135,7 +138,7 @@ def by_content(records: Sequence[Record], files: Inspection) -> dict[str, list[R
 
 @dataclass(frozen=True)
 class EqualFiles:
-    """What leaving out did.
+    """Images excluded for their equal content.
 
     Attributes:
         seen_twice: copies taken out of train or validation because a later split has the same content.
@@ -147,13 +150,13 @@ class EqualFiles:
 
 
 def settle_equal(
-    records: Sequence[Record], files: Inspection, *, leave_out: bool
+    records: Sequence[Record], files: Inspection, *, excluded: bool
 ) -> tuple[list[Record], EqualFiles | None]:
-    """The records without equal content that spoils the split; all of them and None unless that is asked for."""
-    return leave_out_equal(records, files) if leave_out else (list(records), None)
+    """Return the records without equal content that spoils the split; all of them and None unless that is asked for."""
+    return exclude_equal(records, files) if excluded else (list(records), None)
 
 
-def leave_out_equal(records: Sequence[Record], files: Inspection) -> tuple[list[Record], EqualFiles]:
+def exclude_equal(records: Sequence[Record], files: Inspection) -> tuple[list[Record], EqualFiles]:
     """Drop what `check_shared_content` and `check_contradicting_labels` would refuse.
 
     Of content in several splits the copies in the last of them stay (test before validation before train), so that test
@@ -172,5 +175,5 @@ def leave_out_equal(records: Sequence[Record], files: Inspection) -> tuple[list[
 
 
 def rank(split: str | None) -> int:
-    """The place of a split in the order; images without one stay together anyway."""
-    return -1 if split is None else LATEST_LAST.index(split)
+    """Return the place of a split in the order; images without one stay together anyway."""
+    return -1 if split is None else SPLITS.index(split)

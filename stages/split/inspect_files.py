@@ -1,4 +1,4 @@
-"""Decode every image and mask once and note what the checks need."""
+"""Decode every image and mask once, and keep what the checks, the split and data health need of them."""
 
 import hashlib
 import os
@@ -10,32 +10,44 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageFile
 
 from stages.core.images.reading import open_image, to_rgb
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record, read_mask
-from stages.split.similarity import Likeness, likeness_of
 
 EXIF_ORIENTATION = 0x0112
+SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Of an image that decodes: width and height in pixels after EXIF rotation, what reading it converts, its look."""
+    """Facts of an image that decodes.
+
+    Attributes:
+        width: in pixels, after EXIF rotation.
+        height: in pixels, after EXIF rotation.
+        conversions: made when it is read.
+        brightness: mean grey value, 0 to 255.
+        sharpness: variance of the Laplacian of the grey values at SHARPNESS_SIDE; low when blurred.
+    """
 
     sha256: str
     width: int
     height: int
     conversions: tuple[str, ...]
-    likeness: Likeness
+    brightness: float
+    sharpness: float
+    hash: PerceptualHash
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Of a mask that decodes: width and height in pixels, and the values other than 0 that occur."""
+    """Facts of a mask that decodes: width and height in pixels, and the values other than 0 that occur."""
 
     sha256: str
     width: int
@@ -51,6 +63,16 @@ class Inspection:
     masks: dict[str, MaskFacts]
     findings: tuple[str, ...]
 
+    @property
+    def hashes(self) -> dict[str, PerceptualHash]:
+        """Perceptual hashes of the images."""
+        return {path: facts.hash for path, facts in self.images.items()}
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The sha256 of the images."""
+        return {path: facts.sha256 for path, facts in self.images.items()}
+
 
 def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
     """Decode all files of the records, on as many threads as this process may use cores."""
@@ -62,13 +84,13 @@ def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
 
 
 def inspect(
-    dataset: Path, names: Sequence[str], look: Callable[[Path], Facts], *, label: str
+    dataset: Path, names: Sequence[str], measure: Callable[[Path], Facts], *, label: str
 ) -> tuple[dict[str, Facts], list[str]]:
-    """Facts by name, and one finding for each file that cannot be read."""
+    """Return facts by name, and one finding for each file that cannot be read."""
 
     def attempt(name: str) -> Facts | str:
         try:
-            return look(dataset / name)
+            return measure(dataset / name)
         except UserError as error:
             return str(error).removeprefix(f"{dataset}/")
 
@@ -89,8 +111,16 @@ def inspect_image(path: Path) -> ImageFacts:
         conversions = conversions_of(image)
         pixels = to_rgb(image)
     height, width, _ = pixels.shape
-    likeness = likeness_of(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
-    return ImageFacts(sha256_of(path), width, height, conversions, likeness)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return ImageFacts(
+        sha256_of(path), width, height, conversions, float(grey.mean()), sharpness_of(grey), perceptual_hash(grey)
+    )
+
+
+def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
+    """Compute the variance of the Laplacian at a common size."""
+    common = cv2.resize(grey, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(common.astype(np.float32), cv2.CV_32F).var())
 
 
 def inspect_mask(path: Path) -> MaskFacts:
@@ -105,7 +135,7 @@ def inspect_mask(path: Path) -> MaskFacts:
 
 
 def conversions_of(image: Image.Image) -> tuple[str, ...]:
-    """What `to_rgb` will convert, to be asked before the image is decoded."""
+    """List what `to_rgb` will convert; to be called before the image is decoded."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
     found = {
         "grey": image.mode in ("1", "L", "LA") or image.mode.startswith("I;16"),

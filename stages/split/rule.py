@@ -1,8 +1,6 @@
 """The anomaly-aware split rule: how many images go where, and which.
 
-The split rule where near-duplicates must not be torn apart.
-
-Decide each image's split: the source's own where it brings one, else the rule's.
+A split that the source brings is kept; else the rule divides the images, and keeps near-duplicates together.
 """
 
 from collections import Counter
@@ -12,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stages.core.run.errors import UserError
-from stages.split.near_duplicates import Alike, Shares, groups_among
+from stages.split.near_duplicates import NearDuplicates, Shares, groups_among
 from stages.split.readers.records import Record
 
 Ratios = tuple[int, int, int]
@@ -20,7 +18,7 @@ PARTS = ("train", "validation", "test")
 
 
 def count_normals(count: int, ratios: Ratios) -> tuple[int, int, int]:
-    """How many of `count` normal images go to train, validation and test.
+    """Count how many of `count` normal images go to train, validation and test.
 
         n_train = round(n t / S),   n_validation = round(r v / (v + s)),   n_test = the rest
 
@@ -28,6 +26,7 @@ def count_normals(count: int, ratios: Ratios) -> tuple[int, int, int]:
     rounded and must not be used.
 
     Args:
+        count: n.
         ratios: t, v, s: not negative, at least one positive; they need not add up to 100.
 
     Raises:
@@ -42,7 +41,7 @@ def count_normals(count: int, ratios: Ratios) -> tuple[int, int, int]:
 
 
 def count_anomalies(count: int, ratios: Ratios) -> tuple[int, int]:
-    """How many of `count` images that train cannot have go to validation and test, in the proportion v : s.
+    """Count how many of `count` images that train cannot have go to validation and test, in the proportion v : s.
 
     Raises:
         UserError: there are such images and both ratios are 0.
@@ -57,7 +56,7 @@ def count_anomalies(count: int, ratios: Ratios) -> tuple[int, int]:
 
 
 def half_up(numerator: int, denominator: int) -> int:
-    """Numerator / denominator rounded to the next integer, halves up; 0 / 0 is an error."""
+    """Round numerator / denominator to the next integer, halves up; 0 / 0 is an error."""
     return (2 * numerator + denominator) // (2 * denominator)
 
 
@@ -65,6 +64,8 @@ def split_by_rule(records: Sequence[Record], *, ratios: Ratios, seed: int) -> li
     """Give every record a split: sort by path, shuffle, cut; normal and anomalous images each on their own.
 
     Args:
+        records: to divide.
+        ratios: train : validation : test.
         seed: of the shuffle. Adding an anomaly does not change where the normal images go.
 
     Raises:
@@ -79,17 +80,18 @@ def split_by_rule(records: Sequence[Record], *, ratios: Ratios, seed: int) -> li
 
 
 def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    """The records in a seeded order that depends on their paths only, not on the order given."""
+    """Return the records in a seeded order that depends on their paths only, not on the order given."""
     ordered = sorted(records, key=lambda record: record.path)
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
 
 
 @dataclass(frozen=True)
 class Together:
-    """What keeping near-duplicates together did.
+    """Effect of keeping near-duplicates together.
 
     Attributes:
-        groups, images: kept together.
+        groups: kept together.
+        images: in these groups.
         normals_beside_anomalies: normal images that train may not have, as an anomalous one is nearly the same picture.
         too_large: images in groups that were not kept together, see `groups_among`.
     """
@@ -101,19 +103,19 @@ class Together:
 
 
 def split_together(
-    records: Sequence[Record], alike: Alike, *, ratios: Ratios, seed: int
+    records: Sequence[Record], duplicates: NearDuplicates, *, ratios: Ratios, seed: int
 ) -> tuple[list[Record], Together]:
     """Give every record a split as `split_by_rule` does, and every group of near-duplicates one and the same.
 
     A near-duplicate of a training image in test or validation measures memory, not judgement. The rule:
 
-    1. `split_by_rule` says how many normal and anomalous images each part gets, and where each image would go.
+    1. `split_by_rule` determines how many normal and anomalous images each part gets, and where each image would go.
     2. The groups choose first, the largest before smaller ones and equal ones in the seeded order. A group goes where
-       its first image would go (its first anomalous one, if it has any), if there is room for all, else where most room
-       is left, else where it exceeds the stage least. A group with an anomalous image goes to validation or test, its
-       normal images with it: train never has an anomaly, nor a normal image that a test anomaly looks like.
+       its first image would go (its first anomalous one, if it has any), if there is space for all, else where most
+       space is left, else where it exceeds the space least. A group with an anomalous image goes to validation or
+       test, its normal images with it: train never has an anomaly, nor a normal image that resembles a test anomaly.
     3. The other images fill what is left in the seeded order, so that the numbers of step 1 are met whenever the groups
-       fit into them. Where they do not, the part with most room left gives up the difference.
+       fit into them. Where they do not, the part with most space left bears the difference.
 
     Without near-duplicates this is `split_by_rule`.
 
@@ -124,15 +126,15 @@ def split_together(
     shares: Shares = {
         kind: Counter(str(record.split) for record in plain if record.is_anomalous == kind) for kind in (False, True)
     }
-    groups, too_large = groups_among(plain, alike, shares)
-    stage = {kind: Counter({part: counts[part] for part in PARTS}) for kind, counts in shares.items()}
+    groups, too_large = groups_among(plain, duplicates, shares)
+    space = {kind: Counter({part: counts[part] for part in PARTS}) for kind, counts in shares.items()}
     chosen: dict[str, str] = {}
     for group in sorted(groups, key=len, reverse=True):
-        part = choose_part(group, stage, [part for part in PARTS if any(counts[part] for counts in shares.values())])
+        part = choose_part(group, space, [part for part in PARTS if any(counts[part] for counts in shares.values())])
         for record in group:
             chosen[record.path] = part
-            stage[record.is_anomalous][part] -= 1
-    for kind, left in stage.items():
+            space[record.is_anomalous][part] -= 1
+    for kind, left in space.items():
         singles = [record.path for record in plain if record.is_anomalous == kind and record.path not in chosen]
         chosen |= zip(singles, fill(left), strict=True)
     beside = sum(not one.is_anomalous for group in groups if has_anomaly(group) for one in group)
@@ -140,31 +142,32 @@ def split_together(
     return [replace(record, split=chosen[record.path]) for record in plain], together
 
 
-def choose_part(group: Sequence[Record], stage: Shares, parts: Sequence[str]) -> str:
-    """Where a group goes, see `split_together`.
+def choose_part(group: Sequence[Record], space: Shares, parts: Sequence[str]) -> str:
+    """Choose where a group goes, see `split_together`.
 
     Args:
-        stage: images that each part still takes, by kind; below zero where groups already exceed it.
+        group: of near-duplicates.
+        space: images that each part still takes, by kind; below zero where groups already exceed it.
         parts: those with a share.
     """
     numbers = Counter(record.is_anomalous for record in group)
     wish = next((record for record in group if record.is_anomalous), group[0]).split
 
     def rank(part: str) -> tuple[int, bool, int]:
-        left = [stage[kind][part] - number for kind, number in numbers.items()]
+        left = [space[kind][part] - number for kind, number in numbers.items()]
         return sum(max(0, -spare) for spare in left), part != wish, -sum(left)
 
     return min((part for part in parts if part != "train" or not has_anomaly(group)), key=rank)
 
 
 def has_anomaly(group: Sequence[Record]) -> bool:
-    """Whether train may not have the group."""
+    """Report whether train may not have the group."""
     return any(record.is_anomalous for record in group)
 
 
-def fill(stage: Counter[str]) -> list[str]:
-    """A part for each image that is left, train first; where a part has too many, the one with most room gives up."""
-    left = dict(stage)
+def fill(space: Counter[str]) -> list[str]:
+    """Return a part for each image that is left, train first; the part with most space yields to overfull ones."""
+    left = dict(space)
     while min(left.values()) < 0:
         left[min(left, key=lambda part: left[part])] += 1
         left[max(left, key=lambda part: left[part])] -= 1
@@ -178,7 +181,7 @@ class Assignment:
     Attributes:
         records: sorted by path.
         complaints: of the rule; where there are any, the records keep their own split.
-        together: what became of near-duplicates; None where the source's own split was kept.
+        together: the effect of near-duplicates; None where the source's own split was kept.
     """
 
     records: list[Record]
@@ -186,26 +189,28 @@ class Assignment:
     together: Together | None
 
 
-def assign_splits(records: Sequence[Record], alike: Alike, *, ratios: Ratios, resplit: bool, seed: int) -> Assignment:
+def assign_splits(
+    records: Sequence[Record], duplicates: NearDuplicates, *, ratios: Ratios, resplit: bool, seed: int
+) -> Assignment:
     """Give every record a split.
 
     A source without any split, or with `resplit`, is divided by the rule, which keeps near-duplicates in one part. One
-    without validation images (MVTec AD has none) gives a part of its normal training images, t : v, and its test images
+    without validation images (MVTec AD has none) cedes a part of its normal training images, t : v, and its test images
     stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs.
     """
     ordered, together = sorted(records, key=lambda record: record.path), None
     try:
         if resplit or all(record.split is None for record in ordered):
-            ordered, together = split_together(ordered, alike, ratios=ratios, seed=seed)
+            ordered, together = split_together(ordered, duplicates, ratios=ratios, seed=seed)
         elif all(record.split != "validation" for record in ordered):
-            ordered, together = take_validation(ordered, alike, ratios=ratios, seed=seed)
+            ordered, together = take_validation(ordered, duplicates, ratios=ratios, seed=seed)
     except UserError as error:
         return Assignment(ordered, [str(error)], None)
     return Assignment(sorted(ordered, key=lambda record: record.path), [], together)
 
 
 def take_validation(
-    records: Sequence[Record], alike: Alike, *, ratios: Ratios, seed: int
+    records: Sequence[Record], duplicates: NearDuplicates, *, ratios: Ratios, seed: int
 ) -> tuple[list[Record], Together]:
     """Move normal training images to validation by the rule with test's share set to 0.
 
@@ -214,5 +219,5 @@ def take_validation(
     """
     train = [record for record in records if record.split == "train" and not record.is_anomalous]
     others = [record for record in records if record.split != "train" or record.is_anomalous]
-    divided, together = split_together(train, alike, ratios=(ratios[0], ratios[1], 0), seed=seed)
+    divided, together = split_together(train, duplicates, ratios=(ratios[0], ratios[1], 0), seed=seed)
     return [*divided, *others], together

@@ -1,24 +1,26 @@
-"""Which reader reads which source, and the params of the split."""
+"""The sources of data sets: their readers, and the params of their split."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
 from pydantic import NonNegativeInt, model_validator
 
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
 from stages.split.health import DataHealthParams
+from stages.split.near_duplicates import NearDuplicateParams
 from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
 from stages.split.readers.medical_folders import read_br35h, read_brats, read_camelyon16, read_oct2017
 from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
 from stages.split.readers.records import Reading
-from stages.split.similarity import LikenessParams
 
 Source = Literal[
     "sample", "mvtec_loco", "mvtec", "folder", "csv", "elpv",
     "medianomaly", "brats", "camelyon16", "oct2017", "aptos2019", "br35h", "isic2018",
 ]  # fmt: skip
-READERS: dict[Source, Callable[..., Reading]] = {
+READERS: dict[Source, Callable[[Path], Reading]] = {
     "sample": read_loco,
     "mvtec_loco": read_loco,
     "mvtec": read_mvtec,
@@ -31,7 +33,6 @@ READERS: dict[Source, Callable[..., Reading]] = {
     "oct2017": read_oct2017,
     "aptos2019": read_aptos2019,
     "br35h": read_br35h,
-    "isic2018": read_isic2018,
 }
 
 
@@ -42,11 +43,11 @@ class SplitParams(Params):
         ratios: train : validation : test.
         resplit: whether a split that the source brings is dissolved.
         test_part: of ISIC2018, the part of the challenge whose images are test; None for every other source.
-        equal_files: whether images of equal content in different splits, or with different labels, are refused or left
-            out (see `stages.split.checks`).
+        equal_files: whether images of equal content in different splits, or with different labels, are refused or
+            excluded (see `stages.split.checks`).
         seed: of the shuffle.
         near_duplicates: what counts as nearly the same picture.
-        data_health: what is named as a finding about the data.
+        data_health: what counts as a finding about the data.
     """
 
     source: Source
@@ -55,23 +56,31 @@ class SplitParams(Params):
     test_part: Literal["test", "validation"] | None
     equal_files: Literal["refuse", "leave_out"]
     seed: NonNegativeInt
-    near_duplicates: LikenessParams
+    near_duplicates: NearDuplicateParams
     data_health: DataHealthParams
 
     @model_validator(mode="after")
-    def check_ratios(self) -> "SplitParams":
+    def check_consistency(self) -> "SplitParams":
+        """Raise ValueError where nothing would be split, or ISIC2018 does not say by which part."""
         if sum(self.ratios) == 0:
             raise ValueError("ratios are all 0")
+        if (self.source == "isic2018") != (self.test_part is not None):
+            raise ValueError("test_part belongs to isic2018, and isic2018 needs it")
         return self
 
-    @property
-    def reader_options(self) -> dict[str, Any]:
-        """What the source's reader is told besides the folder."""
-        return {} if self.test_part is None else {"test_part": self.test_part}
+
+def read_source(dataset: Path, params: SplitParams) -> Reading:
+    """Read a data set as its source lays it out.
+
+    Raises:
+        UserError: a table or a folder that the layout needs is missing or unreadable.
+    """
+    read = READERS[params.source] if params.test_part is None else partial(read_isic2018, test_part=params.test_part)
+    return read(dataset)
 
 
 def load_split_params(key: str) -> SplitParams:
-    """The category's source, its `ratios` and `resplit` where it has them, else `split.ratios` and no, and so on.
+    """Load a category's params: its own where it has them, else `split.ratios` and the defaults.
 
     `seed`, `near_duplicates` and `data_health` are the same for all. Other keys of the category are
     the download stage's, which refuses unknown ones.

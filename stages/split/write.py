@@ -1,6 +1,6 @@
-"""Write what methods may know, what judges may know, and the files, each whole or not at all.
+"""Write the split: `inputs/` for methods, `truth/` for those who judge, counts, and remarks in the log.
 
-What the log says of a data set that is in order.
+Each folder is written whole or not at all. File names come from the content, so that they reveal nothing of the label.
 """
 
 import json
@@ -25,12 +25,12 @@ from stages.split.rule import Together
 from stages.split.synthetic import save_synthetic, synthetic_rows
 
 HASH_LENGTH = 16  # hexadecimal digits of the sha256 that name a file
-DEFECTS = "defects_config.json"
+DEFECTS = "defects_config.json"  # MVTec LOCO's list of the pixel values of masks
 LOG = logging.getLogger(__name__)
 
 
 def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> pd.DataFrame:
-    """The truth table; file names come from the content, so that they tell nothing of the label."""
+    """Build the truth table."""
     rows = []
     for record in records:
         facts = files.images[record.path]
@@ -53,19 +53,19 @@ def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapp
 
 
 def defect_type(record: Record, files: Inspection, defect_names: Mapping[int, str]) -> str:
-    """The names of the defects that its masks' pixel values stand for, joined by "+", else the source's own word."""
+    """Join the names of the defects that its masks' pixel values stand for by "+", else take the source's own word."""
     values = {value for path in record.mask_paths for value in files.masks[path].values}
-    return (
-        "+".join(sorted({defect_names[value] for value in values})) if values and defect_names else record.defect_type
-    )
+    names = sorted({defect_names[value] for value in values}) if defect_names else []
+    return "+".join(names) or record.defect_type
 
 
 def kept_masks(record: Record) -> tuple[str, ...]:
-    """A normal image's mask marks nothing (checked) and is not kept."""
+    """Return an anomalous image's masks; a normal image's mask marks nothing (checked) and is not kept."""
     return record.mask_paths if record.is_anomalous else ()
 
 
 def mask_file(path: str, files: Inspection) -> str:
+    """Return the name of a mask's copy."""
     return files.masks[path].sha256[:HASH_LENGTH] + ".png"
 
 
@@ -73,6 +73,9 @@ def write_inputs(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -
     """Write what methods may know: the image table and the image files, both or neither.
 
     Args:
+        path: of the folder.
+        dataset: the data set's root.
+        truth: table of all images.
         seed: of the synthetic defects.
     """
     with replacing_folder(path) as inputs:
@@ -80,7 +83,7 @@ def write_inputs(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -
         write_image_files(image_files(inputs), dataset, truth, seed=seed)
 
 
-def write_judged(
+def write_truth_folder(
     path: Path,
     dataset: Path,
     truth: pd.DataFrame,
@@ -89,7 +92,7 @@ def write_judged(
     records: Sequence[Record],
     files: Inspection,
 ) -> None:
-    """Write what only those who judge may know: the truth table, masks, true components and data health, or nothing."""
+    """Write what only those who judge may know: truth table, masks, true components and data health, or nothing."""
     with replacing_folder(path) as folder:
         write_truth(folder, truth)
         write_mask_files(mask_files(folder), dataset, records, files)
@@ -99,9 +102,9 @@ def write_judged(
 
 
 def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
-    """What methods may know: anomalies set aside in validation are labelled as such, those in test are not.
+    """Write the image table: anomalies set aside in validation are labelled as such, those in test are not.
 
-    Behind the source's images come the copies of validation images with synthetic defects, which no truth table knows.
+    It includes the copies of validation images with synthetic defects, which are in no truth table.
     """
     images = truth[list(IMAGE_COLUMNS)].copy()
     set_aside = truth["is_anomalous"] & (truth["split"] == "validation")
@@ -110,7 +113,7 @@ def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
 
 
 def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Copy the image files byte by byte, images of the same content share one file; and save the synthetic defects."""
+    """Copy the image files byte by byte, one for images of the same content, and save the synthetic defects."""
     path.mkdir()
     for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
         shutil.copyfile(dataset / source, path / name)
@@ -137,11 +140,11 @@ def copy_components(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
 
 
 def write_counts(
-    path: Path, truth: pd.DataFrame, *, left_out: int, together: Together | None, equal: EqualFiles | None
+    path: Path, truth: pd.DataFrame, *, excluded: int, together: Together | None, equal: EqualFiles | None
 ) -> None:
-    """Images by split and kind, anomalous images with a mask, images left out, as JSON for `dvc metrics diff`.
+    """Count images by split and kind, with a mask, and excluded ones (`left_out`), as JSON for `dvc metrics diff`.
 
-    Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are left out, also
+    Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are excluded, also
     `equal_files`: see `EqualFiles`.
     """
     counts: dict[str, object] = {
@@ -150,7 +153,7 @@ def write_counts(
         }
         for split in ("train", "validation", "test")
     }
-    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": left_out}
+    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": excluded}
     if together is not None:
         counts["near_duplicates"] = asdict(together)
     if equal is not None:
@@ -166,14 +169,14 @@ def log_remarks(
     together: Together | None,
     equal: EqualFiles | None,
 ) -> None:
-    """Conversions, images without a mask, what was left out: one line each, none where there is nothing to say."""
+    """Log conversions, missing masks, excluded images and the like: one line each, none where there is nothing."""
     for note in reading.notes:
         LOG.warning("%s", note)
-    if reading.left_out:
-        LOG.info("%d images left out: their label is neither normal nor anomalous", reading.left_out)
+    if reading.excluded:
+        LOG.info("%d images excluded: their label is neither normal nor anomalous", reading.excluded)
     if equal is not None and (equal.seen_twice or equal.contradicting):
         LOG.warning(
-            "left out as equal files: %d of train or validation that a later split has too, %d that are called both "
+            "excluded as equal files: %d of train or validation that a later split has too, %d that are called both "
             "normal and anomalous",
             equal.seen_twice,
             equal.contradicting,
@@ -184,15 +187,15 @@ def log_remarks(
     anomalous = [record for record in records if record.is_anomalous]
     unmasked = sum(not record.mask_paths for record in anomalous)
     if unmasked:
-        LOG.info("%d of %d anomalous images have no mask: pixel metrics leave them out", unmasked, len(anomalous))
+        LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
     if together is not None and together.normals_beside_anomalies:
         LOG.info(
-            "%d normal images are nearly the same as an anomalous one and stay out of train",
+            "%d normal images are nearly the same as an anomalous one and excluded from train",
             together.normals_beside_anomalies,
         )
     if together is not None and together.too_large:
         LOG.warning(
-            "%d images look alike in groups larger than a part of the split, as a fixed camera makes them: they are "
+            "%d images are alike in groups larger than a part of the split, as a fixed camera makes them: they are "
             "divided like others. If some are true duplicates, lower near_duplicates.pixel_difference",
             together.too_large,
         )
@@ -201,7 +204,7 @@ def log_remarks(
 
 
 def in_words(together: Together | None) -> str:
-    """What the stage's closing line says of near-duplicates; nothing where there are none."""
+    """Summarise near-duplicates for the stage's closing line; nothing where there are none."""
     if together is None or not together.groups:
         return ""
     return f", {together.images} near-duplicates kept together in {together.groups} groups"

@@ -18,7 +18,7 @@ HALF = Fraction(1, 2)
 
 
 @given(COUNTS, RATIOS)
-def test_normals_add_up_and_are_within_half_an_image_of_their_share(count: int, ratios: Ratios) -> None:
+def test_normals_are_within_half_an_image_of_their_share(count: int, ratios: Ratios) -> None:
     try:
         train, validation, test = count_normals(count, ratios)
     except UserError:
@@ -31,7 +31,7 @@ def test_normals_add_up_and_are_within_half_an_image_of_their_share(count: int, 
 
 
 @given(COUNTS, RATIOS)
-def test_an_error_is_raised_exactly_when_there_is_nothing_to_train_on_or_no_place(count: int, ratios: Ratios) -> None:
+def test_an_error_is_raised_exactly_without_images_to_train_on(count: int, ratios: Ratios) -> None:
     nothing_to_train_on = Fraction(count * ratios[0], sum(ratios)) < HALF
     if nothing_to_train_on:
         with pytest.raises(UserError, match="leave none to train on"):
@@ -73,7 +73,7 @@ def test_the_order_of_the_files_does_not_matter(paths: set[str], seed: int, rand
 
 
 @given(st.integers(2, 60), st.integers(0, 30), st.integers(0, 2**32))
-def test_adding_anomalies_leaves_the_normal_images_where_they_are(normal: int, anomalous: int, seed: int) -> None:
+def test_adding_anomalies_moves_no_normal_image(normal: int, anomalous: int, seed: int) -> None:
     normals = [Record(f"good/{i}.png", "normal", "good") for i in range(normal)]
     anomalies = [Record(f"bad/{i}.png", "structural", "bad") for i in range(anomalous)]
     alone = split_by_rule(normals, ratios=(70, 15, 15), seed=seed)

@@ -1,9 +1,4 @@
-"""The frozen, pretrained encoder that several stages share.
-
-Fold frozen batch normalisation into the convolutions before it.
-
-Images as tensors for the networks.
-"""
+"""The frozen, pretrained encoder that several stages share, and images as its input."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +17,7 @@ from stages.core.encoder.lite0_weights import build_lite0, copy_matching
 from stages.core.images.reading import read_image, resize_image
 from stages.core.run.errors import UserError
 
-STRIDES = (4, 8, 16)
+STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
 LITE0 = "tf_efficientnet_lite0"
 LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
@@ -65,7 +60,7 @@ class FrozenEncoder(nn.Module):
             stages: timm's numbers; stage n has stride 2^(n + 1).
 
         Raises:
-            UserError: the name is unknown or its weights cannot be had; never random weights.
+            UserError: the name is unknown or its weights are not available; never random weights.
         """
         super().__init__()
         self.name = name
@@ -83,7 +78,7 @@ class FrozenEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1]."""
+        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1]."""
         normalised = (images - self.mean) / self.std
         features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
         return features
@@ -103,7 +98,7 @@ def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> Pretrained
     """Build timm's feature extractor of a network and load its pretrained weights.
 
     Raises:
-        UserError: the name is unknown, the network has no stages of these strides, or its weights cannot be had.
+        UserError: the name is unknown, the network has no stages of these strides, or its weights are not available.
     """
     body: Any
     mean: tuple[float, ...]
@@ -124,14 +119,14 @@ def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> Pretrained
 
 
 def published_weights(name: str) -> timm.models.PretrainedCfg:
-    """Where timm has the weights of `name` from, and their preprocessing.
+    """Return where timm has the weights of `name` from, and their preprocessing.
 
     Raises:
         UserError: timm knows no such network, or no weights for it.
     """
     try:
         source = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
-    except RuntimeError:  # the part of the name behind the point is unknown
+    except RuntimeError:  # the part of the name after the point is unknown
         source = None
     if source is None or not source.has_weights:
         raise UserError(f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
@@ -139,10 +134,10 @@ def published_weights(name: str) -> timm.models.PretrainedCfg:
 
 
 def hub_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.Module:
-    """A feature extractor whose weights come from the hub or its cache, never random ones.
+    """Build a feature extractor whose weights come from the hub or its cache, never random ones.
 
     Raises:
-        UserError: they cannot be had.
+        UserError: they are not available.
     """
     try:
         body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=tuple(stages))
@@ -170,5 +165,5 @@ def stack_images(images: Iterable[UInt8[np.ndarray, "H W 3"]], *, size: int) -> 
 
 
 def to_float(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """8-bit values as float32 in [0, 1]."""
+    """Convert 8-bit values to float32 in [0, 1]."""
     return images.to(torch.float32) / 255.0

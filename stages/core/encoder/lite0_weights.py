@@ -32,7 +32,7 @@ RENAMED_IN_BLOCK = {
 
 
 def build_lite0() -> nn.Module:
-    """The pretrained classifier (1000 ImageNet classes) in eval mode, on the CPU.
+    """Build the pretrained classifier (1000 ImageNet classes) in eval mode, on the CPU.
 
     The architecture is timm's `tf_efficientnet_lite0`: TensorFlow "SAME" padding and BatchNorm eps 1e-3.
     timm's `efficientnet_lite0` takes the same tensors without complaint and computes something else.

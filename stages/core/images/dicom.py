@@ -14,12 +14,14 @@ MONOCHROME = ("MONOCHROME1", "MONOCHROME2")  # in the first, high values are dar
 
 
 def read_dicom(path: Path, window: Window | None, *, max_pixels: int) -> UInt8[np.ndarray, "H W"]:
-    """One slice as 8-bit grey.
+    """Read one slice as 8-bit grey.
 
     The values go through the file's modality transformation first (Hounsfield units in CT), then through a window.
 
     Args:
+        path: of the file.
         window: in transformed values; None takes the file's first one, or the whole range where it has none.
+        max_pixels: more are refused.
 
     Raises:
         ValueError: the file is damaged, has no pixels, several frames, colours, too many pixels, or a compression that
@@ -27,7 +29,7 @@ def read_dicom(path: Path, window: Window | None, *, max_pixels: int) -> UInt8[n
     """
     try:
         data = pydicom.dcmread(path)
-        refuse(data, max_pixels=max_pixels)
+        check_header(data, max_pixels=max_pixels)
         values = apply_modality_lut(data.pixel_array, data)
     except (InvalidDicomError, AttributeError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"DICOM: {error}") from None
@@ -35,8 +37,8 @@ def read_dicom(path: Path, window: Window | None, *, max_pixels: int) -> UInt8[n
     return 255 - grey if data.PhotometricInterpretation == "MONOCHROME1" else grey
 
 
-def refuse(data: pydicom.Dataset, *, max_pixels: int) -> None:
-    """Raise for what cannot be read as one grey slice, from the header alone."""
+def check_header(data: pydicom.Dataset, *, max_pixels: int) -> None:
+    """Raise ValueError for what cannot be read as one grey slice."""
     if int(data.get("NumberOfFrames") or 1) != 1:
         raise ValueError(f"DICOM with {data.NumberOfFrames} frames: save the slices one by one")
     if data.PhotometricInterpretation not in MONOCHROME:
@@ -46,7 +48,7 @@ def refuse(data: pydicom.Dataset, *, max_pixels: int) -> None:
 
 
 def own_window(data: pydicom.Dataset) -> Window | None:
-    """The first of the file's windows."""
+    """Return the first of the file's windows, None where it has none."""
     if "WindowCenter" not in data or "WindowWidth" not in data:
         return None
     level, width = (float(np.atleast_1d(value)[0]) for value in (data.WindowCenter, data.WindowWidth))

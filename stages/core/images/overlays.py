@@ -14,10 +14,12 @@ CONTOUR_COLOUR = (255, 0, 200)  # magenta: neither on the heat scale nor common 
 
 
 def upsample_map(anomaly_map: Float[np.ndarray, "h w"], *, height: int, width: int) -> Float32[np.ndarray, "H W"]:
-    """Bilinear interpolation where map and result cover the same area (`align_corners=False`, borders repeated).
+    """Interpolate bilinearly; map and result cover the same area (`align_corners=False`, borders repeated).
 
     Args:
-        height, width: in pixels, at least 1.
+        anomaly_map: of any size.
+        height: of the result in pixels, at least 1.
+        width: of the result in pixels, at least 1.
     """
     values: Float32[np.ndarray, "H W"] = cv2.resize(
         np.asarray(anomaly_map, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR
@@ -36,7 +38,7 @@ def fit_within(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray
 
 
 def heat_colours(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
-    """Colours from blue (0) through pale yellow to red (1) in 256 steps; values outside are clipped."""
+    """Map values to colours from blue (0) through pale yellow to red (1) in 256 steps; values outside are clipped."""
     steps, anchors = np.linspace(0, 1, 256), np.linspace(0, 1, len(HEAT_COLOURS))
     table = np.stack([np.interp(steps, anchors, channel) for channel in HEAT_COLOURS.T], axis=-1)
     colours: UInt8[np.ndarray, "*shape 3"] = np.rint(table).astype(np.uint8)[
@@ -51,7 +53,10 @@ def heatmap_overlay(
     """Lay a map in colours from blue (`low` and below) to red (`high` and above) over its picture.
 
     Args:
-        low, high: map values; the same for every image of a category, or the pictures cannot be compared.
+        image: the picture.
+        anomaly_map: of any size.
+        low: a map value; the same for every image of a category, or the pictures cannot be compared.
+        high: a map value; the same for every image of a category.
 
     Raises:
         ValueError: `high` is not above `low`.
@@ -68,7 +73,7 @@ def heatmap_overlay(
 def mask_contour(
     image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"], *, thickness: int = 1
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of the image with the outlines of the mask's regions drawn in; the mask is scaled to the image."""
+    """Draw the outlines of the mask's regions into a copy of the image; the mask is scaled to the image."""
     height, width = image.shape[:2]
     scaled = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(scaled, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

@@ -1,7 +1,4 @@
-"""Read an image file of any common kind as 8-bit RGB.
-
-Grey values of many bits as 8 bits: a window of them is spread from black to white.
-"""
+"""Read an image file of any common kind as 8-bit RGB; of more bits, a window is spread from black to white."""
 
 import struct
 import zlib
@@ -18,7 +15,7 @@ from pydantic import Field
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000  # more are refused before they are decoded
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm")
 DICOM = "DICOM"
@@ -29,14 +26,16 @@ DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zli
 
 
 class Window(Params):
-    """What radiologists call level and width: the middle and the extent of the values that are told apart."""
+    """Level and width, as radiologists call them: the middle and the extent of the values that are distinguished."""
 
     level: float
     width: Annotated[float, Field(gt=1)]
 
 
 def apply_window(values: Shaped[np.ndarray, "H W"], window: Window) -> UInt8[np.ndarray, "H W"]:
-    """Y = ((x - (level - 1/2)) / (width - 1) + 1/2) 255, cut at black and white and rounded.
+    """Spread a window from black to white, rounded.
+
+        y = ((x - (level - 1/2)) / (width - 1) + 1/2) 255, clipped to [0, 255]
 
     DICOM PS3.3, C.11.2.1.2.1 (the linear function).
     """
@@ -45,7 +44,7 @@ def apply_window(values: Shaped[np.ndarray, "H W"], window: Window) -> UInt8[np.
 
 
 def whole_range(values: Shaped[np.ndarray, "H W"]) -> Window:
-    """The window whose ends are the smallest and the largest value."""
+    """Return the window whose ends are the smallest and the largest value."""
     low, high = float(values.min()), float(values.max())
     return Window(level=(low + high) / 2 + 0.5, width=max(high - low + 1.0, 2.0))
 
@@ -57,6 +56,7 @@ def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H
     DICOM slices (see `read_dicom`).
 
     Args:
+        path: of the file.
         window: values of a DICOM or 16-bit grey file that become black and white, in place of the file's own window
             or the whole range. For any other kind it is an error.
 
@@ -69,9 +69,11 @@ def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H
 
 
 def windowed(image: Image.Image, window: Window, path: Path) -> Image.Image:
-    """A window of a 16-bit grey image as 8-bit grey; a DICOM slice was windowed when it was opened.
+    """Apply a window to a 16-bit grey image; a DICOM slice was windowed when it was opened.
 
     Args:
+        image: opened.
+        window: of grey values.
         path: of the file, for the message.
 
     Raises:
@@ -88,7 +90,7 @@ def windowed(image: Image.Image, window: Window, path: Path) -> Image.Image:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file begins like a DICOM file, whatever its name.
+    """Report whether the file begins like a DICOM file, whatever its name.
 
     Raises:
         OSError: it cannot be read.
@@ -98,7 +100,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def dicom_picture(path: Path, window: Window | None) -> Image.Image:
-    """A DICOM slice as an 8-bit grey image of format DICOM.
+    """Read a DICOM slice as an 8-bit grey image of format DICOM.
 
     Raises:
         ValueError: see `read_dicom`.
@@ -125,8 +127,8 @@ def resize_image(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarr
 def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image]:
     """Open a file, check its size from the header, and name the file in whatever goes wrong until the block ends.
 
-    A DICOM slice comes as 8-bit grey through `window`. Pillow's own size limit, which warns at 89 megapixels, gives
-    way to MAX_PIXELS.
+    A DICOM slice comes as 8-bit grey through `window`. MAX_PIXELS replaces Pillow's own size limit, which warns at 89
+    megapixels.
 
     Raises:
         UserError: as for `read_image`.
@@ -158,11 +160,11 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     """Decode an opened image and convert it to upright 8-bit RGB.
 
     16-bit grey is scaled by its full range, round(v / 257), so that 65535 becomes 255; of 16-bit colour Pillow keeps
-    the high byte, which is the same within one level. CMYK goes by Pillow's plain formula, colour profiles are not
-    applied. Transparent pixels are laid on white.
+    the high byte, which is the same within one level. CMYK is converted by Pillow's plain formula, without
+    colour profiles. Transparent pixels are laid on white.
 
     Raises:
-        ValueError: 32 bits a channel, whose range nobody states; and whatever the decoder raises.
+        ValueError: 32 bits a channel, whose range is not stated; and whatever the decoder raises.
     """
     if image.mode in WITHOUT_AGREED_RANGE:
         raise ValueError("32 bits a channel have no agreed range, save it with 8 or 16 bits")

@@ -1,18 +1,14 @@
-"""MVTec LOCO's layout, which the sample set has too.
+"""Readers of industrial data sets: MVTec LOCO, MVTec AD, plain folders, a table of labels, ELPV.
 
-train/good, validation/good, test/{good,logical_anomalies,structural_anomalies}; masks are
-ground_truth/<folder>/<image's stem>/NNN.png, one a defect, and `defects_config.json` names their pixel values.
-
-MVTec AD's layout: train/good, test/good, test/<defect>, and masks ground_truth/<defect>/<image's stem>_mask.png.
-
-The plain layout: images/good, images/defect, and masks/<image's stem>.png where there are masks.
-
-A table `labels.csv`: filename,is_anomalous[,split][,mask_path][,defect_type][,kind].
-
-Names are POSIX paths below the table's folder. `is_anomalous` is 0 or 1 (or false, true); `split` is train, validation
-(or val) or test, for all rows or for none; `kind` is logical, structural or unspecified.
-
-ELPV's solar cells of one kind: labels.csv with `filename,probability,type`, as the download stage writes it.
+- MVTec LOCO, which the sample set follows: train/good, validation/good, test/{good,logical_anomalies,
+  structural_anomalies}; masks are ground_truth/<folder>/<image's stem>/NNN.png, one a defect, and
+  `defects_config.json` names their pixel values.
+- MVTec AD: train/good, test/good, test/<defect>, and masks ground_truth/<defect>/<image's stem>_mask.png.
+- Plain folders: images/good, images/defect, and masks/<image's stem>.png where there are masks.
+- A table `labels.csv`: filename,is_anomalous[,split][,mask_path][,defect_type][,kind]. Names are POSIX paths below the
+  table's folder. `is_anomalous` is 0 or 1 (or false, true); `split` is train, validation (or val) or test, for all rows
+  or for none; `kind` is logical, structural or unspecified.
+- ELPV's solar cells of one kind: labels.csv with `filename,probability,type`, as the download stage writes it.
 """
 
 import csv
@@ -47,7 +43,7 @@ ANOMALOUS_FROM = 0.66  # the published labels are 0, 1/3, 2/3 and 1
 
 
 def read_loco(root: Path) -> Reading:
-    """Every image of the three splits; folders that the layout does not have are findings."""
+    """Read every image of the three splits; folders that the layout does not have are findings."""
     records, findings = [], []
     for split, known in FOLDERS.items():
         for folder in subfolders(root / split):
@@ -71,7 +67,7 @@ def loco_record(root: Path, path: str, *, split: str, folder: str) -> Record:
 
 
 def read_defects(root: Path) -> tuple[dict[int, str], list[str]]:
-    """The defect that each pixel value stands for, and findings; empty when there is no `defects_config.json`."""
+    """Read the defect that each pixel value stands for, and findings; empty when there is no `defects_config.json`."""
     path = root / DEFECTS
     if not path.is_file():
         return {}, []
@@ -83,7 +79,7 @@ def read_defects(root: Path) -> tuple[dict[int, str], list[str]]:
 
 
 def read_mvtec(root: Path) -> Reading:
-    """Every image of train and test; all its defects count as structural."""
+    """Read every image of train and test; all its defects count as structural."""
     records, findings = [], []
     for split in ("train", "test"):
         for folder in subfolders(root / split):
@@ -105,7 +101,7 @@ def mvtec_record(root: Path, path: str, *, split: str, folder: str) -> Record:
 
 
 def read_folder(root: Path) -> Reading:
-    """Every image of the two folders, without a split; a mask belongs to the defect image of its name."""
+    """Read every image of the two folders, without a split; a mask belongs to the defect image of its name."""
     records, findings = [], []
     for folder in subfolders(root / "images"):
         if folder not in KIND_OF_PLAIN_FOLDER:
@@ -123,7 +119,7 @@ def read_folder(root: Path) -> Reading:
 
 
 def read_csv(root: Path) -> Reading:
-    """Every row of the table; bad values are findings with their line.
+    """Read every row of the table; bad values are findings with their line.
 
     Raises:
         UserError: there is no table, it is not UTF-8 text, or a required column is missing.
@@ -138,11 +134,11 @@ def read_csv(root: Path) -> Reading:
     if len({record.split is None for record in records}) > 1:
         findings.append(f"{TABLE}: some rows have a split and others none: fill the column or remove it")
     named = {name for record in records for name in (record.path, *record.mask_paths)}
-    return Reading(tuple(records), tuple(findings), notes=tuple(notes(root, columns, named)))
+    return Reading(tuple(records), tuple(findings), notes=tuple(csv_notes(root, columns, named)))
 
 
 def row_problems(row: Mapping[str, str]) -> list[str]:
-    """What is wrong with the values of one row."""
+    """List what is wrong with the values of one row."""
     problems = ["has more values than the table has columns"] if "" in row else []
     if not row["filename"]:
         problems.append("filename is empty")
@@ -165,7 +161,7 @@ def row_problems(row: Mapping[str, str]) -> list[str]:
 
 
 def csv_record(row: Mapping[str, str]) -> Record:
-    """The record of a row without problems."""
+    """Make the record of a row without problems."""
     anomalous = TRUTH_VALUES[row["is_anomalous"].lower()]
     kind = (row.get("kind", "").lower() or "unspecified") if anomalous else "normal"
     defect_type = (row.get("defect_type", "") or "defect") if anomalous else "good"
@@ -174,8 +170,8 @@ def csv_record(row: Mapping[str, str]) -> Record:
     return Record(path, kind, defect_type, SPLITS[row.get("split", "").lower()], masks)
 
 
-def notes(root: Path, columns: list[str], named: set[str]) -> list[str]:
-    """What the table leaves unsaid: unknown columns and image files that no row names."""
+def csv_notes(root: Path, columns: list[str], named: set[str]) -> list[str]:
+    """Note unknown columns and image files that no row names."""
     unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]
     files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
     unnamed = sorted(set(files) - named)
@@ -184,7 +180,7 @@ def notes(root: Path, columns: list[str], named: set[str]) -> list[str]:
 
 
 def read_elpv(root: Path) -> Reading:
-    """Defect probability 0 is normal, from 0.66 on structural; what lies between is left out and counted.
+    """Read the table: defect probability 0 is normal, from 0.66 on structural; rows between are excluded and counted.
 
     Raises:
         UserError: the table is missing.
@@ -194,7 +190,7 @@ def read_elpv(root: Path) -> Reading:
         raise UserError(f"{path} is missing: run `dvc repro` to make it")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    records, findings, left_out = [], [], 0
+    records, findings, excluded = [], [], 0
     for line, row in enumerate(rows, start=2):
         probability = as_probability(row["probability"])
         if probability is None:
@@ -204,12 +200,12 @@ def read_elpv(root: Path) -> Reading:
         elif probability >= ANOMALOUS_FROM:
             records.append(Record(row["filename"], "structural", f"probability_{probability:.2f}"))
         else:
-            left_out += 1
-    return Reading(tuple(records), tuple(findings), left_out=left_out)
+            excluded += 1
+    return Reading(tuple(records), tuple(findings), excluded=excluded)
 
 
 def as_probability(text: str) -> float | None:
-    """The number, or None when it is not one from 0 to 1."""
+    """Convert a text to a number from 0 to 1, None when it is not one."""
     try:
         value = float(text)
     except ValueError:

@@ -1,17 +1,13 @@
-"""Layouts with a folder for each class: OCT2017 (Kermany) and the tiles of Camelyon16.
+"""Readers of medical data sets with a folder for each class: OCT2017, Camelyon16, Br35H, BraTS2021.
 
-Of OCT2017 (Kermany et al., Cell 2018) only train/NORMAL is learned from; test has NORMAL, CNV, DME and DRUSEN. The
-anomalous folders of train and a folder `val`, which some copies have, are not used: validation is taken from train.
-Camelyon16 has train/good and test/{good,Ungood} (MedIAnomaly), with valid/{good,Ungood} in some copies (BMAD).
-
-Br35H: brain slices in `no` (normal) and `yes` (tumour), without a split of its own.
-
-By the protocol of EDC (Guo et al., IEEE TMI 2023) images of `no` with a number below 1000 are train, the others of `no`
-and all of `yes` are test; the number is made of all digits of the file name.
-
-Slices of BraTS2021 as MedIAnomaly gives them: train, test/normal, test/tumor, and masks in test/annotation.
-
-The mask of a slice has its name with `flair` replaced by `seg`.
+- OCT2017 (Kermany et al., Cell 2018): only train/NORMAL is learned from; test has NORMAL, CNV, DME and DRUSEN. The
+  anomalous folders of train and a folder `val`, which some copies have, are not used: validation is taken from train.
+- Tiles of Camelyon16: train/good and test/{good,Ungood} (MedIAnomaly), with valid/{good,Ungood} in some copies (BMAD).
+- Br35H: brain slices in `no` (normal) and `yes` (tumour), without a split of its own. By the protocol of EDC (Guo et
+  al., IEEE TMI 2023) images of `no` with a number below 1000 are train, the others of `no` and all of `yes` are test;
+  the number is made of all digits of the file name.
+- Slices of BraTS2021 as MedIAnomaly publishes them: train, test/normal, test/tumor, and masks in test/annotation, with
+  the slice's name in which `seg` replaces `flair`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +24,7 @@ FOLDERS = {"train": ("train", "normal"), "test/normal": ("test", "normal"), "tes
 
 
 def read_oct2017(root: Path) -> Reading:
-    """Every image of train/NORMAL and test; see the module.
+    """Read every image of train/NORMAL and test; see the module.
 
     Raises:
         UserError: a folder of the protocol is missing.
@@ -39,7 +35,7 @@ def read_oct2017(root: Path) -> Reading:
 
 
 def read_camelyon16(root: Path) -> Reading:
-    """Every tile; `valid`, where there is one, is the validation split.
+    """Read every tile; `valid`, where there is one, is the validation split.
 
     Raises:
         UserError: a folder of the protocol is missing.
@@ -53,12 +49,13 @@ def read_camelyon16(root: Path) -> Reading:
 def read_class_folders(
     root: Path, folders: Mapping[str, Sequence[str]], *, normal: str, unused: Mapping[str, Sequence[str]]
 ) -> Reading:
-    """Every image of the folders <split>/<class>; classes that nobody named are findings.
+    """Read every image of the folders <split>/<class>; unknown classes are findings.
 
     Args:
+        root: of the data set.
         folders: the classes of each split, all needed; `valid` is the validation split.
         normal: the class that is normal; the others are anomalous and their defect type.
-        unused: known classes of a split that the protocol leaves out; a note counts their images.
+        unused: known classes of a split that the protocol excludes; a note counts their images.
 
     Raises:
         UserError: a folder is missing.
@@ -68,7 +65,7 @@ def read_class_folders(
     ]
     if missing:
         raise UserError(f"{root}: the folder {missing[0]} is missing: put its images there or correct `path`")
-    records, findings, left = [], [], {}
+    records, findings, unread = [], [], {}
     for split in sorted({*folders, *unused}):
         for name in subfolders(root / split):
             folder = f"{split}/{name}"
@@ -77,11 +74,12 @@ def read_class_folders(
                 findings += unexpected
                 records += [class_record(path, name, split=split, normal=normal) for path in images]
             elif name in unused.get(split, ()):
-                left[folder] = len(images)
+                unread[folder] = len(images)
             else:
                 known = ", ".join(folders.get(split, unused.get(split, ())))
                 findings.append(f"{folder}: is not one of {known}: move or remove it")
-    notes = [f"{sum(left.values())} images of {', '.join(left)} are not used, as the protocol says"] if left else []
+    count, names = sum(unread.values()), ", ".join(unread)
+    notes = [f"{count} images of {names} are not used by the protocol"] if unread else []
     return Reading(tuple(records), tuple(findings), notes=tuple(notes))
 
 
@@ -91,7 +89,7 @@ def class_record(path: str, name: str, *, split: str, normal: str) -> Record:
 
 
 def read_br35h(root: Path) -> Reading:
-    """Every file of the two folders; a normal one without a number is a finding.
+    """Read every file of the two folders; a normal one without a number is a finding.
 
     Raises:
         UserError: one of the two folders is missing.
@@ -112,18 +110,18 @@ def read_br35h(root: Path) -> Reading:
                 for path, number in numbers.items() if number is None]  # fmt: skip
     others = [folder for folder in subfolders(root) if folder not in ("no", "yes")]
     count = sum(path.suffix.lower() in IMAGE_SUFFIXES for folder in others for path in (root / folder).rglob("*"))
-    notes = (f"{count} images of {', '.join(others)} are not used, as the protocol says",) if others else ()
+    notes = (f"{count} images of {', '.join(others)} are not used by the protocol",) if others else ()
     return Reading(tuple(records), (*findings, *unexpected, *unexpected_too), notes=notes)
 
 
 def number_of(path: str) -> int | None:
-    """All digits of a file name as one number; None where there are none."""
+    """Read all digits of a file name as one number; None where there are none."""
     digits = "".join(c for c in PurePosixPath(path).stem if c in "0123456789")
     return int(digits) if digits else None
 
 
 def read_brats(root: Path) -> Reading:
-    """Every slice of the three folders; masks without a slice and folders that the layout does not have are findings.
+    """Read every slice of the three folders; masks without a slice and unknown folders are findings.
 
     Raises:
         UserError: one of the four folders is missing.
@@ -131,7 +129,7 @@ def read_brats(root: Path) -> Reading:
     missing = [folder for folder in (*FOLDERS, MASKS) if not (root / folder).is_dir()]
     if missing:
         raise UserError(
-            f"{root}: the folder {missing[0]} is missing; BraTS slices lie in {', '.join(FOLDERS)}, {MASKS}"
+            f"{root}: the folder {missing[0]} is missing; BraTS slices are in {', '.join(FOLDERS)}, {MASKS}"
         )
     records, findings = [], []
     for folder, (split, kind) in FOLDERS.items():

@@ -1,20 +1,18 @@
-"""APTOS2019's retinal photographs: `train.csv` with `id_code,diagnosis`, images train_images/<id_code>.png.
+"""Readers of medical data sets with a table of labels: APTOS2019, ISIC2018, MedIAnomaly.
 
-Diagnosis 0 is normal, the grades 1 to 4 are anomalous. The images of the competition's own test have no labels and are
-not used. By the protocol of ReContrast (Guo et al., NeurIPS 2023) the normal images in the table's order are shuffled
-by Python's `random` with seed 1, the first 1000 are train, and the rest and all anomalous ones are test.
-
-ISIC2018, task 3: dermoscopic images with one of seven diagnoses; NV (melanocytic nevus) is normal.
-
-ISIC2018_Task3_<part>_Input/<image>.jpg and ISIC2018_Task3_<part>_GroundTruth/ISIC2018_Task3_<part>_GroundTruth.csv with
-`image,MEL,NV,BCC,AKIEC,BKL,DF,VASC`, one of them 1 and the others 0. The NV images of part Training are train, its
-others are not used. Test is part Test (MedIAnomaly) or Validation (ReContrast, EDC).
-
-MedIAnomaly's layout for RSNA, VinDr-CXR, BrainTumor and LAG: a folder `images` and `data.json`.
-
-`{"train": {"0": [...]}, "test": {"0": [...], "1": [...]}}` names files of `images`; 0 is normal, 1 anomalous. What else
-stands below `train` (its `unlabeled` images of both kinds) is for methods that learn from anomalies, and is not used.
-Cai et al., "MedIAnomaly: A comparative study of anomaly detection in medical images", 2024.
+- APTOS2019's retinal photographs: `train.csv` with `id_code,diagnosis`, images train_images/<id_code>.png. Diagnosis 0
+  is normal, the grades 1 to 4 are anomalous. The images of the competition's own test have no labels and are not used.
+  By the protocol of ReContrast (Guo et al., NeurIPS 2023) the normal images in the table's order are shuffled by
+  Python's `random` with seed 1, the first 1000 are train, and the rest and all anomalous ones are test.
+- ISIC2018, task 3: dermoscopic images with one of seven diagnoses; NV (melanocytic nevus) is normal.
+  ISIC2018_Task3_<part>_Input/<image>.jpg and
+  ISIC2018_Task3_<part>_GroundTruth/ISIC2018_Task3_<part>_GroundTruth.csv with `image,MEL,NV,BCC,AKIEC,BKL,DF,VASC`, one
+  of them 1 and the others 0. The NV images of part Training are train, its others are not used. Test is part Test
+  (MedIAnomaly) or Validation (ReContrast, EDC).
+- MedIAnomaly's layout for RSNA, VinDr-CXR, BrainTumor and LAG: a folder `images` and `data.json`.
+  `{"train": {"0": [...]}, "test": {"0": [...], "1": [...]}}` names files of `images`; 0 is normal, 1 anomalous. Other
+  lists of `train` (its `unlabeled` images of both kinds) are for methods that learn from anomalies, and are not used.
+  Cai et al., "MedIAnomaly: A comparative study of anomaly detection in medical images", 2024.
 """
 
 import json
@@ -33,14 +31,14 @@ TRAIN_IMAGES, PROTOCOL_SEED = 1000, 1  # part of the protocol: neither the split
 DIAGNOSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 NORMAL = "NV"
 TRAINING = "Training"
-FILES_BESIDES = (".txt", ".csv")  # licence, attribution and metadata lie among the images
+FILES_BESIDES = (".txt", ".csv")  # licence, attribution and metadata are among the images
 MEDIANOMALY_TABLE, MEDIANOMALY_IMAGES = "data.json", "images"
 LABELS = {"0": "normal", "1": "unspecified"}
 REQUIRED = {"train": ("0",), "test": ("0", "1")}
 
 
 def read_aptos2019(root: Path) -> Reading:
-    """Every row of the table; unknown grades and bad names are findings with their line.
+    """Read every row of the table; unknown grades and bad names are findings with their line.
 
     Raises:
         UserError: the table or the folder of images is missing, or the table lacks a column.
@@ -54,8 +52,8 @@ def read_aptos2019(root: Path) -> Reading:
     normal = [row["id_code"] for row in sound if row["diagnosis"] == "0"]
     if len(normal) <= TRAIN_IMAGES:
         findings.append(
-            f"{APTOS_TABLE}: names {len(normal)} normal images, the protocol takes {TRAIN_IMAGES} to train, needs more "
-            "for test: take the whole data set, or describe yours as a `csv` source"
+            f"{APTOS_TABLE}: names {len(normal)} normal images, the protocol takes {TRAIN_IMAGES} to train and "
+            "needs more for test: take the whole data set, or describe yours as a `csv` source"
         )
     random.Random(PROTOCOL_SEED).shuffle(normal)
     to_train = set(normal[:TRAIN_IMAGES])
@@ -69,7 +67,7 @@ def read_aptos2019(root: Path) -> Reading:
 
 
 def row_problem(row: Mapping[str, str]) -> str | None:
-    """What is wrong with the values of one row, None where nothing is."""
+    """Return what is wrong with the values of one row, None where nothing is."""
     name = row["id_code"]
     if not name or "/" in name:
         return f"id_code is {name!r}, not the name of a file in {APTOS_IMAGES} without its suffix"
@@ -87,9 +85,10 @@ def aptos_record(row: Mapping[str, str], to_train: set[str]) -> Record:
 
 
 def read_isic2018(root: Path, *, test_part: str) -> Reading:
-    """NV images of Training, and all images of the part that is tested.
+    """Read NV images of Training, and all images of the part that is tested.
 
     Args:
+        root: of the data set.
         test_part: "test" or "validation", the part of the challenge whose images are test.
 
     Raises:
@@ -109,7 +108,7 @@ def read_isic2018(root: Path, *, test_part: str) -> Reading:
 
 
 def read_part(root: Path, part: str, *, split: str) -> tuple[list[Record], list[str], list[str]]:
-    """All images of one part, findings, and image files that no row names.
+    """Read all images of one part, findings, and image files that no row names.
 
     Raises:
         UserError: see `read_isic2018`.
@@ -137,14 +136,14 @@ def read_part(root: Path, part: str, *, split: str) -> tuple[list[Record], list[
 
 
 def diagnosis_of(row: Mapping[str, str]) -> str | None:
-    """The one diagnosis that is 1 where the others are 0 (published as 1.0 and 0.0), else None."""
+    """Return the one diagnosis that is 1 where the others are 0 (published as 1.0 and 0.0), else None."""
     values = {name: row[name].removesuffix(".0") for name in DIAGNOSES}
     chosen = [name for name, value in values.items() if value == "1"]
     return chosen[0] if len(chosen) == 1 and sorted(values.values()) == ["0"] * 6 + ["1"] else None
 
 
 def read_medianomaly(root: Path) -> Reading:
-    """Every image that the protocol names; unknown labels of test and bad names are findings.
+    """Read every image that the protocol names; unknown labels of test and bad names are findings.
 
     Raises:
         UserError: there is no table, no folder of images, or the table is not of the layout above.
@@ -169,11 +168,11 @@ def read_medianomaly(root: Path) -> Reading:
     ]
     files = {path.relative_to(root).as_posix() for path in (root / MEDIANOMALY_IMAGES).rglob("*") if path.is_file()}
     unnamed = sorted(files - {record.path for record in records})
-    return Reading(tuple(records), tuple(findings), notes=tuple(notes(table, unnamed)))
+    return Reading(tuple(records), tuple(findings), notes=tuple(medianomaly_notes(table, unnamed)))
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
-    """`data.json` once it has the lists that the protocol needs.
+    """Read `data.json` and check that it has the lists that the protocol needs.
 
     Raises:
         UserError: see `read_medianomaly`.
@@ -193,7 +192,7 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def name_problem(name: Any) -> str | None:
-    """Why an entry names no image, None where it does."""
+    """Return why an entry names no image, None where it does."""
     if not isinstance(name, str) or not name:
         return "is no file name"
     path = PurePosixPath(name)
@@ -205,8 +204,8 @@ def medianomaly_record(name: str, *, split: str, label: str) -> Record:
     return Record(path, LABELS[label], "good" if label == "0" else "anomalous", split)
 
 
-def notes(table: dict[str, dict[str, Any]], unnamed: list[str]) -> Iterable[str]:
-    """What of the source is not used."""
+def medianomaly_notes(table: dict[str, dict[str, Any]], unnamed: list[str]) -> Iterable[str]:
+    """Note lists and files that are not used."""
     unused = [f"train, {label}" for label in table["train"] if label not in REQUIRED["train"]]
     unused += [split for split in table if split not in REQUIRED]
     if unused:

@@ -1,11 +1,4 @@
-"""One image of a data set before it is split, and what a reader makes of a source.
-
-List the folders and files of a data set, sorted, and say what does not belong there.
-
-Read a mask: one byte a pixel, 0 where nothing is wrong.
-
-Read a table of labels that a data set brings as a file of comma-separated values.
-"""
+"""The common form of a data set before it is split, and what its readers share: folders, masks, tables of labels."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
@@ -42,10 +35,12 @@ class Record:
 
     @property
     def image_id(self) -> str:
+        """The path without the suffix of an image."""
         return without_suffix(self.path)
 
     @property
     def is_anomalous(self) -> bool:
+        """Whether the image is not normal."""
         return self.kind != "normal"
 
 
@@ -54,34 +49,35 @@ class Reading:
     """What a reader found.
 
     Attributes:
-        findings: what is wrong with the source, one line each, with the file's name.
-        notes: what the user should know and what is no error.
-        left_out: images that the source's own labels call neither normal nor anomalous.
-        defect_names: the defect that each pixel value of a mask stands for; empty where masks only say yes or no.
+        findings: errors in the source, one line each, with the file's name.
+        notes: what the user should know but is no error.
+        excluded: images that the source's own labels call neither normal nor anomalous.
+        defect_names: the defect that each pixel value of a mask stands for; empty where masks only mark yes or no.
     """
 
     records: tuple[Record, ...]
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    left_out: int = 0
+    excluded: int = 0
     defect_names: Mapping[int, str] = field(default_factory=dict)
 
 
 def without_suffix(path: str) -> str:
-    """A POSIX path without the suffix of an image; other dots are part of the name, as in DICOM's 1.2.840.10008."""
+    """Remove the suffix of an image from a POSIX path; other dots are part of the name, as in DICOM's 1.2.840.10008."""
     suffix = PurePosixPath(path).suffix
     return path.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else path
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in `folder`, sorted; none when it does not exist."""
+    """List the names of the folders in `folder`, sorted; none when it does not exist."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def files_in(root: Path, folder: str) -> tuple[list[str], list[str]]:
-    """Files directly in a folder.
+    """List the files directly in a folder.
 
     Args:
+        root: of the data set.
         folder: POSIX path below `root`.
 
     Returns:
@@ -98,13 +94,13 @@ def files_in(root: Path, folder: str) -> tuple[list[str], list[str]]:
 
 
 def masks_without_image(root: Path, folder: str, used: Collection[str]) -> list[str]:
-    """A finding for each file below the folder of masks that no image uses."""
+    """Return a finding for each file below the folder of masks that no image uses."""
     masks = sorted(path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file())
     return [f"{mask}: is a mask without an image: remove it or add its image" for mask in masks if mask not in used]
 
 
 def read_mask(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """Grey masks of 8 bits keep their values; in any other kind, what is not black becomes 255.
+    """Read a mask: 8-bit grey keeps its values, in any other kind what is not black becomes 255.
 
     Raises:
         UserError: the file is not a readable image, or of a lossy kind, in which edges have no exact value.
@@ -116,16 +112,19 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "H W"]:
 
 
 def mask_values(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
+    """Decode an opened mask, see `read_mask`."""
     if image.mode == "L":
         return np.array(image)
-    if image.mode in ("P", "PA", "LA", "RGBA", "CMYK"):  # by colour; transparency says nothing of the defect
+    if image.mode in ("P", "PA", "LA", "RGBA", "CMYK"):  # by colour; transparency does not mark a defect
         image = image.convert("RGB")
     values = np.atleast_3d(np.asarray(image))
     return np.where(values.any(axis=2), 255, 0).astype(np.uint8)
 
 
 def read_label_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
-    """The column names and the rows, blanks around values dropped; a missing value is "", surplus ones stand below "".
+    """Read the column names and the rows of a CSV file, without blanks around values.
+
+    A missing value is "", surplus ones are below "".
 
     Raises:
         UserError: the file is missing, not UTF-8 text, or lacks a required column.
@@ -136,7 +135,7 @@ def read_label_table(path: Path, required: Sequence[str]) -> tuple[list[str], li
             rows = [{(name or "").strip(): str(value).strip() for name, value in row.items()} for row in table]
             columns = [name.strip() for name in table.fieldnames or ()]
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: the data set's labels stand in a table of that name") from None
+        raise UserError(f"{path} is missing: the data set's labels are in a table of that name") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a comma-separated table in UTF-8 ({error})") from None
     missing = [name for name in required if name not in columns]

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.download.manifest import DownloadManifest, PackageManifest, fetch, read_manifest
-from stages.download.packages import find_package_data
+from stages.download.manifest import DownloadManifest, PackageManifest, fetch, find_package_data, read_manifest
 from stages.download.source import locate
 
 CONTENT = bytes(range(256)) * 40
@@ -120,21 +119,18 @@ def test_proxies_come_from_the_environment(server: Server, tmp_path: Path, monke
     assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_bad_manifests(tmp_path: Path) -> None:
+    for content, message in (
         ("{", "not a JSON file"),
         ("[]", "a.json: : Input should be"),
         ('{"url": "file:///etc/passwd"}', "url: String should match pattern"),
         ('{"url": "https://x.org/a", "sha256": "abc"}', "sha256: String should match"),
         ('{"url": "https://x.org/a", "file": "../a"}', "file: String should match"),
         ('{"package": "a", "colour": 1}', "colour: Extra inputs are not permitted"),
-    ],
-)
-def test_bad_manifests(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "a.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
-        read_manifest(tmp_path / "a.json")
+    ):
+        (tmp_path / "a.json").write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            read_manifest(tmp_path / "a.json")
 
 
 def test_missing_paths(tmp_path: Path) -> None:
@@ -144,23 +140,20 @@ def test_missing_paths(tmp_path: Path) -> None:
         locate(tmp_path / "data")
 
 
-@pytest.mark.parametrize("name", ["elpv", "mvtec", "mvtec_loco"])
-def test_the_manifests_of_this_repository_are_valid(name: str) -> None:
-    manifest = read_manifest(Path(__file__).parents[3] / "data" / f"{name}.json")
-    assert manifest.licence == "CC BY-NC-SA 4.0"
+def test_the_manifests_of_this_repository_are_valid() -> None:
+    for name in ("elpv", "mvtec", "mvtec_loco"):
+        manifest = read_manifest(Path(__file__).parents[3] / "data" / f"{name}.json")
+        assert manifest.licence == "CC BY-NC-SA 4.0"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_package_that_is_not_as_named() -> None:
+    content = json.loads((Path(__file__).parents[3] / "data" / "elpv.json").read_text(encoding="utf-8"))
+    for changes, message in (
         ({"package": "no-such-package"}, r"no-such-package is not installed: run `pip install no-such-package==1"),
         ({"version": "0.9"}, r"elpv-dataset 1\.0\.0\.post1 is installed, the manifest names 0\.9"),
         ({"folder": "elpv_dataset/nowhere"}, r"labels\.csv is missing: run `pip install .* --force-reinstall"),
         ({"labels_sha256": "0" * 64}, "is not the file the manifest names"),
         ({"images": 2623}, "is not the file the manifest names"),
-    ],
-)
-def test_package_that_is_not_as_named(changes: dict[str, str | int], message: str) -> None:
-    content = json.loads((Path(__file__).parents[3] / "data" / "elpv.json").read_text(encoding="utf-8"))
-    with pytest.raises(UserError, match=message):
-        find_package_data(PackageManifest.model_validate(content | changes))
+    ):
+        with pytest.raises(UserError, match=message):
+            find_package_data(PackageManifest.model_validate(content | changes))

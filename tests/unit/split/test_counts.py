@@ -1,19 +1,19 @@
-"""The split rule's numbers, worked out by hand in specs/methods.md 2.5, and who is given a split at all."""
+"""The split rule's numbers, worked out by hand, and which sources are divided at all."""
 
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.split.near_duplicates import Alike
+from stages.split.near_duplicates import NearDuplicates
 from stages.split.readers.records import Record
 from stages.split.rule import Ratios, assign_splits, count_anomalies, count_normals, split_by_rule
 
-NORMALS = {
+NORMALS: dict[Ratios, dict[int, tuple[int, int, int]]] = {
     (70, 15, 15): {100: (70, 15, 15), 101: (71, 15, 15), 33: (23, 5, 5), 7: (5, 1, 1)},
     (70, 20, 10): {100: (70, 20, 10), 101: (71, 20, 10), 33: (23, 7, 3), 7: (5, 1, 1)},
     (80, 10, 10): {100: (80, 10, 10), 101: (81, 10, 10), 33: (26, 4, 3), 7: (6, 1, 0)},
     (60, 30, 10): {100: (60, 30, 10), 101: (61, 30, 10), 33: (20, 10, 3), 7: (4, 2, 1)},
 }
-ANOMALIES = {
+ANOMALIES: dict[Ratios, dict[int, tuple[int, int]]] = {
     (70, 15, 15): {20: (10, 10), 63: (32, 31), 7: (4, 3)},
     (70, 20, 10): {20: (13, 7), 63: (42, 21), 7: (5, 2)},
     (80, 10, 10): {20: (10, 10), 63: (32, 31), 7: (4, 3)},
@@ -21,18 +21,14 @@ ANOMALIES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("ratios", "count", "expected"), [(r, n, e) for r, cells in NORMALS.items() for n, e in cells.items()]
-)
-def test_normals(ratios: Ratios, count: int, expected: tuple[int, int, int]) -> None:
-    assert count_normals(count, ratios) == expected
+def test_normals() -> None:
+    found = {ratios: {n: count_normals(n, ratios) for n in cells} for ratios, cells in NORMALS.items()}
+    assert found == NORMALS
 
 
-@pytest.mark.parametrize(
-    ("ratios", "count", "expected"), [(r, n, e) for r, cells in ANOMALIES.items() for n, e in cells.items()]
-)
-def test_anomalies(ratios: Ratios, count: int, expected: tuple[int, int]) -> None:
-    assert count_anomalies(count, ratios) == expected
+def test_anomalies() -> None:
+    found = {ratios: {n: count_anomalies(n, ratios) for n in cells} for ratios, cells in ANOMALIES.items()}
+    assert found == ANOMALIES
 
 
 def test_ratios_need_not_add_up_to_100() -> None:
@@ -69,39 +65,41 @@ def splits_of(records: list[Record]) -> dict[str, tuple[int, int]]:
 
 
 def test_a_source_without_split_is_divided() -> None:
-    assigned = assign_splits([*normals(33), *anomalies(7)], Alike(), ratios=(70, 15, 15), resplit=False, seed=0)
+    assigned = assign_splits(
+        [*normals(33), *anomalies(7)], NearDuplicates(), ratios=(70, 15, 15), resplit=False, seed=0
+    )
     assert splits_of(assigned.records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
     assert assigned.complaints == []
 
 
 def test_a_whole_split_is_kept() -> None:
     given = [*normals(9, "train"), *normals(2, "validation"), *normals(3, "test"), *anomalies(4, "test")]
-    assigned = assign_splits(given, Alike(), ratios=(1, 1, 1), resplit=False, seed=0)
+    assigned = assign_splits(given, NearDuplicates(), ratios=(1, 1, 1), resplit=False, seed=0)
     assert assigned.records == sorted(given, key=lambda record: record.path)
 
 
 def test_missing_validation_is_taken_from_train() -> None:
     # 20 train images at 70 : 15, test's share set aside: (2 * 20 * 70 + 85) // 170 = 16 stay
     given = [*normals(20, "train"), *normals(3, "test"), *anomalies(4, "test")]
-    assigned = assign_splits(given, Alike(), ratios=(70, 15, 15), resplit=False, seed=0)
+    assigned = assign_splits(given, NearDuplicates(), ratios=(70, 15, 15), resplit=False, seed=0)
     assert splits_of(assigned.records) == {"train": (16, 0), "validation": (4, 0), "test": (3, 4)}
     assert [r for r in assigned.records if r.split == "test"] == sorted(given[20:], key=lambda record: record.path)
 
 
 def test_resplit_pools_everything() -> None:
     given = [*normals(20, "train"), *normals(13, "test"), *anomalies(7, "test")]
-    assigned = assign_splits(given, Alike(), ratios=(70, 15, 15), resplit=True, seed=0)
+    assigned = assign_splits(given, NearDuplicates(), ratios=(70, 15, 15), resplit=True, seed=0)
     assert splits_of(assigned.records) == {"train": (23, 0), "validation": (5, 4), "test": (5, 3)}
     assert any(record.split == "train" and record.path.startswith("test/") for record in assigned.records)
 
 
 def test_a_rule_that_fails_is_a_finding() -> None:
-    assigned = assign_splits([*normals(9), *anomalies(1)], Alike(), ratios=(1, 0, 0), resplit=False, seed=0)
+    assigned = assign_splits([*normals(9), *anomalies(1)], NearDuplicates(), ratios=(1, 0, 0), resplit=False, seed=0)
     assert assigned.complaints == ["ratios [1, 0, 0] leave no place for 1 images: give validation or test a share"]
     assert len(assigned.records) == 10
 
 
-def test_another_seed_gives_another_split_of_the_same_sizes() -> None:
+def test_another_seed_means_another_split_of_the_same_sizes() -> None:
     first, second = (split_by_rule(normals(100), ratios=(70, 15, 15), seed=seed) for seed in (0, 1))
     assert splits_of(first) == splits_of(second)
     assert set(first) != set(second)

@@ -7,13 +7,17 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
-from stages.data_health.__main__ import main
 
-from stages.core.io.truth import TRUTH_COLUMNS, write_truth
-from stages.split.health import find_outliers, find_pairs, look_at
+from stages.core.io.truth import health_file
+from stages.split.__main__ import main
+from stages.split.health import find_duplicates, find_outliers
+from stages.split.inspect_files import ImageFacts, inspect_image
+from stages.split.near_duplicates import NearDuplicateParams
 
 SIZE = 96
+LIMITS = {"hash_distance": 6, "pixel_difference": 3.0}
 
 
 def draw(seed: int) -> np.ndarray:
@@ -24,73 +28,98 @@ def draw(seed: int) -> np.ndarray:
     return np.clip(smooth + generator.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def make_case(root: Path) -> list[str]:
-    """40 training and 6 test images: 40 copies 1, 41 nearly so 2, 42 dark, 43 blurred, 45 without a mask."""
-    (root / "images").mkdir()
-    rows = []
-    for number in range(46):
-        image, file = draw(number), root / "images" / f"{number}.png"
+def write_dataset(root: Path) -> None:
+    """40 training and 8 test images, one for validation.
+
+    5 is larger; of test, 40 is nearly train's 2, 42 dark, 43 blurred; 44 has a mask, 45 and 46 have none.
+    """
+    rows = ["filename,is_anomalous,split,mask_path,kind"]
+    for number in range(49):
+        image = draw(number)
         if number == 40:
-            image = draw(1)
-        if number == 41:
             image = np.clip(draw(2).astype(int) + 1, 0, 255).astype(np.uint8)
+        if number == 5:
+            image = np.vstack([image, image[-1:]])
         if number == 42:
             image = image // 8
         if number == 43:
             image = cv2.GaussianBlur(image, (0, 0), 4)
-        Image.fromarray(image).save(file)
-        split, kind = ("train", "normal") if number < 40 else ("test", "logical" if number >= 44 else "normal")
-        digest = f"{1 if number == 40 else number:064d}"
-        files = ["m.png"] if number == 44 else []
-        rows.append((f"{split}/{number:02d}", file.name, split, file.name, kind != "normal", kind, kind, files, digest,
-                     SIZE, SIZE + (number == 5)))  # fmt: skip
-    write_truth(root / "truth.parquet", pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)))
-    (root / "params.yaml").write_text(
-        "data_health: {outlier: 6.0, shown: 20}\nnear_duplicates: {hash_distance: 6, pixel_difference: 3.0}\n"
-    )
-    return ["--truth", "truth.parquet", "--image-files", "images", "--health", "out/health.json"]
+        Image.fromarray(image).save(root / f"{number:02}.png")
+        split = "train" if number < 40 else "validation" if number == 48 else "test"
+        anomalous = number in (44, 45, 46)
+        rows.append(f"{number:02}.png,{int(anomalous)},{split},{'m.png' if number == 44 else ''},"
+                    f"{'logical' if anomalous else ''}")  # fmt: skip
+    Image.fromarray(np.full((SIZE, SIZE), 255, dtype=np.uint8)).save(root / "m.png")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def test_what_is_synthetic_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates_odd_images_and_missing_masks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    main(make_case(tmp_path))
-    health = json.loads((tmp_path / "out/health.json").read_text(encoding="utf-8"))
-    assert health["counts"] == {"test": {"logical": 2, "normal": 4}, "train": {"normal": 40}}
-    assert health["sizes"] == {"96 x 96": 45, "96 x 97": 1}
-    assert health["duplicates"] == {"exact": 1, "near": 1, "exact_across_splits": 1, "near_across_splits": 1}
-    assert [(pair["first"], pair["second"], pair["exact"]) for pair in health["named"]["duplicates"]] == [
-        ("test/40", "train/01", True), ("test/41", "train/02", False)
-    ]  # fmt: skip
+    params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"part": {"source": "csv", "path": "x"}},
+              "near_duplicates": LIMITS, "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    Path("dataset").mkdir()
+    write_dataset(Path("dataset"))
+    main(["--dataset", "dataset", "--category", "part", "--inputs", "inputs", "--truth", "truth", "--counts", "c.json"])
+    health = json.loads(health_file(Path("truth")).read_text(encoding="utf-8"))
+    assert health["counts"] == {
+        "test": {"logical": 3, "normal": 5},
+        "train": {"normal": 40},
+        "validation": {"normal": 1},
+    }
+    assert health["sizes"] == {"96 x 96": 48, "96 x 97": 1}
+    assert health["duplicates"] == {"exact": 0, "near": 1, "exact_across_splits": 0, "near_across_splits": 1}
+    assert [(pair["first"], pair["second"]) for pair in health["named"]["duplicates"]] == [("02", "40")]
     assert {(one["image_id"], one["measure"]) for one in health["named"]["outliers"]} >= {
-        ("test/42", "brightness"), ("test/43", "sharpness")
+        ("42", "brightness"), ("43", "sharpness")
     }  # fmt: skip
-    assert {one["image_id"] for one in health["named"]["outliers"]} == {"test/42", "test/43"}
-    assert health["named"]["anomalous_without_mask"] == ["test/45"]
+    assert {one["image_id"] for one in health["named"]["outliers"]} == {"42", "43"}
+    assert health["outliers"]["brightness"] >= 1 <= health["outliers"]["sharpness"]
+    assert health["named"]["anomalous_without_mask"] == ["45", "46"]
+
+
+def facts_of(folder: Path, image: np.ndarray) -> ImageFacts:
+    Image.fromarray(image).save(folder / "image.png")
+    return inspect_image(folder / "image.png")
 
 
 def make_truth(*rows: tuple[str, str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image_id", "split", "sha256"])
 
 
-def test_pictures_of_equal_layout_but_other_values_are_no_duplicates() -> None:
+def test_pictures_of_equal_layout_but_other_values_are_no_duplicates(tmp_path: Path) -> None:
     image = draw(0)
-    looks = {"a": look_at(image), "b": look_at(np.clip(image.astype(int) + 40, 0, 255).astype(np.uint8))}
+    brighter = np.clip(image.astype(int) + 40, 0, 255).astype(np.uint8)
+    facts = {"a": facts_of(tmp_path, image), "b": facts_of(tmp_path, brighter)}
     truth = make_truth(("a", "train", "1"), ("b", "test", "2"))
-    assert (looks["a"].likeness.bits == looks["b"].likeness.bits).mean() > 0.9
-    assert find_pairs(truth, looks, hash_distance=6, pixel_difference=3.0) == []
-    assert find_pairs(truth, looks, hash_distance=6, pixel_difference=60.0) != []
+    assert (facts["a"].hash.bits == facts["b"].hash.bits).mean() > 0.9
+    assert find_duplicates(truth, facts, NearDuplicateParams.model_validate(LIMITS)) == []
+    loose = NearDuplicateParams(hash_distance=6, pixel_difference=60.0)
+    (found,) = find_duplicates(truth, facts, loose)
+    assert found.leaks
 
 
-def test_many_images_are_compared_in_chunks() -> None:
-    looks = {f"{n:04d}": look_at(draw(n % 300)) for n in range(302)}
-    truth = make_truth(*((name, "train", name) for name in looks))
-    pairs = find_pairs(truth, looks, hash_distance=6, pixel_difference=3.0)
+def test_equal_files_come_first_within_a_split_or_across_splits(tmp_path: Path) -> None:
+    facts = dict.fromkeys("abcd", facts_of(tmp_path, draw(0)))
+    truth = make_truth(("a", "train", "1"), ("b", "train", "1"), ("c", "train", "2"), ("d", "test", "2"))
+    pairs = find_duplicates(truth, facts, NearDuplicateParams.model_validate(LIMITS))
+    found = [(pair.first + pair.second, pair.leaks, pair.exact) for pair in pairs]
+    assert found == [
+        ("cd", True, True), ("ad", True, False), ("bd", True, False),
+        ("ab", False, True), ("ac", False, False), ("bc", False, False),
+    ]  # fmt: skip
+
+
+def test_many_images_are_compared_in_chunks(tmp_path: Path) -> None:
+    facts = {f"{n:04d}": facts_of(tmp_path, draw(n % 300)) for n in range(302)}
+    truth = make_truth(*((name, "train", name) for name in facts))
+    pairs = find_duplicates(truth, facts, NearDuplicateParams.model_validate(LIMITS))
     assert [(pair.first, pair.second) for pair in pairs] == [("0000", "0300"), ("0001", "0301")]
     assert not any(pair.leaks for pair in pairs)
 
 
 def test_outliers_by_hand() -> None:
-    # Median 3, median absolute deviation 1: 20 lies 17 / 1.4826 away.
+    # Median 3, median absolute deviation 1: 20 is 17 / 1.4826 away.
     rows = [(f"{n}", "train") for n in range(5)] + [("t", "test")]
     (found,) = find_outliers(rows, [1, 2, 3, 4, 5, 20], measure="brightness", limit=6.0)
     assert (found.image_id, found.split, found.value) == ("t", "test", 20)
@@ -100,4 +129,4 @@ def test_outliers_by_hand() -> None:
 
 
 def test_no_images_have_no_pairs() -> None:
-    assert find_pairs(make_truth(), {}, hash_distance=6, pixel_difference=3.0) == []
+    assert find_duplicates(make_truth(), {}, NearDuplicateParams.model_validate(LIMITS)) == []

@@ -1,4 +1,4 @@
-"""The medical data sets from their folder or archive to the tables that methods and judges read."""
+"""The medical data sets from their folder or archive to the split's tables."""
 
 import json
 import tarfile
@@ -31,39 +31,43 @@ def run(path: str | Path, **category: Any) -> tuple[pd.DataFrame, dict[str, Any]
     """Both stages for one category; the truth table, and the counts that git tracks."""
     entry = {"path": str(path), **category}
     params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"scan": entry},
-              "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
+              "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
+              "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     download(["--category", "scan", "--dataset", "dataset"])
-    argv = ["--dataset", "dataset", "--category", "scan", "--images", "images.parquet", "--image-files", "images"]
-    split([*argv, "--truth", "truth.parquet", "--mask-files", "masks", "--counts", "counts.json"])
-    return read_truth(Path("truth.parquet")), json.loads(Path("counts.json").read_text(encoding="utf-8"))
+    argv = ["--dataset", "dataset", "--category", "scan", "--inputs", "inputs", "--truth", "truth"]
+    split([*argv, "--counts", "counts.json"])
+    return read_truth(Path("truth")), json.loads(Path("counts.json").read_text(encoding="utf-8"))
 
 
 def refusal(caplog: pytest.LogCaptureFixture, path: str | Path, **category: Any) -> str:
     with pytest.raises(SystemExit) as stop:
         run(path, **category)
     assert stop.value.code == 1
-    assert not Path("truth.parquet").exists()
+    assert not Path("truth").exists()
     return caplog.text
 
 
+def pack(folder: str) -> Path:
+    """The folder as an archive, under another name."""
+    with tarfile.open("data.tar.gz", "w:gz") as tape:
+        tape.add(folder, "MedSet")
+    return Path("data.tar.gz")
+
+
 @pytest.mark.parametrize("source", PLAIN)
-@pytest.mark.parametrize("packed", [False, True])
-def test_from_the_layout_to_the_tables(source: str, packed: bool) -> None:
+def test_from_the_layout_to_the_tables(source: str) -> None:
     WRITERS[source](Path("data/inner"))
-    path = Path("data")
-    if packed:
-        path = Path("data.tar.gz")
-        with tarfile.open(path, "w:gz") as tape:
-            tape.add("data/inner", "MedSet")
-    truth, counts = run(path, source=source, **OPTIONS.get(source, {}))
+    truth, counts = run("data", source=source, **OPTIONS.get(source, {}))
+    packed, _ = run(pack("data/inner"), source=source, **OPTIONS.get(source, {}))
+    pd.testing.assert_frame_equal(packed, truth)
     # 70 : 15 of 20 normal training images: round(20 * 70 / 85) = 16 stay
     assert counts["train"] == {"normal": 16}
     assert counts["validation"] == {"normal": TRAIN - 16}
     assert counts["test"] == {"normal": NORMAL, "unspecified": ANOMALOUS}
     assert counts["with_mask"] == (ANOMALOUS if source == "brats" else 0)
     assert set(truth["kind"]) == {"normal", "unspecified"}
-    images = read_images(Path("images.parquet"))
+    images = read_images(Path("inputs"))
     assert set(images["image_id"][images["split"] == "train"]) == set(truth["image_id"][truth["split"] == "train"])
 
 
@@ -102,30 +106,25 @@ def test_findings_of_a_data_set_come_in_one_list(caplog: pytest.LogCaptureFixtur
         assert finding in message, finding
 
 
-@pytest.mark.parametrize(
-    ("category", "message"),
-    [
+def test_wrong_entries_and_folders(caplog: pytest.LogCaptureFixture) -> None:
+    WRITERS["br35h"](Path("data"))
+    for category, message in (
         ({"source": "isic2018"}, "test_part: Field required"),
-        ({"source": "isic2018", "test_part": "training"}, "test_part: Input should be 'test' or 'validation'"),
         ({"source": "aptos2019"}, "crop: Field required"),
         ({"source": "br35h", "crop": "fundus"}, "crop: Extra inputs are not permitted"),
         ({"source": "br35h", "equal_files": "ignore"}, "equal_files: Input should be 'refuse' or 'leave_out'"),
         ({"source": "medianomaly"}, "no folder holds 'data.json'"),
-        ({"source": "brats"}, "the folder train is missing"),
-    ],
-)
-def test_wrong_entries_and_folders(caplog: pytest.LogCaptureFixture, category: dict[str, Any], message: str) -> None:
-    WRITERS["br35h"](Path("data"))
-    if category["source"] == "brats":
-        Path("data/train").write_bytes(b"a file in the folder's place")
-    assert message in refusal(caplog, "data", **category)
+    ):
+        assert message in refusal(caplog, "data", **category)
+    Path("data/train").write_bytes(b"a file in the folder's place")
+    assert "the folder train is missing" in refusal(caplog, "data", source="brats")
 
 
 def copies(source: str, target: str) -> None:
     Path(target).write_bytes(Path(source).read_bytes())
 
 
-def test_equal_files_are_refused_or_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_equal_files_are_refused_or_excluded(caplog: pytest.LogCaptureFixture) -> None:
     """One picture in train and test, one in train twice, one called normal and anomalous."""
     WRITERS["br35h"](Path("data"))
     copies("data/no/no1.jpg", "data/no/no1001.jpg")
@@ -144,7 +143,7 @@ def test_equal_files_are_refused_or_left_out(caplog: pytest.LogCaptureFixture) -
     assert rows["no/no1001"] == "test"
     assert not {"no/no1", "no/no1002", "yes/y2"} & set(rows.index)
     assert rows["no/no2"] == rows["no/no3"]
-    assert "left out as equal files: 1 of train or validation" in caplog.text
+    assert "excluded as equal files: 1 of train or validation" in caplog.text
 
 
 def test_a_name_in_train_and_test_stays_in_test_only() -> None:

@@ -179,7 +179,7 @@ def test_elpv(tmp_path: Path) -> None:
         Record("3.png", "structural", "probability_0.67"),
         Record("4.png", "structural", "probability_1.00"),
     )
-    assert reading.left_out == 1
+    assert reading.excluded == 1
     assert reading.findings == tuple(
         f"labels.csv, row {line}: probability is {text!r}, not a number from 0 to 1"
         for line, text in ((6, "nan"), (7, "1.5"), (8, "?"))

@@ -1,11 +1,12 @@
-"""The split stage from its command line: what methods may know, what judges may know, and the files."""
+"""The split stage from its command line: `inputs/` for methods, `truth/` for those who judge, and counts."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,20 +15,28 @@ import yaml
 from PIL import Image
 
 from stages.core.images.reading import read_image
-from stages.core.io.tables import IMAGE_COLUMNS, read_images
-from stages.core.io.truth import TRUTH_COLUMNS, read_truth
+from stages.core.io.tables import IMAGE_COLUMNS, image_files, read_images
+from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, read_truth
 from stages.download.__main__ import main as download
 from stages.split.__main__ import main
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-class Result(NamedTuple):
-    images: pd.DataFrame
-    truth: pd.DataFrame
+@dataclass(frozen=True)
+class Result:
+    """The folder with `inputs` and `truth`, and the counts."""
+
+    folder: Path
     counts: dict[str, Any]
-    image_files: Path
-    mask_files: Path
+
+    @property
+    def images(self) -> pd.DataFrame:
+        return read_images(self.folder / "inputs")
+
+    @property
+    def truth(self) -> pd.DataFrame:
+        return read_truth(self.folder / "truth")
 
 
 Run = Callable[..., Result]
@@ -40,14 +49,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run_stage(key: str = "part", seed: int = 0, **category: Any) -> Result:
         params = {"seed": seed, "split": {"ratios": [70, 15, 15]}, "categories": {key: {"path": "x", **category}},
-                  "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0}}  # fmt: skip
+                  "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
+                  "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        out, counts = Path("artifacts/split") / key, Path("metrics") / key / "split.json"
+        out, counts = Path("artifacts/split") / key, Path("metrics/split") / f"{key}.json"
         argv = ["--dataset", f"artifacts/download/{key}", "--category", key, "--counts", str(counts)]
-        argv += ["--images", f"{out}/images.parquet", "--truth", f"{out}/truth.parquet"]
-        main([*argv, "--image-files", f"{out}/images", "--mask-files", f"{out}/masks"])
-        tables = read_images(out / "images.parquet"), read_truth(out / "truth.parquet")
-        return Result(*tables, json.loads(counts.read_text()), out / "images", out / "masks")
+        main([*argv, "--inputs", f"{out}/inputs", "--truth", f"{out}/truth"])
+        return Result(out, json.loads(counts.read_text(encoding="utf-8")))
 
     return run_stage
 
@@ -81,10 +89,14 @@ def test_sample_category(run: Run) -> None:
         "left_out": 0,
     }
     assert by_split(result.images) == {"train": 160, "validation": 40, "test": 180, "synthetic": 40}
-    assert (result.mask_files / "defects_config.json").is_file()
+    assert (mask_files(result.folder / "truth") / "defects_config.json").is_file()
     defects = set(result.truth.loc[result.truth["kind"] == "logical", "defect_type"])
     assert defects == {"missing_pin", "two_pins", "pin_on_wall", "wrong_colour"}
     assert len(result.truth.query("kind == 'logical' and defect_type == 'missing_pin'")) == 15
+    found = {path.stem for path in component_files(result.folder / "truth").glob("train/good/*.png")}
+    assert found == {f"{number:03}" for number in range(160)}
+    health = json.loads(health_file(result.folder / "truth").read_text(encoding="utf-8"))
+    assert health["images"] == len(result.truth)
 
 
 def test_tables_and_files(run: Run) -> None:
@@ -107,19 +119,21 @@ def test_tables_and_files(run: Run) -> None:
     content = Path("artifacts/download/part/images/defect/größe 3.PNG").read_bytes()
     assert row["sha256"] == hashlib.sha256(content).hexdigest()
     assert row["file"] == row["sha256"][:16] + ".png"
-    assert (result.image_files / row["file"]).read_bytes() == content
+    assert (image_files(result.folder / "inputs") / row["file"]).read_bytes() == content
     assert (row["width"], row["height"], row["kind"], row["defect_type"]) == (8, 6, "unspecified", "defect")
-    assert len(list(result.image_files.iterdir())) == 40 + 5
+    assert len(list(image_files(result.folder / "inputs").iterdir())) == 40 + 5
 
 
 def test_the_seed_decides_and_a_rerun_is_identical(run: Run) -> None:
     plain_folder(Path("artifacts/download/part"), normal=33, anomalous=7)
-    names = ("images.parquet", "truth.parquet")
-    first = run(source="folder")
-    written = [Path("artifacts/split/part", name).read_bytes() for name in names]
+
+    def written() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in Path("artifacts/split/part").rglob("*") if path.is_file()}
+
+    images, first = run(source="folder").images, written()
     run(source="folder")
-    assert [Path("artifacts/split/part", name).read_bytes() for name in names] == written
-    assert not run(source="folder", seed=1).images.equals(first.images)
+    assert written() == first
+    assert not run(source="folder", seed=1).images.equals(images)
 
 
 def test_resplit_and_ratios_of_the_category(run: Run) -> None:
@@ -154,7 +168,7 @@ def test_masks_keep_their_values_and_name_the_defects(run: Run) -> None:
     assert truth.loc["test/logical_anomalies/1", "defect_type"] == "logical_anomalies"
     values = []
     for name in truth.loc["test/logical_anomalies/0", "mask_files"]:
-        with Image.open(Path("artifacts/split/part/masks") / name) as mask:
+        with Image.open(mask_files(Path("artifacts/split/part/truth")) / name) as mask:
             assert (mask.mode, mask.format) == ("L", "PNG")
             values.append(set(np.unique(np.asarray(mask)).tolist()))
     assert values == [{254}, {255}]
@@ -169,7 +183,7 @@ def test_colour_masks_become_black_and_white(run: Run) -> None:
     mask.save(root / "masks/größe 0.png")
     truth = run(source="folder").truth.set_index("image_id")
     (name,) = truth.loc["images/defect/größe 0", "mask_files"]
-    pixels = read_image(Path("artifacts/split/part/masks") / name)[:, :, 0]
+    pixels = read_image(mask_files(Path("artifacts/split/part/truth")) / name)[:, :, 0]
     assert pixels[1, 2] == 255
     assert pixels.sum() == 255
 
@@ -192,7 +206,7 @@ def test_conversions_are_counted_in_the_log(run: Run, caplog: pytest.LogCaptureF
     assert tuple(truth.loc["images/good/rotated", ["width", "height"]]) == (6, 8)
 
 
-def test_elpv_leaves_the_doubtful_out(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_elpv_excludes_the_doubtful(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     root = Path("artifacts/download/part")
     (root / "images").mkdir(parents=True)
     rows = ["filename,probability,type"]
@@ -211,7 +225,7 @@ def test_elpv_leaves_the_doubtful_out(run: Run, caplog: pytest.LogCaptureFixture
         "left_out": 6,
         "near_duplicates": {"groups": 0, "images": 0, "normals_beside_anomalies": 0, "too_large": 0},
     }
-    assert "6 images left out" in caplog.text
+    assert "6 images excluded" in caplog.text
 
 
 def test_images_of_the_same_content_share_a_file(run: Run) -> None:
@@ -223,7 +237,7 @@ def test_images_of_the_same_content_share_a_file(run: Run) -> None:
     noise(7).save(root / "train/good/again.png")
     result = run(source="mvtec_loco")
     assert len(result.images) == 11 + 1  # one with a synthetic defect
-    assert len(list(result.image_files.iterdir())) == 10 + 1
+    assert len(list(image_files(result.folder / "inputs").iterdir())) == 10 + 1
 
 
 def test_nearly_the_same_pictures_are_kept_together(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -248,4 +262,4 @@ def test_nearly_the_same_pictures_are_kept_together(run: Run, caplog: pytest.Log
     }  # fmt: skip
     assert result.counts["train"] == {"normal": 14}
     assert "25 images of part, 21 near-duplicates kept together in 10 groups" in caplog.text
-    assert "2 normal images are nearly the same as an anomalous one and stay out of train" in caplog.text
+    assert "2 normal images are nearly the same as an anomalous one and excluded from train" in caplog.text

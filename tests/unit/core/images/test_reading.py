@@ -33,13 +33,13 @@ def test_rgb_is_returned_as_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read, pixels)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_16_bit_grey_is_scaled_by_its_full_range(tmp_path: Path, suffix: str) -> None:
+def test_16_bit_grey_is_scaled_by_its_full_range(tmp_path: Path) -> None:
     # 128 / 257 = 0.498 and 129 / 257 = 0.502; 65406 / 257 = 254.498 and 65407 / 257 = 254.502
     values = np.array([[0, 128, 129, 257, 32768, 65406, 65407, 65535]], dtype=np.uint16)
-    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
-    read = read_image(tmp_path / f"a.{suffix}")
-    assert read[0].tolist() == [[v] * 3 for v in (0, 0, 1, 1, 128, 254, 255, 255)]
+    for suffix in ("png", "tif"):
+        Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+        read = read_image(tmp_path / f"a.{suffix}")
+        assert read[0].tolist() == [[v] * 3 for v in (0, 0, 1, 1, 128, 254, 255, 255)]
 
 
 def test_grey_cmyk_and_palette_become_rgb(tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
-def test_truncated_file(tmp_path: Path, kind: str) -> None:
-    content = io.BytesIO()
+def test_truncated_file(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(content, kind)
-    (tmp_path / "a").write_bytes(content.getvalue()[: content.tell() * 2 // 3])
-    with pytest.raises(UserError, match="a: is (unreadable, truncated or damaged|not an image)"):
-        read_image(tmp_path / "a")
+    for kind in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
+        content = io.BytesIO()
+        Image.fromarray(noise).save(content, kind)
+        (tmp_path / "a").write_bytes(content.getvalue()[: content.tell() * 2 // 3])
+        with pytest.raises(UserError, match="a: is (unreadable, truncated or damaged|not an image)"):
+            read_image(tmp_path / "a")
 
 
 def test_32_bit_images_have_no_agreed_range(tmp_path: Path) -> None:
@@ -130,11 +130,11 @@ def test_32_bit_images_have_no_agreed_range(tmp_path: Path) -> None:
         read_image(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("size", [(10_001, 10_000), (60_000, 60_000)])
-def test_more_than_100_megapixels_are_refused_by_the_header(tmp_path: Path, size: tuple[int, int]) -> None:
-    (tmp_path / "a.png").write_bytes(png_header(*size))
-    with pytest.raises(UserError, match=rf"is {size[0]} x {size[1]} pixels, more than 100 megapixels"):
-        read_image(tmp_path / "a.png")
+def test_more_than_100_megapixels_are_refused_by_the_header(tmp_path: Path) -> None:
+    for width, height in ((10_001, 10_000), (60_000, 60_000)):
+        (tmp_path / "a.png").write_bytes(png_header(width, height))
+        with pytest.raises(UserError, match=rf"is {width} x {height} pixels, more than 100 megapixels"):
+            read_image(tmp_path / "a.png")
 
 
 def test_100_megapixels_pass_the_size_check(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A training that was killed goes on and ends with the weights and the curve of an uninterrupted one."""
+"""A training that was killed continues and ends with the weights and the curve of an uninterrupted one."""
 
 import logging
 import os
@@ -40,16 +40,16 @@ network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.
 calls = 0
 
 
-def draws():
+def batches():
     step = 0
     while True:
         step += 1
         yield step, torch.randint(20, (4,), generator=generator)
 
 
-def terms_of(draw):
+def terms_of(batch):
     global calls
-    step, rows = draw
+    step, rows = batch
     calls += 1
     if calls == killed_at:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -60,7 +60,7 @@ def terms_of(draw):
 
 checkpoint = checkpoint_file("toy", tensors=[*network.state_dict().values(), data], settings={"iterations": 12})
 curve = optimisation.optimise(
-    network, draws(), terms_of, weights={"error": 1.0, "size": 0.5}, iterations=12,
+    network, batches(), terms_of, weights={"error": 1.0, "size": 0.5}, iterations=12,
     optimizer="adamw", schedule="one_cycle", learning_rate=0.1, weight_decay=0.01,
     label="toy", checkpoint=checkpoint,
 )
@@ -91,7 +91,7 @@ def test_a_killed_training_ends_with_the_same_weights_and_curve(tmp_path: Path) 
         assert len(list((tmp_path / FOLDER).glob("toy-*.pt"))) == 1
         assert train(tmp_path, "resumed.pt", killed_at=0) == 0
         resumed = torch.load(tmp_path / "resumed.pt", weights_only=True)
-        assert resumed["calls"] == 12 - (killed_at - 1)  # it went on, it did not start again
+        assert resumed["calls"] == 12 - (killed_at - 1)  # it continued, it did not start again
         for name, tensor in expected["state"].items():
             assert torch.equal(tensor, resumed["state"][name]), name
         assert (tmp_path / "resumed.csv").read_bytes() == curve
@@ -111,7 +111,7 @@ def test_another_input_has_another_checkpoint() -> None:
     assert len({first, *others}) == 5
 
 
-def test_a_damaged_checkpoint_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_checkpoint_is_named_and_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "toy.pt"
     assert load_checkpoint(path) is None
     save_checkpoint(path, {"done": 3})

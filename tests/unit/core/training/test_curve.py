@@ -45,17 +45,16 @@ def test_no_mean_mixes_two_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table["loss"].tolist() == [3.0, 5.0, 3.0]
 
 
-@pytest.mark.parametrize("iterations", [1, 99, 100, 101, 5000])
-def test_a_curve_has_at_most_a_hundred_points_and_ends_with_the_last_iteration(iterations: int) -> None:
-    curve = TrainingCurve({"a": 1.0}, iterations=iterations)
-    record(curve, *[{"a": 1.0}] * iterations)
-    steps = curve.table()["step"].tolist()
-    assert len(steps) <= 100
-    assert len(steps) >= min(iterations, 50)
-    assert steps[-1] == iterations
+def test_a_curve_has_at_most_a_hundred_points() -> None:
+    for iterations in (1, 99, 100, 101, 5000):
+        curve = TrainingCurve({"a": 1.0}, iterations=iterations)
+        record(curve, *[{"a": 1.0}] * iterations)
+        steps = curve.table()["step"].tolist()
+        assert min(iterations, 50) <= len(steps) <= 100
+        assert steps[-1] == iterations
 
 
-def test_a_restored_curve_goes_on_within_a_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restored_curve_continues_within_a_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_curve, "POINTS", 2)
     values = [{"a": float(value)} for value in (1, 2, 4, 8, 16, 32)]
     whole, broken, resumed = (TrainingCurve({"a": 1.0}, iterations=6) for _ in range(3))
@@ -74,12 +73,12 @@ def test_the_trained_weights_do_not_know_of_the_curve(tmp_path: Path, monkeypatc
         torch.manual_seed(1)
         network = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 1))
 
-        def draws() -> Iterator[Tensor]:
+        def batches() -> Iterator[Tensor]:
             while True:
                 yield torch.randn(8, 4)
 
         optimise(
-            network, draws(), lambda draw: {"error": network(draw).square().mean()}, weights={"error": 1.0},
+            network, batches(), lambda batch: {"error": network(batch).square().mean()}, weights={"error": 1.0},
             iterations=25, optimizer="adamw", schedule="one_cycle", learning_rate=0.1, weight_decay=0.01, label="toy",
             checkpoint=tmp_path / "none.pt",
         )  # fmt: skip
