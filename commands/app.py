@@ -58,7 +58,7 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option("--set", help="Another key of the entry; repeatable.", metavar="KEY=VALUE")
     ] = None,
-) -> str:
+) -> None:
     """Check a product's pictures and add it to params.yaml.
 
     A folder is read as the pipeline will read it; nothing is written if something is wrong with it. Comments and
@@ -66,7 +66,7 @@ def add(
     """
     from commands.add.product import add_product
 
-    return add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
+    add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
 
 
 @app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts")

@@ -59,7 +59,7 @@ def runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[Path, A
     monkeypatch.setattr(paper, "evaluated", evaluated)
     monkeypatch.setattr(paper, "fetch", lambda manifest, folder: repository / "loco.tar")
     monkeypatch.setattr(paper, "prepare_clone", lambda folder: folder)
-    monkeypatch.setattr(paper, "print_comparison", lambda options: None)
+    monkeypatch.setattr(paper, "show_runs", lambda folder, method: None)
     return found
 
 
