@@ -199,7 +199,7 @@ def published(
 @verb
 def weights(
     more: Annotated[list[str] | None, typer.Argument(help="Further entries for --parts.", metavar="PART")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only look, and fail where a file is not ready.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fetch nothing, and fail where a file is not ready.")] = False,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch what is missing, resume what was interrupted.")] = False,
     parts: Annotated[
         list[str] | None,

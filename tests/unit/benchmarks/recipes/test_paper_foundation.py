@@ -48,7 +48,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[Path, Any]]:
-    """The params of every run of the pipeline, which is left out; so are the download and the table."""
+    """The params of every run of the pipeline, which does not run; nor do the download and the table."""
     found: list[dict[Path, Any]] = []
 
     def evaluated(clone: Path, category: str, params: dict[Path, Any], *, data: str) -> Path:
