@@ -18,7 +18,7 @@ def edited_rows(
 ) -> pd.DataFrame:
     """Rows like those of `branches`, of split "edited": histogram columns of an edited map, the others as they were.
 
-    A component is edited in the label map, so the branches that look at the image see nothing of it.
+    A component is edited in the label map, so the branches that read the image do not notice it.
 
     Args:
         branches: scores of all branches (image_id, split, columns, whatever else).

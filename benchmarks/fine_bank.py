@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> str:
 
 
 def synthetic_aurocs(scores: pd.DataFrame) -> list[float]:
-    """In %, of each kind and of all together; the kinds take turns, see `plant_defects`."""
+    """In %, of each kind and of all together; the kinds take turns, see `stages.split.synthetic`."""
     ordered = scores.sort_values("image_id")
     normal, synthetic = (
         ordered.loc[ordered["split"] == split, "score"].to_numpy() for split in ("validation", SYNTHETIC)

@@ -159,7 +159,7 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
 def fused_by_rule(
     branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
 ) -> pd.Series:
-    """Fused with the weights that the stage `hybrid_fusion` gives, by Fisher's method or as a sum."""
+    """Fused with the weights of the stage `hybrid_fusion`, by Fisher's method or as a sum."""
     weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 

@@ -58,7 +58,7 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option("--set", help="Another key of the entry; repeatable.", metavar="KEY=VALUE")
     ] = None,
-) -> str:
+) -> None:
     """Check a product's pictures and add it to params.yaml.
 
     A folder is read as the pipeline will read it; nothing is written if something is wrong with it. Comments and
@@ -66,7 +66,7 @@ def add(
     """
     from commands.add.product import add_product
 
-    return add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
+    add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
 
 
 @app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts")
@@ -199,7 +199,7 @@ def published(
 @verb
 def weights(
     more: Annotated[list[str] | None, typer.Argument(help="Further entries for --parts.", metavar="PART")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only look, and fail where a file is not ready.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fetch nothing, and fail where a file is not ready.")] = False,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch what is missing, resume what was interrupted.")] = False,
     parts: Annotated[
         list[str] | None,

@@ -118,7 +118,7 @@ def write_attention_picture(
 ) -> None:
     """A row a block: the image with the asked place, what that cell takes, what all cells take together.
 
-    Each tile's colours run from 0 to its own highest weight, but at least to twice the average; the title gives the
+    Each tile's colours run from 0 to its own highest weight, but at least to twice the average; the title states the
     highest weight as a multiple of the average.
 
     Args:

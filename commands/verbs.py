@@ -40,7 +40,7 @@ def verb(function: Callable[P, str | None]) -> Callable[P, None]:
             extra = extra_of(error.name)
             if extra is None:
                 raise
-            LOG.error("%s needs the package %s: run `pip install 'oddpart[%s]'`", function.__name__, error.name, extra)
+            LOG.error("%s needs %s: run `pip install 'oddpart[%s]'`", function.__name__, error.name, extra)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             LOG.error("%s: interrupted", function.__name__)

@@ -17,7 +17,7 @@ def provide_weights(path: Path, parts: Sequence[str], *, check: bool, fetch: boo
     Args:
         path: the manifest.
         parts: entries of it; all but ASKED_FOR if there are none.
-        check: whether only to look.
+        check: whether nothing is fetched.
         fetch: whether to fetch what is missing.
         mirror: folder to copy from.
 

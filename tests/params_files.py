@@ -1,15 +1,24 @@
-"""params.yaml and the profiles as one mapping, with the profiles below `profiles`."""
+"""params.yaml and the profiles, those for tests included, as one mapping with the profiles below `profiles`."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+PROFILES, TEST_PROFILES = Path("profiles"), Path("tests/profiles")
+
+
+def copy_test_profiles(root: Path) -> None:
+    """Put the profiles for tests of a repository among its others, where stages find them."""
+    shutil.copytree(root / TEST_PROFILES, root / PROFILES, dirs_exist_ok=True)
+
 
 def read_params(root: Path) -> dict[str, Any]:
-    """What a repository's params.yaml and profiles hold."""
-    profiles = {path.stem: _read(path) for path in sorted((root / "profiles").glob("*.yaml"))}
+    """What a repository's params.yaml and profiles hold; of two profiles of one name, that in `profiles` counts."""
+    files = {path.stem: path for folder in (TEST_PROFILES, PROFILES) for path in sorted((root / folder).glob("*.yaml"))}
+    profiles = {name: _read(path) for name, path in sorted(files.items())}
     return {**_read(root / "params.yaml"), "profiles": profiles}
 
 

@@ -15,8 +15,8 @@ graph merging; the kinds of its parts are settled by `component_kinds`.
 
 Tables of a proposer count where `auto` takes it. A default stays while it is within one standard error of the best
 (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3): equals are not swapped after every change.
-The agreement with true components, where the data set brings them, is printed for people after the choice: nothing goes
-by it. Needs the stages download and split.
+The agreement with true components, where the data set brings them, is printed after the choice, for information
+only. Needs the stages download and split.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from stages.download.choose import MARKERS, category_root
 from stages.download.manifest import read_manifest
 from stages.download.source import open_source
 from stages.download.source_files import is_stray
+from stages.split.inspect_files import inspect_files
 from stages.split.readers.records import Record
 from stages.split.sources import READERS
 
@@ -24,10 +25,9 @@ LOG = logging.getLogger(__name__)
 FEW = 12  # normal pictures that can be divided into train, validation and test
 LISTED = 20  # findings in the message
 TABLE = "labels.csv"
-NEXT = "next: `make repro`, or `dvc repro`"
 
 
-def add_product(name: str, path: str, *, source: str | None, subfolder: str | None, settings: Sequence[str]) -> str:
+def add_product(name: str, path: str, *, source: str | None, subfolder: str | None, settings: Sequence[str]) -> None:
     """Check a product and write its entry into params.yaml.
 
     Args:
@@ -57,7 +57,8 @@ def add_product(name: str, path: str, *, source: str | None, subfolder: str | No
     changed = with_entry(text, name, entry)
     with replacing_file(PARAMS_FILE) as temporary:
         temporary.write_text(changed, encoding="utf-8")
-    return f"{name}: {found}, source {source}, is now in {PARAMS_FILE}; {NEXT}"
+    LOG.info("%s is now in %s: %s, source %s", name, PARAMS_FILE, found, source)
+    LOG.info("next: `make repro`, or `dvc repro` in an environment with the extra `train`")
 
 
 def check_name(name: str) -> None:
@@ -91,13 +92,14 @@ def setting_of(text: str) -> tuple[str, Any]:
 
 
 def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapping[str, Any]) -> tuple[str, str]:
-    """Read a folder with the reader of its source.
+    """Read a folder with the reader of its source, and decode every file of it.
 
     Returns:
         The source, and the counts in words.
 
     Raises:
-        UserError: the layout is not known or not that of the source, or the reader has findings; they are listed.
+        UserError: the layout is not known or not that of the source, or there are findings, for example files that are
+            no images; they are listed.
     """
     with open_source(folder) as files:
         names = [file.name for file in files if not is_stray(file.name)]
@@ -111,13 +113,11 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         )
     root = folder / category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
     reading = READERS[source](root, **{key: value for key, value in options.items() if key == "test_part"})
-    if reading.findings:
-        listed = [f"\n  - {finding}" for finding in reading.findings[:LISTED]]
-        more = len(reading.findings) - LISTED
-        raise UserError(
-            f"{root}: nothing was added, findings: {len(reading.findings)}{''.join(listed)}"
-            + (f"\n  and {more} more" if more > 0 else "")
-        )
+    findings = [*reading.findings, *inspect_files(root, reading.records).findings]
+    if findings:
+        listed = [f"\n  - {finding}" for finding in findings[:LISTED]]
+        more = f"\n  and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
+        raise UserError(f"{root}: nothing was added, findings: {len(findings)}{''.join(listed)}{more}")
     return source, counted(root, reading.records)
 
 

@@ -1,7 +1,6 @@
 """The sections of params.yaml and of the profiles, the model of each, and texts for keys that no model describes."""
 
 from pydantic import BaseModel
-from stages.sir.scores.params import MapsParams
 
 from commands.predict.model import PredictParams
 from stages.aecsad.cluster.params import ClusterParams
@@ -18,7 +17,8 @@ from stages.download.category import Aptos2019, Csv, Elpv, Folder, Isic2018, Med
 from stages.evaluation.params import EvaluationParams
 from stages.patchcore.params import PatchcoreParams
 from stages.sir.features.params import TeacherParams
-from stages.sir.model.model import DecoderParams, TrainingParams
+from stages.sir.scores.scoring import MapsParams
+from stages.sir.train.params import DecoderParams, TrainingParams
 from stages.split.sources import SplitParams
 from stages.uninformed_students.params import UninformedStudentsParams
 

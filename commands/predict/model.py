@@ -67,7 +67,7 @@ def part_files(category: str) -> dict[str, Path]:
 class SharedEncoder(FrozenEncoder):
     """Encodes an image once, though several branches ask for it one after the other.
 
-    The same tensor object gives the same features; whoever uses it changes neither in place.
+    The same tensor object returns the same features; no branch changes either in place.
     """
 
     def __init__(self, name: str) -> None:
@@ -172,7 +172,7 @@ def read_histogram_branch(
 
 
 def lay_out_as_trained(network: nn.Module) -> None:
-    """Lay the weights out in memory as training did, in place: another layout may give other last digits."""
+    """Lay the weights out in memory as training did, in place: another layout may change the last digits."""
     network.to(memory_format=torch.channels_last)
 
 

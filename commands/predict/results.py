@@ -17,7 +17,7 @@ LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay bel
 
 @contextmanager
 def results_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; when the block ends well, it becomes `path`.
+    """Yield a temporary folder next to `path`; when the block ends well, it becomes `path`.
 
     Whatever goes wrong, earlier results at `path` stay as they were.
 

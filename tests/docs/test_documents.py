@@ -203,5 +203,5 @@ def test_the_table_is_compared_line_by_line() -> None:
 
 def test_targets_and_modules() -> None:
     assert targets(".PHONY: a\nA := b\na: b\n\tx: y\nb c:\n") == {"a", "b", "c"}
-    assert runs("benchmarks.paper") and runs("pytest")
+    assert runs("benchmarks.recipes.paper") and runs("pytest")
     assert not runs("benchmarks.gone") and not runs("benchmarks")

@@ -1,4 +1,4 @@
-"""A branch of random numbers must not spoil AeCSAD+, and the comparison of rules says what it computes."""
+"""A branch of random numbers must not spoil oddpart, and the comparison of rules says what it computes."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def make_scores(*, seed: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_branch_of_random_numbers_changes_no_auroc_by_more_than_a_point(seed: int) -> None:
+def test_a_random_branch_changes_no_auroc_by_more_than_a_point(seed: int) -> None:
     table = compare_rules(make_scores(seed=seed), HISTOGRAM, chance=0.01, draws=15)
     assert all(abs(change) <= 1 for change in table["noise, rule: worst"].values())
     assert min(table["noise, equal weights: mean"].values()) < -1
@@ -89,10 +89,10 @@ def test_runs_are_summed_up() -> None:
 
 def test_a_run_is_read_from_a_folder_and_a_missing_file_is_named(tmp_path: Path) -> None:
     scores = make_scores(seed=0)
-    branches, split = tmp_path / "artifacts/aecsad/plus/a", tmp_path / "artifacts/split/a"
+    branches, truth = tmp_path / "artifacts/scores/a/oddpart", tmp_path / "artifacts/split/a/truth"
     write_table(branches / "branches.parquet", scores.drop(columns="kind"), columns=["image_id", "split"])
     tested = scores.loc[scores["split"] == "test", ["image_id", "kind"]]
-    write_table(split / "truth.parquet", tested, columns=["image_id", "kind"])
+    write_table(truth / "truth.parquet", tested, columns=["image_id", "kind"])
     with pytest.raises(UserError, match=r"metrics/choices/a/histogram.json at .* cannot be read \(FileNotFoundError"):
         read_run(str(tmp_path), "a")
     (tmp_path / "metrics/choices/a").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A small data set, and the stages' parts trained on it, for the tests of the predict command."""
+"""A small data set, and the stages' parts trained on it, for the tests of the verbs predict and attention."""
 
 from pathlib import Path
 
@@ -6,26 +6,26 @@ import numpy as np
 import pandas as pd
 import yaml
 from PIL import Image
-from stages.aecsad.cluster.pasted_components.__main__ import main as lsa
-from stages.aecsad.score_fusion.explanation.__main__ import main as explanation
 
 from stages.aecsad.histogram.__main__ import main as histogram
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
-from stages.aecsad.score_fusion.__main__ import main as normalization
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
+from stages.aecsad.score_fusion.__main__ import main as score_fusion
 from stages.aecsad.segmentation.__main__ import main as segmentation
 from stages.aecsad.student_teacher.__main__ import main as student_teacher
-from stages.core.io.tables import write_images
-from stages.core.io.truth import write_truth
+from stages.core.io.components import ComponentMaps, write_component_maps
+from stages.core.io.tables import image_files, write_images
+from stages.core.io.truth import component_files, health_file, mask_files, write_truth
 from stages.evaluation.__main__ import main as evaluation
 from tests.params_files import write_params
 
 SPLITS = ["train"] * 12 + ["validation"] * 8 + ["test"] * 6
 DEFECT = len(SPLITS) - 3  # from here on the square is missing
 SIZE = 256
+INPUTS, TRUTH = Path("split/inputs"), Path("split/truth")
 PARTS = {
-    "segmentation": "seg/{category}.safetensors", "histogram": "hist/{category}.npz",
-    "student_teacher": "st/{category}.safetensors", "fusion": "norm/{category}.json",
-    "calibration": "evaluation/{category}/calibration.json",
+    "segmentation": "{category}/segmentation/model.safetensors", "histogram": "{category}/histogram/model.npz",
+    "student_teacher": "{category}/student_teacher/model.safetensors", "fusion": "scores/aecsad/fusion.json",
+    "calibration": "evaluation/aecsad/calibration.json",
 }  # fmt: skip
 PARAMS = """
 profile: tiny
@@ -33,6 +33,7 @@ seed: 0
 categories: {part: {}, bar: {}}
 evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
              confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
+methods: {aecsad: {categories: all, stages: [segmentation]}}
 profiles:
   tiny:
     encoder: {name: tf_efficientnet_lite0, image_size: 256}
@@ -45,7 +46,6 @@ profiles:
       histogram:
         {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
          max_inflation: 1000.0}
-      explanation: {min_area: 0.0006, stable_share: 0.9, area_floor: 0.01, grid: 2, kept: 3, examples: 3}
       student_teacher:
         teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
         local_student: {network: patch, widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
@@ -56,8 +56,9 @@ profiles:
                    penalty_images: null}
         maps: {names: [local, global, global_local], distance: mean_square, quantiles: [0.9, 0.995], score_size: null,
                pooled_cells: 8}
-      lsa: {copies: 1, min_distance: 0.2, min_pastes: 1, max_pastes: 1}
-      normalization: {histogram_columns: reliability, branch_weights: {histogram: 1.0, student_teacher: 1.0}}
+      score_fusion:
+        {histogram_columns: reliability, branch_weights: {histogram: 1.0, student_teacher: 1.0},
+         explanation: {min_area: 0.0006, stable_share: 0.9, area_floor: 0.01, grid: 2, kept: 3, examples: 3}}
 """
 
 
@@ -76,39 +77,45 @@ def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(image, 0, 255).astype(np.uint8), labels
 
 
-def make_data_set(split: Path) -> None:
-    """The files of the stages split and cluster."""
-    (split / "images").mkdir(parents=True)
-    (split / "masks").mkdir()
+def make_data_set() -> None:
+    """What the stages split, pseudo_label and cluster leave."""
+    for folder in (image_files(INPUTS), mask_files(TRUTH), component_files(TRUTH)):
+        folder.mkdir(parents=True)
+    health_file(TRUTH).write_text("{}", encoding="utf-8")
     rows, label_maps = [], []
     for number, name in enumerate(SPLITS):
         image, labels = draw(number)
-        Image.fromarray(image).save(split / "images" / f"{number:02d}.png")
+        Image.fromarray(image).save(image_files(INPUTS) / f"{number:02d}.png")
         rows.append((f"{name}/{number:02d}", f"{number:02d}.png", name))
         label_maps.append(labels)
     images = pd.DataFrame(rows, columns=["image_id", "file", "split"])
     train = images["split"] == "train"
     values = np.stack(label_maps)[train.to_numpy()]
     trusted = np.arange(len(values)) < 9
-    write_images(split / "images.parquet", images)
-    write_label_maps(split / "labels.npz", LabelMaps(tuple(images["image_id"][train]), values, 3, trusted))
+    image_ids = tuple(images["image_id"][train])
+    write_images(INPUTS, images)
+    write_label_maps(Path("cluster/label_maps.npz"), LabelMaps(image_ids, values, 3, trusted))
+    write_pasted_images(Path("cluster/pasted.npz"), np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8))
+    kinds = np.zeros((len(values), 3), dtype=np.uint8)
+    write_component_maps(
+        Path("components/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
+    )
     anomalous = images.index >= DEFECT
     truth = images.assign(source_path=images["file"], is_anomalous=anomalous,
                           kind=np.where(anomalous, "logical", "normal"), defect_type="x", mask_files=[[]] * len(images),
                           sha256="0" * 64, width=SIZE, height=SIZE)  # fmt: skip
-    write_truth(split / "truth.parquet", truth)
+    write_truth(TRUTH, truth)
 
 
 def fuse_and_judge() -> None:
-    """The stages normalization and evaluation."""
-    normalization(["--histogram", "hist/scores.parquet", "--histogram-choice", "hist/choice.json",
-                   "--student-teacher", "st/scores.parquet", "--maps", "st/maps",
-                   "--explanations", "expl", "--scores", "scores",
-                   "--fusion", "norm/part.json"])  # fmt: skip
-    evaluation(["--scores", "scores", "--truth", "split/truth.parquet", "--image-files", "split/images",
-                "--mask-files", "split/masks", "--method", "aecsad", "--category", "part", "--metrics", "m/part.json",
-                "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv",
-                "--results", "evaluation/part", "--overview", "m/overview.jpg",
+    """Run the stages score_fusion and evaluation."""
+    score_fusion(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
+                  "--histogram", "part/histogram", "--histogram-choice", "histogram.json",
+                  "--student-teacher", "part/student_teacher", "--scores", "scores/aecsad"])  # fmt: skip
+    evaluation(["--category", "part", "--scores", "scores", "--inputs", str(INPUTS), "--truth", str(TRUTH),
+                "--components", "components", "--results", "evaluation", "--metrics", "m/part.json",
+                "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv", "--agreement", "m/agreement.json",
+                "--health", "m/health.json", "--overview", "m/overview",
                 *(word for name in ("roc", "precision-recall", "score-histogram", "confusion")
                   for word in (f"--{name}", f"m/{name}.csv"))])  # fmt: skip
 
@@ -116,15 +123,12 @@ def fuse_and_judge() -> None:
 def train_parts(root: Path) -> None:
     """Train the category `part` below the current folder, which is `root`."""
     write_params(root, {**yaml.safe_load(PARAMS), "predict": PARTS})
-    make_data_set(root / "split")
-    images = ["--images", "split/images.parquet"]
-    files = [*images, "--image-files", "split/images"]
-    segmentation([*files, "--labels", "split/labels.npz", "--label-maps", "seg/maps.npz",
-                  "--model", "seg/part.safetensors", "--curve", "seg/curve.csv"])  # fmt: skip
-    histogram([*images, "--label-maps", "seg/maps.npz", "--scores", "hist/scores.parquet",
-               "--model", "hist/part.npz", "--choice", "hist/choice.json"])  # fmt: skip
-    lsa([*files, "--labels", "split/labels.npz", "--pasted", "lsa/pasted.npz"])
-    student_teacher([*files, "--pasted", "lsa/pasted.npz", "--scores", "st/scores.parquet", "--maps", "st/maps",
-                     "--model", "st/part.safetensors", "--curve", "st/curve.csv"])  # fmt: skip
-    explanation([*files, "--label-maps", "seg/maps.npz", "--maps", "st/maps", "--explanations", "expl"])
+    make_data_set()
+    inputs = ["--inputs", str(INPUTS)]
+    segmentation([*inputs, "--labels", "cluster/label_maps.npz", "--output", "part/segmentation",
+                  "--curve", "curves/segmentation.csv"])  # fmt: skip
+    histogram([*inputs, "--label-maps", "part/segmentation/label_maps.npz", "--output", "part/histogram",
+               "--choice", "histogram.json"])  # fmt: skip
+    student_teacher([*inputs, "--pasted", "cluster/pasted.npz", "--output", "part/student_teacher",
+                     "--curve", "curves/student_teacher.csv"])  # fmt: skip
     fuse_and_judge()

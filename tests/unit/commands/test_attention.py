@@ -1,14 +1,20 @@
-"""Attention maps: the weights are those the block uses, and they come out in the right order and place."""
+"""Attention maps: the weights are those the block uses, in the right order and place."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from commands.attention import Attention, attention_of, highest, parse_arguments
+from commands.attention import Attention, attention_of, highest, show_attention
 from stages.aecsad.model.networks import GlobalStudent, SelfAttention
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.run.errors import UserError
-from tests.unit.aecsad.student_teacher.test_student_teacher import SMALL_GLOBAL
+
+SMALL_GLOBAL = {
+    "width": 8, "decoder_steps": [8, 15], "attended_steps": [15], "attention": True, "bottleneck": False,
+    "batch_norm": True, "dropout": 0.2,
+}  # fmt: skip
 
 
 def test_the_weights_are_those_the_block_uses() -> None:
@@ -58,5 +64,5 @@ def test_without_attention_there_is_nothing_to_show() -> None:
 
 
 def test_a_place_outside_the_image_is_refused() -> None:
-    with pytest.raises(UserError, match="shares from 0 to below 1"):
-        parse_arguments(["a.png", "--category", "part", "--output", "out", "--at", "0.5", "1"])
+    with pytest.raises(UserError, match="two shares from 0 to below 1 are needed"):
+        show_attention(Path("a.png"), category="part", output=Path("out"), at=(0.5, 1.0))

@@ -2,19 +2,18 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
-from commands.predict.__main__ import main, parse_arguments
+from typer.testing import CliRunner
 
+from commands.app import app
 from commands.predict.inputs import find_images
 from commands.predict.model import PredictParams, part_files
 from commands.predict.results import heatmap_names, results_folder, write_csv
 from stages.core.io.calibration import Calibration, Threshold, read_calibration, write_calibration
 from stages.core.run.errors import UserError
-from stages.core.run.stage import command_entry
 
 PARTS = dict.fromkeys(PredictParams.model_fields, "parts/{category}/x.bin")
 
@@ -120,46 +119,16 @@ def test_missing_parts_are_named_together() -> None:
 
 def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFixture) -> None:
     touch("a.png")
-    with pytest.raises(SystemExit, match="1"):
-        main(["--category", "bar", "a.png", "--output", "out"])
+    words = ["predict", "--category", "bar", "a.png", "--output", "out"]
+    assert CliRunner().invoke(app, words).exit_code == 1
     assert "bar is not trained yet, parts/bar/x.bin" in caplog.text
     assert not Path("out").exists()
-
-
-def test_the_command_outlives_its_parent(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("stages.core.run.stage.die_with_dvc", lambda: pytest.fail("only stages die with DVC"))
-    monkeypatch.setattr("sys.argv", ["predict", "a", "b"])
-    seen: list[Sequence[str]] = []
-
-    def note(argv: Sequence[str]) -> str:
-        seen.append(argv)
-        return "2 letters"
-
-    with caplog.at_level("INFO"):
-        command_entry(note)()
-    assert seen == [["a", "b"]]
-    assert "2 letters in " in caplog.text
-
-
-def test_an_interrupt_ends_with_one_message(caplog: pytest.LogCaptureFixture) -> None:
-    def stop(argv: Sequence[str]) -> str:
-        raise KeyboardInterrupt
-
-    with pytest.raises(SystemExit, match="130"):
-        command_entry(stop)([])
-    assert "interrupted" in caplog.text
 
 
 def test_a_name_that_is_not_utf_8_keeps_its_bytes() -> None:
     name = os.fsdecode(b"gr\xf6sse.png")
     write_csv(Path("a.csv"), [{"path": name, "error": 'a "b", c'}], columns=["path", "error"])
     assert Path("a.csv").read_bytes() == b'path,error\ngr\xf6sse.png,"a ""b"", c"\n'
-
-
-def test_arguments_in_any_order() -> None:
-    given = parse_arguments(["a.png", "--category", "part", "--output", "o", "b c.png", "--overwrite"], about=None)
-    assert given.inputs == (Path("a.png"), Path("b c.png"))
-    assert (given.category, given.output, given.overwrite) == ("part", Path("o"), True)
 
 
 def test_calibration_survives_its_file() -> None:

@@ -1,8 +1,7 @@
-"""The predict command on a small trained set of parts: it must give the pipeline's scores, bit for bit."""
+"""`oddpart predict` on a small trained set of parts: its scores are the pipeline's, bit for bit."""
 
 import csv
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands.predict.__main__ import main
 from PIL import Image
 
-from commands.attention import main as attention
+from commands.attention import show_attention
+from commands.predict.scoring import predict_images
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice
-from stages.core.io.result import read_scores
+from stages.core.io.result import read_result
 from stages.core.io.weights import write_weights
+from stages.core.run.errors import UserError
 from tests.unit.commands.predict_case import SPLITS, fuse_and_judge, train_parts
 
+CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
+FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
 
@@ -34,8 +36,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def predict(output: Path, *inputs: Path, options: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    main(["--category", "part", *map(str, inputs), "--output", str(output), *options])
+def predict(output: Path, *inputs: Path, overwrite: bool = False) -> list[dict[str, str]]:
+    counts = predict_images(inputs, category="part", output=output, overwrite=overwrite)
+    assert counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
     return read_rows(output / "scores.csv")
 
 
@@ -47,13 +50,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def copy_images(folder: Path, numbers: range = SCORED) -> Path:
     folder.mkdir(parents=True)
     for number in numbers:
-        shutil.copy(f"split/images/{number:02d}.png", folder / f"größe {number:02d}.png")
+        shutil.copy(f"split/inputs/images/{number:02d}.png", folder / f"größe {number:02d}.png")
     return folder
 
 
 def assert_pipeline_scores(rows: list[dict[str, str]]) -> None:
     """The rows hold the pipeline's scores of the same files, to the last bit."""
-    expected = read_scores(Path("scores/scores.parquet")).set_index("image_id")
+    expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")
     expected.index = expected.index.str[-2:]
     found = {Path(row["path"]).stem[-2:]: row for row in rows}
     assert sorted(found) == sorted(expected.index)
@@ -77,18 +80,18 @@ def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
-    kept = {name: Path(name).read_bytes() for name in ("hist/choice.json", "seg/part.safetensors")}
-    choice = read_choice(Path("hist/choice.json"))
-    write_choice(Path("hist/choice.json"), choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
-    write_weights(Path("seg/part.safetensors"), {}, {"encoder": "x", "image_size": 256, "module": None})
+    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR)}
+    choice = read_choice(CHOICE)
+    write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
+    write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
         assert_pipeline_scores(rows)
         assert {row["histogram"] for row in rows} == {""}
     finally:
-        for name, content in kept.items():
-            Path(name).write_bytes(content)
+        for path, content in kept.items():
+            path.write_bytes(content)
         fuse_and_judge()
 
 
@@ -112,8 +115,6 @@ def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert unreadable[1]["error"].startswith("is not an image")
     assert unreadable[2]["error"] == "does not exist"
     assert f"unreadable: {photos / 'broken.jpg'}: is unreadable, truncated or damaged" in caplog.text
-    assert "commands.predict: 6 images scored, " in caplog.text
-    assert ", 3 unreadable, median " in caplog.text
     assert sorted(path.name for path in out.iterdir()) == ["heatmaps", "scores.csv", "unreadable.csv"]
     assert len(list((out / "heatmaps").iterdir())) == 6
 
@@ -124,7 +125,7 @@ def test_columns(tmp_path: Path) -> None:
         "path", "score", "threshold", "is_anomalous", "display_score", "histogram", "student_teacher", "heatmap",
         "milliseconds",
     ]  # fmt: skip
-    calibration, score = read_calibration(Path("evaluation/part/calibration.json")), float(rows[0]["score"])
+    calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value
     assert rows[0]["is_anomalous"] == str(score > calibration.threshold.value)
     assert float(rows[0]["display_score"]) == pytest.approx(calibration.display(score), abs=1e-6)
@@ -132,54 +133,48 @@ def test_columns(tmp_path: Path) -> None:
     assert float(rows[0]["milliseconds"]) > 0
 
 
-def test_earlier_results_stay_unless_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
     photos, out = copy_images(tmp_path / "photos", range(20, 22)), tmp_path / "out"
     predict(out, photos / "größe 20.png")
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(UserError, match="holds earlier results: add --overwrite"):
         predict(out, photos)
-    assert "holds earlier results: add --overwrite" in caplog.text
     assert len(read_rows(out / "scores.csv")) == 1
     (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(SystemExit, match="1"):
-        predict(out, tmp_path / "bad.png", options=("--overwrite",))
-    assert f"no image could be read; {tmp_path / 'bad.png'}: is empty" in caplog.text
+    with pytest.raises(UserError, match=f"no image could be read; {tmp_path / 'bad.png'}: is empty"):
+        predict(out, tmp_path / "bad.png", overwrite=True)
     assert len(read_rows(out / "scores.csv")) == 1
-    assert len(predict(out, photos, options=("--overwrite",))) == 2
+    assert len(predict(out, photos, overwrite=True)) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "out", "photos"]
 
 
 @pytest.mark.parametrize(
     ("part", "damage", "message"),
     [
-        ("norm/part.json", lambda text: text[:-40], "norm/part.json: is damaged or not of the same run as the rest"),
-        ("norm/part.json", lambda text: text.replace("histogram_2x2", "histogram_7x7"), "hist/part.npz: .*7x7"),
-        ("evaluation/part/calibration.json", lambda text: json.dumps(json.loads(text) | {"low": None}), "low: Input"),
+        (FUSION, lambda text: text[:-40], f"{FUSION}: is damaged or not of the same run as the rest"),
+        (FUSION, lambda text: text.replace("histogram_2x2", "histogram_7x7"), "part/histogram/model.npz: .*7x7"),
+        (CALIBRATION, lambda text: json.dumps(json.loads(text) | {"low": None}), "low: Input"),
     ],
 )
-def test_damaged_parts(part: str, damage: Any, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_parts(part: str, damage: Any, message: str, tmp_path: Path) -> None:
     original = Path(part).read_text()
     Path(part).write_text(damage(original))
     try:
-        with pytest.raises(SystemExit, match="1"):
+        with pytest.raises(UserError, match=f"{message}.*run `dvc repro`"):
             predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
     finally:
         Path(part).write_text(original)
-    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert re.search(message, record.getMessage())
-    assert "run `dvc repro`" in record.getMessage()
     assert not (tmp_path / "out").exists()
 
 
-def test_attention_of_one_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    options = ["split/images/00.png", "--category", "part", "--output", str(tmp_path / "out")]
-    attention([*options, "--at", "0.25", "0.75"])
+def test_attention_of_one_image(tmp_path: Path) -> None:
+    picture, out = Path("split/inputs/images/00.png"), tmp_path / "out"
+    show_attention(picture, category="part", output=out, at=(0.25, 0.75))
     with np.load(tmp_path / "out/attention.npz") as arrays:
         shapes = {name: arrays[name].shape for name in arrays.files}
     assert shapes == {name: 2 * cells for name, cells in zip(
         ("encoder_16x16", "encoder_8x8", "decoder_16x16"), ((16, 16), (8, 8), (16, 16)), strict=True
     )}  # fmt: skip
-    with Image.open(tmp_path / "out/attention.png") as picture:
-        assert min(picture.size) > 500
-    with pytest.raises(SystemExit):
-        attention(options)
-    assert "is there already" in caplog.text
+    with Image.open(tmp_path / "out/attention.png") as drawn:
+        assert min(drawn.size) > 500
+    with pytest.raises(UserError, match="exists already: name a new folder"):
+        show_attention(picture, category="part", output=out, at=None)

@@ -1,21 +1,19 @@
-"""Published tables and our draws side by side."""
+"""Published tables and our repetitions side by side."""
 
 import json
 import math
-import re
 from pathlib import Path
 
 import pytest
 
-from commands.published.few_shot import main, mean_and_interval, read_inctrl, read_madclip
-
-REFERENCE = Path(__file__).parents[3] / "stages/report/reference"
+from commands.published.few_shot import REFERENCE, mean_and_interval, read_inctrl, read_madclip, show_pairs
+from stages.core.run.errors import UserError
 
 
 def test_interval_by_hand() -> None:
     """Three draws 90, 92, 94: deviation 2, t(0.975, 2) = 4.3027, half width 4.3027 * 2 / sqrt(3)."""
-    assert mean_and_interval([90.0, 92.0, 94.0]) == f"92.0 ± {4.3027 * 2 / math.sqrt(3):.1f} (3 draws)"
-    assert mean_and_interval([90.0]) == "90.0 (1 draw)"
+    assert mean_and_interval([90.0, 92.0, 94.0]) == f"92.0 ± {4.3027 * 2 / math.sqrt(3):.1f} (3 repetitions)"
+    assert mean_and_interval([90.0]) == "90.0 (1 repetition)"
 
 
 def test_published_rows() -> None:
@@ -42,7 +40,7 @@ def write_result(root: Path, method: str, category: str, draws: list[float | Non
     branches = {f"draw_{n}": {"all": value} for n, value in enumerate(draws)} | {"detection": {"all": 0.1}}
     metrics = {"branches": branches, "average_precision": {"all": 0.765}, "pixel_auroc": {"all": 0.987}}
     for path, content in (
-        (root / method / f"{category}.json", metrics),
+        (root / "evaluation" / f"{category}.json", {method: metrics}),
         (root / "choices" / category / f"{method}.json", {"shots": shots}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,23 +48,23 @@ def write_result(root: Path, method: str, category: str, draws: list[float | Non
 
 
 def show(root: Path, method: str, pair: str, capsys: pytest.CaptureFixture[str]) -> str:
-    main([method, pair, "--metrics", str(root), "--reference", str(REFERENCE)])
+    show_pairs(method, [pair], metrics=root)
     return " ".join(capsys.readouterr().err.split())
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(tmp_path, "madclip", "brain", [0.9, 0.92, 0.94])
     printed = show(tmp_path, "madclip", "brain=BrainMRI", capsys)
-    assert "92.0 ± 5.0 (3 draws)" in printed
-    assert "98.7 (1 draw)" in printed
+    assert "92.0 ± 5.0 (3 repetitions)" in printed
+    assert "98.7 (1 repetition)" in printed
     assert "AUPRC" not in printed  # that table has none
     assert "pixel" not in show(tmp_path, "madclip", "brain=BrainMRI/ADNI", capsys)
     alone = show(tmp_path, "madclip", "brain", capsys)
-    assert all(value in alone for value in ("92.0 ± 5.0 (3 draws)", "76.5 (1 draw)", "98.7 (1 draw)"))
+    assert all(value in alone for value in ("92.0 ± 5.0 (3 repetitions)", "76.5 (1 repetition)", "98.7 (1 repetition)"))
     assert "MVFA" not in alone
 
 
-def test_a_published_mean_beside_the_mean_of_as_many_categories(
+def test_a_published_mean_next_to_that_of_as_many_categories(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Twelve categories, half with draws 80 and 86, half with 90 and 100: 85 and 93, mean 89; t(0.975, 1) = 12.7062."""
@@ -74,8 +72,8 @@ def test_a_published_mean_beside_the_mean_of_as_many_categories(
     for number, name in enumerate(names):
         write_result(tmp_path, "inctrl", name, [0.8, 0.86] if number % 2 else [0.9, 1.0], shots=8)
     printed = show(tmp_path, "inctrl", f"{'+'.join(names)}=VisA", capsys)
-    assert f"89.0 ± {12.7062 * 4:.1f} (2 draws)" in printed
-    assert "76.5 (1 draw)" in printed
+    assert f"89.0 ± {12.7062 * 4:.1f} (2 repetitions)" in printed
+    assert "76.5 (1 repetition)" in printed
     assert "88.7" in printed  # the paper's AUROC
     assert "90.4" in printed  # its AUPRC
 
@@ -87,13 +85,12 @@ def test_a_published_mean_beside_the_mean_of_as_many_categories(
         ("gone=VisA", r"gone\.json"),
         ("a=VisA", "the published number for VisA stands for 12 categories, 1 named"),
         ("a+b=HeadCT", "the published number for HeadCT stands for 1 categories, 2 named"),
-        ("a+few", r"a\+few: evaluated with different shots or draws"),
+        ("a+few", r"a\+few: evaluated with different shots or repetitions"),
         ("good", "good has no anomaly in test"),
     ],
 )
-def test_mistakes(tmp_path: Path, caplog: pytest.LogCaptureFixture, pair: str, message: str) -> None:
+def test_mistakes(tmp_path: Path, pair: str, message: str) -> None:
     for name, draws in (("a", [0.9, 0.8]), ("b", [0.9, 0.8]), ("few", [0.9]), ("good", [None, None])):
         write_result(tmp_path, "inctrl", name, draws, shots=8)
-    with pytest.raises(SystemExit, match="1"):
-        main(["inctrl", pair, "--metrics", str(tmp_path), "--reference", str(REFERENCE)])
-    assert re.search(message, caplog.text.replace("\n", " "))
+    with pytest.raises(UserError, match=message):
+        show_pairs("inctrl", [pair], metrics=tmp_path)

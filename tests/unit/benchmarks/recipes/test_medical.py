@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from benchmarks.recipes import paper_files
-from benchmarks.recipes.clone import usable_lock
-from benchmarks.recipes.medical import FILES, SIR, compare_counts, params_of, targets
+from benchmarks.recipes.medical import FILES, SIR, compare_counts, params_of
 from benchmarks.recipes.medical import main as medical
 from benchmarks.recipes.medical_files import entry_of, find_dataset, read_medical_datasets
 from stages.core.run.errors import UserError
@@ -40,7 +39,7 @@ def change_params(**values: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params | values), encoding="utf-8")
 
 
-def test_the_nine_data_sets_have_entries_that_both_rooms_take(repository: Path) -> None:
+def test_the_nine_data_sets_have_entries_that_both_stages_take(repository: Path) -> None:
     datasets = read_medical_datasets(FILES)
     assert list(datasets) == NAMES
     change_params(categories={name: entry_of(dataset, Path("data")) for name, dataset in datasets.items()})
@@ -121,39 +120,27 @@ def test_check_of_what_is_there(repository: Path, caplog: pytest.LogCaptureFixtu
     assert "has no data set br53h: known are rsna" in refused(caplog, "--datasets", "br53h")
 
 
-def test_sir_is_switched_on_for_all_of_them(repository: Path, caplog: pytest.LogCaptureFixture) -> None:
-    change_params(sir={"categories": {}, "universal": [], "specialised": [], "draws": 5})
+def test_sir_alone_is_switched_on_for_all_of_them(repository: Path) -> None:
     params = params_of("paper", {"br35h": {"source": "br35h"}, "lag": {"source": "medianomaly"}}, SIR)
     assert params["profile"] == "paper"
     assert list(params["categories"]) == ["br35h", "lag"]
-    assert params["sir"] == {
-        "categories": {"br35h": {}, "lag": {}},
-        "universal": ["sir_one_shot_universal", "sir_full_shot_universal"],
-        "specialised": ["sir_one_shot_specialised", "sir_full_shot_specialised"],
-        "draws": 5,
-    }
+    sir = params["methods"].pop("sir")
+    assert sir["categories"] == {"br35h": {}, "lag": {}}
+    assert sir["universal"] == ["sir_one_shot_universal", "sir_full_shot_universal"]
+    assert sir["specialised"] == ["sir_one_shot_specialised", "sir_full_shot_specialised"]
+    assert sir["stages"]
+    assert {name for name, entry in params["methods"].items() if entry["categories"]} == set()
     assert params["evaluation"] == yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["evaluation"]
 
 
-def test_other_methods_leave_sir_alone(repository: Path) -> None:
-    change_params(sir={"categories": {"pin_tray": {}}})
-    assert params_of("smoke", {"lag": {}}, ["patchcore"])["sir"] == {"categories": {"pin_tray": {}}}
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    Path("params.yaml").write_text(yaml.safe_dump({k: v for k, v in params.items() if k != "sir"}), encoding="utf-8")
-    with pytest.raises(UserError, match="has no section `sir`"):
-        params_of("smoke", {"lag": {}}, SIR)
+def test_other_methods_are_switched_on_without_sir(repository: Path) -> None:
+    methods = params_of("smoke", {"lag": {}}, ["patchcore"])["methods"]
+    assert {name: entry["categories"] for name, entry in methods.items() if entry["categories"]} == {"patchcore": "all"}
+    with pytest.raises(UserError, match="methods: there is no patchcor: known are oddpart, aecsad, patchcore"):
+        params_of("smoke", {"lag": {}}, ["patchcor"])
 
 
-def test_targets_are_the_evaluations_of_each_method_and_data_set() -> None:
-    stages = ["split@lag", "evaluation@patchcore-lag", "evaluation@patchcore-my_lag", "sir_scores@sir_a-lag"]
-    stages += ["evaluation_sir@sir_a-lag", "evaluation_sir@sir_a-br35h"]
-    assert targets(stages, ["patchcore"], ["lag"]) == ["evaluation@patchcore-lag"]
-    assert targets(stages, ["sir_a"], ["lag", "br35h"]) == ["evaluation_sir@sir_a-lag", "evaluation_sir@sir_a-br35h"]
-    with pytest.raises(UserError, match="no stage evaluates sir_b:"):
-        targets(stages, ["sir_a", "sir_b"], ["lag"])
-
-
-def test_other_numbers_of_images_than_published_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_numbers_of_images_than_published_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     datasets = read_medical_datasets(ROOT / FILES)
     (tmp_path / "metrics/split").mkdir(parents=True)
     counts = {"train": {"normal": 900}, "validation": {"normal": 99}, "test": {"normal": 500, "unspecified": 1500}}
@@ -162,7 +149,7 @@ def test_other_numbers_of_images_than_published_are_told(tmp_path: Path, caplog:
     compare_counts(tmp_path, datasets, ["br35h"])
     message = " ".join(caplog.text.split())
     assert "br35h: 999 images of train (with validation), published are 1000: part of it may be missing" in message
-    assert "or it is another version of the data set, whose results do not compare; left out as equal files" in message
+    assert "or it is another version of the data set, whose results do not compare; excluded as equal files" in message
     assert "images of test" not in caplog.text
 
 
@@ -170,17 +157,3 @@ def test_a_damaged_registry_is_named(tmp_path: Path) -> None:
     (tmp_path / "medical.json").write_text('{"lag": {"title": "LAG"}}', encoding="utf-8")
     with pytest.raises(UserError, match=r"medical\.json: .*validation errors?"):
         read_medical_datasets(tmp_path / "medical.json")
-
-
-@pytest.mark.parametrize("left", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  split@lag:\n    deps: [", "3"])
-def test_a_lock_that_a_killed_run_left_damaged_is_not_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: str
-) -> None:
-    lock = tmp_path / "dvc.lock"
-    assert usable_lock(lock) is None
-    assert not caplog.text
-    lock.write_text("schema: '2.0'\nstages:\n  split@lag: {cmd: x}\n", encoding="utf-8")
-    assert usable_lock(lock) == lock.read_bytes()
-    lock.write_text(left, encoding="utf-8")
-    assert usable_lock(lock) is None
-    assert "was left damaged by a run that was killed" in caplog.text

@@ -48,7 +48,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[Path, Any]]:
-    """The params of every run of the pipeline, which is left out; so are the download and the table."""
+    """The params of every run of the pipeline, which does not run; nor do the download and the table."""
     found: list[dict[Path, Any]] = []
 
     def evaluated(clone: Path, category: str, params: dict[Path, Any], *, data: str) -> Path:
@@ -59,7 +59,7 @@ def runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[Path, A
     monkeypatch.setattr(paper, "evaluated", evaluated)
     monkeypatch.setattr(paper, "fetch", lambda manifest, folder: repository / "loco.tar")
     monkeypatch.setattr(paper, "prepare_clone", lambda folder: folder)
-    monkeypatch.setattr(paper, "print_comparison", lambda options: None)
+    monkeypatch.setattr(paper, "show_runs", lambda folder, method: None)
     return found
 
 

@@ -1,0 +1,142 @@
+"""`oddpart add`: which folders it takes, what it writes, and that a mistake leaves params.yaml as it is."""
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from commands.add.entry import with_entry
+from commands.add.product import add_product
+from stages.core.run.errors import UserError
+from tests.architecture.source_files import ROOT
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of the repository's params.yaml in the current folder; its text."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    return text
+
+
+def make(folder: str, *names: str) -> None:
+    """Pictures of these names, and a dozen in each folder whose name ends in /."""
+    for name in names:
+        for path in [f"{name}{n:02}.png" for n in range(12)] if name.endswith("/") else [name]:
+            Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (16, 16), 200).save(Path(folder, path), format="PNG")
+
+
+def add(name: str, path: str, *settings: str, source: str | None = None, subfolder: str | None = None) -> Any:
+    """Add a product and return its entry."""
+    add_product(name, path, source=source, subfolder=subfolder, settings=settings)
+    return yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["categories"][name]
+
+
+def test_one_line_is_added_and_nothing_else_changes(params: str, caplog: pytest.LogCaptureFixture) -> None:
+    make("my parts", "images/good/", "images/defect/x.png", "masks/x.png")
+    with caplog.at_level("INFO"):
+        assert add("bracket", "my parts") == {"source": "folder", "path": "my parts"}
+    assert "bracket is now in params.yaml: 12 good and 1 defect pictures, source folder" in caplog.text
+    assert "next: `make repro`" in caplog.text
+    lines = Path("params.yaml").read_text(encoding="utf-8").splitlines()
+    added = "  bracket: {source: folder, path: my parts}"
+    assert lines.index(added) == lines.index("  elpv_mono: {source: elpv, path: data/elpv.json, kind: mono}") + 1
+    lines.remove(added)
+    assert lines == params.splitlines()
+
+
+def test_the_source_is_guessed_by_the_layout() -> None:
+    make("plain", "images/good/", "images/defect/x.png")
+    make("mvtec", "train/good/", "test/good/a.png", "test/scratch/a.png")
+    make("loco", "train/good/", "validation/good/a.png", "test/good/a.png", "test/logical_anomalies/a.png")
+    make("table", "a.png", "b.png")
+    Path("table/labels.csv").write_text("filename,is_anomalous\na.png,0\nb.png,1\n", encoding="utf-8")
+    sources = [add(f"new_{name}", name)["source"] for name in ("plain", "mvtec", "loco", "table")]
+    assert sources == ["folder", "mvtec", "mvtec_loco", "csv"]
+
+
+def test_a_product_among_others_is_found_by_its_name() -> None:
+    make("all", "one/images/good/", "two/images/good/", "three/images/good/")
+    assert add("two", "all") == {"source": "folder", "path": "all"}
+    assert add("other", "all", subfolder="one") == {"source": "folder", "path": "all", "subfolder": "one"}
+    with pytest.raises(UserError, match="several folders come into question"):
+        add("four", "all", source="folder")
+
+
+def test_archives_and_manifests_need_their_source() -> None:
+    make("plain", "images/good/", "images/defect/x.png")
+    with tarfile.open("plain.tar", "w") as archive:
+        archive.add("plain", "plain")
+    with pytest.raises(UserError, match=r"plain\.tar is no folder, so its layout is not known: name it by --source"):
+        add("packed", "plain.tar")
+    assert add("packed", "plain.tar", source="folder") == {"source": "folder", "path": "plain.tar"}
+    manifest = str(ROOT / "data/elpv.json")
+    assert add("cells", manifest, "kind=poly", source="elpv") == {"source": "elpv", "path": manifest, "kind": "poly"}
+
+
+def test_few_pictures_and_none_of_defects_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    make("few", "images/good/a.png")
+    add("few", "few")
+    assert "1 normal pictures are few, the split needs at least 12" in caplog.text
+    assert "there is no picture of a defect" in caplog.text
+
+
+def test_mistakes_leave_params_as_they_are(params: str) -> None:
+    make("good", "images/good/")
+    make("stray", "images/good/", "masks/zz.png", "images/bad/a.png")
+    make("flat", "a.png", "b.png")
+    make("none", "images/defect/a.png")
+    Path("none/images/good").mkdir()
+    make("notes", "images/good/")
+    Path("notes/images/good/notes.txt").write_text("no picture", encoding="utf-8")
+    for arguments, options, message in (
+        (("a b", "good"), {}, "does not consist of letters, digits, - and _"),
+        (("$(x)", "good"), {}, "does not consist of letters, digits, - and _"),
+        (("-x", "good"), {}, "begins like an option of a command"),
+        (("12", "good"), {}, "would be read as a number or a truth value"),
+        (("yes", "good"), {}, "would be read as a number or a truth value"),
+        (("training", "good"), {}, "stands for something else in the pipeline's paths"),
+        (("pin_tray", "good"), {}, "is taken in params.yaml"),
+        (("new", "nowhere"), {}, "nowhere does not exist"),
+        (
+            ("new", "flat"),
+            {},
+            "put normal pictures into flat/images/good and .* into flat/images/defect",
+        ),
+        (("new", "good"), {"source": "mvtec"}, "no folder holds 'train'"),
+        (("new", "good"), {"source": "mvtek"}, "--source mvtek: for a folder there are sample, mvtec_loco"),
+        (("new", "stray"), {}, "(?s)findings: 2.*images/bad: .*masks/zz.png"),
+        (("new", "none"), {"source": "folder"}, "no folder holds 'images/good'"),
+        (("new", "notes"), {}, r"(?s)findings: 1.*images/good/notes\.txt: is not an image"),
+        (("new", "good", "colour=red"), {}, "colour: Extra inputs are not permitted"),
+        (("new", "good", "path=x"), {}, "`path` has an argument or option of its own"),
+        (("new", "good", "x"), {}, "write key=value"),
+    ):
+        with pytest.raises(UserError, match=message):
+            pytest.fail(f"{arguments} gave {add(*arguments, **options)}")
+    assert Path("params.yaml").read_text(encoding="utf-8") == params
+    assert not [path for path in Path().iterdir() if path.name.startswith(".params")]
+
+
+ENTRY = {"source": "folder", "path": "/data/a: b"}
+LINE = "new: {source: folder, path: '/data/a: b'}"
+
+
+def test_an_entry_goes_below_the_last_product() -> None:
+    for text, expected in (
+        (
+            "categories:\n  a: {x: 1}  # why\n  # b: {}\nseed: 0\n",
+            "categories:\n  a: {x: 1}  # why\n  NEW\n  # b: {}\nseed: 0\n",
+        ),
+        ("categories:\n    a:\n        x: 1\n\nseed: 0\n", "categories:\n    a:\n        x: 1\n    NEW\n\nseed: 0\n"),
+        ("categories:\n  a:\n    x: [1,\n      2]\n# end\n", "categories:\n  a:\n    x: [1,\n      2]\n  NEW\n# end\n"),
+        ("categories:\n  a: {x: 1}", "categories:\n  a: {x: 1}\n  NEW\n"),
+        ("categories: {}\nseed: 0\n", "categories:\n  NEW\nseed: 0\n"),
+        ("# head\ncategories: {a: {x: 1}}\n", "# head\ncategories: {a: {x: 1}, NEW}\n"),
+    ):
+        assert with_entry(text, "new", ENTRY) == expected.replace("NEW", LINE), text

@@ -1,0 +1,133 @@
+"""The doctor's lines: each check on a folder in which it fails, and none that breaks."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from commands.doctor import machine, repository
+from commands.doctor.findings import Finding, guarded
+from commands.doctor.report import CHECKS, examine
+
+GOOD: dict[str, Any] = {
+    "profile": "own",
+    "categories": {"part": {"source": "folder", "path": "pictures"}},
+    "methods": {"aecsad": {"categories": "all"}, "inctrl": {"auxiliary": {}, "categories": {}},
+                "madclip": {"categories": {}}},
+}  # fmt: skip
+PROFILE: dict[str, Any] = {
+    "encoder": {"name": "tf_efficientnet_lite0"},
+    "aecsad": {"pseudo_label": {"proposer": "auto", "foundation": {"sam": "vit_h", "tagged_images": 0}}},
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "profiles").mkdir()
+    write(GOOD, PROFILE)
+    return tmp_path
+
+
+def write(params: dict[str, Any], profile: dict[str, Any] = PROFILE) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    Path("profiles/own.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+
+
+def lines(check: Callable[[], Iterable[Finding]]) -> list[str]:
+    return [str(finding) for finding in guarded(check)]
+
+
+def test_a_good_folder_has_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert examine() == 0
+    printed = capsys.readouterr().out
+    assert "ok    1 products: part" in printed
+    assert "ok    methods that are on: aecsad" in printed
+    assert "warn " in printed  # it is no git repository
+
+
+def test_an_empty_folder_is_one_failure_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert examine() == 1
+    printed = capsys.readouterr().out
+    assert "params.yaml is missing: run from the repository's root" in printed
+    assert "no git repository" in printed
+    assert "no DVC repository" in printed
+
+
+def test_what_is_wrong_with_products_and_methods() -> None:
+    products = {"a b": {"path": "pictures"}, 12: {"path": "pictures"}, "gone": {"path": "nowhere"}, "none": {}}
+    methods = {**GOOD["methods"], "madclip": {"categories": {"part": {}, "lost": {}}}}
+    write({**GOOD, "categories": products, "methods": methods})
+    assert lines(repository.check_products) == [
+        "fail  params.yaml: the name 'a b' does not consist of letters, digits, - and _: rename it",
+        "fail  params.yaml: the name 12 is not read as text: put it in quotes",
+        "fail  nowhere of the product gone does not exist: correct params.yaml",
+        "fail  params.yaml: the product none has no `path`: add it",
+    ]
+    (line,) = lines(repository.check_methods)
+    assert line.startswith("fail  params.yaml: the method madclip lists lost, part, which is no product: correct it")
+    write({**GOOD, "categories": {}})
+    assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
+
+
+def test_a_profile_that_is_not_there() -> None:
+    write({**GOOD, "profile": "gone"})
+    (line,) = lines(repository.check_profile)
+    assert line.startswith("fail  params.yaml: profile: there is no profiles/gone.yaml (known profiles: own)")
+
+
+def test_weights_that_the_settings_need(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
+    section = {"pseudo_label": {**PROFILE["aecsad"]["pseudo_label"], "proposer": "foundation"}}
+    write(GOOD, {"encoder": {"name": "resnet"}, "aecsad": section})
+    Path("data").mkdir()
+    files = {part: {"file": f"{part}.pth"} for part in ("ram_plus", "grounding_dino", "sam_vit_b", "sam_vit_h")}
+    repository.FOUNDATION_WEIGHTS.write_text(json.dumps({"folder": "w", "files": files}), encoding="utf-8")
+    assert lines(repository.check_weights) == [
+        "warn  the weights of resnet are not on this machine: the first run fetches them from the hub",
+        "fail  2 weight files of the proposer `foundation` are missing: "
+        "`oddpart weights --fetch --parts grounding_dino sam_vit_h`",
+    ]
+    for path in ("hf/hub/models--timm--resnet/x", "w/grounding_dino.pth", "w/sam_vit_h.pth"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    assert [line[:5] for line in lines(repository.check_weights)] == ["ok   ", "ok   "]
+
+
+def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    required = {"": ["numpy"], "train": ["numpy", *"abcdef"], "foundation": ["zz"], "flows": []}
+    monkeypatch.setattr(machine, "requirements", lambda: required)
+    monkeypatch.setattr(machine, "is_installed", lambda name: name == "numpy")
+    found = lines(machine.check_packages)
+    assert found[0] == "ok    packages for the commands: 1 installed"
+    missing = (
+        "packages for training and evaluation: 6 of 7 missing (a, b, c, d and 2 more): `pip install 'oddpart[train]'`"
+    )
+    assert found[1] == f"warn  {missing}"
+    Path("dvc.yaml").touch()
+    assert lines(machine.check_packages)[1] == f"fail  {missing}"
+
+
+def test_requirements_are_those_of_pyproject() -> None:
+    found = machine.requirements()
+    assert {"typer", "onnxruntime"} <= set(found[""])
+    assert {"torch", "dvc"} <= set(found["train"])
+    assert "prefect" in found["flows"]
+
+
+def test_a_check_that_breaks_is_a_finding() -> None:
+    def check_luck() -> Iterable[Finding]:
+        raise RuntimeError("no luck")
+
+    assert lines(check_luck) == ["warn  luck could not be checked (RuntimeError: no luck)"]
+    Path("params.yaml").write_text("categories: [", encoding="utf-8")
+    assert all(line for check in CHECKS for line in lines(check))
