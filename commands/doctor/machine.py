@@ -12,7 +12,7 @@ from pathlib import Path
 from commands.doctor.findings import Finding, Level
 
 OLDEST_PYTHON = (3, 11)
-LITTLE_MEMORY, LITTLE_DISK, NO_DISK = 4.0, 10.0, 1.0  # GB; a run of the sample products takes 2 GB of memory and disk
+LITTLE_MEMORY, LITTLE_DISK, NO_DISK = 4.0, 10.0, 1.0  # GB; a stage takes up to 1.9 GB of memory
 GIGABYTE = 1e9
 PACKAGE = "oddpart"
 SOURCE = Path(__file__).parents[2] / "pyproject.toml"

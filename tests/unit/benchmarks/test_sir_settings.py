@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sir_settings import changed_sections, main
-from tests.params_files import write_params
-from tests.unit.sir.stages_case import PARAMS
+from tests.architecture.source_files import ROOT
+from tests.params_files import read_params, write_params
 
 
 @pytest.fixture(autouse=True)
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, PARAMS)
+    write_params(tmp_path, read_params(ROOT) | {"profile": "smoke"})
 
 
 def test_values_below_sir_are_replaced() -> None:
@@ -29,7 +29,7 @@ def test_values_below_sir_are_replaced() -> None:
         (["stripes", "training.learning_rate=-1"], "sir.training.learning_rate: Input should be greater than 0"),
         (["stripes", "--loops", "3", "0"], "sir.decoder.loops: Input should be greater than 0"),
         (["decoder.loops=2"], "no category was named"),
-        (["nowhere"], "artifacts/split/nowhere/images.parquet"),
+        (["nowhere"], "artifacts/split/nowhere/inputs/images.parquet"),
     ],
 )
 def test_mistakes_are_one_clear_message(arguments: list[str], message: str, caplog: pytest.LogCaptureFixture) -> None:
