@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.edited_components import EDITED, edited_rows
 from stages.aecsad.histogram.params import HistogramParams
-from stages.aecsad.hybrid_fusion.branches import KEYS, columns_of_branches, trust_branches
+from stages.aecsad.hybrid_fusion.branches import KEYS, columns_of_branches, weigh_branches
 from stages.aecsad.hybrid_fusion.fusing import fuse
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
 from stages.aecsad.model.fusion import Combination
@@ -160,7 +160,7 @@ def fused_by_rule(
     branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
 ) -> pd.Series:
     """Fused with the weights of the stage `hybrid_fusion`, by Fisher's method or as a sum."""
-    weights = {name: trust.weight for name, trust in trust_branches(branches, histogram, chance=chance).items()}
+    weights = {name: one.weight for name, one in weigh_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 
 

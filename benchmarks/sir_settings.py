@@ -22,7 +22,6 @@ from typing import Any
 import pandas as pd
 import yaml
 from sklearn.metrics import roc_auc_score
-from stages.sir.scores.params import MapsParams
 from stages.sir.train.shots import Scope, Shots
 
 from stages.core.io.tables import SYNTHETIC, image_files, read_images
@@ -35,7 +34,7 @@ from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 from stages.sir.model.feature_files import TeacherFeatures, read_features
 from stages.sir.model.model import DecoderParams, TrainingParams
-from stages.sir.scores.scoring import score_images
+from stages.sir.scores.scoring import MapsParams, score_images
 from stages.sir.train.training import Trained, train
 
 SPLIT, WORK = Path("artifacts/split"), Path("work/sir_settings")

@@ -4,17 +4,15 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
-from dvc.repo import Repo
 
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
-EVALUATION, SCORES = "evaluation", PurePosixPath("artifacts/scores")  # as in dvc.yaml
 
 
 def prepare_clone(folder: Path) -> Path:
@@ -49,7 +47,7 @@ def usable_lock(path: Path) -> bytes | None:
 
 
 def switch_methods(params: dict[str, Any], methods: Mapping[str, Mapping[str, Any]]) -> None:
-    """Switch on these entries of `methods:` with the values given, and all others off, in place.
+    """Switch on these entries of `methods:`, with the values given, on all products and all others off, in place.
 
     Raises:
         UserError: params.yaml has no such method.
@@ -59,31 +57,17 @@ def switch_methods(params: dict[str, Any], methods: Mapping[str, Mapping[str, An
             f"params.yaml: methods: there is no {', '.join(unknown)}: known are {', '.join(params['methods'])}"
         )
     for name, entry in params["methods"].items():
-        empty = {key: type(value)() for key, value in entry.items() if key != "stages" and not isinstance(value, str)}
-        entry |= {**empty, "categories": {}, **methods.get(name, {})}
+        empty = {key: type(value)() for key, value in entry.items() if key != "stages"}
+        entry |= {**empty, **({"categories": params["categories"], **methods[name]} if name in methods else {})}
 
 
-def evaluate(clone: Path, categories: Sequence[str], methods: Iterable[str]) -> None:
-    """Run the stages that score these methods, then evaluation alone, so that no other method's stages run.
+def evaluate(clone: Path, categories: Sequence[str]) -> None:
+    """Run what the methods that are on need on these products, and judge them.
 
     Raises:
-        UserError: no stage scores a method on a category, or a stage failed.
+        UserError: a stage failed.
     """
-    with Repo(str(clone)) as repo:
-        makers = {PurePosixPath(out.fspath): out.stage.name for out in repo.index.outs}
-        deps = {stage.name: [PurePosixPath(dep.fspath) for dep in stage.deps] for stage in repo.index.stages}
-        root = PurePosixPath(repo.root_dir)
-    targets, chosen = [], set(methods)
-    for category in categories:
-        folder = root / SCORES / category
-        if missing := sorted(method for method in chosen if folder / method not in makers):
-            raise UserError(f"no stage scores {', '.join(missing)} on {category}: see `dvc stage list`")
-        for dep in deps[f"{EVALUATION}@{category}"]:
-            made = {path: name for path, name in makers.items() if path.is_relative_to(dep) or dep.is_relative_to(path)}
-            targets += [name for path, name in made.items() if dep != folder or path.name in chosen]
-    command(sys.executable, "-m", "dvc", "repro", *dict.fromkeys(targets), cwd=clone)
-    evaluations = [f"{EVALUATION}@{category}" for category in categories]
-    command(sys.executable, "-m", "dvc", "repro", "--single-item", *evaluations, cwd=clone)
+    command(sys.executable, "-m", "dvc", "repro", *(f"evaluation@{category}" for category in categories), cwd=clone)
 
 
 def answer(*words: str, cwd: Path | None = None) -> str:

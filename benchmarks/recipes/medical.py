@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> str:
     clone = prepare_clone(WORK / "repository")
     shutil.copy2(PROFILES / f"{given.profile}.yaml", clone / PROFILES)
     (clone / PARAMS_FILE).write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    evaluate(clone, names, given.methods)
+    evaluate(clone, names)
     compare_counts(clone, known, names)
     command(sys.executable, "-m", "commands", "table", "--metrics", "metrics", cwd=clone)
     return f"{given.profile}: {len(given.methods)} methods, {len(names)} data sets"
@@ -95,10 +95,9 @@ def params_of(profile: str, categories: Mapping[str, Any], methods: Sequence[str
     """
     params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     params |= {"profile": profile, "categories": dict(categories)}
-    entries: dict[str, dict[str, Any]] = {name: {"categories": "all"} for name in methods if name not in SIR}
+    entries: dict[str, dict[str, Any]] = {name: {} for name in methods if name not in SIR}
     if chosen := [method for method in methods if method in SIR]:
         entries["sir"] = {
-            "categories": {name: {} for name in categories},
             "universal": [method for method in chosen if method.endswith("universal")],
             "specialised": [method for method in chosen if method.endswith("specialised")],
         }

@@ -100,7 +100,7 @@ def params_of(categories: Mapping[str, Any], overrides: Mapping[str, Any], *, se
     params: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     settings: dict[str, Any] = yaml.safe_load(profile_file.read_text(encoding="utf-8"))
     params |= {"profile": PROFILE, "seed": seed, "categories": dict(categories)}
-    switch_methods(params, {METHOD: {"categories": "all"}})
+    switch_methods(params, {METHOD: {}})
     for key, value in overrides.items():
         *parents, last = key.split(".")
         node: Any = settings["aecsad"]
@@ -140,7 +140,7 @@ def evaluated(clone: Path, category: str, params: Mapping[Path, Mapping[str, Any
         return done
     for file, text in texts.items():
         (clone / file).write_text(text, encoding="utf-8")
-    evaluate(clone, [category], [METHOD])
+    evaluate(clone, [category])
     with replacing_file(done) as temporary:
         shutil.copy2(clone / f"metrics/evaluation/{category}.json", temporary)
     return done

@@ -56,7 +56,7 @@ def check_methods() -> Iterator[Finding]:
         listed = entry["categories"]
         if listed:
             active.append(str(method))
-        named = [] if listed == "all" else [*listed, *entry.get("auxiliary", {})]
+        named = [*listed, *entry.get("auxiliary", {})]
         if unknown := [str(name) for name in named if name not in products]:
             what = f"{PARAMS_FILE}: the method {method} lists {', '.join(unknown)}, which is no product"
             problems.append(Finding("fail", what, "correct it, or add the product"))

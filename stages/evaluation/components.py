@@ -11,6 +11,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
 
 from stages.core.images.reading import open_image
+from stages.core.images.regions import connected_regions
 from stages.core.io.components import COMPONENT_MAPS, TRIALS, read_component_maps
 from stages.core.run.console import progress
 
@@ -111,12 +112,8 @@ def true_instances(classes: UInt8[np.ndarray, "H W"], *, size: int) -> UInt16[np
     """Number the 8-connected regions of each class above 0 from 1, at the size of the proposed maps."""
     scaled = cv2.resize(classes, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
     found = np.zeros(scaled.shape, dtype=np.uint16)
-    number = 0
-    for value in np.unique(scaled[scaled > 0]):
-        _, regions, stats, _ = cv2.connectedComponentsWithStats((scaled == value).astype(np.uint8), connectivity=8)
-        for region in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_PIXELS) + 1:
-            number += 1
-            found[regions == region] = number
+    for number, region in enumerate(connected_regions(scaled, min_area=MIN_PIXELS), 1):
+        region.paint(found, number)
     return found
 
 

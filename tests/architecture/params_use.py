@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tests.architecture.source_files import parse
 
+# What these functions of core decide by; `methods_of` looks at `categories` only to refuse unknown ones.
+SECTIONS_OF = {"load_methods": ("categories", "methods"), "methods_of": ("methods",)}
 ANY = "*"  # a value known at run time only: the profile, the category
 
 
@@ -42,8 +44,7 @@ def module_reads(name: Path, path: Path) -> list[Read]:
         if function == "load_params":
             (section,) = [keyword.value for keyword in node.keywords if keyword.arg == "section"]
             found.append(Read(name, f"profiles.{ANY}.{literal(section, assigned, name)}", ast.unparse(node.args[0])))
-        if function == "load_methods":
-            found.append(Read(name, "methods", None))
+        found += [Read(name, key, None) for key in SECTIONS_OF.get(function, ())]
         if function == "load_value":
             found.append(Read(name, literal(node.args[0], assigned, name), None))
         if function == "validate" and isinstance(inner := node.args[1], ast.Call) and called(inner) == "load_value":

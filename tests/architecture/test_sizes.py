@@ -55,6 +55,7 @@ def test_nothing_is_passed_on_without_a_name() -> None:
         if path.parts[0] in ("stages", "commands")
         for function in functions(path)
         if function.args.kwarg is not None
+        and function.args.kwarg.arg.strip("_")
         and isinstance(function.args.kwarg.annotation, ast.Name)
         and function.args.kwarg.annotation.id == "Any"
     ]

@@ -58,7 +58,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights_command(space: Workspace, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*space.command()[:1], "-m", "commands.app", "weights", *options, "--parts"]
+    command = [*space.command()[:1], "-m", "commands", "weights", *options, "--parts"]
     parts = ["ram_plus", "tag_list", "tag_thresholds", "grounding_dino", "text_config", "text_tokenizer"]
     return subprocess.run(
         [*command, *parts, "text_tokenizer_config", "sam_tiny"],

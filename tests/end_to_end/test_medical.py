@@ -47,7 +47,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def run_command(space: Workspace) -> str:
     options = ["--folder", "../sets", "--profile", "smoke", "--datasets", "br35h", "oct2017"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.medical", *options, "--methods", "patchcore"],
+        [sys.executable, "-m", "benchmarks.recipes.medical", *options, "--methods", "patchcore"],
         cwd=space.root, env={**space.environment, "COLUMNS": "200"}, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ SHORTER = {
     "cluster.pasted_components.copies": 1,
     "student_teacher.training.iterations": 2,
 }
-SMALLER = {  # the two profiles' networks are the same, so one test of them is enough
+SMALLER = {  # the profile's and the variant's networks are the same, so one test of them is enough
     "student_teacher.training.batch_size": 2,
     "student_teacher.local_student.widths": [8, 16, 16, 16, 16],
     "segmentation.batch_size": 2,
@@ -49,17 +50,24 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str
     (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
     (root / "work/downloads").mkdir(parents=True)
     (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
-    shorter = {f"profiles.{name}.aecsad.{key}": v for name in ("paper", "paper_thesis") for key, v in SHORTER.items()}
-    smaller = {f"profiles.paper_thesis.aecsad.{key}": v for key, v in SMALLER.items()}
-    workspace.set_params({**shorter, **smaller})
+    workspace.set_params({f"profiles.paper.aecsad.{key}": value for key, value in SHORTER.items()})
+    change_variant(workspace, {**SHORTER, **SMALLER})
     return workspace, {**workspace.environment, **write_hub_cache(root / "hub_home", ENCODER), "COLUMNS": "200"}
 
 
-def reproduce(space: tuple[Workspace, dict[str, str]], profile: str) -> str:
+def change_variant(workspace: Workspace, values: dict[str, Any]) -> None:
+    """Set values of the variant `thesis`, which take the place of the profile's."""
+    file = workspace.root / "data/paper.json"
+    files = json.loads(file.read_text(encoding="utf-8"))
+    files["variants"]["thesis"] |= values
+    file.write_text(json.dumps(files), encoding="utf-8")
+
+
+def reproduce(space: tuple[Workspace, dict[str, str]], variant: str | None) -> str:
     """Run the command for one category and one seed and return what it printed."""
     workspace, environment = space
-    options = ["--profile", profile, "--seeds", "0", "--categories", "pushpins"]
-    command = [sys.executable, "-m", "benchmarks.paper", *options]
+    options = [*(["--variant", variant] if variant else []), "--seeds", "0", "--categories", "pushpins"]
+    command = [sys.executable, "-m", "benchmarks.recipes.paper", *options]
     done = subprocess.run(
         command, cwd=workspace.root, env=environment, text=True, check=False, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,16 +77,16 @@ def reproduce(space: tuple[Workspace, dict[str, str]], profile: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("profile", "maps", "widths"),
+    ("variant", "maps", "widths"),
     [
-        ("paper", ["local", "global_local"], [256, 512, 512, 512, 512]),
-        ("paper_thesis", ["local", "global", "global_local"], [8, 16, 16, 16, 16]),
+        (None, ["local", "global_local"], [256, 512, 512, 512, 512]),
+        ("thesis", ["local", "global", "global_local"], [8, 16, 16, 16, 16]),
     ],
 )
 def test_the_published_settings_run_through_the_dag(
-    space: tuple[Workspace, dict[str, str]], profile: str, maps: list[str], widths: list[int]
+    space: tuple[Workspace, dict[str, str]], variant: str | None, maps: list[str], widths: list[int]
 ) -> None:
-    output = reproduce(space, profile)
+    output = reproduce(space, variant)
     root = space[0].root / "work/paper"
     clone = root / "repository/artifacts"
     _, arguments = read_weights(clone / "aecsad/student_teacher/pushpins/model.safetensors")
@@ -88,9 +96,11 @@ def test_the_published_settings_run_through_the_dag(
     assert arguments["module"]["maps"] == maps
     assert arguments["module"]["local_student"]["widths"] == widths
     assert (
-        read_params(root / "repository")["profiles"][profile]["aecsad"]["cluster"]["groups"] == "union"
+        read_params(root / "repository")["profiles"]["paper"]["aecsad"]["cluster"]["groups"] == "union"
     )  # of this category only
-    metrics = json.loads((root / f"results/{profile}/seed-0/pushpins.json").read_text(encoding="utf-8"))
+    metrics = json.loads((root / f"results/{variant or 'paper'}/seed-0/pushpins.json").read_text(encoding="utf-8"))[
+        "aecsad"
+    ]
     assert metrics["images"]["normal"] == 1
     ours = f"{100 * metrics['image_auroc']['logical']:.1f}"
     (row,) = [line for line in output.splitlines() if line.split()[:2] == ["pushpins", "logical"]]
@@ -102,13 +112,13 @@ def test_the_published_settings_run_through_the_dag(
 
 
 def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str, str]]) -> None:
-    """Though another profile ran in between, in the same clone."""
-    output = reproduce(space, "paper")
+    """Though the variant ran in between, in the same clone."""
+    output = reproduce(space, None)
     assert "done before" in output
     assert "Running stage" not in output
 
 
 def test_a_changed_setting_runs_what_depends_on_it(space: tuple[Workspace, dict[str, str]]) -> None:
-    space[0].set_params({"profiles.paper_thesis.aecsad.score_fusion.branch_weights.histogram": 0.0})
-    stages = re.findall(r"Running stage '([^']+)'", reproduce(space, "paper_thesis"))
+    change_variant(space[0], {"score_fusion.branch_weights.histogram": 0.0})
+    stages = re.findall(r"Running stage '([^']+)'", reproduce(space, "thesis"))
     assert stages == ["score_fusion@pushpins", "evaluation@pushpins"]

@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
 def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
     images = workspace.root / DATA / "test"
     options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
-    command = [sys.executable, "-m", "commands.app", "predict", *options]
+    command = [sys.executable, "-m", "commands", "predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
     scores = pd.read_parquet(workspace.root / "artifacts/scores/tiny/aecsad/scores.parquet").set_index("image_id")
     with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.params_files import change_params, read_params
+from tests.params_files import change_params, copy_test_profiles, read_params
 
 REPOSITORY = Path(__file__).parents[2]
 LEFT_BEHIND = ("dvc.lock", "metrics/", "data/samples/")
@@ -62,6 +62,7 @@ def copy_repository(root: Path) -> Workspace:
         if not name.startswith(LEFT_BEHIND) and (REPOSITORY / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, root / name)
+    copy_test_profiles(root)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for command in (["git", "init", "-q"], ["git", "add", "-A"], [*git, "commit", "-qm", "copy"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True)

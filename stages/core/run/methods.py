@@ -6,7 +6,7 @@ params.yaml. A family such as `sir` is one entry of several methods: those that 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import RootModel
 
@@ -21,14 +21,14 @@ class MethodParams(Params):
     """One entry of the section.
 
     Attributes:
-        categories: the products it scores, each with what the method needs to know of it; or all products.
+        categories: the products it scores, each with what the method needs to know of it; none switches it off.
         stages: names of the stages whose seconds make up its cost.
         universal: methods of a family that train one model for all of its products.
         specialised: methods of a family that train a model for each product.
         auxiliary: products whose labelled images it learns from.
     """
 
-    categories: Literal["all"] | dict[str, Any]
+    categories: dict[str, Any]
     stages: tuple[str, ...]
     universal: tuple[str, ...] | None = None
     specialised: tuple[str, ...] | None = None
@@ -61,7 +61,7 @@ class Methods:
         return [
             method
             for name, entry in self.entries.items()
-            if entry.categories == "all" or category in entry.categories
+            if category in entry.categories
             for method in members(name, entry)
         ]
 
@@ -129,8 +129,7 @@ def refuse_unknown_products(entries: Mapping[str, MethodParams], categories: Seq
     """
     problems = []
     for name, entry in entries.items():
-        own = {} if entry.categories == "all" else entry.categories
-        for key, products in (("categories", own), ("auxiliary", entry.auxiliary)):
+        for key, products in (("categories", entry.categories), ("auxiliary", entry.auxiliary)):
             unknown = [product for product in products if product not in categories]
             problems += [f"{SECTION}.{name}.{key}: {product!r} is no key of `categories`" for product in unknown]
     if problems:

@@ -98,8 +98,10 @@ def make_data_set() -> None:
     write_pasted_images(Path("cluster/pasted.npz"), np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8))
     kinds = np.zeros((len(values), 3), dtype=np.uint8)
     write_component_maps(
-        Path("components/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
+        Path("cluster/review/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
     )
+    for name in ("review.json", "overlays.jpg", "classes.jpg"):
+        Path("cluster/review", name).write_text(name)
     anomalous = images.index >= DEFECT
     truth = images.assign(source_path=images["file"], is_anomalous=anomalous,
                           kind=np.where(anomalous, "logical", "normal"), defect_type="x", mask_files=[[]] * len(images),
@@ -111,9 +113,10 @@ def fuse_and_judge() -> None:
     """Run the stages score_fusion and evaluation."""
     score_fusion(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
                   "--histogram", "part/histogram", "--histogram-choice", "histogram.json",
-                  "--student-teacher", "part/student_teacher", "--scores", "scores/aecsad"])  # fmt: skip
+                  "--student-teacher", "part/student_teacher", "--review", "cluster/review",
+                  "--scores", "scores/aecsad"])  # fmt: skip
     evaluation(["--category", "part", "--scores", "scores", "--inputs", str(INPUTS), "--truth", str(TRUTH),
-                "--components", "components", "--results", "evaluation", "--metrics", "m/part.json",
+                "--results", "evaluation", "--metrics", "m/part.json",
                 "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv", "--agreement", "m/agreement.json",
                 "--health", "m/health.json", "--overview", "m/overview",
                 *(word for name in ("roc", "precision-recall", "score-histogram", "confusion")

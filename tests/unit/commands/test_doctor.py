@@ -15,7 +15,7 @@ from commands.doctor.report import CHECKS, examine
 GOOD: dict[str, Any] = {
     "profile": "own",
     "categories": {"part": {"source": "folder", "path": "pictures"}},
-    "methods": {"aecsad": {"categories": "all"}, "inctrl": {"auxiliary": {}, "categories": {}},
+    "methods": {"aecsad": {"categories": {"part": {}}}, "inctrl": {"auxiliary": {}, "categories": {}},
                 "madclip": {"categories": {}}},
 }  # fmt: skip
 PROFILE: dict[str, Any] = {
@@ -65,7 +65,8 @@ def test_an_empty_folder_is_one_failure_and_no_traceback(
 
 def test_what_is_wrong_with_products_and_methods() -> None:
     products = {"a b": {"path": "pictures"}, 12: {"path": "pictures"}, "gone": {"path": "nowhere"}, "none": {}}
-    methods = {**GOOD["methods"], "madclip": {"categories": {"part": {}, "lost": {}}}}
+    off = {"aecsad": {"categories": {}}, "madclip": {"categories": {"part": {}, "lost": {}}}}
+    methods = {**GOOD["methods"], **off}
     write({**GOOD, "categories": products, "methods": methods})
     assert lines(repository.check_products) == [
         "fail  params.yaml: the name 'a b' does not consist of letters, digits, - and _: rename it",
@@ -75,7 +76,7 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     ]
     (line,) = lines(repository.check_methods)
     assert line.startswith("fail  params.yaml: the method madclip lists lost, part, which is no product: correct it")
-    write({**GOOD, "categories": {}})
+    write({**GOOD, "categories": {}, "methods": {}})
     assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
 
 

@@ -24,7 +24,7 @@ PARAMS: Mapping[str, Any] = {
         "confidence": 0.95, "bootstrap_resamples": 50, "unsure_confidence": 0.9,
     },
     "categories": {"tray": {}},
-    "methods": {"ours": {"categories": "all", "stages": ["first", "second"]}},
+    "methods": {"ours": {"categories": {"tray": {}}, "stages": ["first", "second"]}},
 }  # fmt: skip
 HEALTH = {
     "images": 20, "counts": {"test": {"normal": 4}}, "sizes": {"30 x 20": 20}, "anomalous_without_mask": 0,

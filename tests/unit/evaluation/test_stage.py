@@ -14,7 +14,7 @@ from tests.unit.report.case import run_report
 
 TWO = {
     "theirs": {"categories": {"tray": {}}, "stages": ["third"]},
-    "ours": {"categories": "all", "stages": ["first"]},
+    "ours": {"categories": {"tray": {}}, "stages": ["first"]},
 }
 
 

@@ -9,11 +9,12 @@ from PIL import Image
 
 from stages.report.__main__ import main
 
+CATEGORIES: dict[str, Any] = {"tray": {}, "<b>&cell": {}}
 METHODS = {
-    "ours": {"categories": "all", "stages": ["first", "second"]},
+    "ours": {"categories": CATEGORIES, "stages": ["first", "second"]},
     "theirs": {"categories": {"tray": {}}, "stages": ["third"]},
 }
-PARAMS: dict[str, Any] = {"categories": {"tray": {}, "<b>&cell": {}}, "methods": METHODS}
+PARAMS: dict[str, Any] = {"categories": CATEGORIES, "methods": METHODS}
 EVALUATED = (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell"))
 FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")
 PLOTS = {

@@ -13,7 +13,10 @@ SIR = MethodParams(
     categories={"tray": {}}, universal=("sir_one",), specialised=("sir_own",),
     stages=("sir_features", "sir_universal", "sir_specialised", "sir_universal_scores", "sir_specialised_scores"),
 )  # fmt: skip
-METHODS = Methods({"ours": MethodParams(categories="all", stages=("first", "second")), "sir": SIR}, ["tray", "cell"])
+METHODS = Methods(
+    {"ours": MethodParams(categories={"tray": {}, "cell": {}}, stages=("first", "second")), "sir": SIR},
+    ["tray", "cell"],
+)
 
 
 def test_a_method_costs_what_its_instances_cost(tmp_path: Path) -> None:

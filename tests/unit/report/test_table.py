@@ -10,7 +10,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
 from stages.report.table import markdown_table
-from tests.unit.report.case import METHODS, PARAMS, add_metrics, make_metrics, run_report
+from tests.unit.report.case import CATEGORIES, METHODS, PARAMS, add_metrics, make_metrics, run_report
 
 
 def change_params(**changes: object) -> None:
@@ -69,7 +69,7 @@ def test_results_of_what_is_off_or_removed_are_not_shown(root: Path, caplog: pyt
 
 def test_the_order_is_that_of_the_params_and_what_is_missing_is_named(root: Path) -> None:
     third = {"categories": {}, "stages": []}
-    fourth = {"categories": "all", "stages": []}
+    fourth = {"categories": CATEGORIES, "stages": []}
     change_params(methods={"third": third, "fourth": fourth, **dict(reversed(METHODS.items()))})
     methods = load_methods()
     rows = read_rows(root / "metrics", methods, {})

@@ -1,27 +1,24 @@
-"""The clone in which recipes run: what is left of earlier runs, and which stages a method needs."""
+"""The clone in which recipes run: what is left of earlier runs, and which methods are on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.recipes import clone
-from benchmarks.recipes.clone import evaluate, usable_lock
+from benchmarks.recipes.clone import switch_methods, usable_lock
 from stages.core.run.errors import UserError
-from tests.architecture.source_files import ROOT
 
 
-def test_evaluation_runs_alone_after_the_stages_of_its_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr(clone, "command", lambda *words, cwd: commands.append([*words[3:]]))
-    evaluate(ROOT, ["pin_tray", "elpv_mono"], ["patchcore"])
-    first, second = commands
-    needed = {
-        f"{stage}@{name}" for stage in ("patchcore", "split", "pseudo_label") for name in ("pin_tray", "elpv_mono")
-    }
-    assert (first[0], set(first[1:])) == ("repro", needed)
-    assert second == ["repro", "--single-item", "evaluation@pin_tray", "evaluation@elpv_mono"]
-    with pytest.raises(UserError, match="no stage scores gone on pin_tray: see `dvc stage list`"):
-        evaluate(ROOT, ["pin_tray"], ["gone", "patchcore"])
+def test_methods_are_switched_on_alone_and_on_all_products() -> None:
+    """So that evaluation, which needs what all methods that are on have made, runs no other method's stages."""
+    params: dict[str, Any] = {"categories": {"a": {"source": "x"}}, "methods": {}}
+    params["methods"]["first"] = {"categories": params["categories"], "stages": ["one"]}
+    params["methods"]["second"] = {"categories": {}, "universal": ["u"], "stages": ["two"]}
+    switch_methods(params, {"second": {"universal": ["v"]}})
+    assert params["methods"]["first"] == {"categories": {}, "stages": ["one"]}
+    assert params["methods"]["second"] == {"categories": params["categories"], "universal": ["v"], "stages": ["two"]}
+    with pytest.raises(UserError, match="there is no gone: known are first, second"):
+        switch_methods(params, {"gone": {}})
 
 
 @pytest.mark.parametrize("left", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  split@lag:\n    deps: [", "3"])

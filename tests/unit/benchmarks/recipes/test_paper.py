@@ -104,4 +104,4 @@ def test_one_method_runs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     params = params_of({"pushpins": {}}, {}, seed=2)[PARAMS_FILE]
     assert (params["profile"], params["seed"], list(params["categories"])) == ("paper", 2, ["pushpins"])
     active = {name: entry["categories"] for name, entry in params["methods"].items() if entry["categories"]}
-    assert active == {METHOD: "all"}
+    assert active == {METHOD: params["categories"]}

@@ -111,7 +111,7 @@ def test_missing_weights_stop_the_command_before_any_work(
 def test_prompts_that_the_stage_would_refuse(repository: Path) -> None:
     assert prompts_of("breakfast_box") == {}
     change_params(repository, {"categories.pushpins.prompts": PROMPTS | {"background": ["pin"]}})
-    with pytest.raises(UserError, match="pin stands under objects and under background"):
+    with pytest.raises(UserError, match="pin is under objects and under background"):
         prompts_of("pushpins")
 
 

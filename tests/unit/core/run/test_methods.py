@@ -19,7 +19,7 @@ SIR = {
     "stages": ["sir_features", "sir_universal", "sir_specialised", "sir_universal_scores"],
 }  # fmt: skip
 METHODS: dict[str, Any] = {
-    "ours": {"categories": "all", "stages": ["first", "second"]},
+    "ours": {"categories": CATEGORIES, "stages": ["first", "second"]},
     "sir": SIR,
     "inctrl": {"auxiliary": {"tray": {"object": "tray"}}, "categories": {}, "stages": ["inctrl"]},
 }
@@ -67,7 +67,7 @@ def test_a_method_of_a_family_does_not_pay_for_the_other_setting() -> None:
         ({"mine": {"categories": {"tary": {}}, "stages": []}}, r"methods\.mine\.categories: 'tary' is no key of"),
         ({"inctrl": {**METHODS["inctrl"], "auxiliary": {"x": {}}}}, r"methods\.inctrl\.auxiliary: 'x' is no key of"),
         ({"mine": {"categories": "some", "stages": []}}, r"methods\.mine\.categories"),
-        ({"mine": {"categories": "all"}}, r"methods\.mine\.stages: Field required"),
+        ({"mine": {"categories": {}}}, r"methods\.mine\.stages: Field required"),
         ({"sir": {**SIR, "specialised": ["ours"]}}, "ours is listed twice"),
     ],
 )
