@@ -12,7 +12,6 @@ from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches
 Scores = Callable[..., pd.DataFrame]
 
 
-
 def test_a_weight_is_twice_the_auroc_less_one() -> None:
     normal, synthetic = np.arange(20.0), np.arange(20.0) + 15.5  # of 400 pairs, 4 + 3 + 2 + 1 are the wrong way round
     found = weigh_branch(normal, synthetic, [], chance=0.01)

@@ -21,7 +21,6 @@ from stages.core.io.result import MethodResult, branch_names, read_result, write
 from stages.core.io.tables import image_files, write_images, write_table
 from tests.params_files import write_params
 
-
 OPTIONS = [
     "--inputs", "inputs", "--label-maps", "labels.npz", "--histogram", "histogram", "--histogram-choice",
     "histogram.json", "--student-teacher", "students", "--neighbours", "neighbours", "--explanations", "explanations",
