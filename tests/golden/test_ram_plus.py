@@ -77,7 +77,7 @@ def test_without_reweight_scale_the_class_default_holds(
     np.testing.assert_allclose(logits, golden["logits_default_reweight_scale"], **TOLERANCE)
 
 
-def test_older_names_of_the_head_load_alike(
+def test_older_names_of_the_head_load_the_same(
     tmp_path: Path, published: dict[str, Tensor], golden: dict[str, np.ndarray]
 ) -> None:
     renamed = {name.replace("tagging_head.", "vision_multi."): value for name, value in published.items()}

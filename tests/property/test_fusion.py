@@ -97,7 +97,7 @@ def test_what_one_branch_sees_clearly_is_not_outvoted() -> None:
     assert fisher[0] < fisher[1]
 
 
-def test_a_fusion_is_read_as_it_was_written_and_an_unknown_combination_is_refused() -> None:
+def test_a_fusion_is_read_as_written_and_no_unknown_combination() -> None:
     columns = {name: np.linspace(-1, 1, 12) for name in "ab"}
     fitted = fit_fusion({"first": ["a"], "second": ["b"]}, dict.fromkeys("ab", 1.0), columns, combination="fisher")
     written = json.loads(json.dumps(fitted.to_json()))

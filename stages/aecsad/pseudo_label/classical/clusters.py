@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
 
+from stages.aecsad.pseudo_label.params import ClustersParams
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder, to_float
@@ -171,35 +172,23 @@ def kinds_without_ground(labels: UInt8[np.ndarray, "N H W"], *, clusters: int) -
 
 
 def propose_by_clusters(
-    images: UInt8[Tensor, "N 3 H W"],
-    encoder_name: str,
-    *,
-    clusters: int,
-    cells: int,
-    cells_per_image: int,
-    stride_weights: Sequence[float],
-    dimensions: int,
-    colour_share: float,
-    min_area: float,
-    seed: int,
+    images: UInt8[Tensor, "N 3 H W"], encoder_name: str, params: ClustersParams, *, min_area: float, seed: int
 ) -> Proposal:
     """Propose the connected regions of a cluster as instances, and the cluster as their kind.
 
     Args:
-        cells, stride_weights, dimensions, colour_share: see `dense_descriptors`.
-        clusters, cells_per_image: see `label_cells`.
+        images: RGB.
+        encoder_name: of the frozen encoder.
+        params: see `dense_descriptors` and `label_cells`.
         min_area: smallest region, as a fraction of the image.
+        seed: of the k-means.
     """
     descriptors = dense_descriptors(
-        images,
-        FrozenEncoder(encoder_name),
-        cells=cells,
-        stride_weights=stride_weights,
-        dimensions=dimensions,
-        colour_share=colour_share,
-        device=pick_device(),
+        images, FrozenEncoder(encoder_name), cells=params.cells, stride_weights=params.stride_weights,
+        dimensions=params.dimensions, colour_share=params.colour_share, device=pick_device(),
+    )  # fmt: skip
+    labels = label_cells(
+        descriptors, clusters=params.clusters, cells_per_image=params.cells_per_image, size=images.shape[-1], seed=seed
     )
-    size = images.shape[-1]
-    labels = label_cells(descriptors, clusters=clusters, cells_per_image=cells_per_image, size=size, seed=seed)
-    kinds = kinds_without_ground(labels, clusters=clusters)
+    kinds = kinds_without_ground(labels, clusters=params.clusters)
     return instances_of_regions(kinds, min_area=min_area, kinds_known=True)

@@ -16,8 +16,8 @@ def classical_proposers(params: PseudoLabelParams, encoder_name: str, *, seed: i
         encoder_name: frozen encoder of the dense clusters.
         seed: of their k-means.
     """
-    area, dense = params.min_area, params.dense_clusters.model_dump()
+    area, dense = params.min_area, params.dense_clusters
     differ = partial(propose_by_background, min_area=area, **params.background_difference.model_dump())
     merge = partial(propose_by_merging, min_area=area, **params.graph_merging.model_dump())
-    cluster = partial(propose_by_clusters, encoder_name=encoder_name, min_area=area, seed=seed, **dense)
+    cluster = partial(propose_by_clusters, encoder_name=encoder_name, params=dense, min_area=area, seed=seed)
     return dict(zip(CLASSICAL, (differ, merge, cluster), strict=True))

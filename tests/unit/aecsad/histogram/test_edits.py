@@ -49,7 +49,7 @@ def test_reclassified_components_are_of_another_component_class() -> None:
         assert labels[16, 16] in (2, 3, 4)
 
 
-def test_edits_leave_the_originals_alone_and_skip_images_without_components() -> None:
+def test_edits_copy_and_skip_images_without_components() -> None:
     maps = np.stack([layout(), np.zeros((40, 40), dtype=np.uint8)])
     settings = {"num_classes": 3, "edits_per_image": 5, "min_area": 0.003, "max_area": 0.9}
     edited = edit_components(maps, **settings, random=np.random.default_rng(0))

@@ -98,3 +98,18 @@ def test_a_damaged_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(UserError, match=r"model\.npz: no readable arrays"):
         read_histogram_models(tmp_path / "model.npz")
+
+
+def test_a_class_seen_in_one_normal_image_counts_from_that_image_on() -> None:
+    """Its variance is small but not 0, so its distance is finite and large."""
+    maps = np.zeros((10, 8, 8), dtype=np.uint8)
+    maps[:, :2] = 1
+    maps[np.arange(10), 2, np.arange(10) % 8] = 1  # same area, so class 1 never varies
+    maps[0, 7, 7] = 2
+    model = fit_histograms(maps, grid=1, num_classes=3, shrinkage=0.0)
+    often = maps[:1].copy()
+    often[0, 6:] = 2
+    distances = histogram_distances(model, np.concatenate([maps, often]))
+    assert np.isfinite(distances).all()
+    # one of ten has area 1/64: mean 1/640, variance (ddof 1) 1/64² / 10; 16 pixels are 15.9 / sqrt(0.1) deviations off
+    assert distances[-1] == pytest.approx((16 - 0.1) / np.sqrt(0.1), rel=1e-6)

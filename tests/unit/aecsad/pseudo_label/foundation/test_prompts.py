@@ -8,11 +8,12 @@ import yaml
 from stages.aecsad.pseudo_label.foundation.prompts import Prompts, load_prompts
 from stages.core.run.errors import UserError
 from stages.download.category import AnyCategory
+from tests.unit.aecsad.drawings import ROOT
 
 
 def test_the_five_loco_products_can_be_uncommented() -> None:
     """Their words and thresholds are CSAD's; `masks` stands for its switches `no_sam` and `use_grounding_filter`."""
-    lines = (Path(__file__).parents[4] / "params.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
     start = lines.index("  # breakfast_box:")
     block = [line.replace("  # ", "", 1) for line in lines[start : lines.index("", start)]]
     products = yaml.safe_load("\n".join(block))
@@ -51,10 +52,10 @@ def test_prompts_of_a_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"objects": ["pin", " "]}, r"\.objects\.1: .*' ': write one class of words"),
         ({"objects": ["screw. pin"]}, r"\.objects\.0: .*without '\.'"),
         ({"background": ["bag?"]}, r"\.background\.0: .*'bag\?'"),
-        ({"objects": ["pin", "Zip bag"], "background": ["tray", "zip bag "]}, ": .*zip bag stands under objects and"),
+        ({"objects": ["pin", "Zip bag"], "background": ["tray", "zip bag "]}, ": .*zip bag is under objects and"),
     ],
 )
-def test_words_that_cannot_be_asked_for_are_refused_when_they_are_read(
+def test_words_that_cannot_be_asked_for_are_refused_when_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, list[str]], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

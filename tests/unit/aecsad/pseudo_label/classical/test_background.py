@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from stages.aecsad.pseudo_label.classical.background import (
     agreed_contrast,
@@ -10,14 +9,10 @@ from stages.aecsad.pseudo_label.classical.background import (
     differing,
     propose_by_background,
 )
-from tests.unit.aecsad.pseudo_label.case import draw
+from tests.unit.aecsad.drawings import draw, stack
 
 SETTINGS = {"window": 0.2, "lightness": 0.5, "edge": 0.5, "min_area": 0.001}
 GREY = np.array([119, 119, 119], dtype=np.uint8)  # L = 50 in CIE Lab, 128 on OpenCV's scale
-
-
-def stack(*images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def test_distance_is_that_of_lab_colours_with_less_lightness() -> None:

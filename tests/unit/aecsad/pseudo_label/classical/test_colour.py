@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.aecsad.pseudo_label.classical import colour as part_kinds
+from stages.aecsad.pseudo_label.classical import colour
 from stages.aecsad.pseudo_label.classical.colour import gains_of_light, kinds_by_colour
 
 
@@ -12,9 +12,9 @@ def scenes(count: int = 5) -> np.ndarray:
     draw = np.random.default_rng(0)
     images = np.full((count, 80, 80, 3), (120, 110, 100), dtype=np.float64)
     for image in images:
-        for colour in ((160, 60, 50), (50, 60, 160)):
+        for shade in ((160, 60, 50), (50, 60, 160)):
             top, left = draw.integers(0, 60, size=2)
-            image[top : top + 20, left : left + 20] = colour
+            image[top : top + 20, left : left + 20] = shade
     return images
 
 
@@ -42,9 +42,9 @@ def test_kinds_hold_under_changing_light() -> None:
     colours = np.array([[150, 100, 80], [130, 100, 80], [100, 120, 90], [100, 120, 110]])
     values = np.zeros((12, 40, 40), dtype=np.uint16)
     pixels = np.full((12, 40, 40, 3), 118.0)
-    for number, colour in enumerate(colours, start=1):
+    for number, shade in enumerate(colours, start=1):
         values[:, 8 * number - 4 : 8 * number, 10:20] = number
-        pixels[values == number] = colour
+        pixels[values == number] = shade
     pixels += np.random.default_rng(2).normal(0, 1, size=pixels.shape)
     gains = np.random.default_rng(3).uniform(0.9, 1.1, size=(12, 3)) * np.linspace(0.6, 1.4, 12)[:, None]
     lit = (pixels * gains[:, None, None]).round().clip(0, 255).astype(np.uint8)
@@ -53,13 +53,13 @@ def test_kinds_hold_under_changing_light() -> None:
     assert (kinds == kinds[:1]).all()
 
 
-def test_light_is_left_where_colours_are_clear_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_light_is_not_corrected_where_colours_are_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.zeros((8, 20, 20), dtype=np.uint16)
     values[:, 2:6, 2:6], values[:, 12:16, 12:16], values[:, 2:6, 12:16] = 1, 2, 3
     pixels = np.array([(118, 118, 118), (150, 100, 80), (100, 120, 90), (90, 90, 160)], dtype=np.uint8)[values]
     pixels = pixels + np.random.default_rng(0).integers(0, 3, size=pixels.shape, dtype=np.uint8)
     wrong = np.random.default_rng(1).normal(1, 0.2, size=(8, 3))
-    monkeypatch.setattr(part_kinds, "gains_of_light", lambda _: wrong)
+    monkeypatch.setattr(colour, "gains_of_light", lambda _: wrong)
     kinds = kinds_by_colour(values, pixels, lightness=0.2)
     assert sorted(kinds[0].tolist()) == [0, 1, 2, 3]
     assert (kinds == kinds[:1]).all()

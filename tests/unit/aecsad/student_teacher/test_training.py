@@ -1,7 +1,6 @@
-"""What is off by default in the student-teacher branch: augmented images, the penalty, other distances and scores."""
+"""Training of the students: draws, losses, and what is off by default."""
 
 import itertools
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from stages.aecsad.model.student_teacher import StudentTeacher
-from stages.aecsad.student_teacher.data import Views, find_penalty_images, fit_teacher, load_penalty_image
-from stages.aecsad.student_teacher.fitting import wanted_pasted
 from stages.aecsad.student_teacher.params import TrainingParams
 from stages.aecsad.student_teacher.training import (
     ColourChange,
@@ -20,20 +16,18 @@ from stages.aecsad.student_teacher.training import (
     augmented_view,
     draw_batches,
     draw_iterations,
+    hard_feature_loss,
     imitate,
     imitation_terms,
     penalty_loss,
     train_students,
 )
-from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.run.errors import UserError
-from tests.unit.aecsad.student_teacher.test_student_teacher import SMALL_GLOBAL, SMALL_LOCAL
+from tests.unit.aecsad.students import SMALL_LOCAL, STEM, views
 
 TRAINING = {
     "iterations": 2, "batch_size": 2, "optimizer": "adam", "schedule": "step", "learning_rate": 0.01,
     "weight_decay": 0.0, "hard_quantile": 0.9, "penalty_images": None,
 }  # fmt: skip
-STEM = {"network": "stem", "width": 4}
 
 
 def draws(kind: str, *, penalty: int = 0) -> list[Draw]:
@@ -43,27 +37,20 @@ def draws(kind: str, *, penalty: int = 0) -> list[Draw]:
     return list(itertools.islice(stream, 200))
 
 
-def views(local: dict[str, Any]) -> tuple[Views, torch.Tensor]:
-    """Four noisy training images, fitted, and two other images."""
-    torch.manual_seed(0)
-    encoder = FrozenEncoder("tf_efficientnet_lite0")
-    module = StudentTeacher(
-        channels=encoder.channels, dim=6, map_size=32, local_student=local, global_student=SMALL_GLOBAL,
-        maps=["local", "global_local"], pooled_cells=1,
-    )  # fmt: skip
-    images = torch.randint(0, 256, (6, 3, 256, 256), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    targets, stems = fit_teacher(
-        module.teacher, encoder, images[:4], projection="random", stage_weights=[1.0, 1.0],
-        keep_stems=module.local_student.reads == "stem",
-    )  # fmt: skip
-    return Views(module, encoder, images[:4], targets, stems), images[4:]
-
-
 def test_nothing_is_drawn_for_what_is_off() -> None:
     rows = draw_batches(8, 3, torch.Generator().manual_seed(5))
     for draw in draws("plain"):
         assert torch.equal(draw.rows, next(rows))
         assert (draw.colours, draw.pasted, draw.penalty) == ((), None, None)
+
+
+def test_batches_cover_every_image_once_an_epoch_and_are_seeded() -> None:
+    first = draw_batches(10, 4, torch.Generator().manual_seed(3))
+    again = draw_batches(10, 4, torch.Generator().manual_seed(3))
+    batches = [next(first) for _ in range(4)]
+    assert all(torch.equal(batch, next(again)) for batch in batches)
+    assert len(torch.cat(batches[:2]).unique()) == 8  # two batches of four, the rest of two is excluded
+    assert len(next(draw_batches(3, 8, torch.Generator()))) == 3
 
 
 def test_colour_changes_are_of_all_kinds_and_within_the_strength() -> None:
@@ -92,43 +79,20 @@ def test_pasted_and_natural_images_are_drawn_from_all() -> None:
     assert 0.2 < np.mean([penalty.grey for penalty in penalties]) < 0.4
 
 
-def test_the_penalty_image_is_the_middle_of_the_image_twice_as_large(tmp_path: Path) -> None:
-    picture = np.zeros((32, 32, 3), dtype=np.uint8)
-    picture[8:24, 8:24] = (200, 100, 50)  # the middle half: all of the crop but for the blurred rim
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    colour = load_penalty_image(tmp_path / "a.png", size=16, grey=False)
-    assert colour.shape == (1, 3, 16, 16)
-    assert colour[0, :, 2:-2, 2:-2].flatten(1).unique(dim=1).flatten().tolist() == [200, 100, 50]
-    grey = load_penalty_image(tmp_path / "a.png", size=16, grey=True)
-    assert grey[0, :, 8, 8].tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)] * 3
+@pytest.mark.parametrize("quantile", [0.0, 0.5, 0.9, 0.999])
+def test_hard_loss_equals_the_sorted_quantile(quantile: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    teacher, student = (torch.randn(2, 3, 7, 5, generator=generator) for _ in range(2))
+    squared = ((teacher - student) ** 2).flatten()
+    expected = squared[squared >= torch.quantile(squared, quantile)].mean()
+    torch.testing.assert_close(hard_feature_loss(teacher, student, quantile=quantile), expected)
 
 
-def test_penalty_folders_are_checked_and_their_absence_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        assert find_penalty_images(None) == []
-    assert "penalty_images is null" in caplog.text
-    with pytest.raises(UserError, match="is not a folder"):
-        find_penalty_images(str(tmp_path / "none"))
-    with pytest.raises(UserError, match="holds no image"):
-        find_penalty_images(str(tmp_path))
-    (tmp_path / "deep").mkdir()
-    for name in ("b.JPEG", "deep/a.png", "readme.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in find_penalty_images(str(tmp_path))] == ["b.JPEG", "a.png"]
-
-
-def test_pasted_images_must_be_there_and_fit() -> None:
-    images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
-    assert wanted_pasted(images, "plain", size=8) is None
-    found = wanted_pasted(images, "pasted", size=8)
-    assert found is not None
-    assert found.shape == (2, 3, 8, 8)
-    with pytest.raises(UserError, match=r"set lsa\.copies"):
-        wanted_pasted(images[:0], "pasted", size=8)
-    with pytest.raises(UserError, match="of 8 px"):
-        wanted_pasted(images, "pasted", size=16)
+def test_hard_loss_refuses_shapes_that_would_broadcast() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        hard_feature_loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 2, 2), quantile=0.9)
+    with pytest.raises(ValueError, match="quantile must be in"):
+        hard_feature_loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), quantile=1.0)
 
 
 @pytest.mark.parametrize("local", [SMALL_LOCAL, STEM], ids=["patch", "stem"])
@@ -155,10 +119,7 @@ def test_an_unchanged_image_is_seen_as_the_cached_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "colour", "pasted"])
-def test_training_repeats_bit_by_bit_and_the_penalty_changes_it(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_training_repeats_bit_by_bit_and_the_penalty_changes_it(kind: str, here: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save("natural.png")
     weights = []
     for penalty in ([], [], [Path("natural.png")]):
@@ -181,12 +142,3 @@ def test_the_penalty_concerns_the_imitating_head_only() -> None:
     assert local.teacher_head.weight.grad.abs().sum() > 0
     assert local.global_head.weight.grad is None
     assert all(parameter.grad is None for parameter in seen.module.global_student.parameters())
-
-
-def test_a_norm_is_the_root_of_the_sum_of_squares() -> None:
-    seen, others = views(STEM)
-    module, image = seen.module.eval(), others[:1].float() / 255
-    squares = module.raw_maps(image, seen.encoder)
-    module.distance = "norm"
-    for name, values in module.raw_maps(image, seen.encoder).items():
-        torch.testing.assert_close(values**2 / 6, squares[name])

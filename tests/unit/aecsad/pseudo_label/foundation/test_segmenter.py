@@ -14,10 +14,11 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_
 from stages.aecsad.pseudo_label.foundation.masks import Masks, encode
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter, encoder_sizes, load_sam, without_doubles
 from stages.aecsad.pseudo_label.foundation.weights import read_state
+from stages.aecsad.pseudo_label.params import SegmenterParams
 from stages.core.run.errors import UserError
 from tests.golden.tiny_sam import build_tiny_sam, noise, write_tiny_sam
+from tests.unit.aecsad.drawings import ROOT
 
-ROOT = Path(__file__).parents[4]
 LOOSE = {"points_per_side": 4, "points_at_once": 8, "min_predicted_iou": -10.0, "min_stability": 0.0}
 BOXES = np.array([[10, 10, 60, 70], [40, 20, 150, 110], [0, 0, 159, 119]], dtype=np.float32)
 
@@ -28,10 +29,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def segmenter(checkpoint: Path, *, crop_layers: int = 0, min_region: int = 0, **changes: float) -> Segmenter:
-    return Segmenter(
-        load_sam(checkpoint), **{**LOOSE, **changes}, max_box_iou=0.7, crop_layers=crop_layers, min_region=min_region,
-        device=torch.device("cpu"),
-    )  # fmt: skip
+    params = {**LOOSE, **changes, "max_box_iou": 0.7, "crop_layers": crop_layers, "min_region": min_region}
+    return Segmenter(load_sam(checkpoint), SegmenterParams.model_validate(params), device=torch.device("cpu"))
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_specks_are_removed(checkpoint: Path) -> None:
         assert len(stats) == 2 or stats[1:, 4].min() >= 200
 
 
-def test_of_alike_masks_the_better_stays() -> None:
+def test_of_similar_masks_the_better_is_kept() -> None:
     one, other, apart = (np.zeros((20, 20), dtype=bool) for _ in range(3))
     one[2:10, 2:10] = other[2:10, 2:9] = apart[12:18, 12:18] = True
     masks = encode([one, other, apart], height=20, width=20)
@@ -166,8 +165,10 @@ warnings.simplefilter("ignore")
 import numpy as np, torch
 from tests.golden.tiny_sam import build_tiny_sam, noise
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter
-ours = Segmenter(build_tiny_sam(), points_per_side=4, points_at_once=16, min_predicted_iou=-10.0, min_stability=0.0,
-                 max_box_iou=0.7, crop_layers=0, min_region=500, device=torch.device("cpu"))
+from stages.aecsad.pseudo_label.params import SegmenterParams
+params = SegmenterParams(points_per_side=4, points_at_once=16, min_predicted_iou=-10.0, min_stability=0.0,
+                         max_box_iou=0.7, crop_layers=0, min_region=500)
+ours = Segmenter(build_tiny_sam(), params, device=torch.device("cpu"))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 ours.look_at(noise(1280, 1600))
 ours.everywhere()

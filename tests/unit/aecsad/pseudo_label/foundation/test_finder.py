@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from stages.aecsad.pseudo_label.foundation.detection import Detections
+from stages.aecsad.pseudo_label.foundation.finder import Finder
 from stages.aecsad.pseudo_label.foundation.prompts import Prompts
-from stages.aecsad.pseudo_label.foundation.propose import Finder
 from stages.aecsad.pseudo_label.foundation.segmenter import Segmenter
-from stages.aecsad.pseudo_label.params import FilterParams
+from stages.aecsad.pseudo_label.params import FilterParams, SegmenterParams
 from tests.golden.tiny_sam import build_tiny_sam, noise
 
 OBJECTS, GROUND = [[4, 4, 40, 50], [30, 8, 70, 60]], [[0, 0, 96, 80]]
@@ -31,10 +31,11 @@ def test_boxes_that_decide_nothing_are_not_segmented(
         return original(self, boxes)
 
     monkeypatch.setattr(Segmenter, "in_boxes", counted)
-    segmenter = Segmenter(
-        build_tiny_sam(), points_per_side=2, points_at_once=4, min_predicted_iou=-10.0, min_stability=0.0,
-        max_box_iou=0.7, crop_layers=0, min_region=0, device=torch.device("cpu"),
+    params = SegmenterParams(
+        points_per_side=2, points_at_once=4, min_predicted_iou=-10.0, min_stability=0.0, max_box_iou=0.7,
+        crop_layers=0, min_region=0,
     )  # fmt: skip
+    segmenter = Segmenter(build_tiny_sam(), params, device=torch.device("cpu"))
     prompts = Prompts.model_validate(
         {"objects": ["pin"], "background": ["bag"], "box_threshold": 0.1, "text_threshold": 0.1, "masks": masks}
     )

@@ -8,17 +8,16 @@ import pytest
 import yaml
 
 from stages.aecsad.pseudo_label.__main__ import main
+from stages.aecsad.pseudo_label.foundation.finder import evenly
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
-from stages.aecsad.pseudo_label.foundation.propose import evenly
 from stages.core.io.components import read_component_maps
-from tests.unit.aecsad.pseudo_label.case import SIZE, draw, write_case
+from tests.unit.aecsad.drawings import SIZE, draw, write_case
 
 with quietly():
     from tests.golden.tiny_weights import write_manifest, write_tiny_weights
 
 OPTIONS = [
-    "--images", "images.parquet", "--image-files", "images", "--weights", "weights.json", "--category", "parts",
-    "--component-maps", "maps.npz", "--choice", "c.json", "--tags", "tags.yaml", "--trials", "trials",
+    "--inputs", "inputs", "--weights", "weights.json", "--category", "parts", "--output", "out", "--choice", "c.json",
 ]  # fmt: skip
 PROMPTS = {"objects": ["disc", "square"], "background": ["bag"], "box_threshold": 0.3, "text_threshold": 0.2}
 
@@ -30,12 +29,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_case(tmp_path, [draw(seed) for seed in range(2)], pseudo_label={"proposer": "foundation"})
-    write_manifest(tmp_path / "weights.json", weights=weights, folder=str(weights))
-    return tmp_path
+@pytest.fixture(autouse=True)
+def inputs(here: Path, weights: Path) -> None:
+    """Two pictures, and tiny weights with their manifest."""
+    write_case(here, [draw(seed) for seed in range(2)], pseudo_label={"proposer": "foundation"})
+    write_manifest(here / "weights.json", weights=weights, folder=str(weights))
 
 
 def change(path: Path, *keys: str, value: object) -> None:
@@ -52,7 +50,7 @@ def change(path: Path, *keys: str, value: object) -> None:
 def test_a_person_s_prompts_are_used_and_said_to_be(here: Path, masks: str) -> None:
     change(here / "params.yaml", "categories", "parts", "prompts", value={**PROMPTS, "masks": masks})
     main(OPTIONS)
-    maps = read_component_maps(here / "maps.npz")
+    maps = read_component_maps(here / "out/component_maps.npz")
     assert maps.image_ids == ("000",)
     assert (maps.values.shape, maps.values.dtype, maps.kinds.dtype) == ((1, SIZE, SIZE), np.uint16, np.uint8)
     assert not maps.kinds.any()
@@ -60,7 +58,7 @@ def test_a_person_s_prompts_are_used_and_said_to_be(here: Path, masks: str) -> N
         assert np.unique(values[values > 0]).tolist() == list(range(1, int(values.max()) + 1))
     choice = json.loads((here / "c.json").read_text())
     assert choice["proposer"] == "foundation"
-    tags = yaml.safe_load((here / "tags.yaml").read_text())
+    tags = yaml.safe_load((here / "out/tags.yaml").read_text())
     assert tags["human_input"] == "prompts of params.yaml, written by a person"
     assert tags["used"] == {**PROMPTS, "masks": masks}
 
@@ -68,14 +66,14 @@ def test_a_person_s_prompts_are_used_and_said_to_be(here: Path, masks: str) -> N
 def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
     change(here / "params.yaml", "categories", "parts", "prompts", value={**PROMPTS, "masks": "automatic"})
     main(OPTIONS)
-    before = (here / "maps.npz").read_bytes()
+    before = (here / "out/component_maps.npz").read_bytes()
     main(OPTIONS)
-    assert (here / "maps.npz").read_bytes() == before
+    assert (here / "out/component_maps.npz").read_bytes() == before
 
 
 def test_without_prompts_tags_are_used_and_said_to_be_unreviewed(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     main(OPTIONS)
-    tags = yaml.safe_load((here / "tags.yaml").read_text())
+    tags = yaml.safe_load((here / "out/tags.yaml").read_text())
     assert tags["human_input"].startswith("none: suggestions from RAM++")
     assert "nobody has reviewed" in caplog.text
     assert tags["tagged_images"] == 1
@@ -94,29 +92,27 @@ def test_without_prompts_and_tags_there_is_nothing_to_look_for(here: Path, caplo
     assert "no words to look for: write `prompts`" in caplog.text
 
 
-def test_words_that_the_text_encoder_does_not_know_stop_everything_before_the_tagging(
-    here: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unknown_words_stop_everything_before_the_tagging(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     prompts = {**PROMPTS, "masks": "automatic", "objects": ["screw", "螺丝"]}
     change(here / "params.yaml", "categories", "parts", "prompts", value=prompts)
     with pytest.raises(SystemExit):
         main(OPTIONS)
     assert "prompt '螺丝': unknown to the text encoder" in caplog.text
     assert "tensors loaded" not in caplog.text
-    assert not (here / "maps.npz").exists()
+    assert not (here / "out/component_maps.npz").exists()
 
 
-@pytest.mark.parametrize("part", ["ram_plus", "grounding_dino", "sam_tiny", "text_tokenizer"])
-def test_a_corrupt_file_stops_everything_before_any_network_is_built(
-    here: Path, part: str, caplog: pytest.LogCaptureFixture
+def test_corrupt_files_stop_everything_before_any_network_is_built(
+    here: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    change(here / "weights.json", "files", part, "sha256", value="0" * 64)
+    for part in ("ram_plus", "grounding_dino", "sam_tiny", "text_tokenizer"):
+        change(here / "weights.json", "files", part, "sha256", value="0" * 64)
     with pytest.raises(SystemExit) as ended:
         main(OPTIONS)
     assert ended.value.code == 1
-    assert "1 weight files are not ready" in caplog.text
+    assert "4 weight files are not ready" in caplog.text
     assert "tensors loaded" not in caplog.text
-    assert not (here / "maps.npz").exists()
+    assert not (here / "out/component_maps.npz").exists()
 
 
 def test_a_manifest_without_the_wanted_sam_is_said(here: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""CSAD's augmentation of the segmentation's labelled images, drawn in every iteration, and its count of epochs."""
+"""What the decoder trains on: CSAD's augmentation in every iteration, or copies that are drawn once."""
 
 import logging
 from pathlib import Path
@@ -11,27 +11,22 @@ from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.segmentation.data import TrainingSet, build_training_set, change_slightly, warp_slightly
 from stages.aecsad.segmentation.params import AugmentationParams, Epochs
-from stages.aecsad.segmentation.training import count_iterations, train_segmentor
+from stages.aecsad.segmentation.training import train_segmentor
 from stages.core.encoder.encoder import FrozenEncoder
-from tests.unit.aecsad.segmentation.test_segmentation import PARAMS, PASTE, square_scene
+from tests.unit.aecsad.scenes import PARAMS, PASTE, square_scene
 
 ROWS = torch.tensor([0, 1])
 
 
-def training_set(copies: object) -> TrainingSet:
+def training_set(copies: int | str) -> TrainingSet:
     """Three labelled images with a red square."""
     scenes = [square_scene() for _ in range(3)]
     images = torch.from_numpy(np.stack([image for image, _ in scenes])).permute(0, 3, 1, 2).contiguous()
     labels = LabelMaps(("a", "b", "c"), np.stack([maps for _, maps in scenes]), 2, np.ones(3, dtype=bool))
     encoder = FrozenEncoder("tf_efficientnet_lite0")
-    return build_training_set(encoder, images, labels, copies=copies, csad_exact=False, seed=0, **PASTE)  # type: ignore[arg-type]
-
-
-def test_an_epoch_is_a_pass_without_its_short_rest() -> None:
-    assert count_iterations(150, labelled=7, batch_size=4) == 150
-    assert count_iterations(Epochs(epochs=120), labelled=151, batch_size=4) == 120 * 37
-    assert count_iterations(Epochs(epochs=3), labelled=2, batch_size=4) == 3  # all of them are one batch
-    assert count_iterations(Epochs(epochs=3), labelled=1, batch_size=4) == 3
+    return build_training_set(
+        encoder, images, labels, AugmentationParams(copies=copies, **PASTE), csad_exact=False, seed=0
+    )
 
 
 def test_fresh_images_depend_on_the_seed_and_the_iteration_alone() -> None:
@@ -87,10 +82,7 @@ def test_what_comes_in_from_outside_is_black_background() -> None:
     assert max(pixels.mean() for pixels in outside) < 200  # up to half of a rim pixel is interpolated
 
 
-def test_training_on_fresh_images_learns_the_component(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_training_on_fresh_images_learns_the_component(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     data = training_set("fresh")
     segmentor = Segmentor((24, 112), num_classes=2, width=8, momentum=0.1)

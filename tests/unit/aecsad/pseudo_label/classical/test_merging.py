@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from stages.aecsad.pseudo_label.classical.colour import clear_groups, kinds_by_colour
 from stages.aecsad.pseudo_label.classical.merging import (
@@ -17,7 +16,7 @@ from stages.aecsad.pseudo_label.classical.merging import (
 )
 from stages.aecsad.pseudo_label.classical.shading import find_borders
 from stages.aecsad.pseudo_label.proposal import Proposal
-from tests.unit.aecsad.pseudo_label.case import draw
+from tests.unit.aecsad.drawings import draw, stack
 
 SETTINGS = {"superpixels": 150, "lightness": 0.4, "colour_kinds": True, "max_count_variation": 0.15}
 
@@ -43,10 +42,6 @@ def bottle(left: int, *, upper: tuple[int, int, int] = (200, 40, 40), noise: int
     image[16:48, left : left + 48] = np.array(upper) * shade
     image[48:80, left : left + 48] = np.array((230, 230, 120)) * shade
     return np.clip(image + np.random.default_rng(noise).normal(0, 2, image.shape), 0, 255).astype(np.uint8)
-
-
-def stack(*images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +132,7 @@ def test_shading_divides_nothing_and_touching_parts_stay_apart() -> None:
         assert not values[[0, -1]].any()
 
 
-def test_kinds_can_be_left_to_the_cluster_room() -> None:
+def test_kinds_can_be_left_to_the_cluster_stage() -> None:
     images = stack(*(bottle(left, noise=left) for left in (20, 22, 24, 26)))
     known, open_ = (
         propose_by_merging(images, **{**SETTINGS, "colour_kinds": colour}, min_area=0.001) for colour in (True, False)
@@ -150,14 +145,14 @@ DIVIDED = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 0, 0], [0, 0, 4, 4]]
 WHOLE = [[1, 1, 1, 1], [1, 1, 1, 1], [3, 3, 0, 0], [0, 0, 2, 2]]
 
 
-def test_touching_parts_of_one_kind_are_one_if_they_are_apart_in_some_images_only() -> None:
+def test_parts_of_one_kind_that_touch_in_some_images_only_are_one() -> None:
     parts = Proposal(np.array([DIVIDED, WHOLE], np.uint16), np.array([[0, 1, 1, 2, 1], [0, 1, 1, 2, 0]], np.uint8))
     joined = join_alike(parts, max_count_variation=0.15, min_area=0.05)
     assert joined.values.tolist() == [WHOLE, WHOLE]
     assert joined.kinds.tolist() == [[0, 1, 1, 2], [0, 1, 1, 2]]
 
 
-def test_touching_parts_of_one_kind_stay_apart_if_they_are_so_in_every_image() -> None:
+def test_parts_of_one_kind_that_touch_in_every_image_stay_apart() -> None:
     parts = Proposal(np.array([DIVIDED, DIVIDED], np.uint16), np.array([[0, 1, 1, 2, 1]] * 2, np.uint8))
     assert join_alike(parts, max_count_variation=0.15, min_area=0.05) is parts
 

@@ -77,7 +77,7 @@ def test_classes_that_cannot_be_asked_for(tokenizer: object, name: str, message:
         captions_of([name], tokenizer)
 
 
-def test_only_a_class_s_own_tokens_speak_for_it(tokenizer: object) -> None:
+def test_only_a_class_s_own_tokens_count_for_it(tokenizer: object) -> None:
     (caption,) = captions_of(["screw", "zip-lock bag"], tokenizer)
     probabilities = torch.zeros(2, 12)
     probabilities[0, 2] = 0.9  # the point between the classes

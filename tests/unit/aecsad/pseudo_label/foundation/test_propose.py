@@ -1,4 +1,4 @@
-"""The packages of the foundation models live beside ours: one OpenCV, no display libraries, imported only on demand."""
+"""The packages of the foundation models: one OpenCV, no display libraries, imported only on demand."""
 
 import importlib.metadata
 import subprocess
@@ -11,9 +11,9 @@ import pytest
 from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
 from stages.aecsad.pseudo_label.params import FoundationParams
 from stages.core.run.errors import UserError
-from tests.unit.aecsad.pseudo_label.case import SECTIONS
+from tests.unit.aecsad.drawings import SECTIONS
 
-ALL = "stages.aecsad.pseudo_label.foundation.propose"
+ALL = "stages.aecsad.pseudo_label.foundation.finder"
 
 
 def test_opencv_is_the_headless_one_alone() -> None:
@@ -43,12 +43,11 @@ def test_the_stage_imports_none_of_them_until_it_is_asked_to() -> None:
     assert done.stderr.strip() == "", done.stderr
 
 
-@pytest.mark.parametrize("package", ["segment_anything", "groundingdino", "addict"])
-def test_a_missing_package_is_named_before_any_file_is_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
-) -> None:
+def test_missing_packages_are_named_before_any_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also those that only GroundingDINO needs, which is built after the tagging."""
-    monkeypatch.setitem(sys.modules, package, None)
+    for package in ("segment_anything", "groundingdino", "addict"):
+        monkeypatch.setitem(sys.modules, package, None)
     params = FoundationParams.model_validate(SECTIONS["pseudo_label"]["foundation"])
-    with pytest.raises(UserError, match=rf"needs the package {package}: run `pip install -c constraints\.txt"):
+    message = r"needs the package addict, groundingdino, segment_anything: run `pip install -c constraints\.txt"
+    with pytest.raises(UserError, match=message):
         propose_by_foundation(tmp_path, [], tmp_path / "m.json", None, params, size=8, min_area=0.001)

@@ -17,8 +17,8 @@ from stages.aecsad.pseudo_label.foundation.weights import (
 )
 from stages.core.io.fetch import fetch_file
 from stages.core.run.errors import UserError
+from tests.unit.aecsad.drawings import ROOT
 
-ROOT = Path(__file__).parents[4]
 CONTENT = b"weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -74,8 +74,8 @@ def test_missing_damaged_and_unknown_files_are_listed_together(tmp_path: Path) -
     require(manifest, ["a"])
 
 
-def test_the_error_names_the_command_that_brings_what_is_missing(tmp_path: Path) -> None:
-    """Without names `--fetch` leaves out the smaller sizes of SAM, so it would not help who wants one of those."""
+def test_the_error_names_the_command_that_fetches_the_files(tmp_path: Path) -> None:
+    """Without names `--fetch` skips the smaller sizes of SAM, so it would not help a person who wants one of those."""
     path = write(tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"))
     entry = content["files"].pop("a")
@@ -86,9 +86,9 @@ def test_the_error_names_the_command_that_brings_what_is_missing(tmp_path: Path)
     with pytest.raises(UserError, match="1 weight files are not ready") as caught:
         require(read_weight_files(path), ["text_config", "sam_vit_b"])
     command = str(caught.value).split("`")[1]
-    assert command.endswith("stages.aecsad.pseudo_label.weights --fetch --parts sam_vit_b")
+    assert command == "oddpart weights --fetch --parts sam_vit_b"
     (tmp_path / "sam_vit_b.pth").write_bytes(CONTENT)
-    main([*command.split()[3:], "--mirror", str(tmp_path), "--manifest", str(path)])
+    main([*command.split()[2:], "--mirror", str(tmp_path), "--manifest", str(path)])
     require(read_weight_files(path), ["text_config", "sam_vit_b"])
 
 
@@ -104,7 +104,7 @@ def test_an_unpublished_sha256_is_recorded_once(tmp_path: Path, caplog: pytest.L
     manifest = read_weight_files(path)
     manifest.path("a").parent.mkdir(parents=True)
     manifest.path("a").write_bytes(CONTENT)
-    with pytest.raises(UserError, match="no sha256 to hold it against"):
+    with pytest.raises(UserError, match="no sha256 to compare it with"):
         require(manifest, ["a"])
     record(path, manifest, {"a": DIGEST})
     assert "recorded the sha256" in caplog.text

@@ -1,0 +1,49 @@
+"""Pseudo-labels that the segmentation cannot learn from, and maps without component classes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.segmentation.fitting import Fitted, check_pseudo_labels, fit_segmentation, segment_images
+from stages.core.run.errors import UserError
+from stages.core.run.params import EncoderParams
+from tests.unit.aecsad.scenes import PARAMS
+
+
+def labels_of(names: tuple[str, ...], *, size: int = 32, labelled: bool = True) -> LabelMaps:
+    values = np.zeros((len(names), size, size), dtype=np.uint8)
+    values[:, :8, :8] = 1
+    return LabelMaps(names, values, 2, np.full(len(names), labelled))
+
+
+def test_pseudo_labels_must_fit_the_images() -> None:
+    check_pseudo_labels(labels_of(("a", "b")), ["b", "a"], size=32)
+    with pytest.raises(UserError, match="do not belong to these training images"):
+        check_pseudo_labels(labels_of(("a", "b")), ["a", "c"], size=32)
+    with pytest.raises(UserError, match="of 32 x 32 pixels, encoder.image_size is 64"):
+        check_pseudo_labels(labels_of(("a", "b")), ["a", "b"], size=64)
+    with pytest.raises(UserError, match="no image is labelled"):
+        check_pseudo_labels(labels_of(("a", "b"), labelled=False), ["a", "b"], size=32)
+
+
+def test_pseudo_labels_are_checked_before_an_image_is_read() -> None:
+    images = pd.DataFrame({"image_id": ["a"], "file": ["a.png"], "split": ["train"]})
+    encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=64)
+    with pytest.raises(UserError, match="of 32 x 32 pixels"):
+        fit_segmentation(images, Path("nowhere"), labels_of(("a",)), PARAMS, encoder, seed=0)
+
+
+def test_without_component_classes_every_map_is_background(caplog: pytest.LogCaptureFixture) -> None:
+    images = pd.DataFrame({"image_id": ["a", "b"], "file": ["a.png", "b.png"], "split": ["train", "test"]})
+    nothing = LabelMaps(("a",), np.zeros((1, 32, 32), np.uint8), 1, np.zeros(1, bool))
+    encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=32)
+    fitted = fit_segmentation(images, None, nothing, None, encoder, seed=0)  # type: ignore[arg-type]
+    assert isinstance(fitted, Fitted)
+    assert fitted.arguments["module"] is None
+    maps = segment_images(fitted, images, None)  # type: ignore[arg-type]  # no file is opened
+    assert not maps.usable
+    assert not maps.values.any()
+    assert "no component classes" in caplog.text

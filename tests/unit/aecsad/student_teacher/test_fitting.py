@@ -1,0 +1,58 @@
+"""What the students learn from is checked before anything is trained."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.aecsad.student_teacher.data import find_penalty_images, load_penalty_image
+from stages.aecsad.student_teacher.fitting import fit_student_teacher, pasted_to_learn
+from stages.core.run.errors import UserError
+from stages.core.run.params import EncoderParams
+
+
+def test_images_of_another_size_are_refused_before_anything_is_read() -> None:
+    encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=128)
+    with pytest.raises(UserError, match="image_size is 128, the global student needs 256"):
+        fit_student_teacher(None, Path("nowhere"), None, encoder, seed=0)  # type: ignore[arg-type]
+
+
+def test_pasted_images_must_be_there_and_fit() -> None:
+    images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
+    assert pasted_to_learn(images, "plain", size=8) is None
+    found = pasted_to_learn(images, "pasted", size=8)
+    assert found is not None
+    assert found.shape == (2, 3, 8, 8)
+    with pytest.raises(UserError, match=r"set cluster\.pasted_components\.copies"):
+        pasted_to_learn(images[:0], "pasted", size=8)
+    with pytest.raises(UserError, match="of 8 px"):
+        pasted_to_learn(images, "pasted", size=16)
+
+
+def test_the_penalty_image_is_the_middle_of_the_image_twice_as_large(tmp_path: Path) -> None:
+    picture = np.zeros((32, 32, 3), dtype=np.uint8)
+    picture[8:24, 8:24] = (200, 100, 50)  # the middle half: all of the crop but for the blurred rim
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    colour = load_penalty_image(tmp_path / "a.png", size=16, grey=False)
+    assert colour.shape == (1, 3, 16, 16)
+    assert colour[0, :, 2:-2, 2:-2].flatten(1).unique(dim=1).flatten().tolist() == [200, 100, 50]
+    grey = load_penalty_image(tmp_path / "a.png", size=16, grey=True)
+    assert grey[0, :, 8, 8].tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)] * 3
+
+
+def test_penalty_folders_are_checked_and_their_absence_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert find_penalty_images(None) == []
+    assert "penalty_images is null" in caplog.text
+    with pytest.raises(UserError, match="is not a folder"):
+        find_penalty_images(str(tmp_path / "none"))
+    with pytest.raises(UserError, match="holds no image"):
+        find_penalty_images(str(tmp_path))
+    (tmp_path / "deep").mkdir()
+    for name in ("b.JPEG", "deep/a.png", "readme.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_penalty_images(str(tmp_path))] == ["b.JPEG", "a.png"]
