@@ -64,7 +64,7 @@ def test_a_product_among_others_is_found_by_its_name() -> None:
     make("all", "one/images/good/", "two/images/good/", "three/images/good/")
     assert add("two", "all") == {"source": "folder", "path": "all"}
     assert add("other", "all", subfolder="one") == {"source": "folder", "path": "all", "subfolder": "one"}
-    with pytest.raises(UserError, match="several folders come into question"):
+    with pytest.raises(UserError, match="several folders are possible"):
         add("four", "all", source="folder")
 
 
