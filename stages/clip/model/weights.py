@@ -106,8 +106,8 @@ def address(weights: PublishedWeights, source: dict[str, str]) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read weights by open_clip's names, in float32 on the CPU.
 
-    OpenAI's files are TorchScript archives, which hold code in addition to tensors. Only the tensors are kept, but loading an
-    archive can run code of it: take one from a place you trust and state its sha256. Everything else must be
+    OpenAI's files are TorchScript archives, which hold code and tensors. Only the tensors are kept, but loading an
+    archive can run code of it: take one from a trustworthy place and state its sha256. Everything else must be
     safetensors or a plain state_dict, from which nothing is run.
 
     Raises:
