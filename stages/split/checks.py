@@ -160,7 +160,7 @@ def exclude_equal(records: Sequence[Record], files: Inspection) -> tuple[list[Re
     """Drop what `check_shared_content` and `check_contradicting_labels` would refuse.
 
     Of content in several splits the copies in the last of them stay (test before validation before train), so that test
-    is as published. Of content with both labels no copy stays: nobody knows which label is right. Copies within one
+    is as published. Of content with both labels no copy stays: which label is right is unknown. Copies within one
     split stay.
     """
     drop: dict[tuple[str, str | None], str] = {}

@@ -61,7 +61,7 @@ def half_up(numerator: int, denominator: int) -> int:
 
 
 def split_by_rule(records: Sequence[Record], *, ratios: Ratios, seed: int) -> list[Record]:
-    """Give every record a split: sort by path, shuffle, cut; normal and anomalous images each on their own.
+    """Assign every record a split: sort by path, shuffle, cut; normal and anomalous images each on their own.
 
     Args:
         records: to divide.
@@ -105,7 +105,7 @@ class Together:
 def split_together(
     records: Sequence[Record], duplicates: NearDuplicates, *, ratios: Ratios, seed: int
 ) -> tuple[list[Record], Together]:
-    """Give every record a split as `split_by_rule` does, and every group of near-duplicates one and the same.
+    """Assign every record a split as `split_by_rule` does, and every group of near-duplicates one and the same.
 
     A near-duplicate of a training image in test or validation measures memory, not judgement. The rule:
 
@@ -137,8 +137,8 @@ def split_together(
     for kind, left in space.items():
         singles = [record.path for record in plain if record.is_anomalous == kind and record.path not in chosen]
         chosen |= zip(singles, fill(left), strict=True)
-    beside = sum(not one.is_anomalous for group in groups if has_anomaly(group) for one in group)
-    together = Together(len(groups), sum(map(len, groups)), beside, sum(map(len, too_large)))
+    normals = sum(not one.is_anomalous for group in groups if has_anomaly(group) for one in group)
+    together = Together(len(groups), sum(map(len, groups)), normals, sum(map(len, too_large)))
     return [replace(record, split=chosen[record.path]) for record in plain], together
 
 
@@ -192,7 +192,7 @@ class Assignment:
 def assign_splits(
     records: Sequence[Record], duplicates: NearDuplicates, *, ratios: Ratios, resplit: bool, seed: int
 ) -> Assignment:
-    """Give every record a split.
+    """Assign every record a split.
 
     A source without any split, or with `resplit`, is divided by the rule, which keeps near-duplicates in one part. One
     without validation images (MVTec AD has none) cedes a part of its normal training images, t : v, and its test images

@@ -61,7 +61,7 @@ class SplitParams(Params):
 
     @model_validator(mode="after")
     def check_consistency(self) -> "SplitParams":
-        """Raise ValueError where nothing would be split, or ISIC2018 does not say by which part."""
+        """Raise ValueError where nothing would be split, or ISIC2018's test part is missing."""
         if sum(self.ratios) == 0:
             raise ValueError("ratios are all 0")
         if (self.source == "isic2018") != (self.test_part is not None):

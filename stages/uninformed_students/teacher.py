@@ -26,7 +26,7 @@ from stages.uninformed_students.training import (
 
 LOG = logging.getLogger(__name__)
 DEAD = 1e-8  # variance of a descriptor number, as a share of the largest, below which it carries nothing
-SAMPLE = 1024  # patches that show whether the backbone tells them apart, and on what scale
+SAMPLE = 1024  # patches that show whether the backbone separates them, and on what scale
 
 
 @dataclass
@@ -148,7 +148,7 @@ def normalise_teacher(
 
     Bergmann et al., CVPR 2020, section 3.2. The decoder is linear, so the normalisation is folded into it. Images come
     as they are, without flips, in float32, as a number may vary little about a large mean. One of almost no variance
-    becomes 0 everywhere; the log says how many.
+    becomes 0 everywhere; the log reports how many.
 
     Args:
         network: the teacher.

@@ -66,7 +66,7 @@ def compactness_loss(descriptors: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
 
     Bergmann et al., CVPR 2020, section 3.1, equation 4: descriptors should not be redundant. A dimension that is
     constant over the batch has no correlation; it adds nothing, and no gradient. The sum has D (D - 1) / 2 terms:
-    random descriptors of 512 numbers in batches of 64 give 1.3e4, so its weight is a parameter.
+    random descriptors of 512 numbers in batches of 64 have 1.3e4, so its weight is a parameter.
 
     Raises:
         ValueError: fewer than two descriptors.

@@ -104,7 +104,7 @@ class LabelledShots:
     """Shots with what is known of them, row by row.
 
     Attributes:
-        has_mask: False for an anomaly without a mask: nobody marked its place. False for all where no anomaly has
+        has_mask: False for an anomaly without a mask: its place is unknown. False for all where no anomaly has
             one: the normal images' empty masks alone would teach that nothing is ever abnormal.
     """
 

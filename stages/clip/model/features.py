@@ -78,14 +78,14 @@ class CachedFeatures:
         return ImageFeatures(tokens, features.embedding[0].float().cpu())
 
     def store(self, path: Path, features: ImageFeatures) -> None:
-        """Write the features and make room for them."""
+        """Write the features and make space for them."""
         with replacing_file(path) as temporary:
             save_file({"tokens": features.tokens.contiguous(), "embedding": features.embedding.contiguous()}, temporary)
         self.bytes += path.stat().st_size
         if self.bytes > self.limit:
-            self.make_room()
+            self.make_space()
 
-    def make_room(self) -> None:
+    def make_space(self) -> None:
         """Delete the least recently used files until a tenth of the limit is free."""
         if not self.full:
             LOG.warning("%s holds more than %.1f GB: the oldest features are deleted (cache_gigabytes)",
@@ -112,7 +112,7 @@ def stored_files(folder: Path) -> list[tuple[float, int, Path]]:
     for path in folder.glob("*/*.safetensors"):
         try:
             facts = path.stat()
-        except FileNotFoundError:  # another process made room
+        except FileNotFoundError:  # another process made space
             continue
         found.append((facts.st_mtime, facts.st_size, path))
     return found

@@ -71,7 +71,7 @@ def checked_file(weights: FileWeights) -> Path:
         with weights.file.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != weights.sha256:
-            raise UserError(f"{weights.file}: has sha256 {found}, the profile says {weights.sha256}: fetch it again")
+            raise UserError(f"{weights.file}: has sha256 {found}, the profile names {weights.sha256}: fetch it again")
     return weights.file
 
 
@@ -106,8 +106,8 @@ def address(weights: PublishedWeights, source: dict[str, str]) -> str:
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read weights by open_clip's names, in float32 on the CPU.
 
-    OpenAI's files are TorchScript archives, which hold code besides tensors. Only the tensors are kept, but loading an
-    archive can run code of it: take one from a place you trust and state its sha256. Everything else must be
+    OpenAI's files are TorchScript archives, which hold code and tensors. Only the tensors are kept, but loading an
+    archive can run code of it: take one from a trustworthy place and state its sha256. Everything else must be
     safetensors or a plain state_dict, from which nothing is run.
 
     Raises:

@@ -31,7 +31,7 @@ def seed_everything(seed: int) -> torch.Generator:
     """Seed Python, NumPy and torch, ask torch for deterministic kernels, and return a CPU generator.
 
     Args:
-        seed: non-negative; the same seed, code and machine give bit-identical results on CPU.
+        seed: non-negative; with the same code and machine, results on CPU are bit-identical.
     """
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - third-party code (hdbscan, scikit-learn) draws from the global state

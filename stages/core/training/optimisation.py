@@ -50,7 +50,7 @@ def optimise(
 
     Args:
         network: all that is trained, buffers included.
-        batches: what iteration 1, 2, ... works on; the only source of randomness besides torch's global generators.
+        batches: what iteration 1, 2, ... works on; the only source of randomness but torch's global generators.
         terms_of: the loss terms of a batch by name, with graph.
         weights: of the terms.
         iterations: of the whole training.

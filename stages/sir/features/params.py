@@ -18,7 +18,7 @@ class TeacherParams(Params):
         stages: timm's numbers, one after the other; stage n has stride 2^(n + 1).
         image_size: pixels a side, whatever the aspect ratio was.
         images: training images of a category that are kept at most, drawn at random; null for all.
-        views: of each image; the training draws one each time. "plain" alone: no augmentation.
+        views: of each image; the training chooses one each time. "plain" alone: no augmentation.
     """
 
     name: str

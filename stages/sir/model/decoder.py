@@ -125,7 +125,7 @@ class UpDownPass(nn.Module):
     def forward(
         self, code: Float[Tensor, "B W h w"], sizes: Sequence[tuple[int, ...]], *, last: bool
     ) -> tuple[list[Float[Tensor, "B C h w"]], Float[Tensor, "B W h w"]]:
-        """Return R_l and the next code; after the last loop nobody needs that, and it is the one that was given.
+        """Return R_l and the next code; after the last loop it is not needed, and stays as it was.
 
         Args:
             code: of the coarsest size.

@@ -136,7 +136,7 @@ def loss_by_loop(
 
 
 def settings_of(batches: Batches, training: TrainingParams, decoder: DecoderParams, *, seed: int) -> dict[str, Any]:
-    """Collect all that decides a training besides its initial weights; a file of the split is named by its content."""
+    """Collect all that decides a training but its initial weights; a file of the split is named by its content."""
     data = [
         {"category": one.category, "files": one.files, "views": one.views, "teacher": one.teacher}
         for one in batches.features

@@ -83,7 +83,7 @@ def test_bn1_of_the_published_checkpoints_has_no_effect() -> None:
 
 
 def test_text_score_by_hand() -> None:
-    """cos 0.6 and 0.64 at scale 100: 1 / (1 + exp(-4))."""
+    """Cosines of 0.6 and 0.64 at scale 100: 1 / (1 + exp(-4))."""
     query, normal, anomalous = torch.tensor([3.0, 0.0]), torch.tensor([0.6, 0.8]), torch.tensor([0.64, 0.76837])
     assert float(text_score(query, normal, anomalous)) == pytest.approx(1 / (1 + np.exp(-4)), rel=1e-4)
 

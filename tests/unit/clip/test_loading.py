@@ -137,7 +137,7 @@ def build_small(params: ClipParams) -> object:
 
 def test_another_content_than_stated(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"a\.pt: has sha256 2d711642.*, the profile says 000"):
+    with pytest.raises(UserError, match=r"a\.pt: has sha256 2d711642.*, the profile names 000"):
         load_encoder(tiny_params(weights={"file": str(tmp_path / "a.pt"), "sha256": "0" * 64}))
 
 

@@ -1,4 +1,4 @@
-"""What SIR's stages refuse, and how they say it."""
+"""What SIR's stages refuse, and the messages."""
 
 from pathlib import Path
 from typing import Any

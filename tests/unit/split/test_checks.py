@@ -35,7 +35,7 @@ def save_mask(name: str, value: int = 255, size: tuple[int, int] = (8, 6)) -> No
 
 
 def write_huge(name: str) -> None:
-    """A PNG whose header says 30000 x 30000 pixels."""
+    """A PNG whose header announces 30000 x 30000 pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     (DATASET / name).write_bytes(content + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))

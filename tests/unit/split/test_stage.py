@@ -44,7 +44,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the stage for one category whose data set lies in artifacts/download/<key>."""
+    """Run the stage for one category whose data set is in artifacts/download/<key>."""
     monkeypatch.chdir(tmp_path)
 
     def run_stage(key: str = "part", seed: int = 0, **category: Any) -> Result:

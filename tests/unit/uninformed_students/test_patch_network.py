@@ -1,4 +1,4 @@
-"""The patch network of Uninformed Students: dense passes and tiles equal one pass a patch; what it sees of a patch."""
+"""The patch network of Uninformed Students: dense passes and tiles equal one pass a patch; its receptive field."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def pictures(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("patch_size", PATCH_SIZES)
 @torch.no_grad()
 def test_a_dense_pass_describes_every_patch(patch_size: int, stride: int) -> None:
-    """Odd sizes, two images, any stride: what `forward` says of patches cut out one by one."""
+    """Odd sizes, two images, any stride: what `forward` returns for patches cut out one by one."""
     net, images = network(patch_size), pictures(2, 3, 13, 22)
     padded, dense = net.pad(images), net.dense(images, stride=stride)
     assert dense.shape == (2, 3, -(-13 // stride), -(-22 // stride))

@@ -75,7 +75,7 @@ def test_compactness_counts_correlated_pairs() -> None:
 
 
 def test_maps_by_hand() -> None:
-    """Two students say 1 and 3 where the teacher says 0: error 2², variance 1²."""
+    """Two students return 1 and 3 where the teacher returns 0: error 2², variance 1²."""
     students = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1, 1)
     maps = raw_maps(students, torch.zeros(1, 1, 1, 1))
     assert (float(maps.error), float(maps.variance)) == (4.0, 1.0)

@@ -58,7 +58,7 @@ def test_known_pictures_get_their_imagenet_class(classifier: nn.Module, path: Pa
 
 
 def test_the_architecture_is_that_of_the_weights(classifier: nn.Module) -> None:
-    """timm's plain `efficientnet_lite0` takes the same tensors and even names these pictures right.
+    """The plain `efficientnet_lite0` of timm takes the same tensors and even names these pictures right.
 
     TensorFlow's "SAME" pads an even-sized image by nothing at the top left (and one pixel at the bottom right) at
     stride 2, so the first output is the kernel times the corner itself; BatchNorm's epsilon is 1e-3.
