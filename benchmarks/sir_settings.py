@@ -34,8 +34,8 @@ from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 from stages.sir.model.feature_files import TeacherFeatures, read_features
 from stages.sir.model.model import DecoderParams, TrainingParams
+from stages.sir.model.training import Trained, train
 from stages.sir.scores.scoring import MapsParams, score_images
-from stages.sir.train.training import Trained, train
 
 SPLIT, WORK = Path("artifacts/split"), Path("work/sir_settings")
 SETTINGS: dict[str, tuple[Shots, Scope]] = {

@@ -17,8 +17,8 @@ from stages.download.category import Aptos2019, Csv, Elpv, Folder, Isic2018, Med
 from stages.evaluation.params import EvaluationParams
 from stages.patchcore.params import PatchcoreParams
 from stages.sir.features.params import TeacherParams
+from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.scores.scoring import MapsParams
-from stages.sir.train.params import DecoderParams, TrainingParams
 from stages.split.sources import SplitParams
 from stages.uninformed_students.params import UninformedStudentsParams
 

@@ -115,7 +115,7 @@ def test_the_checker_sees_what_is_forbidden(tmp_path: Path, path: str, line: str
         ("stages/split/a.py", "from stages.split.b import c"),
         ("stages/split/a.py", "import torch"),
         ("stages/split/a.py", "model.eval()"),
-        ("stages/sir/train/a.py", "from stages.sir.model.b import c"),
+        ("stages/sir/universal/a.py", "from stages.sir.model.b import c"),
         ("stages/core/encoder/a.py", "from stages.core.images.b import c"),
     ],
 )

@@ -12,9 +12,10 @@ from stages.core.io.tables import write_images
 from stages.sir.features.__main__ import main as features_main
 from stages.sir.model.decoder import RefinementDecoder
 from stages.sir.model.feature_files import TeacherFeatures, read_features, writing_features
+from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.scores.__main__ import main as scores_main
-from stages.sir.train.__main__ import main as train_main
-from stages.sir.train.params import DecoderParams, TrainingParams
+from stages.sir.specialised.__main__ import main as specialised_main
+from stages.sir.universal.__main__ import main as universal_main
 from tests.params_files import write_params
 
 SIZE = 64
@@ -115,10 +116,23 @@ def cache(*categories: str) -> None:
         features_main(["--inputs", f"{category}/inputs", "--category", category, "--features", f"features/{category}"])
 
 
-def train(method: str, category: str = "all") -> Path:
-    name, features = f"{method}-{category}", "features" if category == "all" else f"features/{category}"
-    writes = ["--model", f"{name}.safetensors", "--choice", f"{name}.json", "--curve", f"{name}.csv"]
-    train_main(["--features", features, "--method", method, "--category", category, *writes])
+def train(method: str, category: str | None = None) -> Path:
+    """Train a model of one category, or a universal one."""
+    name = f"{method}-{category or 'all'}"
+    options = [
+        "--method",
+        method,
+        "--model",
+        f"{name}.safetensors",
+        "--choice",
+        f"{name}.json",
+        "--curve",
+        f"{name}.csv",
+    ]
+    if category is None:
+        universal_main(["--features", "features", *options])
+    else:
+        specialised_main(["--features", f"features/{category}", "--category", category, *options])
     return Path(f"{name}.safetensors")
 
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from stages.sir.features.params import TeacherParams
+from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.scores.scoring import MapsParams, anomaly_maps, image_scores, shrink
-from stages.sir.train.params import DecoderParams, TrainingParams
 from tests.architecture.source_files import ROOT
 from tests.params_files import read_params
 from tests.unit.sir.case import DECODER, TRAINING

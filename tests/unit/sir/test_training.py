@@ -15,11 +15,11 @@ import torch
 from stages.core.run.errors import UserError
 from stages.core.training.checkpoints import FOLDER
 from stages.core.training.optimisation import CHECKPOINT_SECONDS
+from stages.sir.model import training as training_module
+from stages.sir.model.batches import choose_single_images, full_shot_batches, one_shot_batches, shots_of
 from stages.sir.model.feature_files import read_features
 from stages.sir.model.model import SirModel, read_models, write_models
-from stages.sir.train import training as training_module
-from stages.sir.train.batches import choose_single_images, full_shot_batches, one_shot_batches, shots_of
-from stages.sir.train.training import Trained, describe, train
+from stages.sir.model.training import Trained, describe, train
 from tests.unit.sir.case import TEACHER, decoder_params, make_features, training_params
 
 
@@ -171,7 +171,7 @@ def test_a_killed_process_continues(here: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom stages.core.run.console import set_up_logging\n"
         "from stages.sir.model.feature_files import read_features\n"
-        "from stages.sir.model.model import write_models\nfrom stages.sir.train.training import train\n"
+        "from stages.sir.model.model import write_models\nfrom stages.sir.model.training import train\n"
         "from tests.unit.sir.case import decoder_params, training_params\n"
         "set_up_logging()\nfeatures = [read_features(Path('a'), category='a')]\n"
         "params = training_params(one_shot={'iterations': 80, 'draws': 2})\n"
@@ -214,7 +214,7 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
     with pytest.raises(UserError, match=r"sir.training.stage_weights: the teacher has 2 stages, this has 3 values"):
         train([first], decoder_params(), training_params(stage_weights=[1, 1, 1]), shots="one_shot", seed=0)
     with pytest.raises(UserError, match=r"methods\.sir\.universal: there is no setting 'sir_one_shot_specialised'"):
-        shots_of("sir_one_shot_specialised", category="all")
+        shots_of("sir_one_shot_specialised", scope="universal")
     train([make_features(here, "c", images=1)], decoder_params(), training_params(), shots="one_shot", seed=0)
     assert "c has 1 images for 2 repetitions: some are used again" in caplog.text
     (here / "a" / "stage_1.npy").unlink()

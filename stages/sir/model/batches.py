@@ -5,7 +5,7 @@ One-shot trainings see one image of each category and are repeated with other im
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -21,9 +21,9 @@ from stages.core.run.params import PARAMS_FILE
 from stages.sir.model.feature_files import TeacherFeatures, read_features
 from stages.sir.model.model import SirModel
 
-ALL = "all"  # stands for every category of methods.sir.categories: one universal model
 SCALE_BATCHES = 10  # full-shot batches from which the channels' scales are taken
 Shots = Literal["one_shot", "full_shot"]
+Scope = Literal["universal", "specialised"]
 LOG = logging.getLogger(__name__)
 
 
@@ -36,17 +36,12 @@ class Pick:
     view: int
 
 
-def shots_of(method: str, *, category: str) -> Shots:
-    """Read the number of shots from a method's name.
-
-    Args:
-        method: e.g. "sir_one_shot_universal".
-        category: ALL for the universal settings, else the one to learn from.
+def shots_of(method: str, *, scope: Scope) -> Shots:
+    """Read the number of shots from a method's name, e.g. "sir_one_shot_universal".
 
     Raises:
-        UserError: the name is none of the settings for this category.
+        UserError: the name is none of this scope's settings.
     """
-    scope = "universal" if category == ALL else "specialised"
     for shots in ("one_shot", "full_shot"):
         if method == f"sir_{shots}_{scope}":
             return shots
@@ -56,19 +51,16 @@ def shots_of(method: str, *, category: str) -> Shots:
     )
 
 
-def gather_features(folder: Path, *, category: str, listed: Sequence[str]) -> list[TeacherFeatures]:
-    """Open the features that a model learns from, sorted by category.
+def gather_features(folder: Path, listed: Collection[str]) -> list[TeacherFeatures]:
+    """Open the features that a universal model learns from, sorted by category.
 
     Args:
-        folder: of the category's features; for ALL, a folder with those of each category.
-        category: the one to learn from, or ALL.
-        listed: the categories that ALL stands for; what else is in the folder is not looked at.
+        folder: with a folder of features for each category.
+        listed: the categories to learn from; what else is in the folder is not looked at.
 
     Raises:
-        UserError: ALL stands for none, or a category's features are missing.
+        UserError: there are none, or a category's features are missing.
     """
-    if category != ALL:
-        return [read_features(folder, category=category)]
     if not listed:
         raise UserError(
             f"{PARAMS_FILE}: methods.sir.categories: no category to learn from: name some, or empty "
@@ -76,7 +68,7 @@ def gather_features(folder: Path, *, category: str, listed: Sequence[str]) -> li
         )
     if len(listed) == 1:
         LOG.warning(
-            "methods.sir.categories names %s alone: a universal model of one category is a specialised one", listed[0]
+            "methods.sir.categories names %s alone: a universal model of one category is a specialised one", *listed
         )
     return [read_features(folder / name, category=name) for name in sorted(listed)]
 

@@ -1,0 +1,33 @@
+"""Train one decoder to rebuild a frozen teacher's features of normal images of all products (SIR, universal)."""
+
+from collections.abc import Sequence
+
+from stages.core.io.decision import write_choice
+from stages.core.run.params import load_params, load_value
+from stages.core.run.stage import parse_paths, stage_entry
+from stages.core.training.curve import write_training_curve
+from stages.sir.model.batches import gather_features, shots_of
+from stages.sir.model.model import write_models
+from stages.sir.model.params import DecoderParams, TrainingParams
+from stages.sir.model.training import describe, train
+
+WRITES = ("model", "choice", "curve")
+
+
+@stage_entry
+def main(argv: Sequence[str]) -> str:
+    """Run the stage and return its closing counts."""
+    paths = parse_paths(argv, reads=["features"], writes=WRITES, values=["method"], about=__doc__)
+    shots = shots_of(paths.method, scope="universal")
+    decoder = load_params(DecoderParams, section="sir.decoder")
+    training = load_params(TrainingParams, section="sir.training")
+    features = gather_features(paths.features, load_value("methods.sir.categories"))
+    trained = train(features, decoder, training, shots=shots, seed=load_value("seed"))
+    write_models(paths.model, trained.models, features[0].teacher)
+    write_training_curve(paths.curve, trained.curve)
+    write_choice(paths.choice, describe(trained, features))
+    return f"{len(trained.models)} decoders trained on {len(features)} products"
+
+
+if __name__ == "__main__":
+    main()
