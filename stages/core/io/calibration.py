@@ -50,7 +50,7 @@ class Calibration:
         return score > self.threshold.value
 
     def display(self, score: float) -> float:
-        """Return the score on a scale from 0 to 1 that never reverses an order: 0.5 at the threshold, 0.1 at the median.
+        """Return the score from 0 to 1 without reversing any order: 0.5 at the threshold, 0.1 at the median.
 
             d = 1 / (1 + exp(-ln 9 (s - t) / (t - m)))
 

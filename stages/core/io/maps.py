@@ -20,8 +20,8 @@ class AnomalyMaps:
 
     Attributes:
         values: memory-mapped, so that reading one row costs one row.
-        branches: the same of each part that `values` was made from, where the method reports them; in rows and meaning like
-            `values`, in scale and cells each of its own.
+        branches: the same of each part that `values` was made from, where the method reports them; in rows and meaning
+            like `values`, in scale and cells each of its own.
     """
 
     image_ids: tuple[str, ...]
