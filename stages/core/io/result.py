@@ -97,5 +97,5 @@ def branch_names(scores: pd.DataFrame) -> list[str]:
 
 
 def rows_to_score(images: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of an image table that a method scores (all but train): image_id, split, file, sorted by image_id."""
+    """Return what a method scores of an image table, all but train, by image_id: image_id, split, file."""
     return images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")
