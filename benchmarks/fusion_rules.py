@@ -7,8 +7,8 @@ Markdown and in %, mean ± half the range over the runs: the AUROC of every bran
 they are (plain sum), of their scaled sum with equal weights and with those of the stage `hybrid_fusion` (weighted sum),
 of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and how
 much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
-validation images those with synthetic defects and those with edited components; `--own-anomalies` leaves test images
-out. It describes; nothing in the pipeline reads it.
+validation images those with synthetic defects and those with edited components; `--own-anomalies` excludes test
+images. It describes; nothing in the pipeline reads it.
 """
 
 import argparse
@@ -28,10 +28,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.edited_components import EDITED, edited_rows
 from stages.aecsad.histogram.params import HistogramParams
-from stages.aecsad.hybrid_fusion.branches import KEYS, columns_of_branches, weigh_branches
-from stages.aecsad.hybrid_fusion.fusing import fuse
+from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
-from stages.aecsad.model.fusion import Combination
+from stages.aecsad.model.fusion import KEYS, Combination, columns_of_branches, fuse
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.tables import IMAGE_TABLE
 from stages.core.io.truth import TRUTH_TABLE
@@ -41,6 +40,7 @@ from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import command_entry
 
 KINDS = ("logical", "structural", "synthetic", EDITED)
+FUSING = (weigh_branches.__module__, fuse.__module__)  # they log the reasons of every weight, once per random branch
 Aurocs = dict[str, dict[str, float]]  # column -> kind -> AUROC in %, or a difference of two
 
 
@@ -53,9 +53,8 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("--own-anomalies", action="store_true", help="no test images: to decide by")
     given = parser.parse_args(argv)
     chance = load_params(HybridFusionParams, section="aecsad.hybrid_fusion").chance
-    logging.getLogger("stages.aecsad.hybrid_fusion.trust").setLevel(
-        logging.WARNING
-    )  # its reasons, once per random branch
+    for name in FUSING:
+        logging.getLogger(name).setLevel(logging.WARNING)
     kinds = KINDS[2:] if given.own_anomalies else KINDS
     lines: list[str] = []
     for category in given.categories or list(load_value("categories")):
@@ -117,7 +116,7 @@ def compare_rules(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance:
 
     Args:
         scores: of `read_run`.
-        chance: see `judge_branch`.
+        chance: see `stages.aecsad.hybrid_fusion.branches.weigh_branch`.
         draws: number of random branches tried, one at a time.
     """
     branches, kinds = scores.drop(columns="kind"), scores["kind"]

@@ -1,13 +1,13 @@
-"""SIR's four settings and numbers of loops on some categories: image AUROC over the draws.
+"""SIR's four settings and numbers of loops on some categories: image AUROC over the repetitions.
 
     python -m benchmarks.sir_settings pin_tray juice_bottle     # four settings, the profile's loops
     python -m benchmarks.sir_settings pin_tray juice_bottle --loops 1 2 3 5 --settings sir_one_shot_universal
     python -m benchmarks.sir_settings pin_tray juice_bottle --synthetic training.learning_rate=0.01   # below sir
 
-Prints, as Markdown and in %, mean ± standard deviation over the draws (one-shot) or the one value (full-shot) for test
-images of each kind, and how long the trainings took. A universal model learns from all categories that are given. With
-`--synthetic` no test image is read: normal validation images against copies with a synthetic defect, what settings
-may be chosen by. Needs the split stage; nothing in the pipeline reads what it writes (work/sir_settings).
+Prints, as Markdown and in %, mean ± standard deviation over the repetitions (one-shot) or the one value (full-shot) for
+test images of each kind, and how long the trainings took. A universal model learns from all categories that are given.
+With `--synthetic` no test image is read: normal validation images against copies with a synthetic defect, what settings
+may be chosen by. Needs the stage split; nothing in the pipeline reads what it writes (work/sir_settings).
 """
 
 import argparse
@@ -22,7 +22,6 @@ from typing import Any
 import pandas as pd
 import yaml
 from sklearn.metrics import roc_auc_score
-from stages.sir.train.shots import Scope, Shots
 
 from stages.core.io.tables import SYNTHETIC, image_files, read_images
 from stages.core.io.truth import read_truth
@@ -32,8 +31,9 @@ from stages.core.run.params import Params, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
+from stages.sir.model.batches import Scope, Shots
 from stages.sir.model.feature_files import TeacherFeatures, read_features
-from stages.sir.model.model import DecoderParams, TrainingParams
+from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.model.training import Trained, train
 from stages.sir.scores.scoring import MapsParams, score_images
 
@@ -143,10 +143,10 @@ def judge(
         images = read_images(inputs)
         rows = images[images["split"].isin(["validation", SYNTHETIC] if synthetic else ["test"])]
         scores = score_images(one.models, features[category].teacher, rows, image_files(inputs), maps).scores
-        draws = [name for name in map(str, scores) if name.startswith("draw_")] or ["score"]
+        columns = [name for name in map(str, scores) if name.startswith("draw_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)
-            values = [roc_auc_score(labels, [*normal[name], *odd[name]]) for name in draws]
+            values = [roc_auc_score(labels, [*normal[name], *odd[name]]) for name in columns]
             cells[category, kind] = mean_and_deviation(values)
     return cells
 

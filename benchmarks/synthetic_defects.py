@@ -28,7 +28,7 @@ from stages.core.io.tables import image_files, read_images
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
-from stages.split.synthetic import KINDS, plant
+from stages.split.synthetic import KINDS, add_defect
 
 SECTION = "aecsad.student_teacher"
 
@@ -50,10 +50,11 @@ def main(argv: Sequence[str]) -> str:
         image_files(inputs), images.loc[images["split"] == "validation", "file"], size=encoder.image_size
     )
     random = np.random.default_rng(seed)
-    synthetic = [[plant(picture, kind, random) for kind in KINDS] for picture in normal.permute(0, 2, 3, 1).numpy()]
-    maps = [raw_maps(fitted, picture) for picture in normal.permute(0, 2, 3, 1).numpy()]
+    pictures = normal.permute(0, 2, 3, 1).numpy()
+    synthetic = [[add_defect(picture, kind, random) for kind in KINDS] for picture in pictures]
+    maps = [raw_maps(fitted, picture) for picture in pictures]
     calibrate(fitted.module, maps, quantiles=params.maps.quantiles)
-    synthetic_maps = [[raw_maps(fitted, picture) for picture in pictures] for pictures in synthetic]
+    synthetic_maps = [[raw_maps(fitted, picture) for picture in defects] for defects in synthetic]
     CONSOLE.print(table_of(fitted, maps, synthetic_maps))
     changes = " ".join(arguments.settings) or "as in the profile"
     return f"{arguments.category}, {changes}: {len(normal)} validation normals, fitted in {seconds:.0f} s"

@@ -1,12 +1,12 @@
 """What a flow costs and gains against `dvc repro`: on made-up DAGs of sleeping stages, or on this repository's own.
 
-    python -m benchmarks.flow_overhead                        # chain and branches of sleeps, about ten minutes
-    python -m benchmarks.flow_overhead --default --gpu-slots 1 2  # the default DAG, all of it, in fresh clones of HEAD
-    python -m benchmarks.flow_overhead --default --targets evaluation@aecsad-pin_tray  # of that only what this needs
+    python -m benchmarks.cost.flow_overhead    # chain and branches of sleeps, about ten minutes
+    python -m benchmarks.cost.flow_overhead --default --gpu-slots 1 2  # all of the default DAG, in fresh clones of HEAD
+    python -m benchmarks.cost.flow_overhead --default --targets evaluation@pin_tray  # of that only what this needs
 
-Prints wall seconds of `dvc repro` and of the flow `reproduce` (its process, a server is running already), beside the
-sum of the stages' own seconds and the critical path: no schedule can be faster than that; then
-both again with nothing to do.
+Prints wall seconds of `dvc repro` and of the flow `reproduce` (its process, a server is running already), next to
+the sum of the stages' own seconds and the critical path, than which no schedule can be faster; then both again with
+nothing to do.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SLEEP = """
 import json, pathlib, sys, time
 seconds, output, cost = float(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
@@ -45,7 +45,7 @@ Shape = Mapping[str, tuple[float, Sequence[str]]]  # stage -> seconds, the stage
 
 
 def chain(length: int, seconds: float) -> Shape:
-    """Stages of which none can run beside another."""
+    """Stages of which none can run next to another."""
     return {f"s{i:02d}": (seconds, [f"s{i - 1:02d}"] if i else []) for i in range(length)}
 
 

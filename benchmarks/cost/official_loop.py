@@ -90,14 +90,22 @@ def full_encoder() -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def full_students() -> nn.ModuleDict:
+class Students(nn.Module):
+    """A local and a global student."""
+
+    def __init__(self, local: LocalStudent | StemStudent, whole: GlobalStudent) -> None:
+        super().__init__()
+        self.local, self.whole = local, whole
+
+
+def full_students() -> Students:
     """CSAD's two students."""
     local = LocalStudent((256, 512, 512, 512, 512), pooling=True, stride=4, dim=DIM, map_size=CELLS, batch_norm=False)
-    encoder_like = GlobalStudent(
+    whole = GlobalStudent(
         64, dim=DIM, map_size=CELLS, decoder_steps=(3, 8, 15, 32, 63, 127), attended_steps=(), attention=False,
         bottleneck=True, batch_norm=False, dropout=0.2,
     )  # fmt: skip
-    return nn.ModuleDict({"local": local, "global": encoder_like})
+    return Students(local, whole)
 
 
 def sorted_hard_loss(teacher: Tensor, student: Tensor) -> Tensor:
@@ -126,14 +134,15 @@ class StraightforwardLoop:
 
     def heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Both heads of the local student, whether they are needed or not."""
-        shared = self.students["local"](images)
-        return self.students["local"].teacher_head(shared), self.students["local"].global_head(shared)
+        local = self.students.local
+        shared = local(images)
+        return local.teacher_head(shared), local.global_head(shared)
 
     def loss(self) -> Tensor:
         plain, _ = self.heads(self.images)
         natural, _ = self.heads(self.natural)
         coloured = self.images * 0.9
-        predicted = self.students["global"](coloured)
+        predicted = self.students.whole(coloured)
         _, of_global = self.heads(coloured)
         local = sorted_hard_loss(self.teacher(self.images), plain) + penalty_loss(natural)
         return local + F.mse_loss(predicted, self.teacher(coloured)) + F.mse_loss(of_global, predicted)
@@ -160,13 +169,14 @@ class OurLoop(StraightforwardLoop):
     def teacher(self, images: Tensor) -> Tensor:
         """The teacher's features, the projection before the upsampling."""
         with torch.no_grad(), mixed_precision(images.device):
-            return self.head_at_stages(self.encoder(images)).float()
+            features: Tensor = self.head_at_stages(self.encoder(images)).float()
+        return features
 
     def loss(self) -> Tensor:
-        coloured, local = self.images * 0.9, self.students["local"]
+        coloured, local = self.images * 0.9, self.students.local
         with mixed_precision(self.images.device):
             plain, natural = (local.teacher_head(local(images)).float() for images in (self.images, self.natural))
-            predicted = self.students["global"](coloured).float()
+            predicted = self.students.whole(coloured).float()
             of_global = local.global_head(local(coloured)).float()
         hard = hard_feature_loss(self.cached.float(), plain, quantile=0.999) + penalty_loss(natural)
         return hard + F.mse_loss(predicted, self.teacher(coloured)) + F.mse_loss(of_global, predicted)
@@ -186,19 +196,19 @@ class CheapLoop:
         assert params.local_student.network == "stem"
         dim, cells, batch = params.teacher.dim, params.teacher.map_size, params.training.batch_size
         local = StemStudent(params.local_student.width, channels=STEM_CHANNELS, dim=dim, map_size=cells)
-        layout = GlobalStudent(dim=dim, map_size=cells, **params.global_student.model_dump())
-        self.students = nn.ModuleDict({"local": local, "global": layout}).to(device, memory_format=torch.channels_last)
+        whole = GlobalStudent(dim=dim, map_size=cells, **params.global_student.model_dump())
+        self.students = Students(local, whole).to(device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.students.parameters(), lr=3e-3, weight_decay=1e-4)
         self.images = torch.rand(batch, 3, SIZE, SIZE, device=device).contiguous(memory_format=torch.channels_last)
         self.stems = torch.rand(batch, STEM_CHANNELS, SIZE // 4, SIZE // 4, device=device).half()
         self.cached = torch.rand(batch, dim, cells, cells, device=device).half()
 
     def __call__(self) -> None:
-        teacher, local = self.cached.float(), self.students["local"]
+        teacher, local = self.cached.float(), self.students.local
         with mixed_precision(teacher.device):
             shared = local(self.stems.float())
             plain, of_global = local.teacher_head(shared).float(), local.global_head(shared).float()
-            predicted = self.students["global"](self.images).float()
+            predicted = self.students.whole(self.images).float()
         loss = hard_feature_loss(teacher, plain, quantile=0.99) + F.mse_loss(predicted, teacher)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + F.mse_loss(of_global, predicted)).backward()
@@ -242,7 +252,7 @@ def timed_parts(device: torch.device) -> list[tuple[str, float, float]]:
 @torch.enable_grad()
 def timed_student(device: torch.device, images: Tensor) -> list[tuple[str, float, float]]:
     """Forward and backward pass of the local student on one image, each saving on top of the one before."""
-    local = full_students()["local"].to(device)
+    local = full_students().local.to(device)
 
     def both_heads() -> None:
         shared = local(images)

@@ -13,15 +13,9 @@ from stages.core.run.params import EncoderParams, load_params, load_value
 def choose(images: UInt8[Tensor, "N 3 H W"]) -> Chosen:
     """The classical proposers' parts and the choice between them, with the settings of params.yaml."""
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
-    return propose(
-        "auto",
-        images,
-        classical_proposers(params, load_params(EncoderParams, section="encoder").name, seed=load_value("seed")),
-        no_foundation,
-        min_count_agreement=params.min_count_agreement,
-        max_count_variation=params.graph_merging.max_count_variation,
-        max_part=params.background_difference.window**2 / 2,
-    )
+    params = params.model_copy(update={"proposer": "auto"})
+    encoder = load_params(EncoderParams, section="encoder")
+    return propose(images, classical_proposers(params, encoder.name, seed=load_value("seed")), no_foundation, params)
 
 
 def no_foundation() -> Proposal:

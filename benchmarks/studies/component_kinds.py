@@ -85,14 +85,15 @@ def both_labelled(shots: SecondShots) -> dict[str, tuple[LabelMaps, LabelMaps]]:
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     settings = {**params.graph_merging.model_dump(), "colour_kinds": True}
     encoder, seed = load_params(EncoderParams, section="encoder").name, load_value("seed")
-    clustering = load_params(ClusterParams, section="aecsad.cluster").model_dump()
+    clustering = load_params(ClusterParams, section="aecsad.cluster")
     image_ids = tuple(str(row) for row in range(len(shots.first)))
 
     def labelled(images: UInt8[Tensor, "N 3 H W"]) -> dict[str, LabelMaps]:
         parts = propose_by_merging(images, min_area=params.min_area, **settings)
         kinds = {way: parts.kinds if known else np.zeros_like(parts.kinds) for way, known in WAYS.items()}
         maps = {way: ComponentMaps(image_ids, parts.values, values) for way, values in kinds.items()}
-        return {way: label_images(parts, images, encoder, seed=seed, **clustering)[0] for way, parts in maps.items()}
+        pixels = images.permute(0, 2, 3, 1).numpy()
+        return {way: label_images(parts, pixels, encoder, clustering, seed=seed)[0] for way, parts in maps.items()}
 
     first, second = labelled(shots.first), labelled(shots.second)
     return {way: (first[way], second[way]) for way in WAYS}

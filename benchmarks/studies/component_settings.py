@@ -16,7 +16,7 @@ graph merging; the kinds of its parts are settled by `component_kinds`.
 Tables of a proposer count where `auto` takes it. A default stays while it is within one standard error of the best
 (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3): equals are not swapped after every change.
 The agreement with true components, where the data set brings them, is printed after the choice, for information
-only. Needs the stages download and split.
+only. Needs the stage split.
 """
 
 import argparse
@@ -36,11 +36,13 @@ from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.tables import image_files, read_images
+from stages.core.io.truth import component_files
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params
 from stages.core.run.stage import command_entry
 from stages.evaluation.components import agreement
 
+SPLIT = Path("artifacts/split")
 EDGES = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 SUPERPIXELS = (150, 300, 600, 1200, 2400)
 LIGHTNESS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -95,8 +97,9 @@ def settled(
     )
     taken = int(qualities.mean(axis=1).argmax())
     table = Table(*settings[0], "quality of the second shot", "behind the best", "IoU with true parts", title=title)
+    components = component_files(SPLIT / category / "truth")
     for row, (setting, values) in enumerate(zip(settings, first, strict=True)):
-        truth = agreement(Path("artifacts/download") / category, image_ids, values)
+        truth = agreement(components, image_ids, values)
         table.add_row(
             *(f"{value:g}" for value in setting.values()),
             f"{qualities[row].mean():.4f}{' (taken)' if row == taken else ''}",
@@ -113,10 +116,7 @@ def difference(values: Float64[np.ndarray, " N"]) -> str:
 
 def training_images(category: str) -> tuple[list[str], UInt8[Tensor, "N 3 H W"]]:
     """Names and pixels of the normal training images that proposers are tried on."""
-    inputs, size = (
-        Path("artifacts/split") / category / "inputs",
-        load_params(EncoderParams, section="encoder").image_size,
-    )
+    inputs, size = SPLIT / category / "inputs", load_params(EncoderParams, section="encoder").image_size
     train = read_images(inputs).query("split == 'train'")
     train = train.iloc[list(trial_rows(len(train)))]
     return train["image_id"].tolist(), load_stack(image_files(inputs), train["file"], size=size)

@@ -4,8 +4,8 @@
     python -m benchmarks.studies.unseen_products --products keypad wall_section
 
 The products are drawn with their true components: see `drawings`, which says what each round led to. The settings of
-the active profile are used as they are. The quality is the
-panoptic quality of `component_settings`, here against the true parts; its means follow the table.
+the active profile are used as they are. The quality is the panoptic quality of `component_settings`, here against the
+true parts; its means follow the table.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.studies.drawings import PRODUCTS
 from benchmarks.studies.second_shots import panoptic_quality
 from stages.core.run.console import CONSOLE
 from stages.core.run.stage import command_entry
-from stages.evaluation.components import FOLDER, agreement, true_instances
+from stages.evaluation.components import agreement, true_instances
 
 
 @command_entry
@@ -45,9 +45,8 @@ def rows(table: Table, name: str, product: Product, folder: Path) -> dict[str, f
     """One row a proposer; the one that `auto` takes is marked. Returns the mean quality of each."""
     images, true_classes = photographs(product)
     image_ids = [f"{number:03d}" for number in range(IMAGES)]
-    (folder / FOLDER).mkdir()
     for image_id, classes in zip(image_ids, true_classes, strict=True):
-        cv2.imwrite(str(folder / FOLDER / f"{image_id}.png"), classes)
+        cv2.imwrite(str(folder / f"{image_id}.png"), classes)
     chosen = choose(images)
     truths = np.stack([true_instances(classes, size=images.shape[-1]) for classes in true_classes])
     still, qualities = np.zeros((IMAGES, 2), dtype=np.int64), {}
