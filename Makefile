@@ -10,6 +10,7 @@
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
 #              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
 # make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
+# make docs    what is generated of the documents: the table in README.md, docs/configuration.md
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
@@ -35,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench ablation paper medical setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench ablation paper medical docs setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -74,6 +75,10 @@ paper: setup
 medical: setup
 	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))
 	$(VENV)/bin/python -m benchmarks.recipes.medical --folder '$(FOLDER)' --profile $(PROFILE)
+
+docs: setup
+	$(VENV)/bin/python -m commands.configuration --write
+	$(VENV)/bin/python -m commands.readme --table metrics/table.md --readme README.md
 
 setup: $(STAMP)
 

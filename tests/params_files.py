@@ -33,7 +33,8 @@ def write_params(root: Path, params: Mapping[str, Any]) -> None:
 def change_params(root: Path, changes: Mapping[str, Any]) -> None:
     """Set values by dotted key; methods that run on all `categories` follow when these change."""
     params = read_params(root)
-    everywhere = [one for one in params.get("methods", {}).values() if one.get("categories") is params["categories"]]
+    products = params.get("categories")
+    everywhere = [one for one in params.get("methods", {}).values() if one.get("categories") is products is not None]
     set_values(params, changes)
     for method in everywhere if "categories" in changes else []:
         method["categories"] = params["categories"]

@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD, "## params.yaml\n"]
     for title, rows in params_tables():
         parts.append(f"### `{title}`\n\n{intro(title)}{table(rows, ('value',))}")
@@ -89,13 +89,13 @@ def page() -> str:
 
 
 def keys_without_text() -> list[str]:
-    """Full keys that have no text, sorted."""
+    """Return the full keys that have no text, sorted."""
     tables = [*params_tables(), (PRODUCT, source_rows()), *profile_tables()]
     return sorted({f"{title}.{row.key}" for title, rows in tables for row in rows if not row.text})
 
 
 def params_tables() -> Iterator[tuple[str, list[Row]]]:
-    """Of each section of params.yaml: its name and its rows."""
+    """Yield the name and the rows of each section of params.yaml."""
     params = read(PARAMS_FILE)
     for section, model in PARAMS_SECTIONS.items():
         if model is None:
@@ -103,18 +103,18 @@ def params_tables() -> Iterator[tuple[str, list[Row]]]:
             found = [(key, key.partition(".")[2] or section, *pair) for key, pair in kinds.items()]
             rows = [Row(inner, kind, (value_of(params, key),), text) for key, inner, kind, text in found]
         else:
-            rows = list(rows_of(model, [value_at(params, section)]))
+            rows = list(rows_of([model], [value_at(params, section)]))
         yield section, rows
 
 
 def source_rows() -> list[Row]:
-    """A row for each key of a product's entry; its value is the sources that have it."""
+    """Return a row for each key of a product's entry; its value is the sources that have it."""
     holders: dict[tuple[str, str, str], list[str]] = {}
     everything: list[str] = []
     for model in SOURCES:
         sources = [f"`{source}`" for source in get_args(model.model_fields["source"].annotation)]
         everything += sources
-        for row in rows_of(model, []):
+        for row in rows_of([model], []):
             if row.key != "source":
                 holders.setdefault((row.key, row.kind, row.text), []).extend(sources)
     kind = f"one of {', '.join(everything)}"
@@ -126,49 +126,73 @@ def source_rows() -> list[Row]:
 
 
 def profile_tables() -> Iterator[tuple[str, list[Row]]]:
-    """Of each section of the profiles: its name and its rows."""
+    """Yield the name and the rows of each section of the profiles."""
     profiles = [read(PROFILES / f"{name}.yaml") for name in SHOWN]
     for section, model in PROFILE_SECTIONS.items():
-        yield section, list(rows_of(model, [value_at(profile, section) for profile in profiles]))
+        yield section, list(rows_of([model], [value_at(profile, section) for profile in profiles]))
 
 
-def rows_of(model: type[BaseModel], values: Sequence[Any], *, prefix: str = "") -> Iterator[Row]:
-    """A row for each key of a model, and below it those of the models that its values are of.
+def rows_of(models: Sequence[type[BaseModel]], values: Sequence[Any], *, prefix: str = "") -> Iterator[Row]:
+    """Yield a row for each key of a section, and below it those of the sections in it.
 
     Args:
-        model: of the section.
+        models: of the section; more than one where its values are of different ones.
         values: of the section, one for each column; without any, the rows have no values.
         prefix: path of the section below the table's.
     """
-    texts, fields = attribute_texts(model), dict(model.model_fields)
-    unknown = [key for value in values if isinstance(value, Mapping) for key in value if key not in fields]
-    for key in [*fields, *dict.fromkeys(unknown)]:
+    texts, kinds = joined_texts(models), annotations(models)
+    unknown = [key for value in values if isinstance(value, Mapping) for key in value if key not in kinds]
+    for key in [*kinds, *dict.fromkeys(unknown)]:
         own = [value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT for value in values]
-        annotation = fields[key].annotation if key in fields else Any
-        nested = nested_model(annotation, own)
-        if nested is None or not all(isinstance(value, Mapping) for value in own):
-            kind = "section, or null" if nested else in_words(annotation, fields[key].metadata if key in fields else ())
+        annotation = kinds.get(key, Any)
+        nested = nested_models(annotation, own)
+        if not nested or not all(isinstance(value, Mapping) for value in own):
             cells = tuple("section" if nested and isinstance(value, Mapping) else shown(value) for value in own)
-            yield Row(prefix + key, kind, cells, texts.get(key, ""))
-        if nested is not None:
+            yield Row(prefix + key, in_words(annotation), cells, texts.get(key, ""))
+        if nested:
             yield from rows_of(nested, own, prefix=f"{prefix}{key}.")
 
 
-def nested_model(annotation: Any, values: Sequence[Any]) -> type[BaseModel] | None:
-    """The model of a key's first value that is a section; None where it has none."""
-    models = [one for one in (annotation, *get_args(annotation)) if inspect.isclass(one) and issubclass(one, BaseModel)]
-    for value in values:
-        for model in models if isinstance(value, Mapping) else ():
-            try:
-                model.model_validate(value)
-            except ValidationError:
-                continue
-            return model
-    return models[0] if models and any(isinstance(value, Mapping) for value in values) else None
+def annotations(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """Return the type of each key with its constraints; a union where models have different ones."""
+    found: dict[str, Any] = {}
+    for model in models:
+        for key, field in model.model_fields.items():
+            own = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            found[key] = found[key] | own if key in found else own
+    return found
+
+
+def joined_texts(models: Sequence[type[BaseModel]]) -> dict[str, str]:
+    """Return the text of each key; different ones of different models one after the other."""
+    texts: dict[str, list[str]] = {}
+    for model in models:
+        for key, text in attribute_texts(model).items():
+            texts.setdefault(key, []).append(text)
+    return {key: " ".join(dict.fromkeys(own)) for key, own in texts.items()}
+
+
+def nested_models(annotation: Any, values: Sequence[Any]) -> list[type[BaseModel]]:
+    """Return the models of those of a key's values that are sections, each once."""
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    parts = [plain, *get_args(plain)]
+    models = [one for one in parts if inspect.isclass(one) and issubclass(one, BaseModel)]
+    sections = [value for value in values if isinstance(value, Mapping)] if models else []
+    fitting = [next((model for model in models if fits(model, value)), models[0]) for value in sections]
+    return list(dict.fromkeys(fitting))
+
+
+def fits(model: type[BaseModel], value: Any) -> bool:
+    """Return whether a value is one of the model."""
+    try:
+        model.model_validate(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
-    """Texts by key from `Attributes:` of a model's docstring and of those that it inherits from."""
+    """Return texts by key from `Attributes:` of a model's docstring and of those that it inherits from."""
     texts: dict[str, str] = {}
     bases = [base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
     for base in reversed(bases):
@@ -186,14 +210,17 @@ def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
 
 
 def in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """A type with its range, for example "number from 0 to 1"."""
+    """Name a type with its range, for example "number from 0 to 1"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return in_words(arguments[0], annotation.__metadata__)
     if origin is Literal:
-        return "one of " + ", ".join(f"`{value}`" for value in arguments)
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
-        return ", or ".join(dict.fromkeys(in_words(one) for one in arguments))
+        literals = [value for one in arguments if get_origin(one) is Literal for value in get_args(one)]
+        others = [one for one in arguments if get_origin(one) is not Literal]
+        parts = [*others[:1], Literal[*literals], *others[1:]] if literals else others
+        return ", or ".join(dict.fromkeys(in_words(one) for one in parts))
     if origin in (tuple, list, set, frozenset):
         inner = list(dict.fromkeys(in_words(one) for one in arguments if one is not Ellipsis))
         count = f"{len(arguments)} times " if origin is tuple and Ellipsis not in arguments else "list of "
@@ -204,7 +231,7 @@ def in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 
 
 def limits(metadata: Sequence[Any]) -> str:
-    """The range that a field's constraints leave, for example " from 0 to below 1"."""
+    """Name the range that a field's constraints leave, for example " from 0 to below 1"."""
     words = []
     for kind, word in ((Ge, "from"), (Gt, "above"), (Le, "to"), (Lt, "to below")):
         words += [f"{word} {getattr(one, kind.__name__.lower()):g}" for one in metadata if isinstance(one, kind)]
@@ -213,14 +240,14 @@ def limits(metadata: Sequence[Any]) -> str:
 
 
 def intro(title: str) -> str:
-    """The first sentence of a section's model, as a paragraph."""
+    """Return the first sentence of a section's model, as a paragraph."""
     model = PROFILE_SECTIONS.get(title) or PARAMS_SECTIONS.get(title)
     summary = inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].replace("\n", " ") if model else ""
     return f"{summary}\n\n" if summary else ""
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     headings = ["key", "kind", *columns, "meaning"]
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     for row in rows:
@@ -230,7 +257,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as code, in one line of YAML."""
+    """Return a value as code, in one line of YAML."""
     if value == ABSENT:
         return ABSENT
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
@@ -238,12 +265,12 @@ def shown(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text for a cell of a table."""
+    """Return text for a cell of a table."""
     return text.replace("|", "\\|")
 
 
 def value_at(content: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted path; ABSENT where there is none."""
+    """Return the value at a dotted path; ABSENT where there is none."""
     value: Any = content
     for part in key.split("."):
         value = value.get(part, ABSENT) if isinstance(value, Mapping) else ABSENT
@@ -251,12 +278,12 @@ def value_at(content: Mapping[str, Any], key: str) -> Any:
 
 
 def value_of(content: Mapping[str, Any], key: str) -> str:
-    """A value for a cell, for a key that may have `*` in it and then stands for many."""
+    """Return a value for a cell, for a key that may have `*` in it and then stands for many."""
     return ABSENT if "*" in key else shown(value_at(content, key))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A YAML file."""
+    """Read a YAML file."""
     return dict(TypeAdapter(dict[str, Any]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8"))))
 
 

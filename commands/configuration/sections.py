@@ -24,7 +24,7 @@ from stages.uninformed_students.params import UninformedStudentsParams
 
 
 def section_of(model: type[BaseModel], key: str) -> type[BaseModel]:
-    """The model of a key that is a section."""
+    """Return the model of a key that is a section."""
     annotation = model.model_fields[key].annotation
     assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return annotation

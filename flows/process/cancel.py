@@ -50,7 +50,7 @@ class CancelToken:
 def kill_group(group: int) -> None:
     """Kill a process group and wait until none of it runs (Linux): a dying process still holds its files and locks.
 
-    Gives up waiting after GONE_SECONDS; a process that hangs in the kernel cannot be killed.
+    Stops waiting after GONE_SECONDS; a process that hangs in the kernel cannot be killed.
 
     Args:
         group: id of the process that leads it, or led it.

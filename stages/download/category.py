@@ -16,8 +16,9 @@ class Category(Params):
         path: an archive, a folder, or a JSON manifest that names a download or an installed package.
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
-        equal_files: of the split stage, which checks it.
-        prompts: of the pseudo_label stage, which checks them.
+        equal_files: what happens where images of equal content are in different splits or have different labels:
+            "refuse" stops with a list; "leave_out" keeps the copies in the last split, of different labels none.
+        prompts: words for the proposer `foundation`: [component masks](methods/component_masks.md).
     """
 
     path: str
@@ -38,7 +39,11 @@ class Category(Params):
 
 
 class SplitCategory(Category):
-    """A source that brings a split of its own; `resplit` pools it and divides it again."""
+    """A source that brings a split of its own.
+
+    Attributes:
+        resplit: whether the images of all its parts are pooled and divided again by the ratios; false keeps its split.
+    """
 
     resplit: bool = False
 
@@ -66,7 +71,12 @@ class Medical(SplitCategory):
 
 
 class Aptos2019(SplitCategory):
-    """APTOS2019; its protocol cuts the images to the retina (`fundus`), `none` leaves them as they are."""
+    """APTOS2019.
+
+    Attributes:
+        crop: "fundus" cuts a square around the retina and scales it to 512 pixels, as the protocol does; "none" leaves
+            images as they are.
+    """
 
     source: Literal["aptos2019"]
     crop: Literal["fundus", "none"]
@@ -77,7 +87,11 @@ class Aptos2019(SplitCategory):
 
 
 class Isic2018(SplitCategory):
-    """ISIC2018, task 3; `test_part` is the part of the challenge whose images are test, as the split stage reads it."""
+    """ISIC2018, task 3.
+
+    Attributes:
+        test_part: part of the challenge whose images are test: all of Test, or Validation with 193 images.
+    """
 
     source: Literal["isic2018"]
     test_part: Literal["test", "validation"]
@@ -88,6 +102,12 @@ class Folder(Category):
 
 
 class Elpv(Category):
+    """Solar cells of the package elpv-dataset.
+
+    Attributes:
+        kind: which cells: monocrystalline ("mono") or polycrystalline ("poly").
+    """
+
     source: Literal["elpv"]
     kind: Literal["mono", "poly"]
 

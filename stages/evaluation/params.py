@@ -13,12 +13,15 @@ class EvaluationParams(Params):
     """Section `evaluation`, the same for every method and profile.
 
     Attributes:
-        false_alarm_budget: share of normal images that may be called anomalous.
-        aupro_max_false_positive_rate: share of normal pixels up to which the PRO curve is integrated.
-        spro_max_false_positive_rates: the same for the saturated PRO curve, once for each.
-        confidence: of the intervals of metrics.
-        bootstrap_resamples: number of resamples of the test images for an interval.
-        unsure_confidence: of the band around the threshold in which a verdict is called unsure.
+        false_alarm_budget: share of normal validation images that the threshold may call anomalous; lower values find
+            fewer anomalies.
+        aupro_max_false_positive_rate: share of normal pixels up to which the PRO curve is integrated; 0.3 is usual.
+        spro_max_false_positive_rates: the same for the saturated PRO curve of MVTec LOCO, a metric for each.
+        confidence: confidence of the intervals of metrics.
+        bootstrap_resamples: number of resamples of the test images for an interval; more make it steadier and take
+            longer.
+        unsure_confidence: confidence of the band around the threshold in which a verdict is called unsure; higher makes
+            it wider.
     """
 
     false_alarm_budget: float = Field(gt=0, lt=1)

@@ -13,7 +13,11 @@ Normalization = Literal["none", "zscore", "cells"]
 
 
 class Epochs(Params):
-    """A number of passes over the training images, without short rests."""
+    """A number of passes over the training images, without short rests.
+
+    Attributes:
+        epochs: passes.
+    """
 
     epochs: PositiveInt
 
@@ -23,6 +27,11 @@ class TrainingParams(Params):
 
     Attributes:
         iterations: a number, or {epochs: number}.
+        batch_size: patches of an iteration for the teacher, images for students.
+        optimizer: see `stages.core.training.optimisation`.
+        schedule: of the learning rate, from the first iteration to the last.
+        learning_rate: the highest of the schedule; of a constant one the rate itself.
+        weight_decay: 0 for none.
     """
 
     iterations: PositiveInt | Epochs
@@ -54,6 +63,7 @@ class TeacherParams(Params):
     Attributes:
         crops_per_image: in an epoch.
         compactness_weight: of L_C; L_D has weight 1.
+        augmentation: transforms of each image, one after the other, with one RandomCrop to a patch.
     """
 
     training: TrainingParams
@@ -67,6 +77,7 @@ class StudentsParams(Params):
 
     Attributes:
         count: M.
+        augmentation: transforms of each image, one after the other.
     """
 
     count: PositiveInt

@@ -50,10 +50,59 @@ class Outer(BaseModel):
     inner: Inner | None
 
 
+class Fast(BaseModel):
+    """One of two.
+
+    Attributes:
+        name: "fast".
+        size: in pixels.
+    """
+
+    name: Literal["fast"]
+    size: int
+
+
+class Slow(BaseModel):
+    """The other.
+
+    Attributes:
+        name: "slow".
+        sizes: in pixels, each.
+    """
+
+    name: Literal["slow"]
+    sizes: tuple[int, ...]
+
+
+class Either(BaseModel):
+    """Values of different models.
+
+    Attributes:
+        steps: a number, or more about it.
+    """
+
+    network: Annotated[Fast | Slow, Field(discriminator="name")]
+    steps: PositiveInt | Inner
+
+
+def test_rows_are_keys_of_every_model_that_a_value_has() -> None:
+    fast = {"network": {"name": "fast", "size": 3}, "steps": 2}
+    slow = {"network": {"name": "slow", "sizes": [3, 4]}, "steps": {"rate": 0.5, "share": 1}}
+    found = {row.key: (row.kind, row.values, row.text) for row in rows_of([Either], [fast, slow])}
+    assert found == {
+        "network.name": ("one of `fast`, `slow`", ("`fast`", "`slow`"), '"fast". "slow".'),
+        "network.size": ("integer", ("`3`", "–"), "in pixels."),
+        "network.sizes": ("list of integer", ("–", "`[3, 4]`"), "in pixels, each."),
+        "steps": ("integer above 0, or section", ("`2`", "section"), "a number, or more about it."),
+        "steps.rate": ("number above 0 to 1", ("–", "`0.5`"), "of images, in two lines."),
+        "steps.share": ("number", ("–", "`1`"), "of images, in two lines."),
+    }
+
+
 def test_rows_are_keys_of_values_and_models() -> None:
     filled = {"kind": "one", "count": 3, "inner": {"rate": 0.5, "share": 1.0}}
     empty = {"kind": "other", "count": None, "inner": None, "strange": 1}
-    found = {row.key: (row.kind, row.values, row.text) for row in rows_of(Outer, [filled, empty])}
+    found = {row.key: (row.kind, row.values, row.text) for row in rows_of([Outer], [filled, empty])}
     assert found == {
         "kind": ("one of `one`, `other`", ("`one`", "`other`"), "one | other."),
         "count": ("integer above 0, or null", ("`3`", "`null`"), ""),
@@ -62,7 +111,7 @@ def test_rows_are_keys_of_values_and_models() -> None:
         "inner.share": ("number", ("`1.0`", "–"), "of images, in two lines."),
         "strange": ("section", ("–", "`1`"), ""),  # no key of the model: it has no text
     }
-    assert "| `kind` | one of `one`, `other` | `one` | One \\| other. |" in table([*rows_of(Outer, [filled])], ["a"])
+    assert "| `kind` | one of `one`, `other` | `one` | One \\| other. |" in table([*rows_of([Outer], [filled])], ["a"])
 
 
 def test_kinds_in_words() -> None:

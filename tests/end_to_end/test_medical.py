@@ -36,7 +36,7 @@ def test_masked_slices_reach_the_split(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy of the repository beside a folder with two data sets."""
+    """A copy of the repository next to a folder with two data sets."""
     root = tmp_path_factory.mktemp("medical")
     WRITERS["br35h"](root / "sets/Br35H")
     WRITERS["oct2017"](root / "sets/OCT2017")

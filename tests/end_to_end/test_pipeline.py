@@ -134,7 +134,7 @@ def test_a_training_killed_at_three_steps_ends_with_the_same_weights_and_curve(w
                 wait_for_end(stage, seconds=5)
             assert not weights.exists() and not curve.exists()
         output = workspace.dvc("repro", "--single-item", "--force", "student_teacher@tiny")  # not from the cache
-        assert "going on after iteration" in output
+        assert "continuing after iteration" in output
         assert (weights.read_bytes(), curve.read_bytes()) == expected, f"killed after steps {steps}"
     assert not list((workspace.root / "artifacts").rglob("*.tmp"))
 

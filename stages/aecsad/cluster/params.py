@@ -14,8 +14,10 @@ class PastedComponentsParams(Params):
 
     Attributes:
         copies: pasted versions of each training image, drawn once; 0 makes none.
-        min_distance: of a pasted component from its own place, as a share of the image.
-        min_pastes, max_pastes: how many components of an image are tried; one without a free place is skipped.
+        min_distance: smallest distance of a pasted component from its own place, as a share of the image's width and
+            height.
+        min_pastes: fewest components of an image that are tried; one without a free place is skipped.
+        max_pastes: most components of an image that are tried; the number is drawn between both.
     """
 
     copies: NonNegativeInt
@@ -25,16 +27,35 @@ class PastedComponentsParams(Params):
 
 
 class ClusterParams(Params):
-    """Section `aecsad.cluster`.
+    """Section `aecsad.cluster`: how components become classes, and which images are typical.
 
     Attributes:
-        crop_size, descriptor, views, appearance_dimensions: see `describe.describe`.
-        bandwidth: of MeanShift, fixed as in CSAD's code; null: found from `bandwidth_quantile`.
-        bandwidth_sample: instances that give the bandwidth and the modes.
-        min_class_share: smallest number of instances of a class, as a share of the number of images.
-        min_class_area: smallest mean area of a class, as a share of the image.
-        groups, min_group_share, labelled_share: see `composition.group_compositions`.
-        max_spread, max_count_variation: see `composition.judge_classes`.
+        crop_size: side in pixels of the square that every component is scaled to before the encoder sees it; 64 in
+            CSAD.
+        descriptor: "mixed": shape, colour and principal components of the encoder's features at stride 8; "projected":
+            a random projection of those at stride 32, as in CSAD's code.
+        views: over which the features are averaged: "eight", right angles and mirror images (AeCSAD thesis, 4.2.2);
+            "twenty", rotations (CSAD's code).
+        appearance_dimensions: principal components that are kept, or dimensions of the projection (512 in CSAD).
+        bandwidth: radius of MeanShift's kernel in the descriptor's units, 3.5 in CSAD's code for its own features; a
+            larger one gives fewer classes. null: found from `bandwidth_quantile`.
+        bandwidth_quantile: the bandwidth is the mean distance of a component to the farthest of its nearest ones, which
+            are this share of all; a larger one gives fewer classes. null: `bandwidth` is given.
+        bandwidth_sample: at most so many random components give the bandwidth and the classes; the others join the
+            nearest class.
+        min_class_share: a class is dropped that has fewer components than this share of the number of images; 0 drops
+            none.
+        min_class_area: a class is dropped that covers no more than this share of an image on average; 0.001 in CSAD.
+        groups: which images get labels: "every", those of every group of similar composition, or of all images where
+            there is no group; "largest" and "union", the largest group or all of them as CSAD's code finds them.
+        min_group_share: smallest group to begin with, as a share of the images; smaller ones follow where there is
+            none, with "every" down to half of it.
+        labelled_share: share of a group's images, the nearest to its mean, whose labels train the segmentation; 1 takes
+            all of them.
+        max_spread: largest mean deviation of class areas within a group, relative to the covered area, with which
+            classes are plausible; above it the histogram branch is excluded. .inf: no check, as published.
+        max_count_variation: the same for the number of components per image, standard deviation over mean. .inf: no
+            check, as published.
     """
 
     crop_size: PositiveInt

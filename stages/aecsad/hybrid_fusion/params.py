@@ -13,10 +13,11 @@ class FineNeighboursParams(Params):
 
     Attributes:
         image_size: side in pixels to which images are resized; smaller ones are enlarged.
-        strides: encoder stages whose features are concatenated; the map has the resolution of the first.
+        strides: strides of the encoder stages whose features are concatenated, the finest first; the map has the
+            resolution of the first.
         training_images: at most so many are drawn to choose the memory bank from.
-        cells_per_image: patches drawn of each of them.
-        coreset_ratio: share of the drawn patches that is kept in the memory bank.
+        cells_per_image: patches drawn at random of each of them; all where it has no more.
+        coreset_ratio: share of the drawn patches that is kept in the memory bank; 1 keeps all.
         projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
         neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
     """
@@ -31,13 +32,14 @@ class FineNeighboursParams(Params):
 
 
 class HybridFusionParams(Params):
-    """Section `aecsad.hybrid_fusion`.
+    """Section `aecsad.hybrid_fusion`: how AeCSAD and nearest neighbours become one score, `oddpart`.
 
     Attributes:
-        chance: a branch is excluded unless so good a separation of synthetic defects, or a better one, would come
-            about by chance in at most this share of cases.
-        combination: how the branches make one score, see stages.aecsad.model.fusion.Fusion.
-        fine_neighbours: None where there is no such branch.
+        chance: a branch is excluded unless so good a separation of synthetic defects, or a better one, would come about
+            by chance in at most this share of cases; smaller values exclude more.
+        combination: how the branches make one score: "sum" of their weighted scores; "fisher", the weighted sum of -log
+            p, in which a branch that is sure is not outvoted by those that see nothing.
+        fine_neighbours: nearest neighbours at a higher resolution as one more branch; null for none.
     """
 
     chance: Annotated[float, Field(gt=0, lt=1)]

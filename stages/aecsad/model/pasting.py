@@ -1,4 +1,4 @@
-"""Logical synthetic anomalies (LSA): paste a component a second time, image and labels alike."""
+"""Paste a component a second time, image and labels alike: the logical synthetic anomalies of CSAD."""
 
 import cv2
 import numpy as np

@@ -9,7 +9,11 @@ from stages.core.training.optimisation import OptimizerName, ScheduleName
 
 
 class Epochs(Params):
-    """A number of passes over the labelled images, short rests excluded."""
+    """A number of passes over the labelled images, short rests excluded.
+
+    Attributes:
+        epochs: passes over the labelled images; the remainder that does not fill a batch is skipped. 120 in CSAD.
+    """
 
     epochs: PositiveInt
 
@@ -18,11 +22,13 @@ class AugmentationParams(Params):
     """Logical synthetic anomalies: components pasted a second time.
 
     Attributes:
-        copies: augmented versions of each labelled image in addition to the image itself, drawn once; or "fresh": as
-            in CSAD, images are only seen augmented, again whenever they are drawn, also by small shifts, turns and
-            changes of brightness.
-        min_distance: from the component's own place, as a share of the image.
-        min_pastes, max_pastes: how many components of an image are tried; one without a free place is skipped.
+        copies: augmented versions of each labelled image in addition to the image itself, drawn once, 0 for none; or
+            "fresh": as in CSAD, images are only seen augmented, differently whenever they are drawn, also by small
+            shifts, turns and changes of brightness.
+        min_distance: smallest distance of a pasted component from its own place, as a share of the image's width and
+            height.
+        min_pastes: fewest components of an image that are tried; one without a free place is skipped.
+        max_pastes: most components of an image that are tried; the number is drawn between both.
     """
 
     copies: NonNegativeInt | Literal["fresh"]
@@ -32,7 +38,17 @@ class AugmentationParams(Params):
 
 
 class LossWeights(Params):
-    """Weight of each term; the last two also see unlabelled images."""
+    """Weight of each term of the loss; 0 excludes it.
+
+    Attributes:
+        cross_entropy: weight of the cross entropy of labelled pixels; 0.5 in CSAD, 1 in the AeCSAD thesis.
+        focal: weight of the focal loss of labelled pixels; 10 in CSAD, 0.5 in the thesis.
+        dice: weight of the class-balanced dice loss of labelled images; 1 in CSAD, 0.5 in the thesis.
+        histogram: weight of the difference in class areas between unlabelled and random labelled images, after the
+            supervised share; 10 in CSAD, 0.3 in the thesis.
+        entropy: weight of the entropy of all images' predictions, after the supervised share; 1 in CSAD, 0.1 in the
+            thesis.
+    """
 
     cross_entropy: float
     focal: float
@@ -42,14 +58,20 @@ class LossWeights(Params):
 
 
 class SegmentationParams(Params):
-    """Section `aecsad.segmentation`.
+    """Section `aecsad.segmentation`: the network that labels the pixels of every image with classes.
 
     Attributes:
-        width: channels of the decoder's hidden layers.
-        iterations: a number, or {epochs: number}.
-        supervised_share: share of the iterations before unlabelled images join in.
-        batch_size: labelled images, and as many unlabelled ones.
-        loss_size: side in pixels of the square on which the losses are computed.
+        width: channels of the decoder's hidden layers; 256 in CSAD.
+        iterations: training steps: a number, or {epochs: number}.
+        supervised_share: share of the iterations, from 0 to 1, before unlabelled images join in; 1 never uses them. 50
+            of 120 epochs in CSAD.
+        batch_size: labelled images a step, and as many unlabelled ones; 4 in CSAD, 16 in the thesis.
+        optimizer: "adamw", or "adam" as published, in which the weight decay is part of the gradient.
+        schedule: course of the learning rate: "one_cycle" rises and falls; "constant" as in CSAD; "step" falls to a
+            tenth after 95 % of the iterations; "cosine" falls to a hundredth (thesis, 5.3).
+        learning_rate: highest learning rate of the schedule; 0.01 in CSAD, 0.0001 in the thesis.
+        weight_decay: strength of the weight decay; 0 for none, 0.00001 in CSAD.
+        loss_size: side in pixels of the square on which the losses are computed; 256 in CSAD.
         csad_exact: follow the published code where we consider it faulty: two softmaxes in the cross entropy, all the
             weight of the dice loss on absent classes, BatchNorm that only knows the last batch, and interpolated class
             numbers in pasted labels.

@@ -12,7 +12,11 @@ class TrainingParams(Params):
     """Optimisation: epochs x steps_per_epoch iterations of AdamW at a constant rate.
 
     Attributes:
+        epochs: that many times `steps_per_epoch` iterations.
+        steps_per_epoch: iterations of an epoch.
         batch_size: queries of an iteration, half of them normal and half anomalous.
+        learning_rate: of AdamW, the same in every iteration.
+        weight_decay: of AdamW; 0 for none.
     """
 
     epochs: PositiveInt

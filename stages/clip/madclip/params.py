@@ -68,7 +68,13 @@ VARIANTS: dict[VariantName, Variant] = {
 
 
 class TrainingParams(Params):
-    """Adam at a constant rate for a fixed number of passes over the shots in all their variants."""
+    """Adam at a constant rate for a fixed number of passes over the shots in all their variants.
+
+    Attributes:
+        epochs: passes over the shots.
+        batch_size: images of an iteration; the last batch of an epoch may be smaller.
+        learning_rate: the same in every iteration.
+    """
 
     epochs: PositiveInt
     batch_size: PositiveInt

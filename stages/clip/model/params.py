@@ -38,6 +38,7 @@ class PublishedWeights(Params):
     """Weights that open_clip knows by a tag.
 
     Attributes:
+        tag: open_clip's name of the weights, for example `laion400m_e32` or `openai`.
         source: "hub" (Hugging Face) or "release" (the URL of the original file). open_clip 3.3 takes for
             ViT-B-16-plus-240 `laion400m_e32` the hub repository of epoch 31, so that one must come from the release.
         offline: whether only files that were fetched before may be used.

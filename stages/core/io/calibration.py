@@ -46,11 +46,11 @@ class Calibration:
     high: float
 
     def calls(self, score: float) -> bool:
-        """Whether an image with this score is called anomalous."""
+        """Return whether an image with this score is called anomalous."""
         return score > self.threshold.value
 
     def display(self, score: float) -> float:
-        """The score on a scale from 0 to 1 that never reverses an order: 0.5 at the threshold, 0.1 at the median.
+        """Return the score from 0 to 1 without reversing any order: 0.5 at the threshold, 0.1 at the median.
 
             d = 1 / (1 + exp(-ln 9 (s - t) / (t - m)))
 

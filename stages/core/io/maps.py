@@ -20,8 +20,8 @@ class AnomalyMaps:
 
     Attributes:
         values: memory-mapped, so that reading one row costs one row.
-        branches: the same of each part that `values` was made from, where the method tells; in rows and meaning like
-            `values`, in scale and cells each of its own.
+        branches: the same of each part that `values` was made from, where the method reports them; in rows and meaning
+            like `values`, in scale and cells each of its own.
     """
 
     image_ids: tuple[str, ...]
@@ -48,7 +48,7 @@ def write_anomaly_maps(path: Path, maps: AnomalyMaps) -> None:
 
 
 def as_half(path: Path, image_ids: Sequence[str], values: Float16[np.ndarray, "N h w"]) -> Float16[np.ndarray, "N h w"]:
-    """The maps as float16.
+    """Return the maps as float16.
 
     Raises:
         ValueError: counts differ, or a value is not finite as float16.
@@ -63,7 +63,7 @@ def as_half(path: Path, image_ids: Sequence[str], values: Float16[np.ndarray, "N
 
 
 def to_half(values: Float[np.ndarray, "..."]) -> Float16[np.ndarray, "..."]:
-    """Maps as float16, cut off at its ends.
+    """Return maps as float16, cut off at its ends.
 
     Where normal images vary hardly at all, a defect is millions of deviations away. A map that says "more than 65,504"
     shows it as well; scores are taken before. NaN stays, for `write_anomaly_maps` to refuse.

@@ -92,10 +92,10 @@ def _read_fusion(path: Path) -> Mapping[str, Any] | None:
 
 
 def branch_names(scores: pd.DataFrame) -> list[str]:
-    """The method's branch columns, in the table's order."""
+    """Return the method's branch columns, in the table's order."""
     return [name for name in scores.columns if name not in SCORE_COLUMNS]
 
 
 def rows_to_score(images: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an image table that a method scores, all but train, sorted by image_id: image_id, split, file."""
+    """Return what a method scores of an image table, all but train, by image_id: image_id, split, file."""
     return images.loc[images["split"] != "train", ["image_id", "split", "file"]].sort_values("image_id")

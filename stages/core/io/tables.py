@@ -63,5 +63,5 @@ def read_images(inputs: Path) -> pd.DataFrame:
 
 
 def image_files(inputs: Path) -> Path:
-    """The folder of the files that the image table names."""
+    """Return the folder of the files that the image table names."""
     return inputs / "images"

@@ -36,15 +36,15 @@ def read_truth(folder: Path) -> pd.DataFrame:
 
 
 def mask_files(folder: Path) -> Path:
-    """The folder of the masks that the truth table names."""
+    """Return the folder of the masks that the truth table names."""
     return folder / "masks"
 
 
 def component_files(folder: Path) -> Path:
-    """The folder of true components: `<image_id>.png` with the class of every pixel; empty where a source has none."""
+    """Return the folder of true components: `<image_id>.png`, the class of every pixel; empty where there are none."""
     return folder / "components"
 
 
 def health_file(folder: Path) -> Path:
-    """What was found about the data: duplicates, outliers, missing masks, as JSON."""
+    """Return the file of what was found about the data: duplicates, outliers, missing masks, as JSON."""
     return folder / "health.json"

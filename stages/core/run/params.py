@@ -30,7 +30,8 @@ class EncoderParams(Params):
 
     Attributes:
         name: "tf_efficientnet_lite0", whose weights come with a package, or a timm model with weights on the hub.
-        image_size: side in pixels of the square that the networks see.
+        image_size: side in pixels of the square that images are resized to, whatever their aspect ratio; the
+            student_teacher stage needs 256.
     """
 
     name: str
@@ -96,7 +97,7 @@ def check_category_names(names: Iterable[object]) -> None:
 
 
 def category_problem(name: object) -> str | None:
-    """Why a category must not have this name, None when it may."""
+    """Return why a category must not have this name, None when it may."""
     if not isinstance(name, str):
         return f"the name {name!r} is not read as text: put it in quotes"
     if not CATEGORY_NAME.fullmatch(name):

@@ -40,7 +40,7 @@ def stage_entry(main: Main) -> Callable[..., None]:
 
 
 def command_entry(main: Main) -> Callable[..., None]:
-    """As `stage_entry`, for a command that people start themselves: it outlives its parent and writes no cost.
+    """Do as `stage_entry`, for a command that people start themselves: it outlives its parent and writes no cost.
 
     Interrupted by Ctrl-C it ends with code 130 and one message.
     """
@@ -72,7 +72,7 @@ def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
 
 
 def stage_of(main: Main) -> str:
-    """The package of an entry point, also when it was started with `python -m`."""
+    """Return the package of an entry point, also when it was started with `python -m`."""
     specification = sys.modules[main.__module__].__spec__
     return main.__module__ if specification is None else specification.name.removesuffix(".__main__")
 
@@ -112,7 +112,7 @@ def parse_paths(
 
 
 def cost_file(instance: str) -> Path | None:
-    """Where a stage instance keeps its cost: `cluster@pin_tray` in metrics/cost/pin_tray/cluster.json.
+    """Return where a stage instance keeps its cost: `cluster@pin_tray` in metrics/cost/pin_tray/cluster.json.
 
     No output of the stage, so that a result from DVC's cache keeps the seconds of the run that made it and dvc.lock
     stays short. None for a stage of the whole pipeline, the report, which reads that folder; and outside DVC.

@@ -14,6 +14,13 @@ class DecoderParams(Params):
 
     Attributes:
         widths: channels at each of the teacher's stages, fine to coarse; the last is the code's.
+        blocks: residual blocks at each stage of the decoder.
+        entry: "all" feeds the features of every stage into the decoder, "coarsest" those of the last stage alone.
+        norm: layers between convolutions: normalisation over groups of channels, over the batch, or none.
+        groups: of `norm: group`; they divide every width.
+        loops: how often the decoder runs, each time on the code that the loop before left; 1 is a plain decoder.
+        share_weights: whether all loops have the same weights.
+        detach_loops: whether the gradient stops between loops.
         standardise: each teacher channel to mean 0 and deviation 1 over the images that are trained on.
     """
 
@@ -49,7 +56,12 @@ class OneShotParams(Params):
 
 
 class FullShotParams(Params):
-    """Random batches; each of their images is from any category with the same probability."""
+    """Random batches; each of their images is from any category with the same probability.
+
+    Attributes:
+        iterations: of the training.
+        batch_size: images of an iteration.
+    """
 
     iterations: PositiveInt
     batch_size: PositiveInt
@@ -61,6 +73,10 @@ class TrainingParams(Params):
     Attributes:
         loss_loops: "mean" over all loops, or the "last" one alone.
         stage_weights: of the teacher's stages in the loss, fine to coarse.
+        optimizer: see `stages.core.training.optimisation`.
+        schedule: of the learning rate, from the first iteration to the last.
+        learning_rate: the highest of the schedule; of a constant one the rate itself.
+        weight_decay: 0 for none.
     """
 
     one_shot: OneShotParams

@@ -76,7 +76,6 @@ def test_stored_maps_are_means_of_squares() -> None:
 
 def test_the_profile_paper_has_the_documented_settings() -> None:
     section = PROFILES["paper"]["sir"]
-    assert section == PROFILES["paper_thesis"]["sir"]
     assert section["teacher"]["name"] == "wide_resnet50_2.tv2_in1k"
     assert (section["teacher"]["stages"], section["teacher"]["image_size"]) == ([1, 2, 3], 256)
     assert section["decoder"] == {
@@ -90,7 +89,7 @@ def test_the_profile_paper_has_the_documented_settings() -> None:
 
 
 def test_one_shot_is_repeated_five_times_at_least() -> None:
-    for profile in ("embedded", "paper", "paper_thesis"):
+    for profile in ("embedded", "paper"):
         assert PROFILES[profile]["sir"]["training"]["one_shot"]["draws"] >= 5
 
 

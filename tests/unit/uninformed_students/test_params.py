@@ -36,9 +36,8 @@ def load(**changes: Any) -> UninformedStudentsParams:
     return UninformedStudentsParams.model_validate(values)
 
 
-@pytest.mark.parametrize("profile", ["paper", "paper_thesis"])
-def test_default_settings_are_the_published_ones(profile: str) -> None:
-    params = UninformedStudentsParams.model_validate(section(profile))
+def test_default_settings_are_the_published_ones() -> None:
+    params = UninformedStudentsParams.model_validate(section("paper"))
     teacher, students = params.teacher.training, params.students.training
     assert (teacher.optimizer, teacher.schedule, teacher.learning_rate) == ("adam", "constant", 2e-4)
     assert (teacher.weight_decay, teacher.batch_size, teacher.iterations) == (1e-5, 64, Epochs(epochs=200))
@@ -49,9 +48,8 @@ def test_default_settings_are_the_published_ones(profile: str) -> None:
     assert params.backbone.model_dump() == {"name": "resnet18.tv_in1k", "stages": (4,), "standardise": False}
 
 
-@pytest.mark.parametrize("profile", ["paper", "paper_thesis"])
-def test_published_lists_of_transforms(profile: str) -> None:
-    params = UninformedStudentsParams.model_validate(section(profile)).model_dump()
+def test_published_lists_of_transforms() -> None:
+    params = UninformedStudentsParams.model_validate(section("paper")).model_dump()
     assert list(params["teacher"]["augmentation"]) == [RESIZE, CROP, *FLIPS, ROTATION, TO_IMAGE, IMAGENET]
     assert list(params["students"]["augmentation"]) == [RESIZE, *FLIPS, TO_IMAGE, IMAGENET]
     assert list(params["inference"]) == [RESIZE, TO_IMAGE, IMAGENET]

@@ -95,8 +95,8 @@ def test_values_of_categories_and_variants_are_keys_of_the_profile(monkeypatch: 
             for part in key.split("."):
                 old, new = old[part], new[part]
             assert new == value != old, key
-    with pytest.raises(UserError, match=r"profiles/paper\.yaml has no aecsad\.lsa\.copies: correct it"):
-        params_of({}, {"lsa.copies": 4}, seed=0)
+    with pytest.raises(UserError, match=r"profiles/paper\.yaml has no aecsad\.pasting\.copies: correct it"):
+        params_of({}, {"pasting.copies": 4}, seed=0)
 
 
 def test_one_method_runs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
