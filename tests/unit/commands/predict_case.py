@@ -33,7 +33,7 @@ seed: 0
 categories: {part: {}, bar: {}}
 evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
              confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
-methods: {aecsad: {categories: all, stages: [segmentation]}}
+methods: {aecsad: {categories: {part: {}}, stages: [segmentation]}}
 profiles:
   tiny:
     encoder: {name: tf_efficientnet_lite0, image_size: 256}

@@ -17,7 +17,6 @@ from stages.core.run.errors import UserError
 ROOT = Path(__file__).parents[3]
 IMAGES = {"normal": 200, "all": 200, "logical": 0, "structural": 200}
 OLD = {"images": IMAGES, "image_auroc": {"all": 0.95}, "at_threshold": {"false_alarm_rate": 0.05}}
-COMPARES = pytest.mark.skipif(not (ROOT / "commands/compare.py").is_file(), reason="needs the command compare")
 NEW = {"images": IMAGES, "image_auroc": {"all": 0.7}}
 
 
@@ -54,7 +53,6 @@ def options(clone: Path) -> RunOptions:
     )  # fmt: skip
 
 
-@COMPARES
 def test_the_real_command_is_understood(clone: Path) -> None:
     commit(clone, NEW)
     comparison = compare(clone, "baseline", "HEAD", tolerance=2.0)
@@ -66,7 +64,6 @@ def test_the_real_command_is_understood(clone: Path) -> None:
     assert "| tray | ours | all | image_auroc | 95.0 | 70.0 | -25.0 |" in comparison.markdown
 
 
-@COMPARES
 def test_a_commit_without_any_metric_is_judged(clone: Path, options: RunOptions) -> None:
     commit(clone, None)
     report = Report(faults={"score@a": Fault("failed", "stage score@a failed")})

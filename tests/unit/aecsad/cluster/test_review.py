@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.aecsad.cluster.review import review, warnings_of, write_sheets
+from stages.aecsad.cluster.review import review, warnings_of, write_review
 from stages.aecsad.cluster.sheets import class_colours, classes_of_components, overlay
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.core.io.components import ComponentMaps
+from stages.core.io.components import ComponentMaps, write_component_maps
 
 SIZE = 40
 CHOICE = {"proposer": "foundation", "reason": "set in params.yaml", "human_input": "a person's"}
@@ -81,10 +81,15 @@ def test_numbers_of_a_review(components: ComponentMaps, labels: LabelMaps) -> No
         review(components, LabelMaps(("x", "y"), labels.values, 2, labels.labelled), {}, CHOICE, [])
 
 
-def test_sheets_show_labelled_and_other_images_and_every_class(
+def test_a_review_shows_labelled_and_other_images_and_every_class(
     components: ComponentMaps, labels: LabelMaps, images: np.ndarray, tmp_path: Path
 ) -> None:
-    write_sheets(tmp_path / "out", images, components, labels)
+    write_component_maps(tmp_path / "proposed/component_maps.npz", components)
+    write_component_maps(tmp_path / "proposed/trials/a.npz", components)
+    write_review(tmp_path / "out", tmp_path / "proposed", images, labels, {"images": 2})
+    assert json.loads((tmp_path / "out/review.json").read_text()) == {"images": 2}
+    for name in ("component_maps.npz", "trials/a.npz"):  # what it is a review of comes with it
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "proposed" / name).read_bytes()
     overlays, classes = (cv2.imread(str(tmp_path / "out" / f"{name}.jpg")) for name in ("overlays", "classes"))
     assert overlays.shape == (2 * (24 + 2 * SIZE), 5 * SIZE, 3)
     assert classes.shape == (2 * (24 + 64), 14 * 64, 3)  # one class, and those without

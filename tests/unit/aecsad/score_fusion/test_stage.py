@@ -20,7 +20,7 @@ from tests.unit.aecsad.layouts import draw
 
 OPTIONS = [
     "--inputs", "inputs", "--label-maps", "labels.npz", "--histogram", "histogram", "--histogram-choice",
-    "histogram.json", "--student-teacher", "students", "--scores", "out",
+    "histogram.json", "--student-teacher", "students", "--review", "review", "--scores", "out",
 ]  # fmt: skip
 SPLITS = ["train"] * 30 + ["validation"] * 4 + ["test"] * 3
 IDS = [f"{split}/{number:02d}" for number, split in enumerate(SPLITS)]
@@ -48,6 +48,8 @@ def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) 
     table.to_parquet("histogram/scores.parquet")
     choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes}
     Path("histogram.json").write_text(json.dumps(choice))
+    Path("review").mkdir()
+    Path("review/review.json").write_text("{}")
     Path("students").mkdir()
     table.rename(columns={"histogram_1x1": "student_teacher"})[30:].to_parquet("students/scores.parquet")
     heat = np.random.default_rng(0).random((mapped, 8, 8)).astype(np.float16)

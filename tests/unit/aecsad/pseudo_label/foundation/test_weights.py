@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from commands.weights import main
 from stages.aecsad.pseudo_label.foundation.weights import (
     obtain,
     parts_of,
@@ -38,15 +37,6 @@ def test_this_repository_names_every_file_with_all_that_is_asked() -> None:
     assert len({manifest.path(part) for part in manifest.files}) == len(manifest.files)
     for part in ("text_tokenizer", "text_tokenizer_config"):  # they are read as one folder
         assert manifest.path(part).parent == manifest.path("text_config").parent
-
-
-def test_a_file_from_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mirror").mkdir()
-    (tmp_path / "mirror" / "a.pth").write_bytes(CONTENT)
-    path = write(tmp_path)
-    main(["--fetch", "--mirror", str(tmp_path / "mirror"), "--manifest", str(path)])
-    assert (tmp_path / "w/sub/a.pth").read_bytes() == CONTENT
-    main(["--check", "--manifest", str(path)])
 
 
 def test_a_mirror_with_other_content_or_none(tmp_path: Path) -> None:
@@ -86,10 +76,7 @@ def test_the_error_names_the_command_that_fetches_the_files(tmp_path: Path) -> N
     with pytest.raises(UserError, match="1 weight files are not ready") as caught:
         require(read_weight_files(path), ["text_config", "sam_vit_b"])
     command = str(caught.value).split("`")[1]
-    assert command == "oddpart weights --fetch --parts sam_vit_b"
-    (tmp_path / "sam_vit_b.pth").write_bytes(CONTENT)
-    main([*command.split()[2:], "--mirror", str(tmp_path), "--manifest", str(path)])
-    require(read_weight_files(path), ["text_config", "sam_vit_b"])
+    assert command == "oddpart weights --fetch --parts sam_vit_b"  # tests/unit/commands runs it
 
 
 def test_parts_by_what_the_proposer_does() -> None:
@@ -115,24 +102,9 @@ def test_an_unpublished_sha256_is_recorded_once(tmp_path: Path, caplog: pytest.L
     require(recorded, ["a"])
 
 
-def test_the_network_is_named_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--fetch", "--manifest", str(write(tmp_path))])
-    assert ended.value.code == 1
-
-
 def test_a_file_of_unknown_sha256_is_not_fetched_twice(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(CONTENT)
     assert fetch_file("http://127.0.0.1:1/a", tmp_path / "a", sha256=None, about="a") == DIGEST
-
-
-def test_check_fails_where_something_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--check", "--manifest", str(write(tmp_path))])
-    assert ended.value.code == 1
-    with pytest.raises(SystemExit) as ended:
-        main(["--check", "--manifest", str(write(tmp_path)), "--parts", "b"])
-    assert ended.value.code == 2
 
 
 @pytest.mark.parametrize(
