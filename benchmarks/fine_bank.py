@@ -17,7 +17,7 @@ import pandas as pd
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from stages.aecsad.hybrid_fusion.neighbours import score_finely
+from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams, HybridFusionParams
 from stages.core.io.tables import SYNTHETIC, image_files, read_images
 from stages.core.run.console import CONSOLE
@@ -47,7 +47,9 @@ def main(argv: Sequence[str]) -> str:
             section = params.model_dump()["fine_neighbours"] | {"training_images": count, "cells_per_image": cells}
             bank = FineNeighboursParams.model_validate(section)
             started = time.perf_counter()
-            results = [score_finely(images, image_files(inputs), bank, encoder=encoder.name, seed=n) for n in SEEDS]
+            results = [
+                score_at_high_resolution(images, image_files(inputs), bank, encoder=encoder.name, seed=n) for n in SEEDS
+            ]
             seconds = (time.perf_counter() - started) / len(SEEDS)
             aurocs = [synthetic_aurocs(result.scores) for result in results if result is not None]
             means = [f"{statistics.mean(values):.1f}" for values in zip(*aurocs, strict=True)]

@@ -4,7 +4,7 @@
    to the contrast that background difference finds by itself; the other two were seen when kinds of parts were first
    compared.
 2. `TOUCHING`: large touching parts. Kinds by colour failed on three of them when the light changed, which led to
-   `gains_of_light`.
+   `illumination_gains`.
 3. `FURTHER`: more of the same. They showed that labels which agree between two shots need not be the true ones.
 4. `DECIDING`: they decide between the two ways of making kinds, see `component_kinds`.
 5. `CONFIRMING`: they decide how graph merging finds its height. The first eighteen showed that the height with the

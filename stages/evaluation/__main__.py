@@ -9,7 +9,7 @@ from stages.core.run.params import load_value, validate
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.evaluation.components import component_agreement
 from stages.evaluation.inputs import read_product
-from stages.evaluation.judging import calibrate_methods, judge_methods, warn_of_leftovers
+from stages.evaluation.judging import calibrate_methods, judge_methods, warn_of_switched_off
 from stages.evaluation.outputs import copy_file, tables_of, write_curves, write_summaries, write_tracked_scores
 from stages.evaluation.params import EvaluationParams
 from stages.evaluation.results import publish_overviews, write_results
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=READS, writes=WRITES, values=["category"], about=__doc__)
     params = validate(EvaluationParams, load_value("evaluation"), where="evaluation")
     methods = methods_of(paths.category)
-    warn_of_leftovers(paths.scores, methods=methods, category=paths.category)
+    warn_of_switched_off(paths.scores, methods=methods, category=paths.category)
     product = read_product(paths.inputs, paths.truth)
     calibrated = calibrate_methods(paths.scores, product, params, methods=methods)
     summaries = judge_methods(calibrated, product, params, seed=load_value("seed"))

@@ -58,7 +58,7 @@ def explanation_metrics(
         UserError: a mask cannot be read.
     """
     if not explanations.images:
-        return {("hit_rate", group): Undefined("the method gives no explanations") for group in GROUPS}
+        return {("hit_rate", group): Undefined("the method has no explanations") for group in GROUPS}
     found: dict[Name, Measured | int] = {}
     for group in GROUPS:
         rows = anomalies(test, group)

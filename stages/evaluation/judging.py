@@ -125,7 +125,7 @@ def judge_methods(
     return summaries
 
 
-def warn_of_leftovers(scores: Path, *, methods: Sequence[str], category: str) -> None:
+def warn_of_switched_off(scores: Path, *, methods: Sequence[str], category: str) -> None:
     """Name the results of methods that params.yaml has switched off since; DVC leaves the folders of such stages."""
     for path in sorted(scores.iterdir()):
         if path.is_dir() and path.name not in methods:

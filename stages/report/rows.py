@@ -75,7 +75,7 @@ def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
         UserError: none was, or a file is not JSON.
     """
     evaluated = {category: read_by_method(metrics / "evaluation", category) for category in methods.categories}
-    warn_of_leftovers(evaluated, methods)
+    warn_of_switched_off(evaluated, methods)
     rows = [
         Row(category, method, evaluated[category][method], seconds_of(costs, methods, category=category, method=method))
         for category, method in methods.pairs()
@@ -121,7 +121,7 @@ def read_by_method(folder: Path, category: str) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
-def warn_of_leftovers(evaluated: Mapping[str, Mapping[str, Any]], methods: Methods) -> None:
+def warn_of_switched_off(evaluated: Mapping[str, Mapping[str, Any]], methods: Methods) -> None:
     """Name the results of methods that params.yaml has switched off since the evaluation ran."""
     for category, found in evaluated.items():
         off = [method for method in found if method not in methods.of(category)]

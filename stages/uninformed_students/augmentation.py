@@ -10,9 +10,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from stages.core.encoder.encoder import to_float
-from stages.core.run.params import Params
+from stages.core.run.params import Params, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Colour = tuple[float, float, float]
 
 

@@ -1,6 +1,8 @@
 """Parameters of the histogram stage."""
 
-from stages.core.run.params import Params
+from pydantic import PositiveFloat, PositiveInt
+
+from stages.core.run.params import Params, Share
 
 
 class HistogramParams(Params):
@@ -20,10 +22,10 @@ class HistogramParams(Params):
             of training images, because it fits the training images too closely; .inf excludes none.
     """
 
-    grids: tuple[int, ...]
-    shrinkage: float
-    edits_per_image: int
-    min_area: float
-    max_area: float
-    min_edit_auroc: float
-    max_inflation: float
+    grids: tuple[PositiveInt, ...]
+    shrinkage: Share
+    edits_per_image: PositiveInt
+    min_area: Share
+    max_area: Share
+    min_edit_auroc: Share
+    max_inflation: PositiveFloat

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stages.aecsad.hybrid_fusion.branches import collect_branches, weigh_branches
 from stages.aecsad.hybrid_fusion.fusing import fuse_branches, write_hybrid
-from stages.aecsad.hybrid_fusion.neighbours import score_finely
+from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.decision import read_choice, write_choice
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(HybridFusionParams, section="aecsad.hybrid_fusion")
     encoder = load_params(EncoderParams, section="encoder")
     images, files, seed = read_images(paths.inputs), image_files(paths.inputs), load_value("seed")
-    fine = score_finely(images, files, params.fine_neighbours, encoder=encoder.name, seed=seed)
+    fine = score_at_high_resolution(images, files, params.fine_neighbours, encoder=encoder.name, seed=seed)
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
     choice = read_choice(paths.histogram_choice)
     weights = weigh_branches(branches.scores, choice, chance=params.chance)

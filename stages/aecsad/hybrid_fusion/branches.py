@@ -142,11 +142,11 @@ def weigh_branch(
         chance: largest p-value with which synthetic defects count as told apart.
     """
     if not len(normal) or not len(synthetic) or np.unique(np.concatenate([normal, synthetic])).size == 1:
-        return BranchWeight(0.0, 0.5, None, "excluded: it gives every image the same score", constant=True)
+        return BranchWeight(0.0, 0.5, None, "excluded: every image has the same score", constant=True)
     test = mannwhitneyu(synthetic, normal, alternative="greater")
     auroc = float(test.statistic) / (len(normal) * len(synthetic))
     best_edit = max(edits, default=None)
-    seen = f"tells {auroc:.1%} of synthetic defects from normal images"
+    seen = f"separates {auroc:.1%} of synthetic defects from normal images"
     if best_edit is not None:
         reason = f"{seen} and {best_edit:.1%} of edited components"
         return BranchWeight(2 * max(auroc, best_edit) - 1, auroc, best_edit, reason)

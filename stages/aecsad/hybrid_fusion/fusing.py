@@ -46,7 +46,7 @@ def fuse_branches(
     """
     if not any(branch.weight for branch in weights.values()):
         raise UserError(
-            "every branch gives all images the same score: there is nothing to score with; check that the images "
+            "all images have the same score in every branch: there is nothing to score with; check that the images "
             "differ at all"
         )
     branch_weights = {name: branch.weight for name, branch in weights.items()}

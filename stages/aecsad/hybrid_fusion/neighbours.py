@@ -15,7 +15,7 @@ from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
 LOG = logging.getLogger(__name__)
 
 
-def score_finely(
+def score_at_high_resolution(
     images: pd.DataFrame, folder: Path, params: FineNeighboursParams | None, *, encoder: str, seed: int
 ) -> MethodResult | None:
     """Score and map every image that is not for training; None where the branch is off.

@@ -1,4 +1,4 @@
-"""Label maps, which class of component each pixel belongs to; and training images with components pasted again."""
+"""Label maps: the class of component of each pixel; and training images with components pasted a second time."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,9 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from stages.core.run.params import Params
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from stages.core.run.params import Params, Share
 
 
 class BackgroundParams(Params):

@@ -1,7 +1,7 @@
 """What the decoder trains on: features of labelled images with pasted components, and of unlabelled ones.
 
-The features are computed once (`StageFeatures`); or labelled images are augmented again whenever they are drawn, as in
-CSAD (`FreshImages`), by pasted components and small changes.
+The features are computed once (`StageFeatures`); or labelled images are augmented differently each time they are
+drawn, as in CSAD (`FreshImages`), by pasted components and small changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -124,7 +124,7 @@ class TrainingSet:
     Attributes:
         labelled, labels: row by row, the pasted variants included.
         unlabelled: None where every training image is labelled.
-        fresh: the labelled images where they are augmented again whenever they are drawn, else None.
+        fresh: the labelled images where they are augmented differently each time they are drawn, else None.
     """
 
     labelled: StageFeatures

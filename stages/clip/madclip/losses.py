@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from stages.clip.madclip.network import Similarities
-from stages.clip.madclip.params import Decision
+from stages.clip.madclip.params import DetectionDecision
 
 FOCAL_GAMMA = 2.0
 SMALL = 1e-5  # clamps the one-hot truth of the focal loss
@@ -42,7 +42,7 @@ def over_blocks(values: Float[Tensor, "L ..."], *, mean: bool) -> Float[Tensor, 
 
 
 def siglip_loss(
-    detection: Float[Tensor, "B P 2"], labels: Float[Tensor, " B"], *, decision: Decision = "mean"
+    detection: Float[Tensor, "B P 2"], labels: Float[Tensor, " B"], *, decision: DetectionDecision = "mean"
 ) -> Float[Tensor, ""]:
     """Compute the pairwise sigmoid loss of the patches' similarities, without temperature, bias or pairs of images.
 
@@ -81,7 +81,7 @@ def loss_terms(
     masks: Float[Tensor, "B S S"],
     has_mask: Bool[Tensor, " B"],
     *,
-    decision: Decision = "mean",
+    decision: DetectionDecision = "mean",
 ) -> dict[str, Float[Tensor, ""]]:
     """Compute the terms by name, each added over the blocks.
 

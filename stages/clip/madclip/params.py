@@ -17,7 +17,7 @@ VariantName = Literal["as_code", "as_paper"]
 Position = Literal["end", "front", "middle"]
 ImageScore = Literal["largest_cell", "detection"]
 Learned = Literal["both", "abnormal", "none"]
-Decision = Literal["mean", "max", "both"]
+DetectionDecision = Literal["mean", "max", "both"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class MadclipParams(Params):
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
     variant: VariantName
     texts: Learned
-    decision: Decision
+    decision: DetectionDecision
     shots: PositiveInt
     draws: PositiveInt
     training: TrainingParams

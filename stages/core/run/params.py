@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.run.errors import UserError
 
@@ -16,6 +16,7 @@ PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for 
 CATEGORY_NAME = re.compile(r"[\w-]+")
 RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
+Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
 
 

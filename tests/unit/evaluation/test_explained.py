@@ -79,7 +79,7 @@ def test_methods_without_explanations(tmp_path: Path) -> None:
     test = pd.DataFrame({"image_id": ["p"]})
     assert checked_explanations(None, test) is NOTHING
     measured = nested(explanation_metrics(make_test(tmp_path), NOTHING, FITTED, tmp_path))
-    assert measured["hit_rate"]["all"] == Undefined("the method gives no explanations")
+    assert measured["hit_rate"]["all"] == Undefined("the method has no explanations")
     with pytest.raises(UserError, match="test images without an explanation: p"):
         checked_explanations(Explanations({"v": [finding("a", LEFT)]}, {}), test)
     whole = Explanations({"p": [finding("a", LEFT)]}, {1: b"jpeg"})

@@ -19,7 +19,7 @@ CLEAR = 0.5  # mean silhouette from which groups count as found (Kaufman and Rou
 SAMPLE = 2000  # parts that give the groups
 
 
-def gains_of_light(pixels: UInt8[np.ndarray, "N H W 3"]) -> Float64[np.ndarray, "N 3"]:
+def illumination_gains(pixels: UInt8[np.ndarray, "N H W 3"]) -> Float64[np.ndarray, "N 3"]:
     """Estimate the factor of each image's light for each channel, relative to the images' median at every place.
 
     Most places of a product's image show the same in all images, so the median of their ratios is that of exposure and
@@ -47,7 +47,7 @@ def kinds_by_colour(
     """Return the kind of each instance, 1.., by its mean colour; 0 for all where the colours form no clear groups.
 
     Where colours as they are form none, those under the light that the images have in common are tried, see
-    `gains_of_light`.
+    `illumination_gains`.
 
     Args:
         values: instance maps, numbered 1.. without gaps in each image.
@@ -57,7 +57,7 @@ def kinds_by_colour(
     present = np.arange(int(values.max(initial=0)) + 1) <= values.max(axis=(1, 2))[:, None]
     present[:, 0] = False
     kinds = np.zeros(present.shape, dtype=np.uint8)
-    for gains in (np.ones((len(pixels), 3)), gains_of_light(pixels)):
+    for gains in (np.ones((len(pixels), 3)), illumination_gains(pixels)):
         kinds[present] = clear_groups(mean_colours(values, pixels, gains, lightness=lightness)[present])
         if kinds.any():
             break

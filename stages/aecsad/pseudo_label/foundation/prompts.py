@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
-
-Share = Field(ge=0, le=1)
+from stages.core.run.params import PARAMS_FILE, Params, Share, load_value, validate
 
 
 def is_one_class(words: str) -> bool:
@@ -42,8 +40,8 @@ class Prompts(Params):
 
     objects: tuple[Words, ...] = Field(min_length=1)
     background: tuple[Words, ...]
-    box_threshold: float = Share
-    text_threshold: float = Share
+    box_threshold: Share
+    text_threshold: Share
     masks: Literal["grounded", "automatic", "automatic_inside_grounded"]
 
     @model_validator(mode="after")

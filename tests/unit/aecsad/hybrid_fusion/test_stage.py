@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stages.aecsad.hybrid_fusion.__main__ import main
-from stages.aecsad.hybrid_fusion.neighbours import score_finely
+from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.aecsad.model.fusion import evidence
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
@@ -109,7 +109,7 @@ def test_where_every_branch_is_constant_the_stage_says_so(
     write_inputs(make_scores().assign(student_teacher=0.0, neighbours=1.0), no_histogram)
     with pytest.raises(SystemExit):
         main(OPTIONS)
-    assert "every branch gives all images the same score" in caplog.text
+    assert "all images have the same score in every branch" in caplog.text
     assert not (here / "out").exists()
 
 
@@ -139,11 +139,11 @@ def test_fine_scores_repeat_and_do_not_depend_on_the_other_images(here: Path, ma
     params = FineNeighboursParams(**FINE)
     images, files = write_pictures(make_scores(4)), image_files(Path("inputs"))
     encoder = "tf_efficientnet_lite0"
-    first = score_finely(images, files, params, encoder=encoder, seed=0)
+    first = score_at_high_resolution(images, files, params, encoder=encoder, seed=0)
     alone = images[(images["split"] == "train") | (images["image_id"] == "005")]
-    again = score_finely(alone, files, params, encoder=encoder, seed=0)
+    again = score_at_high_resolution(alone, files, params, encoder=encoder, seed=0)
     assert first is not None
     assert again is not None
     row = first.scores["image_id"].to_list().index("005")
     assert again.scores["score"].to_list() == [first.scores["score"].iloc[row]]
-    assert score_finely(images, files, None, encoder="no such network", seed=0) is None
+    assert score_at_high_resolution(images, files, None, encoder="no such network", seed=0) is None

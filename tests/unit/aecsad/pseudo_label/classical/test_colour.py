@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.aecsad.pseudo_label.classical import colour
-from stages.aecsad.pseudo_label.classical.colour import gains_of_light, kinds_by_colour
+from stages.aecsad.pseudo_label.classical.colour import illumination_gains, kinds_by_colour
 
 
 def scenes(count: int = 5) -> np.ndarray:
@@ -21,21 +21,21 @@ def scenes(count: int = 5) -> np.ndarray:
 def test_known_gains_are_found() -> None:
     true = np.array([[1, 1, 1], [0.8, 0.8, 0.8], [1.3, 1.3, 1.3], [1.05, 1, 0.95], [1, 1, 1]])
     images = (scenes() * true[:, None, None]).round().astype(np.uint8)
-    np.testing.assert_allclose(gains_of_light(images), true, rtol=0.01)
+    np.testing.assert_allclose(illumination_gains(images), true, rtol=0.01)
 
 
 def test_a_product_of_another_colour_is_no_light() -> None:
     images = scenes().round().astype(np.uint8)
     images[2, 10:75] = (170, 60, 60)
-    np.testing.assert_allclose(gains_of_light(images), 1, rtol=0.01)
+    np.testing.assert_allclose(illumination_gains(images), 1, rtol=0.01)
 
 
 def test_dark_places_do_not_count() -> None:
     images = scenes() * np.array([1, 0.8, 1.2, 1, 1])[:, None, None, None]
     images[:, :56] = np.random.default_rng(1).integers(0, 6, size=(5, 56, 80, 3))  # black, but for noise
-    gains = gains_of_light(images.round().astype(np.uint8))
+    gains = illumination_gains(images.round().astype(np.uint8))
     np.testing.assert_allclose(gains, np.array([1, 0.8, 1.2, 1, 1])[:, None].repeat(3, axis=1), rtol=0.02)
-    assert (gains_of_light(np.zeros((3, 16, 16, 3), dtype=np.uint8)) == 1).all()
+    assert (illumination_gains(np.zeros((3, 16, 16, 3), dtype=np.uint8)) == 1).all()
 
 
 def test_kinds_hold_under_changing_light() -> None:
@@ -59,7 +59,7 @@ def test_light_is_not_corrected_where_colours_are_clear(monkeypatch: pytest.Monk
     pixels = np.array([(118, 118, 118), (150, 100, 80), (100, 120, 90), (90, 90, 160)], dtype=np.uint8)[values]
     pixels = pixels + np.random.default_rng(0).integers(0, 3, size=pixels.shape, dtype=np.uint8)
     wrong = np.random.default_rng(1).normal(1, 0.2, size=(8, 3))
-    monkeypatch.setattr(colour, "gains_of_light", lambda _: wrong)
+    monkeypatch.setattr(colour, "illumination_gains", lambda _: wrong)
     kinds = kinds_by_colour(values, pixels, lightness=0.2)
     assert sorted(kinds[0].tolist()) == [0, 1, 2, 3]
     assert (kinds == kinds[:1]).all()
