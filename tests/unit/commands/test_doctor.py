@@ -120,7 +120,7 @@ def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyP
 
 def test_requirements_are_those_of_pyproject() -> None:
     found = machine.requirements()
-    assert {"typer", "onnxruntime"} <= set(found[""])
+    assert {"typer", "rich"} <= set(found[""])
     assert {"torch", "dvc"} <= set(found["train"])
     assert "prefect" in found["flows"]
 
