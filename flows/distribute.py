@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 
 from flows.dvc import remote as data
 from flows.dvc.batch import Fault, StageResult
-from flows.dvc.pipeline import LOCK, merge_locks, parse_lock, read_lock, read_pipeline, write_lock
+from flows.dvc.pipeline import LOCK, merge_locks, read_lock, read_pipeline, write_lock
 from flows.git import repository
 from flows.git.remote import delete_branches, fetch_branch, push_commit
 from flows.process.commands import Logger
@@ -26,7 +26,7 @@ from flows.publish.report import headline
 from flows.schedule.loop import Report
 from flows.schedule.run_stages import TASK_RUNNER, Settings, reproduce_clone, slots_of
 from flows.schedule.scheduled_run import RunOptions, close, emit_rejected_on_error, raise_if_rejected, record, update
-from flows.schedule.shards import PREFIX, Division, Limits, delete_old_branches, divide, wait_for
+from flows.schedule.shards import PREFIX, Division, Limits, delete_old_branches, divide, read_answer, wait_for
 from flows.site.clone import clone_folder, hold_clone
 from flows.site.recovery import clean_up, mark_crashed, stages_to_run
 from stages.core.run.errors import UserError
@@ -134,7 +134,10 @@ def start_shards(options: RunOptions, division: Division, prefix: str, logger: L
 
 
 def gather(options: RunOptions, division: Division, prefix: str, states: Mapping[str, State[Any]]) -> Report:
-    """Take over dvc.lock, metrics and costs of every shard that answered; also of one that failed half-way."""
+    """Take over dvc.lock, metrics and costs of every shard that answered; also of one that failed half-way.
+
+    A worker is not trusted with paths: an answer that names others than its stages' outputs is refused as a whole.
+    """
     clone, report, locks = options.clone, Report(), {}
     for shard, names in division.shards.items():
         if not states[shard].is_completed():
@@ -142,8 +145,12 @@ def gather(options: RunOptions, division: Division, prefix: str, states: Mapping
             report.faults[shard] = Fault("shard", message)
         if not fetch_branch(clone, str(options.git_remote), f"{prefix}/{shard}"):
             continue
-        locks[shard] = parse_lock(repository.file_at(clone, "FETCH_HEAD", LOCK))
         stages = read_pipeline(clone).stages
+        try:
+            locks[shard] = read_answer(repository.file_at(clone, "FETCH_HEAD", LOCK), names, stages)
+        except UserError as error:
+            report.faults[shard] = Fault("shard", f"shard {shard} is refused: {error}")
+            continue
         repository.take_files(clone, "FETCH_HEAD", [path for name in names for path in stages[name].recorded])
     base = read_lock(clone)
     merged = merge_locks(base, locks, division.shards)

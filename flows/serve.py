@@ -1,12 +1,14 @@
 """Run a Prefect server, the deployments and a worker on this machine: `make serve`. Ctrl-C ends all of it.
 
-The server listens on the loopback address only. Its database is SQLite in work/prefect, unless
-PREFECT_SERVER_DATABASE_CONNECTION_URL names another one (postgresql+asyncpg://user:password@host/name).
+The server listens on the loopback address only, and asks all its clients for the secret in work/prefect/auth. Its
+database is SQLite in work/prefect, unless PREFECT_SERVER_DATABASE_CONNECTION_URL names another one
+(postgresql+asyncpg://user:password@host/name).
 """
 
 import argparse
 import logging
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from flows.process.commands import checked, supervised
+from flows.site.access import AUTH_FILE, CLIENT_AUTH, access_variables, given_auth, private_folder
 from flows.site.clone import VARIABLE, clone_folder
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
@@ -85,11 +88,15 @@ def prefect(*arguments: str) -> list[str]:
 
 
 def print_next_steps(port: int, home: Path) -> None:
-    """Print what to do next."""
+    """Print what to do next; the secret itself is never printed."""
+    name, file = given_auth(), home / AUTH_FILE
+    source = f"${name}" if name else f"$(cat {shlex.quote(str(file))})"
     lines = (
-        f"Prefect: http://{HOST}:{port}  (server and worker log to {home})",
+        f"Prefect: {origin(port)}  (server and worker log to {home})",
+        f"password:         the whole text in {f'your variable {name}' if name else file}, user:password",
         "start a run now:  prefect deployment run nightly/nightly",
-        f"with              export PREFECT_API_URL=http://{HOST}:{port}/api DO_NOT_TRACK=1",
+        f"with              export PREFECT_API_URL={api_url(port)} DO_NOT_TRACK=1",
+        f'                  export {CLIENT_AUTH}="{source}"',
         "Ctrl-C ends the server, the worker and its runs",
     )
     sys.stdout.write("\n".join(lines) + "\n")
@@ -112,13 +119,19 @@ def wait(processes: Sequence[subprocess.Popen[bytes]], home: Path) -> None:
 
 
 def environment(home: Path, port: int) -> dict[str, str]:
-    """Return variables for the server, its workers and its clients."""
-    return {**os.environ, **QUIET, "PREFECT_HOME": str(home), "PREFECT_API_URL": api_url(port)}
+    """Return variables for the server, its workers and its clients; runs inherit those of their worker."""
+    access = access_variables(home, origin(port))
+    return {**os.environ, **QUIET, **access, "PREFECT_HOME": str(home), "PREFECT_API_URL": api_url(port)}
+
+
+def origin(port: int) -> str:
+    """Return the address of the server's pages."""
+    return f"http://{HOST}:{port}"
 
 
 def api_url(port: int) -> str:
     """Return the address of the server's REST interface."""
-    return f"http://{HOST}:{port}/api"
+    return f"{origin(port)}/api"
 
 
 def free_port() -> int:
@@ -137,7 +150,7 @@ def start_server(home: Path, port: int, *, log: Path, ui: bool = True) -> subpro
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             raise UserError(f"port {port} of {HOST} is taken: stop what listens there, or give another --port")
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -182,7 +195,7 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float = 20) -> None:
 @contextmanager
 def running_server(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server without its web pages, as long as the block runs."""
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     process = start_server(home, port, log=home / "server.log", ui=False)
     try:
         yield process

@@ -180,6 +180,7 @@ def _stage(node: Any, name: str, needs: Set[str], clone: Path) -> Stage:
         needs=frozenset(needs),
         seconds=_last_seconds(clone, name),
         recorded=tuple(sorted({*recorded, str(cost_file(name))} if getattr(node, "cmd", None) else recorded)),
+        outputs=frozenset(outputs),
         params=frozenset(key for dep in node.deps for key in _params(dep, clone)),
         batch_size=meta.get("batch_size"),
         timeout_minutes=meta.get("timeout_minutes"),

@@ -48,6 +48,7 @@ def push(clone: Path, branch: str, remote: str, *, retry: RetryPolicy) -> None:
         git_remote.fetch(clone, remote, branch, retry=retry)
         if results_on_both_sides(clone):
             raise UserError(f"{remote}/{branch} got other results during the run: the next run joins them") from None
+        repository.refuse_dirty(clone)  # a rebase that fails is undone, and with it what a person has staged
         retry.warn(f"commits came to {remote}/{branch} during the run: they go below its own, the next run tries them")
         _rebase(clone, f"{remote}/{branch}", repository.revision(clone, "HEAD"))
         git_remote.push(clone, remote, f"refs/heads/{branch}", retry=retry)

@@ -1,5 +1,6 @@
 """Record results, put files back and move a tag with git in a clone. Never `git add -A`."""
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -43,19 +44,26 @@ def has_tag(clone: Path, tag: str) -> bool:
 
 
 def commit(clone: Path, paths: Sequence[str], message: str) -> bool:
-    """Commit these paths and nothing else; paths that are neither here nor in git are ignored.
+    """Commit these paths and nothing else, whatever a person has staged; those neither here nor in git are ignored.
+
+    The repository's .gitignore counts, that of the user does not: with "*.svg" in it, results would be missing.
 
     Returns:
         Whether there was anything to commit.
     """
-    tracked = set(checked(["git", "ls-files", "-z", "--", *paths], folder=clone, doing="listing files").split("\0"))
+    git = ["git", "--literal-pathspecs"]
+    listed = checked([*git, "ls-files", "-z", "--", *paths], folder=clone, doing="listing files") if paths else ""
+    tracked = set(listed.split("\0"))
     named = [path for path in paths if (clone / path).exists() or path in tracked]
     if named:
-        checked(["git", "add", "--all", "--", *named], folder=clone, doing="adding results")
-    staged = checked(["git", "diff", "--cached", "--name-only"], folder=clone, doing="listing results").split()
-    if not staged:
+        add = [*git, "-c", f"core.excludesFile={os.devnull}", "add", "--all", "--", *named]
+        checked(add, folder=clone, doing="adding results")
+    command = [*git, "diff", "--cached", "--name-only", "--no-renames", "-z", "--", *paths]
+    staged = [path for path in checked(command, folder=clone, doing="listing results").split("\0") if path]
+    if not staged or not paths:
         return False
-    checked(["git", *identity(clone), "commit", "--quiet", "-m", message], folder=clone, doing="committing")
+    command = [*git, *identity(clone), "commit", "--quiet", "--only", "-m", message, "--", *staged]
+    checked(command, folder=clone, doing="committing")
     return True
 
 
@@ -110,9 +118,14 @@ def move_tag(clone: Path, tag: str, message: str) -> None:
 
 
 def identity(clone: Path) -> list[str]:
-    """Return options that name a committer, where git has none."""
+    """Return options that name a committer, or complete one, where git has no name or no e-mail."""
+    settings = (("user.name", NAME), ("user.email", EMAIL))
+    return [word for key, value in settings if not setting(clone, key) for word in ("-c", f"{key}={value}")]
+
+
+def setting(clone: Path, key: str) -> str:
+    """Return a value of git's configuration; "" where there is none."""
     try:
-        checked(["git", "config", "user.email"], folder=clone, doing="asking for the committer")
+        return checked(["git", "config", key], folder=clone, doing=f"asking for {key}").strip()
     except UserError:
-        return ["-c", f"user.name={NAME}", "-c", f"user.email={EMAIL}"]
-    return []
+        return ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.process.cancel import CancelToken, kill_group
+from flows.process.redact import redact
 from stages.core.run.errors import UserError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -79,7 +80,7 @@ def run(
     """Run a command under the supervisor and wait for it.
 
     Args:
-        on_line: called with each line of its output, standard error included, as it comes.
+        on_line: called with each line of its output, standard error included, as it comes, without passwords.
         timeout: seconds until it is killed with all it started; None waits for ever.
         clock: called with each line; a number of seconds starts the time again (the next stage of several began).
         environment: variables in addition to those of this process.
@@ -136,7 +137,7 @@ def checked(
     Raises:
         UserError: it failed or took too long; the message says what was being done and shows its error.
     """
-    words = f"`{' '.join(command)}` in {folder}"
+    words = redact(f"`{' '.join(command)}` in {folder}")
     with subprocess.Popen(
         command, cwd=folder, env={**os.environ, **ENVIRONMENT, **(environment or {})}, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
@@ -149,7 +150,7 @@ def checked(
             if process.returncode is None:
                 _end_group(process)
     if process.returncode != 0:
-        raise UserError(f"{doing} failed: {words} says: {(err or out).strip()}")
+        raise UserError(f"{doing} failed: {words} says: {redact((err or out).strip())}")
     return out
 
 
@@ -205,6 +206,6 @@ def _lines(process: subprocess.Popen[bytes], deadline: _Deadline, token: CancelT
         *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
         for line in [*lines, rest] if not chunk else lines:
             if line.strip():
-                yield line.decode(errors="replace").rstrip()
+                yield redact(line.decode(errors="replace").rstrip())
         if not chunk:
             return

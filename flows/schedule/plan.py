@@ -19,6 +19,7 @@ class Stage:
         seconds: of its last run; None where that is not known.
         recorded: what git keeps of it, as paths in the repository: its outputs with `cache: false` (files or folders),
             and the file with what it cost.
+        outputs: all that DVC knows of what it writes, as paths in the repository.
         params: the keys that it reads, dotted; "profiles/paper.yaml:a.b" where they are not in params.yaml.
         batch_size: the key, likewise, that may be halved when the GPU's memory does not suffice, or None.
         timeout_minutes: its own limit, or None.
@@ -29,6 +30,7 @@ class Stage:
     needs: frozenset[str] = frozenset()
     seconds: float | None = None
     recorded: tuple[str, ...] = ()
+    outputs: frozenset[str] = frozenset()
     params: frozenset[str] = frozenset()
     batch_size: str | None = None
     timeout_minutes: float | None = None

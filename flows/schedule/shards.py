@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
+from flows.dvc.pipeline import parse_lock
 from flows.git.remote import delete_branches, list_references
 from flows.process.commands import Logger, RetryPolicy
 from flows.schedule.plan import Stage, in_order, make_plan
+from stages.core.run.errors import UserError
 
 POLL_SECONDS = 2.0
 PREFIX = "oddpart-shards"  # of the branches: PREFIX/RUN/SHARD
@@ -113,6 +116,30 @@ def _lost(now: float, begun: float | None, at_work: float, limits: Limits) -> st
     if begun is None and now - at_work > 60 * limits.queued:
         return f"no worker began it, and none was at work for {limits.queued:g} minutes (queue_timeout_minutes)"
     return None
+
+
+def read_answer(text: str, names: Iterable[str], stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """Parse the dvc.lock of a worker; it may speak of its own stages' outputs only, as others would be deleted here.
+
+    Args:
+        names: the stages of the shard.
+        stages: of this clone's dvc.yaml.
+
+    Raises:
+        UserError: it is no dvc.lock, or names a path that is no output of its stage.
+    """
+    try:
+        lock = parse_lock(text)
+        entries = dict(lock.get("stages") or {})
+        named = {
+            name: {str(out["path"]) for out in entries[name].get("outs") or []} for name in names if name in entries
+        }
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"its dvc.lock cannot be read ({type(error).__name__}): {error}") from None
+    for name, paths in named.items():
+        if foreign := sorted(paths - stages[name].outputs):
+            raise UserError(f"its dvc.lock names paths that are no outputs of {name} in dvc.yaml: {foreign}")
+    return lock
 
 
 def delete_old_branches(clone: Path, remote: str, logger: Logger, *, retry: RetryPolicy) -> None:

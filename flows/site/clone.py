@@ -46,7 +46,10 @@ def hold_clone(clone: Path, *, flow_run_id: str | None) -> Iterator[Holder | Non
     """
     if not (clone / ".dvc").is_dir():
         raise UserError(f"{clone} is no clone of this repository (it has no .dvc folder): name one in {VARIABLE}")
-    (clone / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        (clone / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"{(clone / LOCK_FILE).parent} is a file, where DVC keeps a folder: delete it") from None
     handle = os.open(clone / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

@@ -2,14 +2,15 @@
 
 import fcntl
 import os
+import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.process.cancel import CancelToken
+from flows.site.access import private_folder
 from stages.core.run.errors import UserError
 
 POLL_SECONDS = 0.5
@@ -82,11 +83,23 @@ def visible_gpus() -> list[str]:
 
 
 def slots_folder() -> Path:
-    """Return the folder of the locks that all runs of this user on this machine share.
+    """Return the folder of the locks that all runs of this user on this machine share; nobody else can enter it.
 
-    ODDPART_SLOTS names another one.
+    It is not in a temporary folder, where others could make it first, or keep its locks. A home folder may be shared
+    by several machines, each of which has GPUs of its own. ODDPART_SLOTS names another folder.
+
+    Raises:
+        UserError: there is no home folder to write to, or it is another user's.
     """
-    return Path(os.environ.get("ODDPART_SLOTS", Path(tempfile.gettempdir()) / f"oddpart-slots-{os.getuid()}"))
+    given = os.environ.get("ODDPART_SLOTS")
+    if given:
+        return Path(given)
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    try:
+        base = state if state.is_absolute() else Path.home() / ".local/state"
+        return private_folder(base / "oddpart/slots" / (socket.gethostname() or "localhost"))
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"there is no folder for the locks of GPUs ({error}): name one in ODDPART_SLOTS") from None
 
 
 @contextmanager

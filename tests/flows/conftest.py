@@ -7,9 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from flows.serve import api_url
+from flows.site.access import auth_string
 from tests.flows import shared_server
 from tests.flows.toy import Toy, write_toy
 
@@ -43,7 +44,8 @@ def begun_server(request: pytest.FixtureRequest, shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def prefect(begun_server: Path) -> Iterator[None]:
     """Flows of this process report to the server."""
-    with temporary_settings({PREFECT_API_URL: api_url(shared_server.wait_for_port(begun_server))}):
+    url, secret = api_url(shared_server.wait_for_port(begun_server)), auth_string(begun_server / shared_server.HOME)
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: secret}):
         yield
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from flows.serve import START_SECONDS, free_port, start_server, stop
 from tests.end_to_end.workspace import REPOSITORY
 
-PORT, READY, LOG = "port", "ready", "server.log"
+PORT, READY, LOG, HOME = "port", "ready", "server.log", "home"
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def keep_empty_database(home: Path, database: Path) -> None:
 
 def main() -> None:
     folder, database = Path(sys.argv[1]), Path(sys.argv[2])
-    home = folder / "home"
+    home = folder / HOME
     if database.exists() and not home.exists():
         home.mkdir()
         shutil.copy(database, home / "prefect.db")

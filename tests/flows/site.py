@@ -1,5 +1,6 @@
 """A Prefect server, workers and deployments as processes that tests can kill; asked over its REST interface."""
 
+import base64
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.serve import api_url, environment, start_server, start_worker, stop
+from flows.site.access import auth_string
 from tests.flows.toy import Toy
 
 PATIENCE = 300.0  # seconds: a slow machine with other work
@@ -50,6 +52,7 @@ class Site:
     port: int
     server: subprocess.Popen[bytes] | None = None
     others: list[subprocess.Popen[Any]] = field(default_factory=list)
+    csrf_token: str = ""
 
     def start(self) -> None:
         self.server = start_server(self.home, self.port, log=self.home.with_suffix(".log"), ui=False)
@@ -95,16 +98,25 @@ class Site:
     def ask(self, path: str, content: Any = None, *, method: str | None = None) -> Any:
         """Send JSON (POST, or GET without content) and return the JSON of the answer."""
         data = None if content is None else json.dumps(content).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{api_url(self.port)}{path}", data, headers, method=method)
         while True:
+            request = urllib.request.Request(f"{api_url(self.port)}{path}", data, self.headers(), method=method)
             try:
                 with urllib.request.urlopen(request, timeout=60) as reply:
                     return json.loads(reply.read() or "null")
             except urllib.error.HTTPError as error:
-                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # SQLite was busy: Prefect's clients ask again, too
+                if error.code == HTTPStatus.FORBIDDEN:  # no token yet, or an old one
+                    self.csrf_token = ""
+                    self.csrf_token = self.ask("/csrf-token?client=tests")["token"]
+                elif error.code == HTTPStatus.SERVICE_UNAVAILABLE:  # SQLite was busy: Prefect's clients ask again, too
+                    time.sleep(1)
+                else:
                     raise
-                time.sleep(1)
+
+    def headers(self) -> dict[str, str]:
+        """Return what Prefect's own clients send to be let in."""
+        secret = base64.b64encode(auth_string(self.home).encode()).decode()
+        token = {"Prefect-Csrf-Token": self.csrf_token, "Prefect-Csrf-Client": "tests"} if self.csrf_token else {}
+        return {"Content-Type": "application/json", "Authorization": f"Basic {secret}", **token}
 
     def run(self, deployment: str, **parameters: Any) -> str:
         """Start a run of "flow/deployment"; return its id."""

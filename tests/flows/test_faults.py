@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.serve import answers, free_port
+from flows.site.access import CLIENT_AUTH, SERVER_AUTH, auth_string
 from flows.site.clone import LOCK_FILE
 from tests.flows.site import Site, processes, wait_for
 from tests.flows.toy import Toy
@@ -188,16 +189,29 @@ def scheduled(site: Site) -> set[str]:
     return {known[run["deployment_id"]] for run in site.ask("/flow_runs/filter", waiting) if run["auto_scheduled"]}
 
 
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, "it ended"
+    return line
+
+
+def read_text(path: Path) -> str:
+    return path.read_text(errors="replace")
+
+
 def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
     site = Site(toy.root / "work/prefect", free_port())
     command = [sys.executable, "-m", "flows.serve", "--port", str(site.port)]
+    variables = site.variables(toy)
+    for name in (SERVER_AUTH, CLIENT_AUTH):  # it finds the secret in the file, and its worker and runs find it there
+        del variables[name]
     with subprocess.Popen(
-        command, cwd=toy.root, env=site.variables(toy), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=toy.root, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as serve:
         try:
-            assert serve.stdout is not None
-            lines = iter(serve.stdout.readline, "")
-            assert any("start a run now" in line for line in lines)
+            printed = "".join(iter(lambda: next_line(serve), "Ctrl-C ends the server, the worker and its runs\n"))
+            assert "start a run now" in printed
             run = site.run("nightly/nightly", git_remote=None)
             site.wait_for_state(run, "Completed")
             found = site.ask("/artifacts/latest/filter", {})
@@ -206,6 +220,11 @@ def test_the_first_try_serves_runs_and_ends_without_a_trace(toy: Toy) -> None:
             assert schedules["nightly"][0]["schedule"]["cron"] == "0 2 * * *"
             wait_for(lambda: "nightly" in scheduled(site), "the nightly run is scheduled")
             assert site.ask("/admin/settings")["server"]["analytics_enabled"] is False
+            password = auth_string(site.home).partition(":")[2]
+            assert password not in printed + site.log_of(run) + str(found)
+            assert [path for path in site.home.iterdir() if path.is_file() and password in read_text(path)] == [
+                site.home / "auth"
+            ]
         finally:
             serve.terminate()  # as Ctrl-C, which a process in the background may ignore
     assert not answers(site.port)

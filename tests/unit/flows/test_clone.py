@@ -60,6 +60,12 @@ def test_half_a_record_is_no_error(clone: Path) -> None:
         assert before is None
 
 
+def test_a_file_in_place_of_dvcs_folder_is_named(clone: Path) -> None:
+    (clone / ".dvc/tmp").touch()
+    with pytest.raises(UserError, match=r".dvc/tmp is a file"), hold_clone(clone, flow_run_id=None):
+        pass
+
+
 def test_a_folder_that_is_no_clone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no clone of this repository"), hold_clone(tmp_path, flow_run_id=None):
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.process.cancel import Cancelled, CancelToken
-from flows.site.slots import Device, make_slots, occupied_device, visible_gpus
+from flows.site.slots import Device, make_slots, occupied_device, slots_folder, visible_gpus
 from stages.core.run.errors import UserError
 
 
@@ -48,3 +48,22 @@ def test_a_device_is_held_by_one_run_on_the_machine(tmp_path: Path) -> None:
             pass
     with occupied_device(tmp_path, devices, CancelToken()) as again:
         assert again.name == "gpu-0-0"
+
+
+def test_locks_lie_where_no_other_user_can_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ODDPART_SLOTS", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("socket.gethostname", lambda: "one")
+    folder = slots_folder()
+    assert folder == tmp_path / "home/.local/state/oddpart/slots/one"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    assert slots_folder().stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert slots_folder() == tmp_path / "state/oddpart/slots/one"
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/state")
+    with pytest.raises(UserError, match="name one in ODDPART_SLOTS"):
+        slots_folder()
+    monkeypatch.setenv("ODDPART_SLOTS", "/named")
+    assert slots_folder() == Path("/named")
