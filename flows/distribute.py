@@ -20,6 +20,7 @@ from flows.dvc import remote as data
 from flows.dvc.batch import Fault, StageResult
 from flows.dvc.pipeline import LOCK, merge_locks, read_lock, read_pipeline, write_lock
 from flows.git import repository
+from flows.git.preflight import preflight
 from flows.git.remote import delete_branches, fetch_branch, push_commit
 from flows.process.commands import Logger
 from flows.publish.report import headline
@@ -78,6 +79,7 @@ def distribute(
     with emit_rejected_on_error(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         settings = Settings(clone, slots_of(None, None), shard_timeout_minutes, retries, retry_delay_seconds)
         mark_crashed(dead, logger)
+        preflight(clone, logger, remote=git_remote, branch=branch, baseline=baseline)
         clean_up(clone, logger)
         if not data.has_remote(clone, dvc_remote):
             raise UserError(f"{clone} has no DVC remote, through which workers could share data: `dvc remote add`")

@@ -3,6 +3,7 @@
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
+from flows.git.preflight import preflight
 from flows.publish.report import headline
 from flows.schedule.run_stages import TASK_RUNNER, Settings, reproduce_clone, slots_of
 from flows.schedule.scheduled_run import RunOptions, close, emit_rejected_on_error, pull, raise_if_rejected, update
@@ -56,6 +57,7 @@ def nightly(
     with emit_rejected_on_error(clone), hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         settings = Settings(clone, slots_of(cpu_slots, gpu_slots), stage_timeout_minutes, retries, retry_delay_seconds)
         mark_crashed(dead, logger)
+        preflight(clone, logger, remote=git_remote, branch=branch, baseline=baseline)
         clean_up(clone, logger)
         update(options, logger)
         has_remote = pull(options, logger)

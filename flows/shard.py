@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from flows.dvc.pipeline import LOCK, read_pipeline
 from flows.dvc.remote import pull, push
 from flows.git import repository
+from flows.git.preflight import preflight
 from flows.git.remote import push_commit, switch_to
 from flows.process.commands import RetryPolicy
 from flows.publish.report import commit_message, headline, raise_for_faults
@@ -60,6 +61,7 @@ def shard(
     die_with_worker()
     with hold_clone(clone, flow_run_id=str(flow_run.id)) as dead:
         mark_crashed(dead, logger)
+        preflight(clone, logger, remote=git_remote, commit=commit, answer=answer)
         clean_up(clone, logger)
         switch_to(clone, commit, git_remote, retry=retry)
         refuse_other_packages(clone)

@@ -60,7 +60,7 @@ def push(clone: Path, remote: str | None, targets: Sequence[str] = (), *, retry:
 
 
 def _remote(remote: str | None) -> list[str]:
-    return [] if remote is None else ["--remote", remote]
+    return [] if remote is None else [f"--remote={remote}"]
 
 
 def _transfer(clone: Path, verb: str, arguments: Sequence[str], retry: RetryPolicy) -> None:

@@ -1,13 +1,14 @@
 """Bring the clone's branch up to date, though runs have committed results to it that nobody else has."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from flows.dvc.pipeline import LOCK, join_locks, parse_lock, write_lock
 from flows.git import remote as git_remote
 from flows.git import repository
+from flows.git.preflight import OWN_REBASE, git_folders
 from flows.git.repository import COMMIT_PREFIX, file_at
 from flows.process.commands import RetryPolicy, checked
 from stages.core.run.errors import UserError
@@ -113,13 +114,25 @@ def _commit_files(clone: Path, revision: str, paths: Sequence[str], own: Sequenc
     repository.commit(clone, [LOCK, *paths], "\n".join([f"{COMMIT_PREFIX}keep what earlier runs changed", "", *own]))
 
 
+@contextmanager
+def _marked_rebase(clone: Path) -> Iterator[None]:
+    """Leave a file while the block runs, by which the next run knows a rebase of a killed one: it may undo that."""
+    marker = git_folders(clone)[0] / OWN_REBASE
+    revisions = [repository.revision(clone, name) for name in ("HEAD", "FETCH_HEAD")]
+    marker.write_text(" ".join(revisions), encoding="utf-8")
+    yield
+    marker.unlink()
+
+
 def _rebase(clone: Path, name: str, before: str) -> None:
     """Put own commits on top of the fetched branch; if they do not fit, everything is as before."""
     try:
-        checked(["git", *repository.identity(clone), "rebase", "FETCH_HEAD"], folder=clone, doing=f"taking {name}")
+        with _marked_rebase(clone):
+            checked(["git", *repository.identity(clone), "rebase", "FETCH_HEAD"], folder=clone, doing=f"taking {name}")
     except UserError as error:
         with suppress(UserError):  # it did not begin
             checked(["git", "rebase", "--abort"], folder=clone, doing="going back")
+        (git_folders(clone)[0] / OWN_REBASE).unlink(missing_ok=True)
         checked(["git", "reset", "--quiet", "--hard", before], folder=clone, doing="going back")
         raise UserError(
             f"commits of this clone do not fit onto {name}: merge them by hand in {clone}, or drop them "

@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+from flows.git.preflight import name_findings
 from flows.process.commands import RetryPolicy, checked
 from stages.core.run.errors import UserError
 
@@ -25,7 +26,7 @@ def fetch(clone: Path, remote: str, reference: str, *, retry: RetryPolicy = DEFA
     Raises:
         UserError: the remote lacks it or does not answer.
     """
-    ask(clone, "fetch", "--no-tags", remote, reference, doing=f"fetching {reference}", retry=retry)
+    ask(clone, remote, "fetch", "--no-tags", "--", remote, reference, doing=f"fetching {reference}", retry=retry)
 
 
 def fetch_tag(clone: Path, remote: str, tag: str, *, retry: RetryPolicy = DEFAULT) -> None:
@@ -36,7 +37,9 @@ def fetch_tag(clone: Path, remote: str, tag: str, *, retry: RetryPolicy = DEFAUL
 
 def list_references(clone: Path, remote: str, pattern: str, *, retry: RetryPolicy = DEFAULT) -> list[str]:
     """List the remote's references that match; a star stands for any text."""
-    return ask(clone, "ls-remote", remote, pattern, doing=f"asking {remote} for {pattern}", retry=retry).split()[1::2]
+    return ask(
+        clone, remote, "ls-remote", "--", remote, pattern, doing=f"asking {remote} for {pattern}", retry=retry
+    ).split()[1::2]
 
 
 def push(clone: Path, remote: str, *references: str, retry: RetryPolicy = DEFAULT) -> None:
@@ -47,15 +50,21 @@ def push(clone: Path, remote: str, *references: str, retry: RetryPolicy = DEFAUL
         UserError: it refused for another reason, or did not answer.
     """
     try:
-        ask(clone, "push", "--quiet", remote, *references, doing=f"pushing to {remote}", retry=retry)
+        ask(clone, remote, "push", "--quiet", "--", remote, *references, doing=f"pushing to {remote}", retry=retry)
     except UserError as error:
         if BEHIND.search(str(error)):
             raise BranchBehind(str(error)) from None
         raise
 
 
-def ask(clone: Path, *arguments: str, doing: str, retry: RetryPolicy) -> str:
-    """Run a command of git that asks a remote; again unless the remote's answer was a clear no."""
+def ask(clone: Path, remote: str, *arguments: str, doing: str, retry: RetryPolicy) -> str:
+    """Run a command of git that asks a remote; again unless the remote's answer was a clear no.
+
+    Raises:
+        UserError: the remote has no name that may be shown, refused, or did not answer.
+    """
+    if found := name_findings(remote):
+        raise UserError("; ".join(found))
     tries = 0
     while True:
         try:

@@ -40,7 +40,7 @@ def revision(clone: Path, name: str) -> str:
 
 def has_tag(clone: Path, tag: str) -> bool:
     """Return whether the clone has the tag."""
-    return bool(checked(["git", "tag", "--list", tag], folder=clone, doing="looking for the tag").strip())
+    return bool(checked(["git", "tag", "--list", "--", tag], folder=clone, doing="looking for the tag").strip())
 
 
 def commit(clone: Path, paths: Sequence[str], message: str) -> bool:
@@ -114,7 +114,11 @@ def discard(clone: Path, paths: Collection[str]) -> None:
 
 def move_tag(clone: Path, tag: str, message: str) -> None:
     """Set the tag to the last commit, wherever it was before."""
-    checked(["git", *identity(clone), "tag", "--force", "-a", tag, "-m", message], folder=clone, doing="moving the tag")
+    checked(
+        ["git", *identity(clone), "tag", "--force", "-a", "-m", message, "--", tag],
+        folder=clone,
+        doing="moving the tag",
+    )
 
 
 def identity(clone: Path) -> list[str]:
@@ -123,9 +127,9 @@ def identity(clone: Path) -> list[str]:
     return [word for key, value in settings if not setting(clone, key) for word in ("-c", f"{key}={value}")]
 
 
-def setting(clone: Path, key: str) -> str:
+def setting(clone: Path, key: str, *options: str) -> str:
     """Return a value of git's configuration; "" where there is none."""
     try:
-        return checked(["git", "config", key], folder=clone, doing=f"asking for {key}").strip()
+        return checked(["git", "config", *options, key], folder=clone, doing=f"asking for {key}").strip()
     except UserError:
         return ""
