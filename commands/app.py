@@ -3,6 +3,7 @@
 A verb's module is imported when the verb is called, so that `oddpart --help` is quick and works in the base install.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,15 @@ from commands.verbs import verb
 WEIGHTS = Path("data/foundation_weights.json")
 Category = Annotated[str, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")]
 Metrics = Annotated[Path, typer.Option(help="Folder that the pipeline writes its metrics to.", metavar="FOLDER")]
+
+
+class Format(StrEnum):
+    """How `oddpart compare` writes its result."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
 
 app = typer.Typer(
     name="oddpart",
@@ -85,6 +95,10 @@ def predict(
     the run. A branch's column is empty where the pipeline excluded the branch. Hidden folders and links to folders
     are not searched.
     """
+    from commands.predict.parts import check_given, part_files
+
+    part_files(category)  # what is wrong with the call is said before torch is loaded, which takes seconds
+    check_given(images)
     from commands.predict.scoring import predict_images
 
     return predict_images(images, category=category, output=output, overwrite=overwrite)
@@ -120,21 +134,22 @@ def attention(
 def compare(
     old: Annotated[str, typer.Argument(help="Commit, branch, tag or experiment, or `workspace`.")],
     new: Annotated[str, typer.Argument(help="The same, to compare with it.")],
-    format: Annotated[str, typer.Option(help="text, markdown or json.")] = "text",
+    format: Annotated[Format, typer.Option(help="How the result is written.")] = Format.TEXT,
     output: Annotated[Path | None, typer.Option(help="File for the result, which is printed without it.")] = None,
     tolerance: Annotated[float, typer.Option(help="Percentage points up to which a difference is noise.")] = 0.0,
     confidence: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
     metrics: Metrics = Path("metrics"),
-) -> None:
+) -> str:
     """Compare the evaluations of two commits.
 
     Shows each metric's difference, its interval, and a verdict: gain and drop (both significant), noise, missing
     (was there, is gone) and added. Files that git tracks are enough. The exit code is 0 whatever the verdicts are.
     """
-    from commands.compare.__main__ import main as run
+    from commands.compare.__main__ import compare_revisions
 
-    words = [old, new, "--format", format, "--tolerance", str(tolerance), "--confidence", str(confidence)]
-    run([*words, "--metrics", str(metrics), *(["--output", str(output)] if output else [])])
+    return compare_revisions(
+        old, new, form=format, output=output, tolerance=tolerance, confidence=confidence, metrics=str(metrics)
+    )
 
 
 @app.command(epilog="Example: oddpart seeds HEAD seed-1 seed-2")
@@ -198,7 +213,7 @@ def published(
 @app.command(epilog="Examples: oddpart weights --check;  oddpart weights --fetch --parts sam_vit_b")
 @verb
 def weights(
-    more: Annotated[list[str] | None, typer.Argument(help="Further entries for --parts.", metavar="PART")] = None,
+    more: Annotated[list[str] | None, typer.Argument(help="Parts, as after --parts.", metavar="PART")] = None,
     check: Annotated[bool, typer.Option("--check", help="Fetch nothing, and fail where a file is not ready.")] = False,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch what is missing, resume what was interrupted.")] = False,
     parts: Annotated[

@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from commands.predict.model import load_parts, part_files, predict
+from commands.predict.model import load_parts, predict
+from commands.predict.parts import part_files
 from stages.aecsad.model.networks import GlobalStudent, SelfAttention
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float

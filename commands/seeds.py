@@ -1,6 +1,6 @@
-"""Mean and spread over several runs, for instance three seeds: `python -m commands.seeds HEAD seed-1 seed-2`.
+"""Show mean and spread of several runs, for instance three seeds: `oddpart seeds HEAD seed-1 seed-2`.
 
-Files tracked by git are enough; see `commands.compare` for what a revision may be.
+Files tracked by git are enough; see `oddpart compare` for what a revision may be.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Print the overview of all categories and methods in the terminal."""
+"""Print the overview of all categories and methods in the terminal: `oddpart table`."""
 
 from collections.abc import Sequence
 

@@ -17,6 +17,7 @@ P = ParamSpec("P")
 INTERRUPTED = 130  # exit code, as shells have it
 OWN = ("benchmarks", "commands", "flows", "runtime", "stages")
 FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
+BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says why it is not listed there
 FLOWS = ("fastapi", "prefect", "sqlalchemy")
 
 
@@ -40,7 +41,7 @@ def verb(function: Callable[P, str | None]) -> Callable[P, None]:
             extra = extra_of(error.name)
             if extra is None:
                 raise
-            LOG.error("%s needs %s: run `pip install 'oddpart[%s]'`", function.__name__, error.name, extra)
+            LOG.error("%s needs %s: run `%s`", function.__name__, error.name, install_command(extra))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             LOG.error("%s: interrupted", function.__name__)
@@ -59,3 +60,10 @@ def extra_of(module: str | None) -> str | None:
     if top in FOUNDATION:
         return "foundation"
     return "flows" if top in FLOWS else "train"
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra, "" for the base, with the versions that the repository pins."""
+    install = "pip install -c constraints.txt"
+    command = f"{install} -e '.[{extra}]'" if extra else f"{install} -e ."
+    return f"{command} && {install} --no-deps {BY_ITSELF}" if extra == "foundation" else command

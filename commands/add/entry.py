@@ -33,8 +33,10 @@ def with_entry(text: str, name: str, entry: Mapping[str, Any]) -> str:
     else:
         changed = rewritten(text, name, entry)
     expected = yaml.safe_load(text)
-    everywhere = [one for one in (expected.get("methods") or {}).values() if one["categories"] is expected[SECTION]]
-    expected[SECTION] = {**(expected[SECTION] or {}), name: dict(entry)}
+    products = expected[SECTION]
+    methods = [method for method in (expected.get("methods") or {}).values() if isinstance(method, dict)]
+    everywhere = [method for method in methods if products is not None and method.get("categories") is products]
+    expected[SECTION] = {**(products or {}), name: dict(entry)}
     for method in everywhere:  # `*all` in the text
         method["categories"] = expected[SECTION]
     if yaml.safe_load(changed) != expected:

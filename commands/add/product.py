@@ -11,6 +11,7 @@ from commands.add.entry import with_entry
 from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.run.methods import load_methods
 from stages.core.run.params import PARAMS_FILE, category_problem, load_value, validate
 from stages.download.category import AnyCategory
 from stages.download.choose import MARKERS, category_root
@@ -41,6 +42,8 @@ def add_product(name: str, path: str, *, source: str | None, subfolder: str | No
         UserError: something is wrong with one of them, or with the pictures; params.yaml is as before.
     """
     check_name(name)
+    if not path.strip():
+        raise UserError("the path is empty: name a folder, an archive or a manifest")
     place = Path(path).expanduser()
     if "${" in path or not place.exists():
         raise UserError(f"{path} does not exist: name a folder, an archive or a manifest, without ${{...}}")
@@ -59,6 +62,20 @@ def add_product(name: str, path: str, *, source: str | None, subfolder: str | No
         temporary.write_text(changed, encoding="utf-8")
     LOG.info("%s is now in %s: %s, source %s", name, PARAMS_FILE, found, source)
     LOG.info("next: `make repro`, or `dvc repro` in an environment with the extra `train`")
+    warn_if_unscored(name)
+
+
+def warn_if_unscored(name: str) -> None:
+    """Warn when no method runs on a product: none has all products (`*all`), so that a new one has to be listed."""
+    try:
+        methods = load_methods().of(name)
+    except UserError as error:
+        LOG.warning("%s", error)
+        return
+    if not methods:
+        LOG.warning(
+            "no method runs on %s: list it in %s under `methods`, in a method's `categories`", name, PARAMS_FILE
+        )
 
 
 def check_name(name: str) -> None:
@@ -111,6 +128,8 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         raise UserError(
             f"--source {source}: for a folder there are {', '.join(key for key in READERS if key != 'elpv')}"
         )
+    if source == "folder":
+        refuse_no_normal_picture(folder, names, name, subfolder)
     root = folder / category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
     reading = READERS[source](root, **{key: value for key, value in options.items() if key == "test_part"})
     findings = [*reading.findings, *inspect_files(root, reading.records).findings]
@@ -137,10 +156,25 @@ def guess_source(folder: Path, names: Sequence[str], name: str, subfolder: str |
             return "mvtec_loco" if loco else "mvtec"
         if source != "csv" or "is_anomalous" in first_line(root / TABLE):
             return source
+    refuse_no_normal_picture(folder, names, name, subfolder)
     raise UserError(
         f"{folder} has no layout that is known: put normal pictures into {folder / 'images/good'} and pictures of "
         f"defects into {folder / 'images/defect'}, or name its layout by --source ({', '.join(MARKERS)})"
     )
+
+
+def refuse_no_normal_picture(folder: Path, names: Sequence[str], name: str, subfolder: str | None) -> None:
+    """Pass unless the layout `folder` was begun, with `images`, and only its normal pictures are missing.
+
+    Raises:
+        UserError: they are missing.
+    """
+    tops = [subfolder.strip("/")] if subfolder else [".", name]
+    for images in (Path(top, "images") for top in tops):
+        if any(Path(file).is_relative_to(images) for file in names) and not any(
+            Path(file).parent.is_relative_to(images / "good") for file in names
+        ):
+            raise UserError(f"no normal picture in {folder / images / 'good'}: put some there")
 
 
 def first_line(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Compare the evaluations of two revisions: `python -m commands.compare HEAD~1 workspace`.
+"""Compare the evaluations of two revisions: `oddpart compare HEAD~1 workspace`.
 
 Each metric gets the difference, its interval, and a verdict: gain or drop (both significant), noise, missing (was
 there, is gone) or added. Files tracked by git are enough. The exit code is 0 whatever the verdicts are.
@@ -33,21 +33,39 @@ NOTE = (
 
 @command_entry
 def main(argv: Sequence[str]) -> str:
-    arguments = parse(argv)
-    old, new = (read_revision(revision, arguments.metrics) for revision in (arguments.old, arguments.new))
-    rows = compare(old, new, confidence=arguments.confidence, tolerance=arguments.tolerance / 100)
-    text = FORMATS[arguments.format](arguments.old, arguments.new, rows)
-    write(text, arguments.output)
+    return compare_revisions(**vars(parse(argv)))
+
+
+def compare_revisions(
+    old: str, new: str, *, form: str, output: Path | None, tolerance: float, confidence: float, metrics: str
+) -> str:
+    """Write the comparison of two revisions and return its counts.
+
+    Args:
+        old: commit, branch, tag or experiment, or `workspace`.
+        new: the same, to compare with it.
+        form: a key of FORMATS.
+        output: file for the result; None prints it.
+        tolerance: percentage points up to which a difference is noise.
+        confidence: of the intervals.
+        metrics: folder that evaluations write to.
+
+    Raises:
+        UserError: a number is out of range, or a revision cannot be read.
+    """
+    if not 0 < confidence < 1:
+        raise UserError(f"--confidence {confidence} is not between 0 and 1")
+    if not tolerance >= 0:
+        raise UserError(f"--tolerance {tolerance} is negative")
+    before, after = (read_revision(revision, metrics.strip("/")) for revision in (old, new))
+    rows = compare(before, after, confidence=confidence, tolerance=tolerance / 100)
+    write(FORMATS[form](old, new, rows), output)
     counts = Counter(row.verdict for row in rows)
     return f"{len(rows)} metrics compared: " + (", ".join(f"{n} {name}" for name, n in counts.items()) or "none")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line.
-
-    Raises:
-        UserError: a number is out of range.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m commands.compare",
         description=__doc__,
@@ -55,19 +73,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("old", help="commit, branch, tag or experiment, or `workspace`")
     parser.add_argument("new")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    parser.add_argument("--format", dest="form", choices=tuple(FORMATS), default="text")
     parser.add_argument("--output", type=Path, help="a file; without it the result is printed")
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="POINTS",
                         help="differences up to this many percentage points are noise, significant or not")  # fmt: skip
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--metrics", default="metrics", help="the folder that evaluations write to")
-    arguments = parser.parse_args(argv)
-    if not 0 < arguments.confidence < 1:
-        raise UserError(f"--confidence {arguments.confidence} is not between 0 and 1")
-    if not arguments.tolerance >= 0:
-        raise UserError(f"--tolerance {arguments.tolerance} is negative")
-    arguments.metrics = arguments.metrics.strip("/")
-    return arguments
+    return parser.parse_args(argv)
 
 
 def write(text: str, path: Path | None) -> None:

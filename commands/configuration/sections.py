@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from commands.predict.model import PredictParams
+from commands.predict.parts import PredictParams
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams

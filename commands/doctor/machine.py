@@ -1,6 +1,7 @@
 """Checks of the machine and of what is installed on it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commands.doctor.findings import Finding, Level
+from commands.verbs import BY_ITSELF, install_command
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_MEMORY, LITTLE_DISK, NO_DISK = 4.0, 10.0, 1.0  # GB; a stage takes up to 1.9 GB of memory
@@ -65,13 +67,19 @@ def check_packages() -> Iterator[Finding]:
             yield Finding("ok", f"{what}: {len(names)} installed")
             continue
         shown = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        target = f"'{PACKAGE}[{extra}]'" if extra else PACKAGE
         level: Level = "fail" if not extra or (extra == "train" and Path("dvc.yaml").exists()) else "warn"
-        yield Finding(level, f"{what}: {len(missing)} of {len(names)} missing ({shown})", f"`pip install {target}`")
+        yield Finding(level, f"{what}: {len(missing)} of {len(names)} missing ({shown})", f"`{install_command(extra)}`")
 
 
 def requirements() -> dict[str, list[str]]:
-    """Names of the required packages by extra, "" for the base; from the sources where this runs from them."""
+    """Return the required packages' names by extra, "" for the base; from the sources where this runs from them."""
+    found = declared_requirements()
+    found["foundation"] = [*found.get("foundation", []), BY_ITSELF]
+    return found
+
+
+def declared_requirements() -> dict[str, list[str]]:
+    """Read what pyproject.toml lists, or the metadata that an installation made of it."""
     if SOURCE.is_file():
         project = tomllib.loads(SOURCE.read_text(encoding="utf-8"))["project"]
         groups = {"": project["dependencies"], **project["optional-dependencies"]}
@@ -90,7 +98,9 @@ def package_name(requirement: str) -> str:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a distribution of this name is installed; nothing is imported."""
+    """Return whether a package is installed; nothing is imported."""
+    if name == BY_ITSELF:  # its sources install it under another name
+        return importlib.util.find_spec("groundingdino") is not None
     try:
         importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:

@@ -2,7 +2,7 @@
 
 import typer
 
-from commands.doctor.findings import guarded
+from commands.doctor.findings import Finding, guarded
 from commands.doctor.machine import check_disk, check_machine, check_packages, check_python
 from commands.doctor.repository import check_dvc, check_git, check_methods, check_products, check_profile, check_weights
 
@@ -15,10 +15,12 @@ COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.
 
 def examine() -> int:
     """Print one line for each finding and return how many fail."""
-    failed = 0
+    found: list[Finding] = []
     for check in CHECKS:
         for finding in guarded(check):
+            if finding in found:  # several checks read the same file
+                continue
+            found.append(finding)
             line = str(finding)
             typer.echo(typer.style(line[:5], fg=COLOURS[finding.level]) + line[5:])
-            failed += finding.level == "fail"
-    return failed
+    return sum(finding.level == "fail" for finding in found)

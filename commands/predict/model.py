@@ -24,44 +24,8 @@ from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
 from stages.core.io.calibration import Calibration, read_calibration
 from stages.core.io.weights import read_weights
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
-
-
-class PredictParams(Params):
-    """Section `predict`: one path for each part; `{category}` in it stands for the category's key.
-
-    Attributes:
-        segmentation: segmentation network of the histogram branch.
-        histogram: its histograms of normal images.
-        student_teacher: teacher's head and both students.
-        fusion: how the branches' scores become one.
-        calibration: threshold and colour range.
-    """
-
-    segmentation: str
-    histogram: str
-    student_teacher: str
-    fusion: str
-    calibration: str
-
-
-def part_files(category: str) -> dict[str, Path]:
-    """The path of each part, by its name in `PredictParams`.
-
-    Raises:
-        UserError: params.yaml has no such category, or a part has not been trained yet.
-    """
-    known = load_value("categories")
-    if not isinstance(known, dict) or category not in known:
-        raise UserError(f"{PARAMS_FILE} has no category {category!r}: known are {', '.join(map(str, known))}")
-    params = validate(PredictParams, load_value("predict"), where="predict")
-    files = {part: Path(path.replace("{category}", category)) for part, path in params.model_dump().items()}
-    missing = [str(path) for path in files.values() if not path.is_file()]
-    if missing:
-        raise UserError(f"{category} is not trained yet, {', '.join(missing)} missing: run `dvc repro`")
-    return files
 
 
 class SharedEncoder(FrozenEncoder):

@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from commands.predict.inputs import Inputs, Unreadable, find_images
-from commands.predict.model import Parts, load_parts, part_files, predict
+from commands.predict.model import Parts, load_parts, predict
+from commands.predict.parts import part_files
 from commands.predict.results import HEATMAPS, SCORES, UNREADABLE, heatmap_names, results_folder, write_csv
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.images.overlays import fit_within, heatmap_overlay

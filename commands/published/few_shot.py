@@ -12,7 +12,6 @@ stand as printed, always with the data they were measured on.
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,30 +177,3 @@ def percent(share: float) -> str:
 
 
 READERS = {"inctrl": read_inctrl, "madclip": read_madclip}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A published result; None where the source states no such number."""
-
-    system: str
-    data: str
-    logical: float | None
-    structural: float | None
-    mean: float
-    source: str
-
-
-REFERENCES = (
-    Reference("CSAD", "MVTec LOCO AD, mean of 5 categories", None, None, 95.3, "paper, BMVC 2024"),
-    Reference(
-        "CSAD", "MVTec LOCO AD, mean of 5 categories", None, None, 94.64, "run again for the AeCSAD thesis, 2025"
-    ),
-    Reference("AeCSAD", "MVTec LOCO AD, mean of 5 categories", 97.56, 92.54, 95.05, "AeCSAD thesis, 2025, table 5.1"),
-)
-
-
-NOTE = (
-    "Other products and, for both systems, checkpoints chosen on test images: a bar to know, not one that the rows "
-    "above can be compared with."
-)

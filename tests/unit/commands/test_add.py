@@ -86,6 +86,18 @@ def test_few_pictures_and_none_of_defects_are_warnings(caplog: pytest.LogCapture
     assert "there is no picture of a defect" in caplog.text
 
 
+def test_a_product_that_no_method_scores_is_a_warning(params: str, caplog: pytest.LogCaptureFixture) -> None:
+    make("good", "images/good/")
+    add("scored", "good")
+    assert "no method runs on" not in caplog.text
+    Path("params.yaml").write_text(params.replace("categories: *all", "categories: {}"), encoding="utf-8")
+    add("alone", "good")
+    assert "no method runs on alone: list it in params.yaml under `methods`" in caplog.text
+    Path("params.yaml").write_text("categories: {}\nmethods: {aecsad: {stages: []}}\n", encoding="utf-8")
+    add("early", "good")
+    assert "methods.aecsad.categories: Field required" in caplog.text
+
+
 def test_mistakes_leave_params_as_they_are(params: str) -> None:
     make("good", "images/good/")
     make("stray", "images/good/", "masks/zz.png", "images/bad/a.png")
@@ -111,7 +123,10 @@ def test_mistakes_leave_params_as_they_are(params: str) -> None:
         (("new", "good"), {"source": "mvtec"}, "no folder holds 'train'"),
         (("new", "good"), {"source": "mvtek"}, "--source mvtek: for a folder there are sample, mvtec_loco"),
         (("new", "stray"), {}, "(?s)findings: 2.*images/bad: .*masks/zz.png"),
-        (("new", "none"), {"source": "folder"}, "no folder holds 'images/good'"),
+        (("new", "none"), {"source": "folder"}, "no normal picture in none/images/good"),
+        (("new", "none"), {}, "no normal picture in none/images/good"),
+        (("new", "."), {"subfolder": "none"}, "no normal picture in none/images/good"),
+        (("new", ""), {}, "the path is empty: name a folder"),
         (("new", "notes"), {}, r"(?s)findings: 1.*images/good/notes\.txt: is not an image"),
         (("new", "good", "colour=red"), {}, "colour: Extra inputs are not permitted"),
         (("new", "good", "path=x"), {}, "`path` has an argument or option of its own"),

@@ -11,12 +11,14 @@ import yaml
 from commands.doctor import machine, repository
 from commands.doctor.findings import Finding, guarded
 from commands.doctor.report import CHECKS, examine
+from stages.core.run.errors import UserError
 
 GOOD: dict[str, Any] = {
     "profile": "own",
     "categories": {"part": {"source": "folder", "path": "pictures"}},
-    "methods": {"aecsad": {"categories": {"part": {}}}, "inctrl": {"auxiliary": {}, "categories": {}},
-                "madclip": {"categories": {}}},
+    "methods": {"aecsad": {"categories": {"part": {}}, "stages": []},
+                "inctrl": {"auxiliary": {}, "categories": {}, "stages": []},
+                "madclip": {"categories": {}, "stages": []}},
 }  # fmt: skip
 PROFILE: dict[str, Any] = {
     "encoder": {"name": "tf_efficientnet_lite0"},
@@ -65,8 +67,7 @@ def test_an_empty_folder_is_one_failure_and_no_traceback(
 
 def test_what_is_wrong_with_products_and_methods() -> None:
     products = {"a b": {"path": "pictures"}, 12: {"path": "pictures"}, "gone": {"path": "nowhere"}, "none": {}}
-    off = {"aecsad": {"categories": {}}, "madclip": {"categories": {"part": {}, "lost": {}}}}
-    methods = {**GOOD["methods"], **off}
+    methods = {**GOOD["methods"], "madclip": {"categories": {"lost": {}}, "stages": []}}
     write({**GOOD, "categories": products, "methods": methods})
     assert lines(repository.check_products) == [
         "fail  params.yaml: the name 'a b' does not consist of letters, digits, - and _: rename it",
@@ -75,9 +76,27 @@ def test_what_is_wrong_with_products_and_methods() -> None:
         "fail  params.yaml: the product none has no `path`: add it",
     ]
     (line,) = lines(repository.check_methods)
-    assert line.startswith("fail  params.yaml: the method madclip lists lost, part, which is no product: correct it")
+    assert line.startswith(
+        "fail  params.yaml: methods.aecsad.categories: 'part' is no key of `categories`; methods.mad"
+    )
+    write({**GOOD, "methods": {"aecsad": {"categories": {}}}})
+    assert lines(repository.check_methods) == ["fail  params.yaml: methods.aecsad.stages: Field required"]
     write({**GOOD, "categories": {}, "methods": {}})
     assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
+
+
+def test_oddpart_needs_the_methods_that_it_combines() -> None:
+    everywhere: dict[str, Any] = {"categories": {"part": {}}, "stages": []}
+    nowhere: dict[str, Any] = {"categories": {}, "stages": []}
+    write({**GOOD, "methods": {"oddpart": everywhere, "aecsad": everywhere, "patchcore": nowhere}})
+    assert lines(repository.check_methods) == [
+        "fail  params.yaml: oddpart needs aecsad and patchcore on the same products: "
+        "switch them on for part, or oddpart off"
+    ]
+    write({**GOOD, "methods": {"oddpart": everywhere, "aecsad": everywhere, "patchcore": everywhere}})
+    assert lines(repository.check_methods) == ["ok    methods that are on: aecsad, oddpart, patchcore"]
+    write({**GOOD, "methods": {"oddpart": nowhere, "aecsad": nowhere, "patchcore": everywhere}})
+    assert lines(repository.check_methods) == ["ok    methods that are on: patchcore"]
 
 
 def test_a_profile_that_is_not_there() -> None:
@@ -111,7 +130,8 @@ def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyP
     found = lines(machine.check_packages)
     assert found[0] == "ok    packages for the commands: 1 installed"
     missing = (
-        "packages for training and evaluation: 6 of 7 missing (a, b, c, d and 2 more): `pip install 'oddpart[train]'`"
+        "packages for training and evaluation: 6 of 7 missing (a, b, c, d and 2 more): "
+        "`pip install -c constraints.txt -e '.[train]'`"
     )
     assert found[1] == f"warn  {missing}"
     Path("dvc.yaml").touch()
@@ -123,12 +143,20 @@ def test_requirements_are_those_of_pyproject() -> None:
     assert {"typer", "rich"} <= set(found[""])
     assert {"torch", "dvc"} <= set(found["train"])
     assert "prefect" in found["flows"]
+    assert {"transformers", "groundingdino-py"} <= set(found["foundation"])
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:
-    def check_luck() -> Iterable[Finding]:
-        raise RuntimeError("no luck")
+    for error, expected in (
+        (RuntimeError("no\n  luck"), "warn  luck could not be checked (RuntimeError: no luck)"),
+        (KeyError("four"), "fail  luck could not be checked: the key 'four' is missing"),
+        (UserError("none:\n  - here"), "fail  none: - here"),
+    ):
 
-    assert lines(check_luck) == ["warn  luck could not be checked (RuntimeError: no luck)"]
+        def check_luck(error: Exception = error) -> Iterable[Finding]:
+            yield Finding("ok", "found before")
+            raise error
+
+        assert lines(check_luck) == ["ok    found before", expected]
     Path("params.yaml").write_text("categories: [", encoding="utf-8")
     assert all(line for check in CHECKS for line in lines(check))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.predict.inputs import find_images
-from commands.predict.model import PredictParams, part_files
+from commands.predict.parts import PredictParams, check_given, part_files
 from commands.predict.results import heatmap_names, results_folder, write_csv
 from stages.core.io.calibration import Calibration, Threshold, read_calibration, write_calibration
 from stages.core.run.errors import UserError
@@ -115,6 +115,13 @@ def test_missing_parts_are_named_together() -> None:
         part_files("part")
     touch("fusion/part.json")
     assert part_files("part")["histogram"] == Path("parts/part/x.bin")
+
+
+def test_a_call_needs_one_path_that_exists() -> None:
+    with pytest.raises(UserError, match=r"one\.png, two: nothing is there: name image files"):
+        check_given([Path("one.png"), Path("two")])
+    touch("one.png")
+    check_given([Path("one.png"), Path("two")])
 
 
 def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,8 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from commands.app import app
+from commands.app import Format, app
+from commands.compare.__main__ import FORMATS
 from commands.verbs import extra_of, verb
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
@@ -45,7 +46,7 @@ def test_a_verb_ends_with_counts_or_one_message(caplog: pytest.LogCaptureFixture
         (
             ModuleNotFoundError("x", name="torch.nn"),
             1,
-            "needs torch.nn: run `pip install 'oddpart[train]'`",
+            "needs torch.nn: run `pip install -c constraints.txt -e '.[train]'`",
         ),
         (KeyboardInterrupt(), 130, "work: interrupted"),
     ):
@@ -76,6 +77,16 @@ def test_every_verb_is_explained_with_an_example() -> None:
         assert [option.name for option in command.params if not getattr(option, "help", None)] == [], name
 
 
+def test_compare_answers_in_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    assert "text|markdown|json" in RUNNER.invoke(app, ["compare", "--help"]).output
+    done = RUNNER.invoke(app, ["compare", "a", "b", "--format", "html"], prog_name="oddpart")
+    assert done.exit_code == 2
+    assert "Usage: oddpart compare" in done.output
+    assert RUNNER.invoke(app, ["compare", "a", "b", "--confidence", "2"]).exit_code == 1
+    assert "--confidence 2.0 is not between 0 and 1" in caplog.text
+    assert tuple(Format) == tuple(FORMATS)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = f"import sys, commands.app; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
@@ -88,8 +99,8 @@ def test_the_base_install_has_help_and_doctor_and_names_what_is_missing() -> Non
         (["--help"], 0, "Usage: oddpart"),
         (["predict", "--help"], 0, "Example: oddpart predict"),
         (["doctor"], None, "ok    Python"),
-        (["predict", "a.png", "--category", "x", "--output", "y"], 1, "run `pip install 'oddpart[train]'`"),
-        (["seeds", "HEAD"], 1, "run `pip install 'oddpart[train]'`"),
+        (["predict", "a.png", "--category", "x", "--output", "y"], 1, "params.yaml has no category 'x'"),
+        (["seeds", "HEAD"], 1, "run `pip install -c constraints.txt -e '.[train]'`"),
     ):
         run = [sys.executable, "-c", f"{hide}sys.argv = {['oddpart', *words]}; main()"]
         done = subprocess.run(run, cwd=ROOT, text=True, capture_output=True, check=False)
