@@ -129,7 +129,7 @@ def attention(
     return show_attention(image, category=category, output=output, at=at)
 
 
-@app.command(epilog="Example: oddpart compare HEAD~1 workspace --format markdown --output comparison.md")
+@app.command(epilog="Example: oddpart compare HEAD workspace --format markdown --output comparison.md")
 @verb
 def compare(
     old: Annotated[str, typer.Argument(help="Commit, branch, tag or experiment, or `workspace`.")],
@@ -179,7 +179,9 @@ def table(metrics: Metrics = Path("metrics")) -> None:
                     "oddpart published madclip my_part brain=BrainMRI")  # fmt: skip
 @verb
 def published(
-    method: Annotated[str, typer.Argument(help="With --runs a method of ours; else inctrl or madclip.")] = "aecsad",
+    method: Annotated[
+        str, typer.Argument(help="inctrl or madclip; with --runs a method of ours, aecsad without it.")
+    ] = "",
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -204,7 +206,7 @@ def published(
     if runs is not None:
         from commands.published.loco import show_runs
 
-        return show_runs(runs, method=method)
+        return show_runs(runs, method=method or "aecsad")
     from commands.published.few_shot import show_pairs
 
     return show_pairs(method, pairs or [], metrics=metrics)

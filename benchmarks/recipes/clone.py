@@ -57,7 +57,7 @@ def switch_methods(params: dict[str, Any], methods: Mapping[str, Mapping[str, An
             f"params.yaml: methods: there is no {', '.join(unknown)}: known are {', '.join(params['methods'])}"
         )
     for name, entry in params["methods"].items():
-        empty = {key: type(value)() for key, value in entry.items() if key != "stages"}
+        empty = {key: type(value)() for key, value in entry.items() if key not in ("stages", "needs")}
         entry |= {**empty, **({"categories": params["categories"], **methods[name]} if name in methods else {})}
 
 

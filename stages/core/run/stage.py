@@ -67,7 +67,10 @@ def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
         sys.exit(1)
     seconds = time.perf_counter() - started
     if cost is not None:
-        write_cost(cost, seconds)
+        try:
+            write_cost(cost, seconds)
+        except OSError as error:  # the work is done: a number that people read must not undo it
+            LOG.warning("%s: the cost is not kept (%s)", cost, error)
     LOG.info("%s: %s in %.1f s", stage_of(main), counts, seconds)
 
 

@@ -85,18 +85,15 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
 
 
-def test_oddpart_needs_the_methods_that_it_combines() -> None:
+def test_a_method_needs_those_that_it_combines() -> None:
     everywhere: dict[str, Any] = {"categories": {"part": {}}, "stages": []}
     nowhere: dict[str, Any] = {"categories": {}, "stages": []}
-    write({**GOOD, "methods": {"oddpart": everywhere, "aecsad": everywhere, "patchcore": nowhere}})
-    assert lines(repository.check_methods) == [
-        "fail  params.yaml: oddpart needs aecsad and patchcore on the same products: "
-        "switch them on for part, or oddpart off"
-    ]
-    write({**GOOD, "methods": {"oddpart": everywhere, "aecsad": everywhere, "patchcore": everywhere}})
+    both = {**everywhere, "needs": ["aecsad", "patchcore"]}
+    write({**GOOD, "methods": {"oddpart": both, "aecsad": everywhere, "patchcore": nowhere}})
+    (line,) = lines(repository.check_methods)
+    assert line.startswith("fail  params.yaml: methods.oddpart needs patchcore on part: switch it on there")
+    write({**GOOD, "methods": {"oddpart": both, "aecsad": everywhere, "patchcore": everywhere}})
     assert lines(repository.check_methods) == ["ok    methods that are on: aecsad, oddpart, patchcore"]
-    write({**GOOD, "methods": {"oddpart": nowhere, "aecsad": nowhere, "patchcore": everywhere}})
-    assert lines(repository.check_methods) == ["ok    methods that are on: patchcore"]
 
 
 def test_a_profile_that_is_not_there() -> None:

@@ -104,3 +104,18 @@ def scored(body: dict[str, Any], params: dict[str, Any]) -> list[tuple[str, str]
                 _, _, category, method = out.split("/")
                 pairs.append((category, method))
     return pairs
+
+
+def test_a_method_needs_others_on_the_same_products() -> None:
+    """Else DVC would take what a method that is off has left, however old it is."""
+    write(both={"categories": {"tray": {}, "cell": {}}, "needs": ["ours", "inctrl"], "stages": []})
+    with pytest.raises(UserError, match=r"both needs inctrl on tray; methods\.both needs inctrl on cell: switch"):
+        load_methods()
+    write(both={"categories": {"tray": {}}, "needs": ["ours"], "stages": []})
+    assert methods_of("tray") == ["ours", "both"]
+
+
+def test_a_pool_to_learn_from_is_a_product() -> None:
+    write(mine={"categories": {"tray": {"trained_on": "gone"}}, "stages": []})
+    with pytest.raises(UserError, match=r"mine\.categories\.\*\.trained_on: 'gone' is no key"):
+        load_methods()

@@ -107,6 +107,18 @@ def test_closing_line_and_cost(instance: Path, caplog: pytest.LogCaptureFixture)
     assert 5 < written["peak_mb"] < 100_000
 
 
+def test_a_cost_that_cannot_be_written_does_not_undo_the_work(instance: Path, caplog: pytest.LogCaptureFixture) -> None:
+    @stage_entry
+    def main(argv: Sequence[str]) -> str:
+        return "3 images scored"
+
+    Path("metrics").write_text("no folder")
+    with caplog.at_level(logging.INFO):
+        main([])
+    assert "metrics/cost/pin_tray/cluster.json: the cost is not kept" in caplog.text
+    assert "3 images scored in" in caplog.text
+
+
 def test_costs_are_kept_by_product_and_not_of_the_report() -> None:
     """The report reads the folder: were its own cost there, it would change what it depends on."""
     assert cost_file("sir_scores@full_shot-plate") == Path("metrics/cost/full_shot-plate/sir_scores.json")
