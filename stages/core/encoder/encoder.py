@@ -1,8 +1,10 @@
 """The frozen, pretrained encoder that several stages share, and images as its input."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stages.core.encoder.cache import TensorCache, key_of
+from stages.core.encoder.engine import Engine
 from stages.core.encoder.lite0_weights import build_lite0, copy_matching
 from stages.core.images.reading import read_image, resize_image
 from stages.core.run.errors import UserError
@@ -20,6 +24,9 @@ from stages.core.run.errors import UserError
 STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
 LITE0 = "tf_efficientnet_lite0"
+FEATURES = Path("work/features")  # git-ignored, no output of a stage: it may be deleted at any time
+FEATURES_GIGABYTES = float(os.environ.get("ODDPART_FEATURES_GB", "6"))  # 1.2 of the sample products; 0: no cache
+READ_AHEAD = 4  # images, while the one before is computed
 LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
 
 
@@ -64,6 +71,7 @@ class FrozenEncoder(nn.Module):
         """
         super().__init__()
         self.name = name
+        self.stages = tuple(stages)
         features = pretrained_features(name, stages)
         self.body = features.body.to(memory_format=torch.channels_last)
         self.channels = features.channels
@@ -71,6 +79,8 @@ class FrozenEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1))
         self.requires_grad_(False)
         self.eval()
+        self._engine: Engine | None = None
+        self._cache: TensorCache | None = None
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm keeps its ImageNet statistics whatever the surrounding module does."""
@@ -78,10 +88,53 @@ class FrozenEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1]."""
+        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1].
+
+        On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
+        """
         normalised = (images - self.mean) / self.std
+        if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
+            rows = [self.engine.run(image[None]) for image in normalised]
+            return [torch.cat(level) for level in zip(*rows, strict=True)]
         features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
         return features
+
+    @torch.no_grad()
+    def recall(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
+        """Return what `forward` does, from disk for images that any stage has encoded before.
+
+        For images as they are in the data set; what is augmented at random would only fill the disk. On a GPU nothing
+        is stored: there computing is as quick as reading.
+        """
+        if images.device.type != "cpu" or self.engine.session((images.shape[-2], images.shape[-1])) is None:
+            return self.forward(images)
+        rows = [self._recall_one(image[None]) for image in images]
+        return [torch.cat(level) for level in zip(*rows, strict=True)]
+
+    def _recall_one(self, image: Float[Tensor, "1 3 H W"]) -> list[Float[Tensor, "1 C h w"]]:
+        key = key_of(image)
+        stored = self.cache.get(key)
+        if stored is not None:
+            return [stored[str(level)] for level in range(len(stored))]
+        features = self.forward(image)
+        self.cache.put(key, {str(level): values for level, values in enumerate(features)})
+        return features
+
+    @property
+    def engine(self) -> Engine:
+        """The network in ONNX Runtime, made when it is first asked for."""
+        if self._engine is None:
+            self._engine = Engine(self.body, name=f"{self.name} {self.stages}")
+        return self._engine
+
+    @property
+    def cache(self) -> TensorCache:
+        """The features on disk, opened when they are first asked for."""
+        if self._cache is None:
+            statistics = f"{self.mean.flatten().tolist()} {self.std.flatten().tolist()}"
+            stamp = f"{self.engine.fingerprint} {statistics}"
+            self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
+        return self._cache
 
 
 @dataclass(frozen=True)
@@ -147,6 +200,25 @@ def hub_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.
             f"`hf download {repository}` on a machine with network access, or copy its hub cache here"
         ) from None
     return body
+
+
+def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UInt8[Tensor, "1 3 S S"]]:
+    """Yield images one by one as `load_stack` reads them; the next ones are decoded meanwhile, in a thread.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    names = iter(files)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def submit(count: int) -> list[Any]:
+            return [pool.submit(load_stack, folder, [name], size=size) for name in islice(names, count)]
+
+        waiting = submit(READ_AHEAD)
+        while waiting:
+            image = waiting.pop(0).result()
+            waiting += submit(1)
+            yield image
 
 
 def load_stack(folder: Path, files: Iterable[str], *, size: int) -> UInt8[Tensor, "N 3 S S"]:
