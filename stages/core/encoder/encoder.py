@@ -3,49 +3,25 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.core.encoder.cache import TensorCache, key_of
-from stages.core.encoder.engine import Engine
-from stages.core.encoder.lite0_weights import build_lite0, copy_matching
+from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
+from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
 from stages.core.images.reading import read_image, resize_image
-from stages.core.run.errors import UserError
 
 STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
-LITE0 = "tf_efficientnet_lite0"
 FEATURES = Path("work/features")  # git-ignored, no output of a stage: it may be deleted at any time
 FEATURES_GIGABYTES = float(os.environ.get("ODDPART_FEATURES_GB", "6"))  # 1.2 of the sample products; 0: no cache
 READ_AHEAD = 4  # images, while the one before is computed
-LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Give each convolution the scale and shift of the batch normalisation that follows it, in place.
-
-    In eval mode both are one affine map, so the outputs stay the same but for rounding (1e-6 of the largest value), and
-    a pass over memory is saved: a third of EfficientNet-Lite0's time on a CPU. The activation that timm puts into its
-    normalisation layers stays.
-
-    Args:
-        network: in eval mode; in each of its modules a normalisation must act on the convolution declared before it.
-    """
-    for (name, convolution), (norm_name, norm) in pairwise(list(network.named_children())):
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(network, name, fuse_conv_bn_eval(convolution, norm))
-            setattr(network, norm_name, getattr(norm, "act", nn.Identity()))
-    for child in network.children():
-        fold_batch_norms(child)
 
 
 class FrozenEncoder(nn.Module):
@@ -59,7 +35,7 @@ class FrozenEncoder(nn.Module):
     std: Tensor
 
     def __init__(self, name: str, *, stages: Sequence[int] = STAGES) -> None:
-        """Build the network and load its weights.
+        """Find the weights.
 
         Args:
             name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model with weights on the
@@ -72,15 +48,35 @@ class FrozenEncoder(nn.Module):
         super().__init__()
         self.name = name
         self.stages = tuple(stages)
-        features = pretrained_features(name, stages)
-        self.body = features.body.to(memory_format=torch.channels_last)
-        self.channels = features.channels
-        self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1))
-        self.requires_grad_(False)
-        self.eval()
-        self._engine: Engine | None = None
+        self._body: nn.Module | None = None
+        if name == LITE0:  # what its graph needs is known without building it
+            self.channels = tuple(LITE0_CHANNELS[stage] for stage in stages)
+            mean, std = LITE0_MEAN_STD
+            fingerprint = fingerprint_of_file(weights_file(), name=f"{name} {self.stages}")
+        else:
+            self.channels, mean, std = self._build()
+            fingerprint = fingerprint_of_weights(self.body, name=f"{name} {self.stages}")
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.engine = Engine(lambda: self.body, name=name, fingerprint=fingerprint)
         self._cache: TensorCache | None = None
+        self.eval()
+
+    def _build(self) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+        """Build the network; return its channels, and mean and standard deviation of what it was trained with."""
+        from stages.core.encoder.pretrained import pretrained_features  # imports timm: seconds that a graph saves
+
+        features = pretrained_features(self.name, self.stages)
+        self._body = features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        return features.channels, features.mean, features.std
+
+    @property
+    def body(self) -> nn.Module:
+        """The network in torch, on the device of this module; built when it is first asked for."""
+        if self._body is None:
+            self._build()
+            self._body.to(self.mean.device)
+        return self._body
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm keeps its ImageNet statistics whatever the surrounding module does."""
@@ -121,13 +117,6 @@ class FrozenEncoder(nn.Module):
         return features
 
     @property
-    def engine(self) -> Engine:
-        """The network in ONNX Runtime, made when it is first asked for."""
-        if self._engine is None:
-            self._engine = Engine(self.body, name=f"{self.name} {self.stages}")
-        return self._engine
-
-    @property
     def cache(self) -> TensorCache:
         """The features on disk, opened when they are first asked for."""
         if self._cache is None:
@@ -135,71 +124,6 @@ class FrozenEncoder(nn.Module):
             stamp = f"{self.engine.fingerprint} {statistics}"
             self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
         return self._cache
-
-
-@dataclass(frozen=True)
-class PretrainedFeatures:
-    """A network that returns the feature maps of some stages, and the RGB statistics it was trained with."""
-
-    body: nn.Module
-    channels: tuple[int, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> PretrainedFeatures:
-    """Build timm's feature extractor of a network and load its pretrained weights.
-
-    Raises:
-        UserError: the name is unknown, the network has no stages of these strides, or its weights are not available.
-    """
-    body: Any
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    if name == LITE0:
-        body = timm.create_model(name, features_only=True, out_indices=tuple(stages))
-        copy_matching(body, build_lite0().state_dict())
-        fold_batch_norms(body.eval())
-        mean, std = LITE0_MEAN_STD
-    else:
-        source = published_weights(name)
-        body = hub_body(name, stages, repository=source.hf_hub_id)
-        mean, std = source.mean, source.std
-    strides, needed = tuple(body.feature_info.reduction()), tuple(2 ** (stage + 1) for stage in stages)
-    if strides != needed:
-        raise UserError(f"profile: encoder.name: {name} has stages at strides {strides}, needed are {needed}")
-    return PretrainedFeatures(body, tuple(body.feature_info.channels()), mean, std)
-
-
-def published_weights(name: str) -> timm.models.PretrainedCfg:
-    """Return where timm has the weights of `name` from, and their preprocessing.
-
-    Raises:
-        UserError: timm knows no such network, or no weights for it.
-    """
-    try:
-        source = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
-    except RuntimeError:  # the part of the name after the point is unknown
-        source = None
-    if source is None or not source.has_weights:
-        raise UserError(f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
-    return source
-
-
-def hub_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.Module:
-    """Build a feature extractor whose weights come from the hub or its cache, never random ones.
-
-    Raises:
-        UserError: they are not available.
-    """
-    try:
-        body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=tuple(stages))
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"the weights of {name} could not be loaded ({type(error).__name__}: {error}): fetch them once with "
-            f"`hf download {repository}` on a machine with network access, or copy its hub cache here"
-        ) from None
-    return body
 
 
 def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UInt8[Tensor, "1 3 S S"]]:

@@ -13,13 +13,12 @@ import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
-import timm
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
@@ -41,16 +40,18 @@ class Engine:
         fingerprint: of the weights and the libraries; networks that compute the same have the same.
     """
 
-    def __init__(self, network: nn.Module, *, name: str) -> None:
-        """Keep the network; nothing is exported yet.
+    def __init__(self, network: Callable[[], nn.Module], *, name: str, fingerprint: str) -> None:
+        """Keep where the network comes from; nothing is exported yet.
 
         Args:
-            network: frozen and on the CPU; it takes [1, 3, H, W] and returns a list of tensors of batch 1.
-            name: for messages and in the fingerprint, since the weights do not say how they are connected.
+            network: builds or returns it, frozen and on the CPU, when a graph is missing; it takes [1, 3, H, W] and
+                returns a list of tensors of batch 1.
+            name: for messages.
+            fingerprint: of all that decides its outputs.
         """
         self.network = network
         self.name = name
-        self.fingerprint = fingerprint(network, name)
+        self.fingerprint = fingerprint
         self.sessions: dict[tuple[int, int], onnxruntime.InferenceSession | None] = {}
 
     def session(self, size: tuple[int, int]) -> onnxruntime.InferenceSession | None:
@@ -71,18 +72,34 @@ class Engine:
         return [torch.from_numpy(output) for output in session.run(None, {INPUT: image.contiguous().numpy()})]
 
 
-def fingerprint(network: nn.Module, name: str) -> str:
-    """Return a hash of all that decides a network's outputs, but for the input."""
-    versions = (FORMAT, OPSET, torch.__version__, timm.__version__, onnx.__version__, onnxruntime.__version__)
-    digest = hashlib.sha256(f"{name} {versions}".encode())
+def fingerprint_of_weights(network: nn.Module, *, name: str) -> str:
+    """Return a hash of all that decides a network's outputs, but for the input.
+
+    Args:
+        name: since the weights do not say how they are connected.
+    """
+    digest = hashlib.sha256(libraries(name))
     for key, tensor in network.state_dict().items():
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
+def fingerprint_of_file(path: Path, *, name: str) -> str:
+    """Do as `fingerprint_of_weights` for a network that is not built yet, by the file of its weights."""
+    digest = hashlib.sha256(libraries(name))
+    digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def libraries(name: str) -> bytes:
+    """Return what a graph is made by: the name of the network, and versions."""
+    versions = [version(package) for package in ("torch", "timm", "onnx", "onnxruntime")]
+    return f"{name} {FORMAT} {OPSET} {versions}".encode()
+
+
 def open_session(
-    network: nn.Module, fingerprint: str, *, size: tuple[int, int], name: str
+    network: Callable[[], nn.Module], fingerprint: str, *, size: tuple[int, int], name: str
 ) -> onnxruntime.InferenceSession | None:
     """Load the graph of an input size, which is exported and compared with torch where the folder has none.
 
@@ -98,9 +115,9 @@ def open_session(
         LOG.warning("%s cannot be read (%s): exporting %s again", path, error, name)
     try:
         with replacing_file(path) as temporary:
-            export(network, temporary, size=size)
+            export(network(), temporary, size=size)
             session = load_session(temporary.read_bytes())
-            check(session, network, size=size)
+            check(session, network(), size=size)
     except Exception as error:  # torch and onnx raise their own kinds for each operation that has no translation
         LOG.warning("%s runs in torch, since it cannot be exported: %s: %s", name, type(error).__name__, error)
         return None

@@ -1,5 +1,8 @@
 """ONNX Runtime computes what torch computes, whatever the size, the batch and the threads; else torch does it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,9 @@ from torch import Tensor, nn
 
 from stages.core.encoder import encoder as encoder_module
 from stages.core.encoder import engine as engine_module
-from stages.core.encoder.encoder import LITE0, FrozenEncoder
-from stages.core.encoder.engine import Engine, relative_error
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights, relative_error
+from stages.core.encoder.lite0_weights import LITE0
 
 EQUAL = 1e-5  # of the largest value
 
@@ -83,14 +87,14 @@ class Unknown(nn.Module):
 def test_what_cannot_be_exported_runs_in_torch_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, raises: bool
 ) -> None:
-    engine = Engine(Unknown(raises=raises), name="odd_network")
+    engine = Engine(lambda: Unknown(raises=raises), name="odd_network", fingerprint="0")
     assert engine.session((8, 8)) is None
     assert "odd_network runs in torch, since it cannot be exported" in caplog.text
     assert list((tmp_path / "engines").iterdir()) == []
     with pytest.raises(RuntimeError, match="odd_network has no graph"):
         engine.run(torch.zeros(1, 3, 8, 8))
     encoder = FrozenEncoder(LITE0)
-    encoder._engine = engine
+    encoder.engine = engine
     pixels = images(1, 64, 64)
     engine.sessions[64, 64] = None
     assert all(torch.equal(a, b) for a, b in zip(encoder(pixels), torchs(encoder, pixels), strict=True))
@@ -113,6 +117,30 @@ def test_networks_statistics_and_levels_have_features_of_their_own() -> None:
     other = FrozenEncoder(LITE0)
     other.mean = other.mean + 0.1
     assert not torch.equal(other.recall(pixels)[0], whole.recall(pixels)[0])
-    heavier = FrozenEncoder(LITE0)
-    next(heavier.body.parameters()).data.mul_(1.01)
-    assert not torch.equal(heavier.recall(pixels)[0], whole.recall(pixels)[0])
+
+
+def test_a_fingerprint_is_of_weights_and_name(tmp_path: Path) -> None:
+    network, file = nn.Conv2d(3, 2, 1), tmp_path / "weights"
+    file.write_bytes(b"one")
+    found = [
+        fingerprint_of_weights(network, name="a"), fingerprint_of_weights(network, name="b"),
+        fingerprint_of_file(file, name="a"), fingerprint_of_file(file, name="b"),
+    ]  # fmt: skip
+    assert fingerprint_of_weights(network, name="a") == found[0]
+    network.weight.data.mul_(1.01)
+    file.write_bytes(b"two")
+    found += [fingerprint_of_weights(network, name="a"), fingerprint_of_file(file, name="a")]
+    assert len(set(found)) == 6
+
+
+def test_the_embedded_network_needs_no_timm_once_it_is_exported() -> None:
+    """It takes longer to import than a hundred images take to encode."""
+    FrozenEncoder(LITE0)(images(1, 64, 64))
+    code = (
+        "import sys, torch\n"
+        "from stages.core.encoder.encoder import FrozenEncoder\n"
+        f"FrozenEncoder({LITE0!r})(torch.zeros(1, 3, 64, 64))\n"
+        "assert not {'timm', 'torchvision', 'onnx'} & set(sys.modules)\n"
+    )
+    environment = {**os.environ, "ODDPART_ENGINES": str(engine_module.FOLDER)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
