@@ -16,6 +16,7 @@ from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
 from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
 from stages.core.images.reading import read_image, resize_image
+from stages.core.run.stage import COUNTED
 
 STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
@@ -88,6 +89,7 @@ class FrozenEncoder(nn.Module):
 
         On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
         """
+        COUNTED["encoder_passes"] += len(images)
         normalised = (images - self.mean) / self.std
         if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
             rows = [self.engine.run(image[None]) for image in normalised]
