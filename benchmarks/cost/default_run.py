@@ -1,4 +1,4 @@
-"""What the default run costs, from a clone of HEAD in which nothing is cached: stage by stage, and what is between them.
+"""What the default run costs in a clone of HEAD, in which nothing is cached: stage by stage, and what is between.
 
     python -m benchmarks.cost.default_run            # some ten minutes
     python -m benchmarks.cost.default_run --keep DIR # the clone stays in DIR, which must not exist
