@@ -60,7 +60,9 @@ def write_results(path: Path, methods: Mapping[str, Calibrated], product: Produc
     with replacing_folder(path) as folder:
         write_images(folder, methods, product)
         for method, calibrated in methods.items():
-            write_calibration(folder / method / "calibration.json", calibrated.fitted.calibration)
+            write_calibration(
+                folder / method / "calibration.json", calibrated.fitted.calibration, made_from=calibrated.made_from
+            )
             for component, content in calibrated.explanations.pictures.items():
                 (folder / method / "components" / f"{component}.jpg").write_bytes(content)
             if calibrated.review is not None:

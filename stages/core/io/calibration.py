@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 
@@ -63,10 +64,11 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))  # exp(710) overflows
 
 
-def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write the numbers in full precision; the metrics file rounds them."""
+def write_calibration(path: Path, calibration: Calibration, *, made_from: Lineage) -> None:
+    """Write the numbers in full precision, and the result they were fitted on; the metrics file rounds them."""
+    content = asdict(calibration) | {MADE_FROM: dict(made_from)}
     with replacing_file(path) as temporary:
-        temporary.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_calibration(path: Path) -> Calibration:

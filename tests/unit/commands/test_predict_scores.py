@@ -13,15 +13,28 @@ from PIL import Image
 
 from commands.attention import show_attention
 from commands.predict.scoring import predict_images
+from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice
+from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
-from tests.unit.commands.predict_case import SPLITS, fuse_and_judge, train_parts
+from tests.unit.commands.predict_case import (
+    SPLITS,
+    count_areas,
+    fuse,
+    fuse_and_judge,
+    judge,
+    segment,
+    train_parts,
+    train_students,
+)
 
 CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
+LABEL_MAPS, HISTOGRAM = Path("part/segmentation/label_maps.npz"), Path("part/histogram/model.npz")
+RETRAINING = (segment, count_areas, train_students, fuse, judge)  # in the order in which parts become new
 FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
@@ -80,10 +93,13 @@ def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
-    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR)}
+    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM)}
+    write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
+    made_from = {"segmentation": content_hash(SEGMENTOR)}
+    write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
+    count_areas()
     choice = read_choice(CHOICE)
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
-    write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
@@ -147,11 +163,52 @@ def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "out", "photos"]
 
 
+def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> None:
+    """With another seed each part becomes another one; only when all are new, there is something to score with."""
+    photos = copy_images(tmp_path / "photos", range(20, 22))
+    before = [row["score"] for row in predict(tmp_path / "before", photos)]
+    shutil.copytree(Path(), tmp_path / "kept")
+    params, last = Path("params.yaml"), len(RETRAINING) - 1
+    params.write_text(params.read_text().replace("seed: 0", "seed: 1"))
+    try:
+        for number, stage in enumerate(RETRAINING):
+            stage()
+            if number < last:
+                with pytest.raises(UserError, match="the trained parts are of different runs, .*: run `dvc repro` to"):
+                    predict(tmp_path / f"out-{number}", photos)
+        after = [row["score"] for row in predict(tmp_path / "after", photos)]
+        assert after != before
+        shutil.copy(tmp_path / "kept/part/student_teacher/model.safetensors", "part/student_teacher")
+        with pytest.raises(UserError, match=rf"{FUSION} was made from student_teacher \w{{8}}, but part/stud"):
+            predict(tmp_path / "out", photos)
+    finally:
+        shutil.copytree(tmp_path / "kept", Path(), dirs_exist_ok=True)
+    assert [row["score"] for row in predict(tmp_path / "again", photos)] == before
+
+
+def test_parts_replaced_while_they_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the whole retraining ends between the reading of the first part and that of the last."""
+    checked = iter(({"fusion": "old"}, {"fusion": "new"}))
+    monkeypatch.setattr("commands.predict.model.check_one_run", lambda files: next(checked))
+    with pytest.raises(UserError, match="a retraining replaced the trained parts while they were read"):
+        predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
+
+
+def test_parts_without_a_record_are_refused(tmp_path: Path) -> None:
+    original = Path(CALIBRATION).read_text()
+    Path(CALIBRATION).write_text(json.dumps({**json.loads(original), "made_from": None}))
+    try:
+        with pytest.raises(UserError, match=r"calibration\.json: does not say what it was made from \(None\)"):
+            predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
+    finally:
+        Path(CALIBRATION).write_text(original)
+
+
 @pytest.mark.parametrize(
     ("part", "damage", "message"),
     [
-        (FUSION, lambda text: text[:-40], f"{FUSION}: is damaged or not of the same run as the rest"),
-        (FUSION, lambda text: text.replace("histogram_2x2", "histogram_7x7"), "part/histogram/model.npz: .*7x7"),
+        (FUSION, lambda text: text[:-40], f"{FUSION}: does not say what it was made from"),
+        (FUSION, lambda text: text.replace("histogram_2x2", "histogram_7x7"), "are of different runs"),
         (CALIBRATION, lambda text: json.dumps(json.loads(text) | {"low": None}), "low: Input"),
     ],
 )
