@@ -10,7 +10,14 @@ from typer.testing import CliRunner
 from commands.app import app
 from commands.predict.parts import PredictParams, check_given, check_one_run, part_files
 from stages.aecsad.model.patch_histogram import write_histogram_models
-from stages.core.io.calibration import Calibration, Threshold, read_calibration, write_calibration
+from stages.core.io.calibration import (
+    Calibration,
+    PictureSizes,
+    Sureness,
+    Threshold,
+    read_calibration,
+    write_calibration,
+)
 from stages.core.io.lineage import content_hash
 from stages.core.run.errors import UserError
 
@@ -88,7 +95,10 @@ def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFi
 
 def test_calibration_survives_its_file() -> None:
     path = Path("calibration.json")
-    calibration = Calibration(Threshold(0.1 + 0.2, 0.05, 1 / 41, 40, 19), median=1 / 3, low=-1e-17, high=2.0)
+    calibration = Calibration(
+        Threshold(0.1 + 0.2, 0.05, 1 / 41, 40, 19), median=1 / 3, low=-1e-17, high=2.0,
+        sureness=Sureness((1 / 3, 0.1 + 0.2), 1 / 7, 2.0), sizes=PictureSizes((3, 4), (5, 6), (0.5, 2 / 3)),
+    )  # fmt: skip
     write_calibration(path, calibration, made_from={"fusion": "f0"})
     assert read_calibration(path) == calibration
     content = json.loads(path.read_text())
