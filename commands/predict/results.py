@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.predict.marker import MARKER, is_results, read_marker, write_marker
-from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, workspace
+from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, sweep, workspace
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -60,8 +60,9 @@ def results_folder(path: Path, *, overwrite: bool) -> Iterator[Results]:
     """
     target = Path(os.path.realpath(path))  # a link keeps pointing to the results
     try:
-        before = check_replaceable(target, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target)
+        before = check_replaceable(target, overwrite=overwrite)
         refuse_second_run(target)
         remove_unfinished(target, keep=1)
         run = secrets.token_hex(8)

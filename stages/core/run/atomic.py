@@ -6,6 +6,7 @@ must give way is moved into the temporary folder first and deleted last, so that
 """
 
 import fcntl
+import functools
 import hashlib
 import logging
 import os
@@ -27,6 +28,9 @@ TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp", re.DOTALL)
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path`; when the block ends well, it becomes `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_nested(path):
+        sweep_once(path.parent.absolute())
     with workspace(path) as folder:
         yield folder / NEW
         (folder / NEW).replace(path)
@@ -46,6 +50,9 @@ def replacing_folder(path: Path, *, only_new: bool = False) -> Iterator[Path]:
     Raises:
         UserError: there is something else at `path`; the message says where the new folder is.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_nested(path):
+        sweep(path)
     with workspace(path) as folder:
         new = folder / NEW
         new.mkdir()
@@ -116,10 +123,7 @@ def free_name(path: Path) -> Path:
 
 @contextmanager
 def workspace(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to `path`, which is gone at the end; remove those that killed processes left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not any(TEMPORARY.fullmatch(name) for name in path.parent.parts):  # else that folder goes as a whole
-        sweep(path)
+    """Yield a temporary folder next to `path`, which is gone at the end; a version moved there goes back if need be."""
     with locked_folder(path.parent, prefix=_prefix(path), suffix=".tmp") as folder:
         try:
             yield folder
@@ -136,6 +140,25 @@ def short_name(name: str) -> str:
     if len(name) <= LONGEST:
         return name
     return f"{name[:LONGEST]}~{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
+
+def is_nested(path: Path) -> bool:
+    """Whether a path is in a temporary folder, which goes as a whole if its process is killed."""
+    return any(TEMPORARY.fullmatch(name) for name in path.parent.parts)
+
+
+@functools.cache
+def sweep_once(parent: Path) -> None:
+    """Remove the temporary folders of files in a folder that nobody works in any more.
+
+    Once a process: a folder may hold very many files, and to look through it for each that is written takes too long.
+    """
+    with os.scandir(parent) as entries:
+        found = [Path(entry) for entry in entries if TEMPORARY.fullmatch(entry.name) and not entry.is_symlink()]
+    for folder in found:
+        with lock_if_free(folder) as free:
+            if free and names_in(folder) <= {NEW}:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(path: Path) -> None:

@@ -203,6 +203,16 @@ def test_a_run_may_end_at_any_moment(end: signal.Signals, words: list[str]) -> N
     assert Path("verdicts.unfinished-0123abcd/thesis.doc").read_text() == "mine"
 
 
+def test_a_kill_between_the_two_renamings_of_overwrite_loses_nothing() -> None:
+    make("out", score="1")
+    Path(".out.0123abcd.tmp").mkdir()
+    Path("out").rename(".out.0123abcd.tmp/old")
+    with pytest.raises(UserError, match="holds earlier results: add --overwrite"):
+        make("out")
+    assert read("out/scores.csv")[0]["score"] == "1"
+    assert names() == ["out"]
+
+
 def test_old_results_that_cannot_be_deleted_do_not_cost_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     make("out", score="1")
     monkeypatch.setattr("shutil.rmtree", lambda path, **_: None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.run.atomic import replacing_file, replacing_folder, workspace
+from stages.core.run.atomic import replacing_file, replacing_folder
 from stages.core.run.errors import UserError
 
 HOLDS = "from stages.core.run.atomic import replacing_folder; import sys, time; from pathlib import Path\n"
@@ -165,9 +165,18 @@ def test_a_kill_between_the_two_renamings_loses_nothing(tmp_path: Path) -> None:
     left = tmp_path / ".maps.0123abcd.tmp"
     (left / "new").mkdir(parents=True)
     target.rename(left / "old")
-    with workspace(target):
+    with replacing_folder(target) as folder:
+        (folder / "a.txt").write_text("new")
         assert (target / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["maps"]
+
+
+def test_what_a_killed_process_left_of_a_file_goes(tmp_path: Path) -> None:
+    (tmp_path / ".table.0123abcd.tmp").mkdir()
+    (tmp_path / ".table.0123abcd.tmp/new").touch()
+    with replacing_file(tmp_path / "another") as file:
+        file.write_text("x")
+    assert names(tmp_path) == ["another"]
 
 
 def test_only_our_temporary_folders_go(tmp_path: Path) -> None:
