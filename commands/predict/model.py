@@ -187,5 +187,6 @@ def histogram_columns(parts: Parts, image: Float[Tensor, "1 3 S S"]) -> dict[str
     """The histogram distances by column; empty where that branch is excluded."""
     if parts.histogram is None:
         return {}
-    label_map = parts.histogram.segmentor.label_map(image, parts.encoder).cpu().numpy()
+    low, _, high = parts.encoder(image)
+    label_map = parts.histogram.segmentor.label_map(low, high, size=parts.image_size).cpu().numpy()
     return {model.column: float(histogram_distances(model, label_map)[0]) for model in parts.histogram.models}

@@ -15,8 +15,7 @@ from stages.evaluation.params import EvaluationParams
 from stages.evaluation.results import publish_overviews, write_results
 
 READS = ("scores", "inputs", "truth")
-PLOTS = ("roc", "precision_recall", "score_histogram", "confusion")
-WRITES = ("results", "metrics", "intervals", "test_scores", "agreement", "health", *PLOTS, "overview")
+WRITES = ("results", "metrics", "intervals", "test_scores", "agreement", "health", "plots")
 
 
 @stage_entry
@@ -29,14 +28,8 @@ def main(argv: Sequence[str]) -> str:
     calibrated = calibrate_methods(paths.scores, product, params, methods=methods)
     summaries = judge_methods(calibrated, product, params, seed=load_value("seed"))
     write_results(paths.results, calibrated, product)
-    publish_overviews(paths.results, paths.overview)
-    write_curves(
-        calibrated,
-        roc=paths.roc,
-        precision_recall=paths.precision_recall,
-        score_histogram=paths.score_histogram,
-        confusion=paths.confusion,
-    )
+    write_curves(calibrated, paths.plots)
+    publish_overviews(paths.results, paths.plots)
     write_tracked_scores(paths.test_scores, tables_of(calibrated))
     write_summaries(summaries, metrics=paths.metrics, intervals=paths.intervals)
     proposed = next((one.review for one in calibrated.values() if one.review is not None), None)

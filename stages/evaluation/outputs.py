@@ -64,16 +64,17 @@ def copy_file(source: Path, target: Path) -> None:
         temporary.write_bytes(content)
 
 
-def write_curves(
-    methods: Mapping[str, Calibrated], *, roc: Path, precision_recall: Path, score_histogram: Path, confusion: Path
-) -> None:
-    """Write the four tables of plots; without both classes a curve has no rows."""
+def write_curves(methods: Mapping[str, Calibrated], folder: Path) -> None:
+    """Write roc.csv, precision_recall.csv, scores.csv and confusion.csv; without both classes a curve has no rows."""
+    folder.mkdir(exist_ok=True)
     tests = tables_of(methods)
-    write_csv(roc, {method: roc_points(test) for method, test in tests.items()})
-    write_csv(precision_recall, {method: precision_recall_points(test) for method, test in tests.items()})
-    write_csv(score_histogram, {method: score_bins(test) for method, test in tests.items()})
+    write_csv(folder / "roc.csv", {method: roc_points(test) for method, test in tests.items()})
+    write_csv(
+        folder / "precision_recall.csv", {method: precision_recall_points(test) for method, test in tests.items()}
+    )
+    write_csv(folder / "scores.csv", {method: score_bins(test) for method, test in tests.items()})
     thresholds = {method: one.fitted.calibration.threshold.value for method, one in methods.items()}
-    write_csv(confusion, {method: decisions(test, thresholds[method]) for method, test in tests.items()})
+    write_csv(folder / "confusion.csv", {method: decisions(test, thresholds[method]) for method, test in tests.items()})
 
 
 def tables_of(methods: Mapping[str, Calibrated]) -> dict[str, pd.DataFrame]:

@@ -138,9 +138,9 @@ def heatmap_of(row: Row, scene: Scene, calibrated: Calibrated) -> UInt8[np.ndarr
     return heatmap_overlay(scene.image, calibrated.maps[row["image_id"]], low=colours.low, high=colours.high)
 
 
-def publish_overviews(results: Path, overview: Path) -> None:
-    """Copy the contact sheets to where git keeps them, for `dvc plots` and the README: `overview`/<method>.jpg."""
-    with replacing_folder(overview) as folder:
+def publish_overviews(results: Path, plots: Path) -> None:
+    """Copy the contact sheets to where git keeps them, for `dvc plots` and the README: overview/<method>.jpg."""
+    with replacing_folder(plots / "overview") as folder:
         for file in sorted(results.glob(f"*/{OVERVIEW}")):
             shutil.copyfile(file, folder / f"{file.parent.name}.jpg")
 

@@ -76,8 +76,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PAINT = ["stages/paint", "stages/core/ink", "stages/core/run"]
-CLUSTER = ["stages/aecsad/cluster", "stages/aecsad/model", "stages/core/run"]
+PAINT = ["stages/paint", "stages/core"]
+CLUSTER = ["stages/aecsad/cluster", "stages/aecsad/model", "stages/core"]
 
 
 def test_the_checker_follows_imports_through_layers(tree: Path) -> None:
@@ -112,8 +112,8 @@ stages:
       deps:
         - stages/paint
         # why this one
-        - stages/core/run  # kept
-        - stages/core/unused
+        - stages/core  # kept
+        - stages/split
         - artifacts/${key}: {cache: false}
         - data/x
       outs: [a]
@@ -123,7 +123,7 @@ stages:
       --in x
     deps:
     - data/y  # not code
-    - stages/core/unused
+    - stages/paint
 """
 AFTER = """\
 # the map
@@ -135,8 +135,7 @@ stages:
       deps:
         - stages/paint
         # why this one
-        - stages/core/run  # kept
-        - stages/core/ink
+        - stages/core  # kept
         - artifacts/${key}: {cache: false}
         - data/x
       outs: [a]
@@ -147,7 +146,7 @@ stages:
     deps:
     - stages/aecsad/cluster
     - stages/aecsad/model
-    - stages/core/run
+    - stages/core
     - data/y  # not code
 """
 
@@ -163,6 +162,6 @@ def test_writing_refuses_a_list_on_one_line(tree: Path) -> None:
 
 
 def test_missing_and_needless_are_told_apart() -> None:
-    body = stage_bodies(yaml.safe_load(BEFORE))["paint"]
-    assert set(PAINT) - set(listed_code(body)) == {"stages/core/ink"}
-    assert set(listed_code(body)) - set(PAINT) == {"stages/core/unused"}
+    bodies = stage_bodies(yaml.safe_load(BEFORE))
+    assert set(CLUSTER) - set(listed_code(bodies["cluster"])) == set(CLUSTER)
+    assert set(listed_code(bodies["paint"])) - set(PAINT) == {"stages/split"}

@@ -14,7 +14,7 @@ TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 STAGES = stage_bodies(yaml.safe_load(TEXT))
 NOT_IN_THE_RUN_CACHE = {"evaluation", "report"}
 NOT_ITS_WORK = {Path("stages/core/io/fetch.py"), Path("stages/core/run/console.py")}
-MOST_LINES, MOST_LOCK_LINES = 520, 3200
+MOST_LINES, MOST_LOCK_LINES = 520, 2600
 # One process that the shell replaces itself with: with `&&`, a pipe or a redirection a killed DVC leaves an orphan.
 PLAIN = r"(?:[\w./@:=,+-]|\$\{[\w.]+\})+"
 WORD = f"(?:{PLAIN}|'{PLAIN}')"

@@ -123,13 +123,13 @@ def test_a_stage_that_is_still_importing_dies_with_dvc(workspace: Workspace) -> 
 def test_a_training_killed_at_three_steps_ends_with_the_same_weights_and_curve(workspace: Workspace) -> None:
     weights = workspace.root / "artifacts/aecsad/student_teacher/tiny/model.safetensors"
     curve = workspace.root / "metrics/plots/training/tiny/student_teacher.csv"
-    steps = sorted(random.sample(range(2, 38), 3))
-    with changed_iterations(workspace, 40):
+    steps = sorted(random.sample(range(2, 40), 3))
+    with changed_iterations(workspace, 80):  # far more than the last of them: the kill comes before the end
         workspace.dvc("repro", "--single-item", "student_teacher@tiny")
         expected = weights.read_bytes(), curve.read_bytes()
         for step in steps:
             with started_training(workspace) as (dvc, stage):
-                wait_for_checkpoint(workspace.root, step, seconds=120)
+                wait_for_checkpoint(workspace.root, step, stage=stage, seconds=240)
                 dvc.kill()
                 wait_for_end(stage, seconds=5)
             assert not weights.exists() and not curve.exists()
@@ -187,12 +187,15 @@ def started_training(workspace: Workspace) -> Iterator[tuple[subprocess.Popen[by
         process.wait(timeout=10)
 
 
-def wait_for_checkpoint(root: Path, step: int, *, seconds: float) -> None:
-    """Return once the students' newest checkpoint is of that step or a later one."""
+def wait_for_checkpoint(root: Path, step: int, *, stage: int, seconds: float) -> None:
+    """Return once the students' newest checkpoint is of that step or a later one, while their stage still runs."""
     deadline = time.monotonic() + seconds
     saved = 0
     while saved < step:
         assert time.monotonic() < deadline, f"no checkpoint of step {step} after {seconds} s, the last is of {saved}"
+        assert is_alive(stage), (
+            f"the training ended before a checkpoint of step {step} was seen, the last was of {saved}"
+        )
         states = [torch.load(path, weights_only=True) for path in root.glob("work/checkpoints/students-*.pt")]
         saved = max((int(state["done"]) for state in states), default=0)
 

@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from stages.core.encoder.encoder import FrozenEncoder
-
 DILATIONS = (6, 12, 18)
 LOW_LEVEL_CHANNELS = 48
 DEFAULT_MOMENTUM = 0.1  # of BatchNorm's running statistics: PyTorch's
@@ -67,10 +65,11 @@ class Segmentor(nn.Module):
         return F.interpolate(logits, (size, size), mode="bilinear")
 
     @torch.no_grad()
-    def label_map(self, images: Float[Tensor, "B 3 S S"], encoder: FrozenEncoder) -> UInt8[Tensor, "B S S"]:
-        """Return the most probable class of every pixel of images in [0, 1]."""
-        low, _, high = encoder(images)
-        logits: Tensor = self(low, high, size=images.shape[-1])
+    def label_map(
+        self, low: Float[Tensor, "B c h w"], high: Float[Tensor, "B C k l"], *, size: int
+    ) -> UInt8[Tensor, "B S S"]:
+        """Return the most probable class of every pixel of images of `size` x `size` pixels."""
+        logits: Tensor = self(low, high, size=size)
         return logits.max(dim=1).indices.to(torch.uint8)  # argmax is eight times slower on a CPU
 
 

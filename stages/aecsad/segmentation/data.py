@@ -55,7 +55,10 @@ def encode(encoder: FrozenEncoder, images: UInt8[Tensor, "N 3 S S"], *, label: s
         raise ValueError("no image to encode")
     starts = range(0, len(images), BATCH)
     batches: list[Sequence[Tensor]] = [
-        [stage.half().cpu() for stage in encoder(to_float(images[start : start + BATCH].to(encoder.mean.device)))]
+        [
+            level.half().cpu()
+            for level in encoder.recall(to_float(images[start : start + BATCH].to(encoder.mean.device)))
+        ]
         for start in progress(starts, total=len(starts), label=label)
     ]
     return StageFeatures(torch.cat([batch[0] for batch in batches]), torch.cat([batch[2] for batch in batches]))

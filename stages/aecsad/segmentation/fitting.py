@@ -16,7 +16,7 @@ from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
 from stages.core.encoder.device import pick_device, seed_everything
-from stages.core.encoder.encoder import FrozenEncoder, load_stack, to_float
+from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, to_float
 from stages.core.io.lineage import content_hash
 from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
@@ -110,9 +110,10 @@ def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelM
     size = fitted.image_size
     values = np.zeros((len(images), size, size), dtype=np.uint8)
     if fitted.segmentor is not None:
-        for row, name in enumerate(progress(images["file"], total=len(images), label="label maps")):
-            image = to_float(load_stack(folder, [name], size=size)).to(fitted.encoder.mean.device)
-            values[row] = fitted.segmentor.label_map(image, fitted.encoder)[0].cpu().numpy()
+        stacks = read_ahead(folder, images["file"], size=size)
+        for row, stack in enumerate(progress(stacks, total=len(images), label="label maps")):
+            low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
+            values[row] = fitted.segmentor.label_map(low, high, size=size)[0].cpu().numpy()
     labelled = np.ones(len(images), dtype=bool)
     return LabelMaps(tuple(images["image_id"]), values, fitted.num_classes, labelled)
 

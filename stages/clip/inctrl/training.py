@@ -40,8 +40,9 @@ def train_heads(
         images, shots=params.shots, batch_size=training.batch_size, exclude_query=params.exclude_query,
         generator=generator,
     )  # fmt: skip
+    cache = files.cached.cache
     settings = {
-        "params": params.model_dump(mode="json"), "seed": generator.initial_seed(), "clip": files.cached.folder.name,
+        "params": params.model_dump(mode="json"), "seed": generator.initial_seed(), "clip": cache.folder.name,
         "images": [f"{image.category} {image.path.name} {image.is_anomalous} {image.window}" for image in images],
     }  # fmt: skip
     tensors = [*heads.state_dict().values(), *(value for name in sorted(texts) for value in texts[name])]
@@ -56,7 +57,9 @@ def train_heads(
         checkpoint=checkpoint_file("inctrl", tensors=tensors, settings=settings),
     )  # fmt: skip
     LOG.info(
-        "%d of the images' features were computed, the others came from %s", files.cached.computed, files.cached.root
+        "%d of the images' features were computed, the others came from %s",
+        files.cached.computed,
+        files.cached.cache.root,
     )
     return heads.eval().requires_grad_(False)
 

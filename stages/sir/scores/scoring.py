@@ -69,7 +69,7 @@ def score_images(
     table, kept = [], []
     for file in progress(rows["file"], total=len(rows), label="reconstructions"):
         image = to_float(load_stack(folder, [file], size=size)).to(device)
-        features = [stage.half().float() for stage in encoder(image)]  # as those that were trained on
+        features = [stage.half().float() for stage in encoder.recall(image)]  # as those that were trained on
         maps = np.concatenate([map_image(model, features, params, size=size) for model in models])
         table.append(image_scores(maps, pooled_share=params.pooled_share))
         kept.append(shrink(maps[:1], size=features[0].shape[-1])[0])

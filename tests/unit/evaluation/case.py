@@ -98,14 +98,12 @@ class Case:
         self.write_maps(AnomalyMaps(tuple(maps.image_ids[row] for row in rows), maps.values[rows]))
 
     def run(self) -> None:
-        plots = "metrics/plots/tray"
         paths = {
             "scores": "scores", "inputs": "split/inputs", "truth": "split/truth",
             "results": "evaluations/tray", "metrics": "metrics/evaluation/tray.json",
             "intervals": "metrics/intervals/tray.json", "test-scores": "metrics/scores/tray.csv",
             "agreement": "metrics/components/tray.json", "health": "metrics/data_health/tray.json",
-            "score-histogram": f"{plots}/scores.csv", "overview": f"{plots}/overview", "roc": f"{plots}/roc.csv",
-            "precision-recall": f"{plots}/precision_recall.csv", "confusion": f"{plots}/confusion.csv",
+            "plots": "metrics/plots/tray",
         }  # fmt: skip
         main(["--category", "tray", *(part for name, path in paths.items() for part in (f"--{name}", path))])
 

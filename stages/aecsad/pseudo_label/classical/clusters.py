@@ -80,7 +80,7 @@ def encode_cells(
     """Return features of all strides at every cell, on the CPU."""
     levels = [
         functional.interpolate(level, size=(cells, cells), mode="bilinear", align_corners=False)
-        for level in encoder(to_float(images))
+        for level in encoder.recall(to_float(images))
     ]
     return torch.cat(levels, dim=1).permute(0, 2, 3, 1).float().cpu()
 

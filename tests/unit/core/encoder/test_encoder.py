@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 import skimage.data
 import sklearn.datasets
+import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from stages.core.encoder import lite0_weights
-from stages.core.encoder.encoder import LITE0, LITE0_MEAN_STD, STRIDES, FrozenEncoder
-from stages.core.encoder.lite0_weights import build_lite0, stage_of_block, timm_name
+from stages.core.encoder.encoder import STRIDES, FrozenEncoder
+from stages.core.encoder.lite0_weights import (
+    LITE0,
+    LITE0_CHANNELS,
+    LITE0_MEAN_STD,
+    build_lite0,
+    stage_of_block,
+    timm_name,
+)
 from stages.core.run.errors import UserError
 
 SCIKIT_IMAGE = Path(skimage.data.__file__).parent
@@ -90,13 +98,14 @@ def test_features_equal_the_classifiers_intermediate_outputs(encoder: FrozenEnco
 
 
 def test_no_normalisation_layer_is_left_to_run(encoder: FrozenEncoder, classifier: nn.Module) -> None:
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in encoder.body.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in classifier.modules())
 
 
 def test_shapes_and_strides(encoder: FrozenEncoder) -> None:
     features = encoder(torch.rand(2, 3, 64, 96))
     assert encoder.channels == (24, 40, 112)
+    assert tuple(timm.create_model(LITE0, features_only=True).feature_info.channels()) == LITE0_CHANNELS
     assert STRIDES == (4, 8, 16)
     assert [tuple(f.shape) for f in features] == [(2, 24, 16, 24), (2, 40, 8, 12), (2, 112, 4, 6)]
 
@@ -106,13 +115,13 @@ def test_an_image_has_the_same_features_in_any_batch_and_module(encoder: FrozenE
     before = encoder(image)
     encoder.train()
     nn.Sequential(encoder).train()
-    assert not any(module.training for module in encoder.modules())
+    assert not any(module.training for module in encoder.body.modules())
     encoder(torch.rand(4, 3, 64, 64) * 100)  # would move BatchNorm's statistics in train mode
     assert all(torch.equal(a, b) for a, b in zip(before, encoder(image), strict=True))
 
 
 def test_nothing_in_it_learns(encoder: FrozenEncoder) -> None:
-    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert not any(parameter.requires_grad for parameter in encoder.body.parameters())
     assert not any(f.requires_grad for f in encoder(torch.rand(1, 3, 32, 32, requires_grad=True)))
 
 
@@ -131,7 +140,7 @@ def test_weights_out_of_reach_name_what_to_fetch(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_network_with_other_strides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = lite0_weights.timm.create_model
+    create = timm.create_model
     monkeypatch.setattr("timm.create_model", lambda name, pretrained, **options: create(name, **options))
     with pytest.raises(UserError, match=r"vit_tiny_patch16_224 has stages at strides \(16, 16, 16\), needed"):
         FrozenEncoder("vit_tiny_patch16_224")

@@ -61,6 +61,14 @@ def test_a_method_of_a_family_does_not_pay_for_the_other_setting() -> None:
         methods.stages_of("sir")
 
 
+def test_a_method_costs_what_those_it_needs_cost() -> None:
+    write(
+        mine={"categories": CATEGORIES, "needs": ["ours"], "stages": ["third"]},
+        last={"categories": CATEGORIES, "needs": ["mine", "ours"], "stages": ["fourth"]},
+    )
+    assert load_methods().stages_of("last") == ("first", "second", "third", "fourth")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -69,6 +77,13 @@ def test_a_method_of_a_family_does_not_pay_for_the_other_setting() -> None:
         ({"mine": {"categories": "some", "stages": []}}, r"methods\.mine\.categories"),
         ({"mine": {"categories": {}}}, r"methods\.mine\.stages: Field required"),
         ({"sir": {**SIR, "specialised": ["ours"]}}, "ours is listed twice"),
+        (
+            {
+                "a": {"categories": {}, "needs": ["b"], "stages": []},
+                "b": {"categories": {}, "needs": ["a"], "stages": []},
+            },
+            "`needs` goes in a circle",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
