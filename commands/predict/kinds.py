@@ -50,6 +50,7 @@ WEAK = {  # too few bytes to go by alone: the name in small letters must fit, to
     "icon": r".*\.(ico|cur)",
     "DICOM without its header": r".*\.(dcm|dicom|dic|ima)|[^.]*|[\d.]+",
 }
+INDEX = "dicomdir"  # begins like a DICOM image and is none
 RAW_SUFFIXES = (".cr2", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".pef", ".3fr")  # TIFF with a small preview at its head
 OTHER_SUFFIXES = (
     ".jfif", ".jpe", ".jif", ".jps", ".mpo", ".apng", ".dib", ".j2k", ".jpf", ".jpx", ".j2c", ".pbm", ".pnm", ".dicom",
@@ -120,6 +121,8 @@ def judge_head(head: bytes, name: str, *, named: bool) -> Seen:
         fits = kind not in WEAK or re.fullmatch(WEAK[kind], name, re.DOTALL) is not None
         return fits and re.match(pattern, head, re.DOTALL) is not None
 
+    if name == INDEX:
+        return Seen(False, "is the index of a DICOM folder")
     if name.endswith(RAW_SUFFIXES):
         return Seen(True, f"is of kind camera raw, which is not read: {CONVERT}")
     if any(begins(kind, pattern) for kind, pattern in READABLE.items()):

@@ -140,6 +140,13 @@ def test_what_is_no_image_is_skipped_and_said(content: bytes) -> None:
     assert inputs.unreadable == ()
 
 
+def test_the_index_of_a_dicom_export_is_no_image() -> None:
+    write("b/DICOMDIR", "b/IM1", content=dicom(preamble=True))
+    inputs = find("b")
+    assert [str(path) for path in inputs.images] == ["b/IM1"]
+    assert skipped(inputs) == {"b/DICOMDIR": "is the index of a DICOM folder"}
+
+
 def test_pipes_sockets_devices_and_links_never_hang_and_are_named(tmp_path: Path) -> None:
     write("b/good.png")
     os.mkfifo("b/pipe.png")
