@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.verbs import verb
+from commands.verbs import Closing, verb
 
 WEIGHTS = Path("data/foundation_weights.json")
 Category = Annotated[str, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")]
@@ -86,18 +86,21 @@ def predict(
     category: Category,
     output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
-) -> str:
+) -> Closing:
     """Score new pictures with a product's trained parts.
 
     Run `dvc repro` once before. Makes scores.csv (path, score, threshold, is_anomalous, display_score with 0.5 at
-    the threshold, a column for each branch, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous)
-    and unreadable.csv (path, error); or nothing, if it fails or is interrupted. An unreadable file does not stop
-    the run. A branch's column is empty where the pipeline excluded the branch. Hidden folders and links to folders
-    are not searched.
-    """
-    from commands.predict.parts import check_given, part_files
+    the threshold, a column for each branch, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous),
+    unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden, a link to a folder) and
+    run.json (product, trained parts, counts). A branch's column is empty where the pipeline excluded the branch.
 
-    part_files(category)  # what is wrong with the call is said before torch is loaded, which takes seconds
+    Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
+    code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
+    there; interrupted, that folder stays.
+    """
+    from commands.predict.parts import check_given, check_one_run, part_files
+
+    check_one_run(part_files(category))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 

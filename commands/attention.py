@@ -51,7 +51,7 @@ def show_attention(image: Path, *, category: str, output: Path, at: tuple[float,
     pixels = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
     blocks = attention_of(parts.student_teacher.global_student, parts.encoder, pixels)
     place = at or highest(predict(parts, picture).anomaly_map)
-    with replacing_folder(output) as folder:
+    with replacing_folder(output, only_new=True) as folder:
         write_arrays(folder / ARRAYS, **{block.name: block.weights for block in blocks})
         write_attention_picture(folder / PICTURE, picture, blocks, place=place)
     return f"{len(blocks)} blocks at ({place[0]:.2f}, {place[1]:.2f}) of width and height"

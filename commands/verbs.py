@@ -5,12 +5,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ParamSpec
 
 import typer
 
 from stages.core.run.console import set_up_logging
 from stages.core.run.errors import UserError
+from stages.core.run.parent import unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -21,11 +23,24 @@ BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says w
 FLOWS = ("fastapi", "prefect", "sqlalchemy")
 
 
-def verb(function: Callable[P, str | None]) -> Callable[P, None]:
+@dataclass(frozen=True)
+class Closing:
+    """Closing counts of a verb that has more than one good end.
+
+    Attributes:
+        counts: "420 images scored".
+        code: the exit code.
+    """
+
+    counts: str
+    code: int
+
+
+def verb(function: Callable[P, str | Closing | None]) -> Callable[P, None]:
     """Turn a function that returns its closing counts ("420 images scored") into one that typer can call.
 
-    A UserError, or a package that is not installed, ends the process with one message and code 1, Ctrl-C with code 130.
-    None instead of counts means that the function has closed by itself.
+    A UserError, or a package that is not installed, ends the process with one message and code 1, Ctrl-C with code 130
+    and SIGTERM with code 143. None instead of counts means that the function has closed by itself.
     """
 
     @functools.wraps(function)
@@ -33,7 +48,8 @@ def verb(function: Callable[P, str | None]) -> Callable[P, None]:
         started = time.perf_counter()
         set_up_logging()
         try:
-            counts = function(*args, **kwargs)
+            with unwinding_on_sigterm():
+                closing = function(*args, **kwargs)
         except UserError as error:
             LOG.error("%s", error)
             raise typer.Exit(1) from None
@@ -46,8 +62,13 @@ def verb(function: Callable[P, str | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             LOG.error("%s: interrupted", function.__name__)
             raise typer.Exit(INTERRUPTED) from None
-        if counts is not None:
-            LOG.info("%s: %s in %.1f s", function.__name__, counts, time.perf_counter() - started)
+        if closing is None:
+            return
+        if isinstance(closing, str):
+            closing = Closing(closing, 0)
+        LOG.info("%s: %s in %.1f s", function.__name__, closing.counts, time.perf_counter() - started)
+        if closing.code:
+            raise typer.Exit(closing.code)
 
     return run
 

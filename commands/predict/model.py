@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
+from commands.predict.parts import check_one_run
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
 from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distances, read_histogram_models
 from stages.aecsad.model.segmentor import Segmentor
@@ -62,6 +63,7 @@ class Parts:
     Attributes:
         image_size: pixels of the square that the networks see.
         histogram: None where the pipeline excluded that branch.
+        fingerprints: sha256 of each part.
     """
 
     encoder: SharedEncoder
@@ -70,14 +72,16 @@ class Parts:
     student_teacher: StudentTeacher
     fusion: Fusion
     calibration: Calibration
+    fingerprints: Mapping[str, str]
 
 
 def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     """Load the parts from the paths of `part_files`.
 
     Raises:
-        UserError: a part is damaged, or does not fit the code or the others.
+        UserError: a part is damaged, of another run than the others, or was replaced meanwhile.
     """
+    fingerprints = check_one_run(files)
     fusion, calibration = read_fusion(files["fusion"]), read_calibration(files["calibration"])
     state, arguments = read_weights(files["student_teacher"])
     with blamed_on(files["student_teacher"]):
@@ -93,7 +97,9 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     lay_out_as_trained(student_teacher.local_student)
     lay_out_as_trained(student_teacher.global_student)
     encoder = SharedEncoder(name).to(device)
-    return Parts(encoder, image_size, histogram, student_teacher.to(device), fusion, calibration)
+    if check_one_run(files) != fingerprints:
+        raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
+    return Parts(encoder, image_size, histogram, student_teacher.to(device), fusion, calibration, fingerprints)
 
 
 def read_fusion(path: Path) -> Fusion:

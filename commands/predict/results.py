@@ -1,63 +1,185 @@
-"""The folder of results: there as a whole, or not at all; its tables, and the names of its heatmaps."""
+"""The folder of results: there as a whole, or under another name; its tables, and the names of its heatmaps.
+
+While a run lasts its rows are in `NAME.unfinished-xxxxxxxx` next to the folder NAME that was asked for, each as soon as
+its image is scored. What a run leaves there that was killed or failed stays until a later one for NAME has ended well.
+"""
 
 import csv
+import io
+import logging
 import os
+import re
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.core.run.atomic import replacing_folder
+from commands.predict.marker import MARKER, is_results, read_marker, write_marker
+from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, sweep, workspace
 from stages.core.run.errors import UserError
 
-SCORES, UNREADABLE = "scores.csv", "unreadable.csv"
+LOG = logging.getLogger(__name__)
+SCORES, UNREADABLE, SKIPPED = "scores.csv", "unreadable.csv", "skipped.csv"
 HEATMAPS = "heatmaps"  # folder, below the one of the results
+OWN = {SCORES, UNREADABLE, SKIPPED, HEATMAPS, MARKER}
+UNFINISHED = ".unfinished-"
 LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay below the 255 bytes of file systems
+EARLIER = "holds earlier results"
+FORMULA = tuple("=+-@\t\r＝＋－＠")  # a cell that begins so is computed by spreadsheets
+
+
+@dataclass
+class Results:
+    """A run's folder while it is written.
+
+    Attributes:
+        folder: where to write.
+        about: goes into the marker at the end.
+    """
+
+    folder: Path
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
-def results_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder next to `path`; when the block ends well, it becomes `path`.
+def results_folder(path: Path, *, overwrite: bool) -> Iterator[Results]:
+    """Yield a marked folder next to `path`; when the block ends well, it becomes `path`.
 
-    Whatever goes wrong, earlier results at `path` stay as they were.
+    Whatever goes wrong, what is at `path` stays as it was, and rows that were written stay where they are.
 
     Args:
+        path: of the results.
         overwrite: whether earlier results of this command may be replaced; anything else never is.
 
     Raises:
-        UserError: `path` cannot be written to, or holds something that must stay.
+        UserError: `path` cannot be written to, holds something that must stay or came meanwhile, or another run writes
+            to it.
     """
     target = Path(os.path.realpath(path))  # a link keeps pointing to the results
     try:
-        check_replaceable(target, overwrite=overwrite)
-        with replacing_folder(target) as folder:
-            yield folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target)
+        before = check_replaceable(target, overwrite=overwrite)
+        refuse_second_run(target)
+        remove_unfinished(target, keep=1)
+        run = secrets.token_hex(8)
+        with locked_folder(target.parent, prefix=short_name(target.name) + UNFINISHED) as folder:
+            write_marker(folder, run=run, complete=False, about={})
+            results = Results(folder)
+            try:
+                yield results
+                write_marker(folder, run=run, complete=True, about=results.about)
+                with workspace(target) as temporary:
+                    put(folder, target, aside=temporary / OLD,
+                        problem=lambda old: problem_with(old, overwrite=overwrite, before=before))  # fmt: skip
+            finally:
+                keep_or_remove(folder)
+        remove_unfinished(target, keep=0)
     except OSError as error:
         raise UserError(f"{path} (--output) cannot be written: {error}") from None
 
 
-def check_replaceable(path: Path, *, overwrite: bool) -> None:
+def check_replaceable(path: Path, *, overwrite: bool) -> str | None:
     """Pass if there is nothing at `path`, an empty folder, or with `overwrite` a folder that only holds our results.
+
+    Returns:
+        The run of the results there; None where there are none.
 
     Raises:
         UserError: it is something else.
         OSError: it cannot be looked into.
     """
     if not path.exists():
-        return
+        return None
     if not path.is_dir():
         raise UserError(f"{path} (--output) is a file: name a folder")
     if path.is_mount():
         raise UserError(f"{path} (--output) is a mount point and cannot be replaced as a whole: name a folder in it")
-    names = {entry.name for entry in path.iterdir()}
-    foreign = sorted(names - {SCORES, UNREADABLE, HEATMAPS})
-    if foreign or (names and SCORES not in names):
-        raise UserError(
-            f"{path} (--output) holds {(foreign or sorted(names))[0]}, which is not a result of this command: "
-            "name a new or empty folder"
-        )
-    if names and not overwrite:
-        raise UserError(f"{path} (--output) holds earlier results: add --overwrite to replace them")
+    before = (read_marker(path) or {}).get("run")
+    problem = problem_with(path, overwrite=overwrite, before=before)
+    if problem is not None:
+        remedy = "add --overwrite to replace them" if problem == EARLIER else "name a new or empty folder"
+        raise UserError(f"{path} (--output) {problem}: {remedy}")
+    return before
+
+
+def problem_with(folder: Path, *, overwrite: bool, before: str | None) -> str | None:
+    """Return why a folder must stay, None where it may be replaced.
+
+    Args:
+        folder: that is in the place of the results.
+        overwrite: whether earlier results may be replaced.
+        before: the run whose results were there at the start.
+    """
+    names, marker = names_in(folder), read_marker(folder)
+    if not names:
+        return None
+    foreign = sorted(names if marker is None else names - OWN) or foreign_heatmaps(folder)
+    if foreign:
+        return f"holds {foreign[0]}, which is not a result of this command"
+    if marker is None or marker.get("run") != before:
+        return "holds results of another run, which ended meanwhile"
+    return None if overwrite else EARLIER
+
+
+def foreign_heatmaps(folder: Path) -> list[str]:
+    """Return what lies among the heatmaps of a folder of results and is none of them."""
+    if not (folder / HEATMAPS).is_dir():
+        return []
+    try:
+        with (folder / SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            ours = {Path(row["heatmap"] or "").name for row in csv.DictReader(file)}
+    except (OSError, KeyError, csv.Error):
+        ours = set()
+    return sorted(f"{HEATMAPS}/{name}" for name in names_in(folder / HEATMAPS) - ours)
+
+
+def keep_or_remove(folder: Path) -> None:
+    """Keep an unfinished folder that has rows, and say where; remove one without. One that was put in place is gone."""
+    if not folder.exists():
+        return
+    if (folder / SCORES).exists():
+        LOG.warning("the rows so far are in %s; a later run for the same folder that ends well removes them", folder)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_second_run(target: Path) -> None:
+    """Refuse to work for a folder that another run is working for.
+
+    Raises:
+        UserError: there is one.
+    """
+    for folder in unfinished(target):
+        with lock_if_free(folder) as free:
+            if not free and is_results(folder):
+                raise UserError(
+                    f"{target} (--output): another run is writing to {folder}: wait, or name another folder"
+                )
+
+
+def remove_unfinished(target: Path, *, keep: int) -> None:
+    """Remove what runs for `target` left that were killed or failed.
+
+    Args:
+        target: the folder that they were to make.
+        keep: how many of them stay, the newest of those with rows first.
+    """
+    for folder in unfinished(target)[keep:]:
+        with lock_if_free(folder) as free:
+            if free and (is_results(folder) or not names_in(folder)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def unfinished(target: Path) -> list[Path]:
+    """Return the folders that runs for `target` write to or left, those with rows first, the newest first."""
+    name = re.compile(re.escape(short_name(target.name) + UNFINISHED) + r"[0-9a-f]{8}")
+    with os.scandir(target.parent) as entries:
+        found = [Path(entry) for entry in entries if name.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+    return sorted(found, key=lambda one: ((one / SCORES).exists(), one.stat().st_mtime_ns), reverse=True)
 
 
 def heatmap_names(paths: Iterable[Path]) -> list[str]:
@@ -66,21 +188,43 @@ def heatmap_names(paths: Iterable[Path]) -> list[str]:
     Names that differ by case only count as the same, since some file systems take them for the same.
     """
     taken: set[str] = set()
+    last: dict[str, int] = {}
     names = []
     for path in paths:
         stem = path.stem[:LONGEST]
-        name, number = stem, 1
-        while name.casefold() in taken:
+        number = last.get(stem.casefold(), 0) + 1
+        while (name := stem if number == 1 else f"{stem}-{number}").casefold() in taken:
             number += 1
-            name = f"{stem}-{number}"
+        last[stem.casefold()] = number
         taken.add(name.casefold())
         names.append(f"{name}.jpg")
     return names
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
-    """Write a header and the rows; None becomes an empty field."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+def start_table(path: Path, columns: Sequence[str]) -> None:
+    """Make a table that has only its header."""
+    with path.open("xb") as file:
+        file.write(as_line(columns))
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a UTF-8 table, which is made with a header where there is none; None becomes an empty field.
+
+    A file name that is not UTF-8 keeps its bytes. No text begins like a formula of a spreadsheet: see `harmless`.
+    """
+    if not path.exists():
+        start_table(path, list(row))
+    with path.open("ab") as file:
+        file.write(as_line([harmless(value) if isinstance(value, str) else value for value in row.values()]))
+
+
+def as_line(values: Sequence[Any]) -> bytes:
+    """Return a row of a CSV file."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode("utf-8", errors="surrogateescape")
+
+
+def harmless(text: str) -> str:
+    """Return text that no spreadsheet computes; a path with ./ before it stays the same path."""
+    return f"./{text}" if text.startswith(FORMULA) else text

@@ -1,9 +1,10 @@
-"""Score all images of a call, one after the other, and write the results."""
+"""Score all images of a call, one after the other, and write each result as it comes."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,24 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from commands.predict.inputs import Inputs, Unreadable, find_images
+from commands.predict.inputs import Inputs, Unreadable, find_images, shortened
 from commands.predict.model import Parts, load_parts, predict
 from commands.predict.parts import part_files
-from commands.predict.results import HEATMAPS, SCORES, UNREADABLE, heatmap_names, results_folder, write_csv
+from commands.predict.results import (
+    HEATMAPS,
+    SCORES,
+    SKIPPED,
+    UNREADABLE,
+    append_row,
+    heatmap_names,
+    results_folder,
+    start_table,
+)
+from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.images.overlays import fit_within, heatmap_overlay
 from stages.core.images.reading import read_image
 from stages.core.io.calibration import Calibration
-from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
@@ -27,10 +37,10 @@ from stages.core.run.params import load_value
 LOG = logging.getLogger(__name__)
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
-NAMED = 10  # unreadable files that the log names
+NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
 
 
-def predict_images(given: Sequence[Path], *, category: str, output: Path, overwrite: bool) -> str:
+def predict_images(given: Sequence[Path], *, category: str, output: Path, overwrite: bool) -> Closing:
     """Score the images of some files and folders with a category's trained parts.
 
     Args:
@@ -39,84 +49,162 @@ def predict_images(given: Sequence[Path], *, category: str, output: Path, overwr
         output: folder to make for the results.
         overwrite: whether earlier results there may be replaced.
 
+    Returns:
+        The counts, and NOT_ALL if something could not be read.
+
     Raises:
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
     files = part_files(category)
     inputs = find_images(given, output=output)
-    with results_folder(output, overwrite=overwrite) as folder:
+    with results_folder(output, overwrite=overwrite) as results:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
         parts = load_parts(files, device=pick_device())
-        with replacing_folder(folder / HEATMAPS) as heatmaps:
-            outcome = score_images(parts, inputs, heatmaps=heatmaps)
-        write_tables(folder, outcome)
-    return str(outcome)
+        outcome = score_images(parts, inputs, folder=results.folder)
+        results.about |= {"category": category, "parts": dict(parts.fingerprints), **outcome.counts()}
+    return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """Rows of scores.csv, and what could not be read."""
+    """What a run has come to so far.
 
-    rows: tuple[dict[str, Any], ...]
-    unreadable: tuple[Unreadable, ...]
+    Attributes:
+        milliseconds: of each image that was scored.
+        anomalous, unsure: how many of them.
+        other_sizes: how many of them differ in size or aspect ratio from the training images.
+        unreadable: what could not be read.
+        skipped: how many files and folders were passed over.
+    """
+
+    skipped: int
+    milliseconds: list[float] = field(default_factory=list)
+    anomalous: int = 0
+    unsure: int = 0
+    other_sizes: int = 0
+    unreadable: list[Unreadable] = field(default_factory=list)
 
     def __str__(self) -> str:
-        anomalous = sum(row["is_anomalous"] for row in self.rows)
-        median = np.median([row["milliseconds"] for row in self.rows])
-        return (
-            f"{len(self.rows)} images scored, {anomalous} anomalous, {len(self.unreadable)} unreadable, "
-            f"median {median:.0f} ms an image"
-        )
+        median = np.median(self.milliseconds)
+        return f"{', '.join(f'{n} {name}' for name, n in self.counts().items())}, median {median:.0f} ms an image"
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers by what they count."""
+        return {
+            "images scored": len(self.milliseconds),
+            "anomalous": self.anomalous,
+            "unsure": self.unsure,
+            "unreadable": len(self.unreadable),
+            "skipped": self.skipped,
+        }
 
 
-def score_images(parts: Parts, inputs: Inputs, *, heatmaps: Path) -> Outcome:
-    """Score each image and draw its heatmap into a folder; what cannot be read is excluded and named at the end.
+def score_images(parts: Parts, inputs: Inputs, *, folder: Path) -> Outcome:
+    """Score each image and draw its heatmap; every row is written at once, also that of what cannot be read.
+
+    Args:
+        parts: trained.
+        inputs: what to score; what was found unreadable and skipped is written, too.
+        folder: for the tables and the heatmaps.
 
     Raises:
         UserError: none of the images can be read.
     """
     threshold = parts.calibration.threshold
     LOG.info(
-        "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept)",
-        threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate,
+        "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept); rows go to %s",
+        threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate, folder,
     )  # fmt: skip
-    rows, unreadable = [], list(inputs.unreadable)
+    outcome = start_tables(folder, inputs)
     named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
     for path, name in progress(named, total=len(inputs.images), label="images"):
         try:
-            rows.append(score_file(parts, path, heatmap=heatmaps / name))
+            row = score_file(parts, path, heatmap=folder / HEATMAPS / name)
         except UserError as error:
-            unreadable.append(Unreadable(path, str(error).removeprefix(f"{path}: ")))
-    listed = [f"{entry.path}: {entry.error}" for entry in unreadable]
-    more = f"and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    if not rows:
-        raise UserError("; ".join(["no image could be read", *listed[:NAMED], *filter(None, [more])]))
-    for line in [*listed[:NAMED], *filter(None, [more])]:
+            note_unreadable(folder, outcome, Unreadable(path, str(error).removeprefix(f"{path}: ")))
+            continue
+        append_row(folder / SCORES, row)
+        outcome.milliseconds.append(row["milliseconds"])
+        outcome.anomalous += row["is_anomalous"]
+        outcome.unsure += bool(row["unsure"])
+        outcome.other_sizes += row["size_note"] is not None
+    if outcome.other_sizes:
+        LOG.warning(
+            "%d images differ in size or aspect ratio from the training images, which may change their scores: see "
+            "size_note in %s",
+            outcome.other_sizes, SCORES,
+        )  # fmt: skip
+    lines = shortened([f"{entry.path}: {entry.error}" for entry in outcome.unreadable])
+    if not outcome.milliseconds:
+        raise UserError("; ".join(["no image could be read", *lines]))
+    for line in lines:
         LOG.warning("unreadable: %s", line)
-    return Outcome(tuple(rows), tuple(unreadable))
+    for line in shortened([f"{entry.path} {entry.reason}" for entry in inputs.skipped]):
+        LOG.info("skipped: %s", line)
+    return outcome
+
+
+def start_tables(folder: Path, inputs: Inputs) -> Outcome:
+    """Write what is known before the first image is read."""
+    (folder / HEATMAPS).mkdir()
+    start_table(folder / UNREADABLE, ["path", "error"])
+    start_table(folder / SKIPPED, ["path", "reason"])
+    outcome = Outcome(len(inputs.skipped))
+    for entry in inputs.unreadable:
+        note_unreadable(folder, outcome, entry)
+    for one in inputs.skipped:
+        append_row(folder / SKIPPED, {"path": str(one.path), "reason": one.reason})
+    return outcome
+
+
+def note_unreadable(folder: Path, outcome: Outcome, entry: Unreadable) -> None:
+    """Count and write what could not be read."""
+    outcome.unreadable.append(entry)
+    append_row(folder / UNREADABLE, {"path": str(entry.path), "error": entry.error})
 
 
 def score_file(parts: Parts, path: Path, *, heatmap: Path) -> dict[str, Any]:
     """One row of scores.csv; its milliseconds run from opening the file to the score, without the heatmap.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or its score is no number.
     """
     started = time.perf_counter()
-    picture = read_image(path)
+    picture = read_any(path)
     prediction = predict(parts, picture)
     seconds = time.perf_counter() - started
-    write_heatmap(heatmap, picture, prediction.anomaly_map, parts.calibration)
+    if not math.isfinite(prediction.score):
+        raise UserError(f"{path}: its score is {prediction.score}: look at the picture")
+    calibration, sureness, sizes = parts.calibration, parts.calibration.sureness, parts.calibration.sizes
+    write_heatmap(heatmap, picture, prediction.anomaly_map, calibration)
     return {
         "path": str(path),
         "score": prediction.score,
-        "threshold": parts.calibration.threshold.value,
-        "is_anomalous": parts.calibration.calls(prediction.score),
-        "display_score": round(parts.calibration.display(prediction.score), 6),
+        "threshold": calibration.threshold.value,
+        "is_anomalous": calibration.calls(prediction.score),
+        "display_score": round(calibration.display(prediction.score), 6),
+        "p_value": None if sureness is None else round(sureness.p_value(prediction.score), 6),
+        "unsure": None if sureness is None else sureness.unsure(prediction.score),
         **prediction.branches,
+        "size_note": None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
         "heatmap": f"{HEATMAPS}/{heatmap.name}",
         "milliseconds": round(1000 * seconds, 1),
     }
+
+
+def read_any(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a picture; whatever a decoder raises is a finding about the file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return read_image(path)
+    except UserError:
+        raise
+    except Exception as error:  # decoders are others' code and raise what they like on damaged files
+        problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be decoded ({problem}): replace or remove it") from None
 
 
 def write_heatmap(
@@ -126,12 +214,3 @@ def write_heatmap(
     image = fit_within(picture, SIZE)
     overlay = heatmap_overlay(image, anomaly_map, low=calibration.low, high=calibration.high)
     Image.fromarray(overlay).save(path, format="JPEG", quality=QUALITY)
-
-
-def write_tables(folder: Path, outcome: Outcome) -> None:
-    """Write scores.csv, floats in full precision, and unreadable.csv (path, error), which may have no rows.
-
-    Both are UTF-8; a file name that is not keeps its bytes.
-    """
-    write_csv(folder / SCORES, outcome.rows, columns=list(outcome.rows[0]))
-    write_csv(folder / UNREADABLE, [asdict(entry) for entry in outcome.unreadable], columns=["path", "error"])

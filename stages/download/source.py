@@ -58,7 +58,7 @@ def write_dataset(dataset: Path, files: Sequence[SourceFile], *, crop_fundus: bo
     needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
     if needed > free:
         raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make space")
-    with replacing_folder(dataset) as folder:
+    with replacing_folder(dataset, only_new=True) as folder:
         for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
             target = folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)

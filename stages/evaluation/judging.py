@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from stages.core.io.explanations import Explanations
-from stages.core.io.result import branch_names, read_result
+from stages.core.io.lineage import Lineage
+from stages.core.io.result import branch_names, read_result, result_lineage
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 from stages.evaluation.explained import checked_explanations, explanation_metrics
@@ -36,6 +37,7 @@ class Calibrated:
         explanations: empty when the method makes none.
         fitted: thresholds and scales.
         review: the method's components for a person to judge; None where it knows none.
+        made_from: sha256 of the result's files.
     """
 
     test: pd.DataFrame
@@ -45,6 +47,7 @@ class Calibrated:
     explanations: Explanations
     fitted: Fitted
     review: Path | None
+    made_from: Lineage
 
 
 def calibrate_methods(
@@ -93,6 +96,7 @@ def calibrate(path: Path, product: Product, *, budget: float, unsure_confidence:
         explanations=checked_explanations(result.explanations, test),
         fitted=fit(joined, maps, branches, budget=budget, unsure_confidence=unsure_confidence),
         review=result.review,
+        made_from=result_lineage(path),
     )
 
 

@@ -5,7 +5,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stages.core.images.overlays import heatmap_overlay
-from stages.core.io.calibration import write_calibration
+from stages.core.io.calibration import Calibration, PictureSizes, Sureness, write_calibration
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -60,12 +60,33 @@ def write_results(path: Path, methods: Mapping[str, Calibrated], product: Produc
     with replacing_folder(path) as folder:
         write_images(folder, methods, product)
         for method, calibrated in methods.items():
-            write_calibration(folder / method / "calibration.json", calibrated.fitted.calibration)
+            calibration = calibration_to_keep(calibrated.fitted, product)
+            write_calibration(folder / method / "calibration.json", calibration, made_from=calibrated.made_from)
             for component, content in calibrated.explanations.pictures.items():
                 (folder / method / "components" / f"{component}.jpg").write_bytes(content)
             if calibrated.review is not None:
                 copy_review(calibrated.review, folder / method / "review")
             write_contact_sheet(folder / method / OVERVIEW, sheet_cells(calibrated, product))
+
+
+def calibration_to_keep(fitted: Fitted, product: Product) -> Calibration:
+    """Return all that a new image's verdict needs: with the threshold its sureness, and the sizes learned from."""
+    band = fitted.uncertainty
+    sureness = Sureness(tuple(map(float, band.score.normal)), band.low, band.high)
+    return replace(fitted.calibration, sureness=sureness, sizes=training_sizes(product))
+
+
+def training_sizes(product: Product) -> PictureSizes | None:
+    """Return what sizes the training images have; None where there is none."""
+    train = product.truth[product.truth["split"] == "train"]
+    if train.empty:
+        return None
+    width, height, aspect = train["width"], train["height"], train["width"] / train["height"]
+    return PictureSizes(
+        (int(width.min()), int(width.max())),
+        (int(height.min()), int(height.max())),
+        (float(aspect.min()), float(aspect.max())),
+    )
 
 
 def copy_review(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
-from stages.core.io.calibration import Calibration, Threshold
+from stages.core.io.calibration import Calibration, Threshold, conformal_p_value
 from stages.evaluation.image_metrics import accuracy, stacked
 from stages.evaluation.inputs import ASIDE, Maps, colour_range
 from stages.evaluation.names import Measured, Name, Undefined
@@ -112,8 +112,7 @@ class Reference:
 
         p = (1 + |{i : s_i >= s}|) / (n + 1),    P(p <= a) <= a for an unseen normal image
         """
-        at_least = len(self.normal) - int(np.searchsorted(self.normal, score, side="left"))
-        return (1 + at_least) / (len(self.normal) + 1)
+        return conformal_p_value(self.normal.tolist(), score)
 
     def excess(self, score: float) -> float:
         """Return how far the score lies above the threshold, in distances from the median to the threshold."""

@@ -6,6 +6,7 @@ from stages.aecsad.histogram.columns import score_histograms, write_histograms
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.decision import write_choice
+from stages.core.io.lineage import read_lineage
 from stages.core.io.tables import read_images
 from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
@@ -18,7 +19,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(HistogramParams, section="aecsad.histogram")
     images, label_maps = read_images(paths.inputs), read_label_maps(paths.label_maps)
     result = score_histograms(images, label_maps, params, seed=load_value("seed"))
-    write_histograms(paths.output, result)
+    write_histograms(paths.output, result, made_from=read_lineage(paths.label_maps))
     write_choice(paths.choice, result.as_json())
     used = sum(column.weight > 0 for column in result.reliability.values())
     return f"{len(images)} images scored, {used} of {len(result.models)} grids in use"

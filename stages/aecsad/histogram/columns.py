@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.lineage import HISTOGRAM_FILE
 from stages.aecsad.model.patch_histogram import (
     HistogramModel,
     fit_histograms,
@@ -21,6 +22,7 @@ from stages.aecsad.model.patch_histogram import (
     write_histogram_models,
 )
 from stages.core.io.decision import Decision, rounded
+from stages.core.io.lineage import Lineage
 from stages.core.io.result import SCORES
 from stages.core.io.tables import write_table
 from stages.core.run.atomic import replacing_folder
@@ -28,7 +30,6 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
-MODEL = "model.npz"
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,14 @@ def values_of(image_ids: pd.Series, label_maps: LabelMaps) -> UInt8[np.ndarray, 
     return label_maps.values[[row[image_id] for image_id in image_ids]]
 
 
-def write_histograms(folder: Path, result: HistogramScores) -> None:
-    """Write `folder`/scores.parquet and `folder`/model.npz, both or neither."""
+def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineage) -> None:
+    """Write `folder`/scores.parquet and `folder`/model.npz, both or neither.
+
+    Args:
+        folder: of the stage.
+        result: to write.
+        made_from: what made the label maps.
+    """
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
-        write_histogram_models(temporary / MODEL, result.models)
+        write_histogram_models(temporary / HISTOGRAM_FILE, result.models, made_from=made_from)

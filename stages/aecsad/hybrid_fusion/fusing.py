@@ -1,6 +1,7 @@
 """Make one result of the weighed branches: the final score, one anomaly map, and findings of every branch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from stages.aecsad.model.fusion import KEYS, Combination, fuse
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, write_result
 from stages.core.io.tables import write_table
@@ -95,8 +97,16 @@ def explain_branches(
     }
 
 
-def write_hybrid(folder: Path, result: MethodResult, branches: pd.DataFrame) -> None:
-    """Write the result and, next to it, the scores of the branches, all or nothing."""
+def write_hybrid(folder: Path, result: MethodResult, branches: pd.DataFrame, *, made_from: Lineage) -> None:
+    """Write the result and, next to it, the scores of the branches, all or nothing.
+
+    Args:
+        folder: of the result.
+        result: to write.
+        branches: scores before they are scaled and weighed.
+        made_from: the parts that the fusion joins.
+    """
+    fusion = {**(result.fusion or {}), MADE_FROM: dict(made_from)}
     with replacing_folder(folder) as temporary:
-        write_result(temporary, result)
+        write_result(temporary, replace(result, fusion=fusion))
         write_table(temporary / BRANCH_SCORES, branches, columns=KEYS)

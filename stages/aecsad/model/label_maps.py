@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from stages.core.io.arrays import read_arrays, write_arrays
+from stages.core.io.lineage import Lineage, as_array
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,13 @@ class LabelMaps:
         return LabelMaps(self.image_ids, np.zeros_like(self.values), 1, np.zeros_like(self.labelled))
 
 
-def write_label_maps(path: Path, maps: LabelMaps) -> None:
+def write_label_maps(path: Path, maps: LabelMaps, *, made_from: Lineage | None = None) -> None:
     """Write compressed arrays; equal maps give equal bytes.
+
+    Args:
+        path: of the file.
+        maps: to write.
+        made_from: the network that made them (stages.core.io.lineage); None for maps that no network made.
 
     Raises:
         ValueError: counts differ, or a value is not below num_classes.
@@ -52,6 +58,7 @@ def write_label_maps(path: Path, maps: LabelMaps) -> None:
         values=maps.values,
         num_classes=np.array(maps.num_classes, dtype=np.int64),
         labelled=maps.labelled,
+        **as_array(made_from or {}),
     )
 
 

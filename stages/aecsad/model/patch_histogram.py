@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from stages.core.io.arrays import read_arrays, write_arrays
+from stages.core.io.lineage import Lineage, as_array
 
 CHUNK = 64  # images counted at once; bounds the memory for their keys to 34 MB at 256 px
 
@@ -109,12 +110,12 @@ def histogram_distances(model: HistogramModel, label_maps: UInt8[np.ndarray, "N 
     return distances
 
 
-def write_histogram_models(path: Path, models: Sequence[HistogramModel]) -> None:
-    """Write the grids, the number of classes, and mean and precision of each grid."""
+def write_histogram_models(path: Path, models: Sequence[HistogramModel], *, made_from: Lineage) -> None:
+    """Write the grids, the number of classes, and mean and precision of each grid, and what all were made from."""
     arrays = {f"mean_{model.grid}": model.mean for model in models}
     arrays |= {f"precision_{model.grid}": model.precision for model in models}
     header = {name: np.array([getattr(model, name) for model in models]) for name in ("grid", "num_classes")}
-    write_arrays(path, **header, **arrays)
+    write_arrays(path, **header, **arrays, **as_array(made_from))
 
 
 def read_histogram_models(path: Path) -> list[HistogramModel]:

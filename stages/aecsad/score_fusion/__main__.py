@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from stages.aecsad.model.fusion import join_branches, read_branches
 from stages.aecsad.model.label_maps import read_label_maps
+from stages.aecsad.model.lineage import read_branch_lineage
 from stages.aecsad.score_fusion.explaining import explain_images
 from stages.aecsad.score_fusion.fusing import fuse_scores
 from stages.aecsad.score_fusion.params import ScoreFusionParams
 from stages.core.io.decision import read_choice
+from stages.core.io.lineage import MADE_FROM
 from stages.core.io.maps import read_anomaly_maps
 from stages.core.io.result import MAPS, MethodResult, write_result
 from stages.core.io.tables import image_files, read_images
@@ -22,6 +24,7 @@ def main(argv: Sequence[str]) -> str:
     """Run the stage and return its closing counts."""
     paths = parse_paths(argv, reads=READS, writes=["scores"], about=__doc__)
     params = load_params(ScoreFusionParams, section="aecsad.score_fusion")
+    made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
     branches = join_branches(read_branches(paths.histogram, paths.student_teacher))
     scores, fusion = fuse_scores(branches, read_choice(paths.histogram_choice), params)
     maps = read_anomaly_maps(paths.student_teacher / MAPS)
@@ -29,7 +32,8 @@ def main(argv: Sequence[str]) -> str:
     explanations = explain_images(
         images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_value("seed")
     )
-    write_result(paths.scores, MethodResult(scores, maps, explanations, fusion.to_json(), paths.review))
+    fitted = fusion.to_json() | {MADE_FROM: made_from}
+    write_result(paths.scores, MethodResult(scores, maps, explanations, fitted, paths.review))
     used = sum(branch.used for branch in fusion.branches)
     return f"{len(scores)} images scored by {used} branches, {len(explanations.images)} explained"
 

@@ -10,12 +10,14 @@ import pandas as pd
 import torch
 
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.lineage import SEGMENTATION
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, to_float
+from stages.core.io.lineage import content_hash
 from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -117,7 +119,8 @@ def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelM
 
 
 def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps) -> None:
-    """Write `folder`/label_maps.npz and `folder`/model.safetensors, both or neither."""
+    """Write `folder`/label_maps.npz and `folder`/model.safetensors, both or neither; the maps name their model."""
     with replacing_folder(folder) as temporary:
-        write_label_maps(temporary / LABEL_MAPS, label_maps)
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
+        made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
+        write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)

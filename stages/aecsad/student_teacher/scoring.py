@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from stages.aecsad.model.lineage import STUDENT_TEACHER_FILE
 from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.core.encoder.encoder import load_stack, to_float
@@ -23,7 +24,6 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
-MODEL = "model.safetensors"
 SMALLEST_GAP = 1e-6  # between the quantiles of a map; below it, the map is constant
 CONSTANT_GAP = 0.1  # that is taken for a constant map: it is shifted and not scaled
 
@@ -105,4 +105,4 @@ def write_students(folder: Path, fitted: Fitted, scored: ScoredImages) -> None:
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, scored.table, columns=["image_id", "split", "student_teacher"])
         write_anomaly_maps(temporary / MAPS, scored.maps)
-        write_weights(temporary / MODEL, fitted.module.state_dict(), fitted.arguments)
+        write_weights(temporary / STUDENT_TEACHER_FILE, fitted.module.state_dict(), fitted.arguments)

@@ -1,14 +1,19 @@
 """Calibrations: what turns a score into a decision, a displayed score and a heatmap's colours."""
 
+import bisect
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+
+SAME_ASPECT = 0.01  # share by which an aspect ratio may lie outside, since sizes are whole pixels
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,84 @@ class Threshold:
     normals_needed: int
 
 
+def conformal_p_value(normal: Sequence[float], score: float) -> float:
+    """Return how likely an unseen normal image scores at least this.
+
+        p = (1 + |{i : s_i >= s}|) / (n + 1),    P(p <= a) <= a for an unseen normal image
+
+    Args:
+        normal: s, scores of normal images, ascending.
+        score: s of the image.
+    """
+    return (1 + len(normal) - bisect.bisect_left(normal, score)) / (len(normal) + 1)
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """How sure a verdict is.
+
+    Attributes:
+        normal: scores of normal validation images, ascending.
+        low, high: the verdict is unsure when low < score <= high.
+    """
+
+    normal: tuple[float, ...]
+    low: float
+    high: float
+
+    def p_value(self, score: float) -> float:
+        """See `conformal_p_value`."""
+        return conformal_p_value(self.normal, score)
+
+    def unsure(self, score: float) -> bool:
+        """Return whether the verdict might be another one with other normal validation images."""
+        return self.low < score <= self.high
+
+
+@dataclass(frozen=True)
+class PictureSizes:
+    """Smallest and largest width, height (pixels, upright) and width over height of the training images."""
+
+    width: tuple[int, int]
+    height: tuple[int, int]
+    aspect: tuple[float, float]
+
+    def difference(self, width: int, height: int) -> str | None:
+        """Say how a picture's size differs from those of the training images; None where it is among them."""
+        if not _within(width, self.width) or not _within(height, self.height):
+            return f"{width} x {height} pixels, training images {_range(self.width)} x {_range(self.height)}"
+        if not _within(width / height, self.aspect, tolerance=SAME_ASPECT):
+            low, high = (round(value, 2) for value in self.aspect)
+            return f"aspect ratio {width / height:.2f}, training images {_range((low, high))}"
+        return None
+
+
+def _within(value: float, limits: tuple[float, float], *, tolerance: float = 0.0) -> bool:
+    return limits[0] * (1 - tolerance) <= value <= limits[1] * (1 + tolerance)
+
+
+def _range(limits: tuple[float, float]) -> str:
+    return f"{limits[0]}" if limits[0] == limits[1] else f"{limits[0]} to {limits[1]}"
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """All from normal validation images.
+    """All from normal images, of validation where nothing else is said.
 
     Attributes:
         threshold: decides.
         median: of the scores.
         low, high: map values shown as blue and as red.
+        sureness: of verdicts; None before it is fitted.
+        sizes: of the training images; None where they are not known.
     """
 
     threshold: Threshold
     median: float
     low: float
     high: float
+    sureness: Sureness | None = None
+    sizes: PictureSizes | None = None
 
     def calls(self, score: float) -> bool:
         """Return whether an image with this score is called anomalous."""
@@ -63,10 +132,11 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))  # exp(710) overflows
 
 
-def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write the numbers in full precision; the metrics file rounds them."""
+def write_calibration(path: Path, calibration: Calibration, *, made_from: Lineage) -> None:
+    """Write the numbers in full precision, and the result they were fitted on; the metrics file rounds them."""
+    content = asdict(calibration) | {MADE_FROM: dict(made_from)}
     with replacing_file(path) as temporary:
-        temporary.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_calibration(path: Path) -> Calibration:

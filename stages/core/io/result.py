@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stages.core.io.explanations import Explanations, read_explanations, write_explanations
+from stages.core.io.lineage import content_hash
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
@@ -82,6 +83,12 @@ def read_result(path: Path) -> MethodResult:
     explanations = read_explanations(path / EXPLANATIONS) if (path / EXPLANATIONS).exists() else None
     review = path / REVIEW if (path / REVIEW).exists() else None
     return MethodResult(scores, maps, explanations, _read_fusion(path / FUSION), review)
+
+
+def result_lineage(path: Path) -> dict[str, str]:
+    """Return the sha256 of what a calibration of this result is made from: its scores and how they were combined."""
+    files = {"scores": path / SCORES, "fusion": path / FUSION}
+    return {part: content_hash(file) for part, file in files.items() if file.exists()}
 
 
 def _read_fusion(path: Path) -> Mapping[str, Any] | None:

@@ -1,4 +1,6 @@
-"""Parent watch: a stage dies with the DVC that started it, a flow run with its Prefect worker (Linux only).
+"""How a process ends: orderly on SIGTERM, and with the process that started it (the latter on Linux only).
+
+A stage dies with the DVC that started it, a flow run with its Prefect worker.
 
 Both start processes through others, a shell or a runner, which may outlive them, so the kernel's parent-death signal
 would not do. What they start carries a variable that they do not have themselves: the nearest process above this one
@@ -10,10 +12,32 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DVC_MARK = "DVC_STAGE"  # holds the name of the stage instance
 WORKER_MARK = "PREFECT__FLOW_RUN_ID"
+
+
+@contextmanager
+def unwinding_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like Ctrl-C does, so that temporary files go; the exit code is 143, as shells have it.
+
+    Outside of the main thread, where no signal arrives, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def die_with_dvc() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import set_up_logging
 from stages.core.run.errors import UserError
-from stages.core.run.parent import DVC_MARK, die_with_dvc
+from stages.core.run.parent import DVC_MARK, die_with_dvc, unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
 COUNTED: Counter[str] = Counter()  # what a run did and its cost should name, e.g. encoder passes
@@ -36,7 +36,8 @@ def stage_entry(main: Main) -> Callable[..., None]:
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
-        run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
+        with unwinding_on_sigterm():
+            run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 
     return entry
 

@@ -111,10 +111,20 @@ def make_data_set() -> None:
 
 def fuse_and_judge() -> None:
     """Run the stages score_fusion and evaluation."""
+    fuse()
+    judge()
+
+
+def fuse() -> None:
+    """Run the stage score_fusion."""
     score_fusion(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
                   "--histogram", "part/histogram", "--histogram-choice", "histogram.json",
                   "--student-teacher", "part/student_teacher", "--review", "cluster/review",
                   "--scores", "scores/aecsad"])  # fmt: skip
+
+
+def judge() -> None:
+    """Run the stage evaluation."""
     evaluation(["--category", "part", "--scores", "scores", "--inputs", str(INPUTS), "--truth", str(TRUTH),
                 "--results", "evaluation", "--metrics", "m/part.json",
                 "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv", "--agreement", "m/agreement.json",
@@ -127,11 +137,25 @@ def train_parts(root: Path) -> None:
     """Train the category `part` below the current folder, which is `root`."""
     write_params(root, {**yaml.safe_load(PARAMS), "predict": PARTS})
     make_data_set()
-    inputs = ["--inputs", str(INPUTS)]
-    segmentation([*inputs, "--labels", "cluster/label_maps.npz", "--output", "part/segmentation",
-                  "--curve", "curves/segmentation.csv"])  # fmt: skip
-    histogram([*inputs, "--label-maps", "part/segmentation/label_maps.npz", "--output", "part/histogram",
-               "--choice", "histogram.json"])  # fmt: skip
-    student_teacher([*inputs, "--pasted", "cluster/pasted.npz", "--output", "part/student_teacher",
-                     "--curve", "curves/student_teacher.csv"])  # fmt: skip
+    segment()
+    count_areas()
+    train_students()
     fuse_and_judge()
+
+
+def segment() -> None:
+    """Run the stage segmentation."""
+    segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz", "--output", "part/segmentation",
+                  "--curve", "curves/segmentation.csv"])  # fmt: skip
+
+
+def count_areas() -> None:
+    """Run the stage histogram."""
+    histogram(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
+               "--output", "part/histogram", "--choice", "histogram.json"])  # fmt: skip
+
+
+def train_students() -> None:
+    """Run the stage student_teacher."""
+    student_teacher(["--inputs", str(INPUTS), "--pasted", "cluster/pasted.npz", "--output", "part/student_teacher",
+                     "--curve", "curves/student_teacher.csv"])  # fmt: skip

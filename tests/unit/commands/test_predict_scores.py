@@ -13,15 +13,28 @@ from PIL import Image
 
 from commands.attention import show_attention
 from commands.predict.scoring import predict_images
+from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.io.calibration import read_calibration
+from stages.core.io.calibration import PictureSizes, read_calibration
 from stages.core.io.decision import read_choice, write_choice
+from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
-from tests.unit.commands.predict_case import SPLITS, fuse_and_judge, train_parts
+from tests.unit.commands.predict_case import (
+    SPLITS,
+    count_areas,
+    fuse,
+    fuse_and_judge,
+    judge,
+    segment,
+    train_parts,
+    train_students,
+)
 
 CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
+LABEL_MAPS, HISTOGRAM = Path("part/segmentation/label_maps.npz"), Path("part/histogram/model.npz")
+RETRAINING = (segment, count_areas, train_students, fuse, judge)  # in the order in which parts become new
 FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
@@ -37,8 +50,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def predict(output: Path, *inputs: Path, overwrite: bool = False) -> list[dict[str, str]]:
-    counts = predict_images(inputs, category="part", output=output, overwrite=overwrite)
-    assert counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
+    closing = predict_images(inputs, category="part", output=output, overwrite=overwrite)
+    assert closing.counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
+    assert closing.code == (2 if read_rows(output / "unreadable.csv") else 0)
     return read_rows(output / "scores.csv")
 
 
@@ -80,10 +94,13 @@ def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
-    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR)}
+    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM)}
+    write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
+    made_from = {"segmentation": content_hash(SEGMENTOR)}
+    write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
+    count_areas()
     choice = read_choice(CHOICE)
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
-    write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
@@ -99,10 +116,11 @@ def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     photos = copy_images(tmp_path / "photos", range(20, 23))
     shutil.copytree(photos, photos / "b")
     (photos / "broken.jpg").write_bytes((photos / "größe 20.png").read_bytes()[:500])
-    (photos / "notes.txt").write_text("not an image")
+    (photos / "todo").write_text("not an image")
+    (tmp_path / "notes.txt").write_text("not an image")
     out = photos / "out"
     with caplog.at_level("INFO"):
-        rows = predict(out, photos, photos / "größe 21.png", photos / "notes.txt", tmp_path / "gone.png")
+        rows = predict(out, photos, photos / "größe 21.png", tmp_path / "notes.txt", tmp_path / "gone.png")
     names = ["größe 20", "größe 21", "größe 22"]
     assert [row["path"] for row in rows] == [str(f / f"{n}.png") for f in (photos / "b", photos) for n in names]
     assert [row["heatmap"] for row in rows] == [f"heatmaps/{name}{end}.jpg" for end in ("", "-2") for name in names]
@@ -111,19 +129,24 @@ def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
             assert heatmap.size == (512, 512)
             heatmap.load()
     unreadable = read_rows(out / "unreadable.csv")
-    assert [Path(row["path"]).name for row in unreadable] == ["broken.jpg", "notes.txt", "gone.png"]
-    assert unreadable[1]["error"].startswith("is not an image")
-    assert unreadable[2]["error"] == "does not exist"
+    assert [Path(row["path"]).name for row in unreadable] == ["notes.txt", "gone.png", "broken.jpg"]
+    assert unreadable[0]["error"] == "is no image by its content"
+    assert unreadable[1]["error"] == "does not exist"
     assert f"unreadable: {photos / 'broken.jpg'}: is unreadable, truncated or damaged" in caplog.text
-    assert sorted(path.name for path in out.iterdir()) == ["heatmaps", "scores.csv", "unreadable.csv"]
+    assert read_rows(out / "skipped.csv") == [{"path": str(photos / "todo"), "reason": "is no image by its content"}]
+    files = ["heatmaps", "run.json", "scores.csv", "skipped.csv", "unreadable.csv"]
+    assert sorted(path.name for path in out.iterdir()) == files
     assert len(list((out / "heatmaps").iterdir())) == 6
+    about = json.loads((out / "run.json").read_text())
+    assert (about["images scored"], about["unreadable"], about["skipped"]) == (6, 3, 1)
+    assert about["parts"]["fusion"] == content_hash(Path(FUSION))
 
 
 def test_columns(tmp_path: Path) -> None:
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
     assert list(rows[0]) == [
-        "path", "score", "threshold", "is_anomalous", "display_score", "histogram", "student_teacher", "heatmap",
-        "milliseconds",
+        "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
+        "student_teacher", "size_note", "heatmap", "milliseconds",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value
@@ -131,6 +154,13 @@ def test_columns(tmp_path: Path) -> None:
     assert float(rows[0]["display_score"]) == pytest.approx(calibration.display(score), abs=1e-6)
     assert float(rows[0]["score"]) == float(rows[0]["histogram"]) + float(rows[0]["student_teacher"])
     assert float(rows[0]["milliseconds"]) > 0
+    assert calibration.sureness is not None
+    scores = read_result(Path("scores/aecsad")).scores
+    normal = scores["score"][scores["split"] == "validation"]
+    assert calibration.sureness.normal == tuple(sorted(normal))
+    assert float(rows[0]["p_value"]) == pytest.approx((1 + (normal >= score).sum()) / (len(normal) + 1), abs=1e-6)
+    assert rows[0]["unsure"] == str(calibration.sureness.low < score <= calibration.sureness.high)
+    assert calibration.sizes == PictureSizes((256, 256), (256, 256), (1.0, 1.0))
 
 
 def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
@@ -140,18 +170,59 @@ def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
         predict(out, photos)
     assert len(read_rows(out / "scores.csv")) == 1
     (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(UserError, match=f"no image could be read; {tmp_path / 'bad.png'}: is empty"):
+    with pytest.raises(UserError, match=f"no image found in .*; {tmp_path / 'bad.png'}: is empty"):
         predict(out, tmp_path / "bad.png", overwrite=True)
     assert len(read_rows(out / "scores.csv")) == 1
     assert len(predict(out, photos, overwrite=True)) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "out", "photos"]
 
 
+def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> None:
+    """With another seed each part becomes another one; only when all are new, there is something to score with."""
+    photos = copy_images(tmp_path / "photos", range(20, 22))
+    before = [row["score"] for row in predict(tmp_path / "before", photos)]
+    shutil.copytree(Path(), tmp_path / "kept")
+    params, last = Path("params.yaml"), len(RETRAINING) - 1
+    params.write_text(params.read_text().replace("seed: 0", "seed: 1"))
+    try:
+        for number, stage in enumerate(RETRAINING):
+            stage()
+            if number < last:
+                with pytest.raises(UserError, match="the trained parts are of different runs, .*: run `dvc repro` to"):
+                    predict(tmp_path / f"out-{number}", photos)
+        after = [row["score"] for row in predict(tmp_path / "after", photos)]
+        assert after != before
+        shutil.copy(tmp_path / "kept/part/student_teacher/model.safetensors", "part/student_teacher")
+        with pytest.raises(UserError, match=rf"{FUSION} was made from student_teacher \w{{8}}, but part/stud"):
+            predict(tmp_path / "out", photos)
+    finally:
+        shutil.copytree(tmp_path / "kept", Path(), dirs_exist_ok=True)
+    assert [row["score"] for row in predict(tmp_path / "again", photos)] == before
+
+
+def test_parts_replaced_while_they_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the whole retraining ends between the reading of the first part and that of the last."""
+    checked = iter(({"fusion": "old"}, {"fusion": "new"}))
+    monkeypatch.setattr("commands.predict.model.check_one_run", lambda files: next(checked))
+    with pytest.raises(UserError, match="a retraining replaced the trained parts while they were read"):
+        predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
+
+
+def test_parts_without_a_record_are_refused(tmp_path: Path) -> None:
+    original = Path(CALIBRATION).read_text()
+    Path(CALIBRATION).write_text(json.dumps({**json.loads(original), "made_from": None}))
+    try:
+        with pytest.raises(UserError, match=r"calibration\.json: does not say what it was made from \(None\)"):
+            predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
+    finally:
+        Path(CALIBRATION).write_text(original)
+
+
 @pytest.mark.parametrize(
     ("part", "damage", "message"),
     [
-        (FUSION, lambda text: text[:-40], f"{FUSION}: is damaged or not of the same run as the rest"),
-        (FUSION, lambda text: text.replace("histogram_2x2", "histogram_7x7"), "part/histogram/model.npz: .*7x7"),
+        (FUSION, lambda text: text[:-40], f"{FUSION}: does not say what it was made from"),
+        (FUSION, lambda text: text.replace("histogram_2x2", "histogram_7x7"), "are of different runs"),
         (CALIBRATION, lambda text: json.dumps(json.loads(text) | {"low": None}), "low: Input"),
     ],
 )

@@ -1,7 +1,10 @@
 """How verbs and commands run and end, and what the console script says of itself."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -55,6 +58,25 @@ def test_a_verb_ends_with_counts_or_one_message(caplog: pytest.LogCaptureFixture
         (record,) = caplog.records
         assert message in record.getMessage()
         assert record.exc_info is None
+
+
+def test_sigterm_ends_a_verb_orderly() -> None:
+    """What it cleans up at its end is cleaned up, and the process takes signals as before."""
+    cleaned, before = [], signal.getsignal(signal.SIGTERM)
+
+    def work() -> str:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            cleaned.append("temporary files")
+        return "never"
+
+    own = typer.Typer()
+    own.command()(verb(work))
+    assert RUNNER.invoke(own).exit_code == 143
+    assert cleaned == ["temporary files"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_missing_module_of_our_own_is_a_fault() -> None:

@@ -48,7 +48,8 @@ def normals() -> np.ndarray:
 
 def write_maps(maps: np.ndarray, num_classes: int = 3, names: list[str] | None = None) -> None:
     names = names or [f"{number:02d}" for number in range(len(maps))]
-    write_label_maps(Path("labels.npz"), LabelMaps(tuple(names), maps, num_classes, np.ones(len(maps), dtype=bool)))
+    write_label_maps(Path("labels.npz"), LabelMaps(tuple(names), maps, num_classes, np.ones(len(maps), dtype=bool)),
+                     made_from={"segmentation": "5e6"})  # fmt: skip
 
 
 def test_missing_components_score_higher() -> None:

@@ -15,6 +15,7 @@ from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.aecsad.model.fusion import evidence
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.core.io.explanations import Explanation, Explanations, write_explanations
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MethodResult, branch_names, read_result, write_result
@@ -72,7 +73,9 @@ def write_inputs(
     write_params(Path(), {"profile": "smoke", "seed": 0, "profiles": {"smoke": profile}})
     every = tuple(write_pictures(scores)["image_id"])
     labels = LabelMaps(every, np.ones((len(every), 8, 8), dtype=np.uint8), 2, np.ones(len(every), dtype=bool))
-    write_label_maps(Path("labels.npz"), labels)
+    write_label_maps(Path("labels.npz"), labels, made_from={"segmentation": "5e6"})
+    write_histogram_models(Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"})
+    Path("students/model.safetensors").write_bytes(b"students")
 
 
 def read_choice() -> dict[str, Any]:
@@ -94,6 +97,7 @@ def test_the_stage_writes_one_result_and_its_reasons(
     assert choice["histogram"]["weight"] == 0
     assert result.maps is not None and result.explanations is not None and result.fusion is not None
     assert result.fusion["combination"] == combination
+    assert set(result.fusion["made_from"]) == {"segmentation", "histogram", "student_teacher", "neighbours"}
     explained = {tuple(one.branch for one in found) for found in result.explanations.images.values()}
     assert explained == {tuple(branches)}
     assert result.explanations.pictures == {1: b"picture"}

@@ -87,7 +87,7 @@ def test_bad_input_is_refused() -> None:
 
 def test_models_come_back_as_written(tmp_path: Path) -> None:
     models = [fit_histograms(strips(2, 4, 7), grid=grid, num_classes=2, shrinkage=0.1) for grid in (1, 2)]
-    write_histogram_models(tmp_path / "model.npz", models)
+    write_histogram_models(tmp_path / "model.npz", models, made_from={"segmentation": "5e6"})
     back = read_histogram_models(tmp_path / "model.npz")
     assert [(model.grid, model.num_classes) for model in back] == [(1, 2), (2, 2)]
     for one, other in zip(models, back, strict=True):

@@ -11,7 +11,9 @@ from PIL import Image
 
 from stages.aecsad.model.fusion import fusion_from_json
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.aecsad.score_fusion.__main__ import main
+from stages.core.io.lineage import content_hash, read_lineage
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import branch_names, read_result
 from stages.core.io.tables import write_images
@@ -24,6 +26,7 @@ OPTIONS = [
 ]  # fmt: skip
 SPLITS = ["train"] * 30 + ["validation"] * 4 + ["test"] * 3
 IDS = [f"{split}/{number:02d}" for number, split in enumerate(SPLITS)]
+SEGMENTATION = {"segmentation": "5e6"}
 EXPLANATION = {"min_area": 0.002, "stable_share": 0.95, "area_floor": 0.01, "grid": 4, "kept": 3, "examples": 5}
 
 
@@ -42,15 +45,17 @@ def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) 
     files = [f"{number}.png" for number in range(len(IDS))]
     write_images(Path("inputs"), pd.DataFrame({"image_id": IDS, "file": files, "split": SPLITS}))
     values = labels if num_classes > 1 else np.zeros_like(labels)
-    write_label_maps(Path("labels.npz"), LabelMaps(tuple(IDS), values, num_classes, np.ones(len(IDS), dtype=bool)))
+    maps = LabelMaps(tuple(IDS), values, num_classes, np.ones(len(IDS), dtype=bool))
+    write_label_maps(Path("labels.npz"), maps, made_from=SEGMENTATION)
     table = pd.DataFrame({"image_id": IDS, "split": SPLITS, "histogram_1x1": np.arange(len(IDS), dtype=np.float64)})
-    Path("histogram").mkdir()
+    write_histogram_models(Path("histogram/model.npz"), [], made_from=SEGMENTATION)
     table.to_parquet("histogram/scores.parquet")
     choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes}
     Path("histogram.json").write_text(json.dumps(choice))
     Path("review").mkdir()
     Path("review/review.json").write_text("{}")
     Path("students").mkdir()
+    Path("students/model.safetensors").write_bytes(b"students")
     table.rename(columns={"histogram_1x1": "student_teacher"})[30:].to_parquet("students/scores.parquet")
     heat = np.random.default_rng(0).random((mapped, 8, 8)).astype(np.float16)
     write_anomaly_maps(Path("students/maps"), AnomalyMaps(tuple(IDS[-mapped:]), heat, {"local": heat}))
@@ -79,6 +84,18 @@ def test_the_stage_writes_one_result(here: Path) -> None:
     assert set(result.explanations.pictures) == {1, 2}
     with Image.open(io.BytesIO(result.explanations.pictures[1])) as picture:
         assert picture.size == (384, 80)  # five of them, in one row
+
+
+def test_the_fusion_names_the_parts_that_it_joins(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_inputs()
+    main(OPTIONS)
+    files = {"histogram": Path("histogram/model.npz"), "student_teacher": Path("students/model.safetensors")}
+    hashes = {part: content_hash(path) for part, path in files.items()}
+    assert read_lineage(Path("out/fusion.json")) == SEGMENTATION | hashes
+    write_histogram_models(files["histogram"], [], made_from={"segmentation": "another"})
+    with pytest.raises(SystemExit):
+        main(OPTIONS)
+    assert "histogram/model.npz was not made from labels.npz: run `dvc repro`" in caplog.text
 
 
 def test_without_component_classes_one_branch_and_its_spots_remain(here: Path) -> None:

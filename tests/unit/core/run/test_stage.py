@@ -187,3 +187,20 @@ def test_missing_and_unknown_options_end_with_usage(argv: list[str], capsys: pyt
 def test_cost_is_json_of_two_numbers(tmp_path: Path) -> None:
     write_cost(tmp_path / "cost.json", 12.3456)
     assert json.loads((tmp_path / "cost.json").read_text())["seconds"] == 12.3
+
+
+def test_sigterm_ends_a_stage_without_leftovers(tmp_path: Path) -> None:
+    """As `docker stop` and systemd send it."""
+    code = (
+        "import time\nfrom pathlib import Path\nfrom stages.core.run.atomic import replacing_folder\n"
+        "from stages.core.run.stage import stage_entry\n"
+        "@stage_entry\ndef main(argv):\n    with replacing_folder(Path(argv[0])):\n"
+        "        print('ready', flush=True)\n        time.sleep(60)\nmain()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stage:
+        assert stage.stdout is not None
+        assert stage.stdout.readline() == "ready\n"
+        stage.terminate()
+        assert stage.wait(timeout=20) == 143
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,111 @@
+"""Which trained parts a call finds, and that those of two runs are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from commands.app import app
+from commands.predict.parts import PredictParams, check_given, check_one_run, part_files
+from stages.aecsad.model.patch_histogram import write_histogram_models
+from stages.core.io.calibration import (
+    Calibration,
+    PictureSizes,
+    Sureness,
+    Threshold,
+    read_calibration,
+    write_calibration,
+)
+from stages.core.io.lineage import content_hash
+from stages.core.run.errors import UserError
+
+PARTS = dict.fromkeys(PredictParams.model_fields, "parts/{category}/x.bin")
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = {"categories": {"part": {}, "bar": {}}, "predict": PARTS | {"fusion": "fusion/{category}.json"}}
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def test_missing_parts_are_named_together() -> None:
+    with pytest.raises(UserError, match=r"params\.yaml has no category 'tray': known are part, bar"):
+        part_files("tray")
+    touch("parts/part/x.bin")
+    with pytest.raises(UserError, match=r"part is not trained yet, fusion/part\.json missing: run `dvc repro`, or"):
+        part_files("part")
+    touch("fusion/part.json")
+    assert part_files("part")["histogram"] == Path("parts/part/x.bin")
+
+
+def write_parts(files: dict[str, Path], *, seed: int) -> None:
+    """Parts of one run, as far as their records go."""
+    files["segmentation"].write_text(f"segmentation {seed}")
+    files["student_teacher"].write_text(f"students {seed}")
+    hashes = {part: content_hash(files[part]) for part in ("segmentation", "student_teacher")}
+    write_histogram_models(files["histogram"], [], made_from={"segmentation": hashes["segmentation"]})
+    hashes["histogram"] = content_hash(files["histogram"])
+    files["fusion"].write_text(json.dumps({"made_from": hashes}))
+    calibration = Calibration(Threshold(0.5, 0.05, 0.05, 40, 19), median=0.1, low=0.0, high=1.0)
+    write_calibration(files["calibration"], calibration, made_from={"fusion": content_hash(files["fusion"])})
+
+
+def test_every_mixture_of_two_runs_is_refused_and_says_which_part_is_another(tmp_path: Path) -> None:
+    names = ["segmentation", "histogram", "student_teacher", "fusion", "calibration"]
+    runs = []
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        runs.append({part: tmp_path / str(seed) / f"{part}{'.npz' * (part == 'histogram')}" for part in names})
+        write_parts(runs[-1], seed=seed)
+    again = {part: tmp_path / path.name for part, path in runs[0].items()}
+    write_parts(again, seed=0)
+    assert check_one_run(again) == check_one_run(runs[0]) != check_one_run(runs[1])
+    for number in range(1, 31):  # every choice but all of one run
+        mixed = {part: runs[number >> place & 1][part] for place, part in enumerate(names)}
+        with pytest.raises(UserError, match=r"of different runs.* was made from \w+ \w{8}, but .*run `dvc repro`"):
+            check_one_run(mixed)
+    mixed = runs[0] | {"segmentation": runs[1]["segmentation"]}
+    with pytest.raises(UserError, match=f"0/histogram.npz was made from segmentation .*, but {tmp_path}/1/segm"):
+        check_one_run(mixed)
+
+
+def test_a_call_needs_one_path_that_exists() -> None:
+    with pytest.raises(UserError, match=r"one\.png, two: nothing is there: name image files"):
+        check_given([Path("one.png"), Path("two")])
+    touch("one.png")
+    check_given([Path("one.png"), Path("two")])
+
+
+def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFixture) -> None:
+    touch("a.png")
+    words = ["predict", "--category", "bar", "a.png", "--output", "out"]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert "bar is not trained yet, parts/bar/x.bin" in caplog.text
+    assert not Path("out").exists()
+
+
+def test_calibration_survives_its_file() -> None:
+    path = Path("calibration.json")
+    calibration = Calibration(
+        Threshold(0.1 + 0.2, 0.05, 1 / 41, 40, 19), median=1 / 3, low=-1e-17, high=2.0,
+        sureness=Sureness((1 / 3, 0.1 + 0.2), 1 / 7, 2.0), sizes=PictureSizes((3, 4), (5, 6), (0.5, 2 / 3)),
+    )  # fmt: skip
+    write_calibration(path, calibration, made_from={"fusion": "f0"})
+    assert read_calibration(path) == calibration
+    content = json.loads(path.read_text())
+    del content["threshold"]["value"]
+    for text, problem in ((json.dumps(content), "threshold.value: "), ("{", "Expecting"), ("[]", "Input should be")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"calibration\.json: no readable calibration \(.*{problem}.*run `dvc"):
+            read_calibration(path)
+    with pytest.raises(UserError, match=r"gone\.json: no readable calibration \(.*No such file"):
+        read_calibration(Path("gone.json"))

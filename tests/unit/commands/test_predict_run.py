@@ -1,0 +1,197 @@
+"""A run of `oddpart predict` over odd files; the networks are replaced by one that adds up the pixels."""
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from commands.app import app
+from commands.predict.model import Prediction
+from commands.predict.scoring import predict_images
+from commands.verbs import Closing
+from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
+from stages.core.run.errors import UserError
+
+CALIBRATION = Calibration(
+    Threshold(100.0, 0.05, 0.05, 4, 19), median=50.0, low=0.0, high=1.0,
+    sureness=Sureness((40.0, 50.0, 90.0, 100.0), low=90.0, high=120.0),
+    sizes=PictureSizes((8, 16), (6, 12), (4 / 3, 4 / 3)),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"})
+    monkeypatch.setattr("commands.predict.scoring.part_files", lambda category: {})
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
+    monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
+    monkeypatch.setattr("commands.predict.scoring.predict", score)
+
+
+def score(parts: Any, picture: np.ndarray) -> Prediction:
+    return Prediction(float(picture.mean()), {"students": 1.0}, np.zeros((4, 4), dtype=np.float32))
+
+
+def draw(*names: str, grey: int = 60, size: tuple[int, int] = (8, 6)) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (grey, grey, grey)).save(name)
+
+
+def run(*given: str, output: str = "out") -> Closing:
+    return predict_images([Path(one) for one in given], category="part", output=Path(output), overwrite=False)
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TypeError("float() argument"), AttributeError("x"), RecursionError(), MemoryError(), KeyError(3), IndexError(),
+     AssertionError(), ZeroDivisionError("x"), UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), OverflowError()],
+)  # fmt: skip
+def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stages.core.images.reading import read_image
+
+    def reading(path: Path) -> np.ndarray:
+        if path.name == "b.png":
+            raise error
+        return read_image(path)
+
+    monkeypatch.setattr("commands.predict.scoring.read_image", reading)
+    draw("in/a.png", "in/b.png", "in/c.png")
+    closing = run("in")
+    assert (closing.counts.split(", median")[0], closing.code) == (
+        "2 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped",
+        2,
+    )  # noqa: E501
+    (entry,) = rows("out/unreadable.csv")
+    assert entry["path"] == "in/b.png"
+    assert entry["error"].startswith(f"cannot be decoded ({type(error).__name__}")
+
+
+def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png", "in/b.png", "in/c.png")
+    Path("in/empty.png").touch()
+    seen: list[tuple[int, int]] = []
+
+    def watched(parts: Any, picture: np.ndarray) -> Prediction:
+        (folder,) = Path().glob("out.unfinished-*")
+        written = rows(f"{folder}/scores.csv") if (folder / "scores.csv").exists() else []
+        seen.append((len(written), len(rows(f"{folder}/unreadable.csv"))))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return score(parts, picture)
+
+    monkeypatch.setattr("commands.predict.scoring.predict", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run("in")
+    assert seen == [(0, 1), (1, 1), (2, 1)]
+    (folder,) = Path().glob("out*")
+    assert [row["path"] for row in rows(f"{folder}/scores.csv")] == ["in/a.png", "in/b.png"]
+
+
+def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png", grey=1)
+    draw("in/b.png")
+
+    def sometimes(parts: Any, picture: np.ndarray) -> Prediction:
+        found = score(parts, picture)
+        return Prediction(float("nan"), found.branches, found.anomaly_map) if picture.max() == 1 else found
+
+    monkeypatch.setattr("commands.predict.scoring.predict", sometimes)
+    assert run("in").code == 2
+    assert [row["path"] for row in rows("out/scores.csv")] == ["in/b.png"]
+    assert rows("out/unreadable.csv")[0]["error"] == "its score is nan: look at the picture"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 1), (1, 3000)])
+def test_pictures_of_any_shape_have_a_heatmap(size: tuple[int, int]) -> None:
+    draw("in/a.png", size=size)
+    assert run("in").code == 0
+    assert Path("out/heatmaps/a.jpg").exists()
+
+
+def test_only_damaged_images_leave_nothing() -> None:
+    draw("in/a.png")
+    Path("in/a.png").write_bytes(Path("in/a.png").read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"no image could be read; in/a\.png: is unreadable, truncated or damaged"):
+        run("in")
+    assert sorted(path.name for path in Path().iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(("damaged", "code"), [((), 0), (("in/b.heic",), 2), (("in/notes",), 0)])
+def test_the_exit_code_says_whether_all_images_were_read(
+    damaged: Sequence[str], code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("commands.predict.parts.part_files", lambda category: {})
+    monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
+    draw("in/a.png")
+    for name in damaged:
+        Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")
+    with caplog.at_level("INFO"):
+        assert CliRunner().invoke(app, ["predict", "in", "--category", "part", "--output", "out"]).exit_code == code
+    unread = code // 2
+    counts = f"1 images scored, 0 anomalous, 0 unsure, {unread} unreadable, {len(damaged) - unread} skipped"
+    assert f"predict: {counts}, median" in caplog.text
+    for name in damaged:
+        assert name in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("grey", "anomalous", "p_value", "unsure"),
+    [(30, False, 1.0, False), (50, False, 0.8, False), (95, False, 0.4, True), (110, True, 0.2, True),
+     (121, True, 0.2, False)],
+)  # fmt: skip
+def test_a_verdict_says_how_sure_it_is(grey: int, anomalous: bool, p_value: float, unsure: bool) -> None:
+    draw("in/a.png", grey=grey)
+    assert f"{int(anomalous)} anomalous, {int(unsure)} unsure" in run("in").counts
+    (row,) = rows("out/scores.csv")
+    assert (row["is_anomalous"], float(row["p_value"]), row["unsure"]) == (str(anomalous), p_value, str(unsure))
+
+
+@pytest.mark.parametrize(
+    ("size", "note"),
+    [
+        ((8, 6), ""), ((12, 9), ""), ((15, 11), "aspect ratio 1.36, training images 1.33"),
+        ((400, 300), "400 x 300 pixels, training images 8 to 16 x 6 to 12"),
+        ((6, 8), "6 x 8 pixels, training images 8 to 16 x 6 to 12"),
+        ((12, 12), "aspect ratio 1.00, training images 1.33"),
+    ],
+)  # fmt: skip
+def test_another_size_is_said(size: tuple[int, int], note: str, caplog: pytest.LogCaptureFixture) -> None:
+    draw("in/a.png", size=size)
+    run("in")
+    assert rows("out/scores.csv")[0]["size_note"] == note
+    assert ("1 images differ in size or aspect ratio from the training images" in caplog.text) == bool(note)
+
+
+def test_names_cannot_control_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    draw("in/a.png")
+    name = "in/\x1b[31mred\n\u202egnp.txt"
+    Path(name).write_text("text")
+    with caplog.at_level("INFO"):
+        run("in")
+    assert "skipped: in/\\x1b[31mred\\n\\u202egnp.txt is no image" in caplog.text
+    assert rows("out/skipped.csv")[0]["path"] == name
+
+
+def test_the_field_folder(request: pytest.FixtureRequest) -> None:
+    """A picture, a .jfif, a DICOM file without suffix and a HEIC file without its codec."""
+    shutil.copytree(request.path.parent / "predict_folder", "in")
+    closing = run("in")
+    assert [row["path"] for row in rows("out/scores.csv")] == ["in/IM000001", "in/a.png", "in/b.jfif"]
+    assert [row["path"] for row in rows("out/unreadable.csv")] == ["in/IMG_0.HEIC"]
+    assert closing.code == 2
