@@ -12,14 +12,12 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 
+from stages.core.images.kinds import DICOM, FORMATS, image_kind
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm")
-DICOM = "DICOM"
-DICOM_PREAMBLE = 128  # bytes before the letters DICM
 SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 WITHOUT_AGREED_RANGE = ("I", "F")
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -89,16 +87,6 @@ def windowed(image: Image.Image, window: Window, path: Path) -> Image.Image:
     return Image.fromarray(apply_window(np.asarray(ImageOps.exif_transpose(image)), window))
 
 
-def is_dicom(path: Path) -> bool:
-    """Report whether the file begins like a DICOM file, whatever its name.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return file.read(DICOM_PREAMBLE + 4)[DICOM_PREAMBLE:] == b"DICM"
-
-
 def dicom_picture(path: Path, window: Window | None) -> Image.Image:
     """Read a DICOM slice as an 8-bit grey image of format DICOM.
 
@@ -137,7 +125,7 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
-        if is_dicom(path):
+        if image_kind(path) == DICOM:
             yield dicom_picture(path, window)
             return
         with Image.open(path, formats=FORMATS) as image:
