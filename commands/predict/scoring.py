@@ -17,7 +17,7 @@ from commands.predict.parts import part_files
 from commands.predict.results import HEATMAPS, SCORES, UNREADABLE, heatmap_names, results_folder, write_csv
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.images.reading import read_image
+from stages.core.images.reading import read_like_training
 from stages.core.io.calibration import Calibration
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -103,7 +103,7 @@ def score_file(parts: Parts, path: Path, *, heatmap: Path) -> dict[str, Any]:
         UserError: the file cannot be read.
     """
     started = time.perf_counter()
-    picture = read_image(path)
+    picture = read_like_training(path, parts.grey_range)
     prediction = predict(parts, picture)
     seconds = time.perf_counter() - started
     write_heatmap(heatmap, picture, prediction.anomaly_map, parts.calibration)

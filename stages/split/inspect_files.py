@@ -4,22 +4,25 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFile
+from PIL import Image
 
-from stages.core.images.reading import open_image, to_rgb
+from stages.core.images.depth import is_deep, stored_values, stores_16_bit
+from stages.core.images.reading import Window, open_image, to_rgb
+from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.split.grey_range import Extent, extent_of, find_grey_range
 from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record, read_mask
 
-EXIF_ORIENTATION = 0x0112
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -57,11 +60,16 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Facts by POSIX path below the data set's root; files that do not decode are in `findings` only."""
+    """Facts by POSIX path below the data set's root; files that do not decode are in `findings` only.
+
+    Attributes:
+        extents: of the images of more than 8 bits.
+    """
 
     images: dict[str, ImageFacts]
     masks: dict[str, MaskFacts]
     findings: tuple[str, ...]
+    extents: dict[str, Extent] = field(default_factory=dict)
 
     @property
     def hashes(self) -> dict[str, PerceptualHash]:
@@ -75,12 +83,19 @@ class Inspection:
 
 
 def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
-    """Decode all files of the records, on as many threads as this process may use cores."""
+    """Decode all files of the records, on as many threads as this process may use cores.
+
+    Deep images are compared at the range of all of them, as which are in train is not decided yet; what methods see is
+    spread over the range of train.
+    """
     images = sorted({record.path for record in records})
     masks = sorted({mask for record in records for mask in record.mask_paths})
-    image_facts, bad_images = inspect(dataset, images, inspect_image, label="check images")
+    measured, _ = inspect(dataset, images, inspect_depth, label="check depths")
+    extents = {path: extent for path, extent in measured.items() if extent is not None}
+    common = find_grey_range(list(extents.values())) if extents else None
+    image_facts, bad_images = inspect(dataset, images, partial(inspect_image, grey_range=common), label="check images")
     mask_facts, bad_masks = inspect(dataset, masks, inspect_mask, label="check masks")
-    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks))
+    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks), extents)
 
 
 def inspect(
@@ -101,15 +116,29 @@ def inspect(
     return facts, findings
 
 
-def inspect_image(path: Path) -> ImageFacts:
-    """Decode an image as `read_image` does.
+def inspect_depth(path: Path) -> Extent | None:
+    """Measure the values of an image of more than 8 bits; None for any other.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    with open_image(path) as image:
+        return extent_of(stored_values(image, path)) if is_deep(image) else None
+
+
+def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts:
+    """Decode an image as `read_like_training` does.
+
+    Args:
+        path: of the file.
+        grey_range: what images of more than 8 bits are spread over.
 
     Raises:
         UserError: as `read_image`.
     """
     with open_image(path) as image:
         conversions = conversions_of(image)
-        pixels = to_rgb(image)
+        pixels = to_rgb(image, path, grey_range)
     height, width, _ = pixels.shape
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
@@ -136,14 +165,15 @@ def inspect_mask(path: Path) -> MaskFacts:
 
 def conversions_of(image: Image.Image) -> tuple[str, ...]:
     """List what `to_rgb` will convert; to be called before the image is decoded."""
-    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
+    orientation = orientation_of(image)
     found = {
         "grey": image.mode in ("1", "L", "LA") or image.mode.startswith("I;16"),
-        "16-bit": ";16" in image.mode or any(";16" in str(tile.args) for tile in tiles),
+        "16-bit": ";16" in image.mode or stores_16_bit(image),
         "CMYK": image.mode == "CMYK",
         "palette": image.mode in ("P", "PA"),
         "alpha": image.has_transparency_data,
-        "EXIF-rotated": image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1),
+        "EXIF-rotated": orientation not in (UPRIGHT, None),
+        "of damaged EXIF": orientation is None,
     }
     return tuple(name for name, is_so in found.items() if is_so)
 

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from stages.core.images.grey_range import write_grey_range
+from stages.core.images.reading import Window, read_like_training
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
@@ -37,7 +39,7 @@ def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapp
         rows.append(
             {
                 "image_id": record.image_id,
-                "file": facts.sha256[:HASH_LENGTH] + PurePosixPath(record.path).suffix.lower(),
+                "file": facts.sha256[:HASH_LENGTH] + written_suffix(record.path, files),
                 "split": record.split,
                 "source_path": record.path,
                 "is_anomalous": record.is_anomalous,
@@ -50,6 +52,11 @@ def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapp
             }
         )
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS))
+
+
+def written_suffix(path: str, files: Inspection) -> str:
+    """Return the suffix of an image's copy: its own, or that of the PNG that a deep image is written as."""
+    return ".png" if path in files.extents else PurePosixPath(path).suffix.lower()
 
 
 def defect_type(record: Record, files: Inspection, defect_names: Mapping[int, str]) -> str:
@@ -69,18 +76,26 @@ def mask_file(path: str, files: Inspection) -> str:
     return files.masks[path].sha256[:HASH_LENGTH] + ".png"
 
 
-def write_inputs(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Write what methods may know: the image table and the image files, both or neither.
+def write_inputs(
+    path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str], seed: int
+) -> None:
+    """Write what methods may know: image table, image files, and the range of deep images; all or nothing.
 
     Args:
         path: of the folder.
         dataset: the data set's root.
         truth: table of all images.
+        grey_range: what images of more than 8 bits are spread over.
+        deep: paths of such images.
         seed: of the synthetic defects.
     """
     with replacing_folder(path) as inputs:
         write_image_table(inputs, truth)
-        write_image_files(image_files(inputs), dataset, truth, seed=seed)
+        write_grey_range(inputs, grey_range)
+        folder = image_files(inputs)
+        folder.mkdir()
+        write_image_files(folder, dataset, truth, grey_range=grey_range, deep=deep)
+        save_synthetic(folder, truth, dataset, grey_range=grey_range, seed=seed)
 
 
 def write_truth_folder(
@@ -112,12 +127,15 @@ def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
     write_images(inputs, pd.concat([images, synthetic_rows(truth)]))
 
 
-def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Copy the image files byte by byte, one for images of the same content, and save the synthetic defects."""
-    path.mkdir()
+def write_image_files(
+    path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str]
+) -> None:
+    """Copy the image files byte by byte, one for images of the same content; deep ones become PNG files of 8 bits."""
     for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
-        shutil.copyfile(dataset / source, path / name)
-    save_synthetic(path, truth, dataset, seed=seed)
+        if source in deep:
+            Image.fromarray(read_like_training(dataset / source, grey_range)).save(path / name)
+        else:
+            shutil.copyfile(dataset / source, path / name)
 
 
 def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files: Inspection) -> None:

@@ -38,6 +38,10 @@ SIGNATURES = (
 PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIGNATURES)
 
 
+class Unsupported(ValueError):
+    """A sound image of a kind that is not read; the text goes on after the file's name and says what to do."""
+
+
 def image_kind(path: Path) -> str | None:
     """Return the kind of image that a file's first bytes announce; None for any other file, and for what is no file.
 
