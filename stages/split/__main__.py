@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> str:
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
     truth = build_truth(records, files, reading.defect_names)
-    health = measure_health(truth, files.images, params.near_duplicates, params.data_health)
+    health = measure_health(truth, records, files, params.near_duplicates, params.data_health)
     grey_range = choose_grey_range(records, files.extents, given=params.given_range)
     write_inputs(paths.inputs, paths.dataset, truth, grey_range=grey_range, deep=files.extents, seed=params.seed)
     write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)

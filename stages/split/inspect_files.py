@@ -20,9 +20,12 @@ from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.split.grey_range import Extent, extent_of, find_grey_range
+from stages.split.masks import read_mask
 from stages.split.near_duplicates import PerceptualHash, perceptual_hash
-from stages.split.readers.records import Record, read_mask
+from stages.split.readers.records import Record
 
+EXIF_ROTATED = "EXIF-rotated"
+TRANSPARENT = "is transparent all over (alpha is 0 everywhere), so nothing of it is seen"
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -36,6 +39,7 @@ class ImageFacts:
         height: in pixels, after EXIF rotation.
         conversions: made when it is read.
         brightness: mean grey value, 0 to 255.
+        flaw: what shows that nothing is on it; None where nothing does.
         sharpness: variance of the Laplacian of the grey values at SHARPNESS_SIDE; low when blurred.
     """
 
@@ -46,16 +50,31 @@ class ImageFacts:
     brightness: float
     sharpness: float
     hash: PerceptualHash
+    flaw: str | None = None
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Facts of a mask that decodes: width and height in pixels, and the values other than 0 that occur."""
+    """Facts of a mask that decodes.
+
+    Attributes:
+        width: in pixels, after EXIF rotation.
+        height: in pixels, after EXIF rotation.
+        values: other than 0, that occur.
+        marked: share of the image that it marks.
+        problem: what shows that it is no mask, see `Mask`.
+        doubt: what is odd and may be right, see `Mask`.
+        rotated: whether it was turned as its EXIF says.
+    """
 
     sha256: str
     width: int
     height: int
     values: frozenset[int]
+    marked: float
+    problem: str | None
+    doubt: str | None
+    rotated: bool
 
 
 @dataclass(frozen=True)
@@ -139,11 +158,21 @@ def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts
     with open_image(path) as image:
         conversions = conversions_of(image)
         pixels = to_rgb(image, path, grey_range)
+        flaw = flaw_of(image, pixels)
     height, width, _ = pixels.shape
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
-        sha256_of(path), width, height, conversions, float(grey.mean()), sharpness_of(grey), perceptual_hash(grey)
+        sha256_of(path), width, height, conversions, float(grey.mean()), sharpness_of(grey), perceptual_hash(grey), flaw
     )
+
+
+def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
+    """Return what is wrong with a decoded image of a single colour, None for any other."""
+    if (pixels != pixels[0, 0]).any():
+        return None
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0):
+        return TRANSPARENT
+    return "is of one colour all over"
 
 
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
@@ -159,8 +188,17 @@ def inspect_mask(path: Path) -> MaskFacts:
         UserError: as `read_mask`.
     """
     mask = read_mask(path)
-    values = frozenset(int(value) for value in np.unique(mask) if value)
-    return MaskFacts(sha256_of(path), mask.shape[1], mask.shape[0], values)
+    height, width = mask.pixels.shape
+    return MaskFacts(
+        sha256=sha256_of(path),
+        width=width,
+        height=height,
+        values=frozenset(int(value) for value in np.unique(mask.pixels) if value),
+        marked=mask.marked,
+        problem=mask.problem,
+        doubt=mask.doubt,
+        rotated=mask.rotated,
+    )
 
 
 def conversions_of(image: Image.Image) -> tuple[str, ...]:
@@ -172,8 +210,9 @@ def conversions_of(image: Image.Image) -> tuple[str, ...]:
         "CMYK": image.mode == "CMYK",
         "palette": image.mode in ("P", "PA"),
         "alpha": image.has_transparency_data,
-        "EXIF-rotated": orientation not in (UPRIGHT, None),
+        EXIF_ROTATED: orientation not in (UPRIGHT, None),
         "of damaged EXIF": orientation is None,
+        "of several pages or frames (the first is read)": image.format != "MPO" and getattr(image, "n_frames", 1) > 1,
     }
     return tuple(name for name, is_so in found.items() if is_so)
 

@@ -21,8 +21,9 @@ from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
 from stages.split.checks import EqualFiles
-from stages.split.inspect_files import Inspection
-from stages.split.readers.records import Reading, Record, read_mask
+from stages.split.inspect_files import EXIF_ROTATED, Inspection
+from stages.split.masks import read_mask
+from stages.split.readers.records import Reading, Record
 from stages.split.rule import Together
 from stages.split.synthetic import save_synthetic, synthetic_rows
 
@@ -142,7 +143,7 @@ def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files
     """Write every mask as an 8-bit grey PNG with its values kept, and the source's list of defects where it has one."""
     path.mkdir()
     for mask in sorted({mask for record in records for mask in kept_masks(record)}):
-        Image.fromarray(read_mask(dataset / mask)).save(path / mask_file(mask, files))
+        Image.fromarray(read_mask(dataset / mask).pixels).save(path / mask_file(mask, files))
     if (dataset / DEFECTS).is_file():
         shutil.copyfile(dataset / DEFECTS, path / DEFECTS)
 
@@ -206,6 +207,7 @@ def log_remarks(
     unmasked = sum(not record.mask_paths for record in anomalous)
     if unmasked:
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
+    warn_of_masks(records, files)
     if together is not None and together.normals_beside_anomalies:
         LOG.info(
             "%d normal images are nearly the same as an anomalous one and excluded from train",
@@ -219,6 +221,20 @@ def log_remarks(
         )
     if not any(record.split == "test" for record in anomalous):
         LOG.warning("test has no anomalous image: detection cannot be measured")
+
+
+def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
+    """Warn of masks that may be wrong: each counts in pixel metrics as it is."""
+    for record in records:
+        for path in record.mask_paths:
+            mask = files.masks[path]
+            if mask.doubt:
+                LOG.warning("%s: %s: correct it, or remove it from pixel metrics with the file", path, mask.doubt)
+            if EXIF_ROTATED in files.images[record.path].conversions and not mask.rotated:
+                LOG.warning(
+                    "%s: its image %s is turned upright as its EXIF says, the mask is not: was it drawn upright?",
+                    path, record.path,
+                )  # fmt: skip
 
 
 def in_words(together: Together | None) -> str:

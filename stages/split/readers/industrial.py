@@ -122,15 +122,15 @@ def read_csv(root: Path) -> Reading:
     """Read every row of the table; bad values are findings with their line.
 
     Raises:
-        UserError: there is no table, it is not UTF-8 text, or a required column is missing.
+        UserError: see `read_label_table`.
     """
     columns, rows = read_label_table(root / TABLE, REQUIRED)
     records, findings = [], []
-    for line, row in enumerate(rows, start=2):
-        problems = row_problems(row)
-        findings += [f"{TABLE}, row {line}: {problem}" for problem in problems]
+    for row in rows:
+        problems = [row.problem] if row.problem else row_problems(row.values)
+        findings += [f"{TABLE}, line {row.line}: {problem}" for problem in problems]
         if not problems:
-            records.append(csv_record(row))
+            records.append(csv_record(row.values))
     if len({record.split is None for record in records}) > 1:
         findings.append(f"{TABLE}: some rows have a split and others none: fill the column or remove it")
     named = {name for record in records for name in (record.path, *record.mask_paths)}
@@ -139,7 +139,7 @@ def read_csv(root: Path) -> Reading:
 
 def row_problems(row: Mapping[str, str]) -> list[str]:
     """List what is wrong with the values of one row."""
-    problems = ["has more values than the table has columns"] if "" in row else []
+    problems = []
     if not row["filename"]:
         problems.append("filename is empty")
     for column in ("filename", "mask_path"):

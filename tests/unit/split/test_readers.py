@@ -131,16 +131,16 @@ def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
         "8.png,0,train,,",
     )
     assert read_csv(tmp_path).findings == (
-        "labels.csv, row 2: is_anomalous is '2', not 0 or 1",
-        "labels.csv, row 3: filename '../2.png' leads out of the data set's folder",
-        "labels.csv, row 4: mask_path '/etc/m.png' leads out of the data set's folder",
-        "labels.csv, row 4: split is 'tset', not train, validation or test",
-        "labels.csv, row 5: kind is 'normal', not logical, structural or unspecified",
-        "labels.csv, row 6: kind is 'logical', not normal",
-        "labels.csv, row 7: filename is empty",
-        "labels.csv, row 8: has more values than the table has columns",
-        "labels.csv, row 9: filename './' names no file",
-        "labels.csv, row 9: mask_path '.' names no file",
+        "labels.csv, line 2: is_anomalous is '2', not 0 or 1",
+        "labels.csv, line 3: filename '../2.png' leads out of the data set's folder",
+        "labels.csv, line 4: mask_path '/etc/m.png' leads out of the data set's folder",
+        "labels.csv, line 4: split is 'tset', not train, validation or test",
+        "labels.csv, line 5: kind is 'normal', not logical, structural or unspecified",
+        "labels.csv, line 6: kind is 'logical', not normal",
+        "labels.csv, line 7: filename is empty",
+        "labels.csv, line 8: has 6 values, the table has 5 columns: add or remove commas",
+        "labels.csv, line 9: filename './' names no file",
+        "labels.csv, line 9: mask_path '.' names no file",
         "labels.csv: some rows have a split and others none: fill the column or remove it",
     )
 
