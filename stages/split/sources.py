@@ -13,9 +13,10 @@ from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, Bits, GreyRange, Params, load_value, validate
 from stages.split.health import DataHealthParams
 from stages.split.near_duplicates import NearDuplicateParams
-from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec
 from stages.split.readers.medical_folders import read_br35h, read_brats, read_camelyon16, read_oct2017
 from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
+from stages.split.readers.plain_folders import read_folder
 from stages.split.readers.records import Reading
 
 Source = Literal[

@@ -18,7 +18,9 @@ from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm",
+)  # fmt: skip
 WITHOUT_AGREED_RANGE = ("I", "F")
 
 

@@ -1,10 +1,9 @@
-"""Readers of industrial data sets: MVTec LOCO, MVTec AD, plain folders, a table of labels, ELPV.
+"""Readers of industrial data sets: MVTec LOCO, MVTec AD, a table of labels, ELPV.
 
 - MVTec LOCO, which the sample set follows: train/good, validation/good, test/{good,logical_anomalies,
   structural_anomalies}; masks are ground_truth/<folder>/<image's stem>/NNN.png, one a defect, and
   `defects_config.json` names their pixel values.
 - MVTec AD: train/good, test/good, test/<defect>, and masks ground_truth/<defect>/<image's stem>_mask.png.
-- Plain folders: images/good, images/defect, and masks/<image's stem>.png where there are masks.
 - A table `labels.csv`: filename,is_anomalous[,split][,mask_path][,defect_type][,kind]. Names are POSIX paths below the
   table's folder. `is_anomalous` is 0 or 1 (or false, true); `split` is train, validation (or val) or test, for all rows
   or for none; `kind` is logical, structural or unspecified.
@@ -32,7 +31,6 @@ from stages.split.readers.records import (
 KIND_OF_LOCO_FOLDER = {"good": "normal", "logical_anomalies": "logical", "structural_anomalies": "structural"}
 FOLDERS = {"train": ("good",), "validation": ("good",), "test": tuple(KIND_OF_LOCO_FOLDER)}
 DEFECTS = "defects_config.json"
-KIND_OF_PLAIN_FOLDER = {"good": "normal", "defect": "unspecified"}
 TABLE = "labels.csv"
 REQUIRED = ("filename", "is_anomalous")
 OPTIONAL = ("split", "mask_path", "defect_type", "kind")
@@ -98,24 +96,6 @@ def mvtec_record(root: Path, path: str, *, split: str, folder: str) -> Record:
     mask = f"ground_truth/{folder}/{PurePosixPath(without_suffix(path)).name}_mask.png"
     masks = (mask,) if split == "test" and (root / mask).is_file() else ()
     return Record(path, "normal" if folder == "good" else "structural", folder, split, masks)
-
-
-def read_folder(root: Path) -> Reading:
-    """Read every image of the two folders, without a split; a mask belongs to the defect image of its name."""
-    records, findings = [], []
-    for folder in subfolders(root / "images"):
-        if folder not in KIND_OF_PLAIN_FOLDER:
-            findings.append(f"images/{folder}: is neither images/good nor images/defect: move or remove it")
-            continue
-        images, unexpected = files_in(root, f"images/{folder}")
-        findings += unexpected
-        for path in images:
-            mask = f"masks/{PurePosixPath(without_suffix(path)).name}.png"
-            masks = (mask,) if folder == "defect" and (root / mask).is_file() else ()
-            records.append(Record(path, KIND_OF_PLAIN_FOLDER[folder], folder, mask_paths=masks))
-    used = {mask for record in records for mask in record.mask_paths}
-    findings += masks_without_image(root, "masks", used)
-    return Reading(tuple(records), tuple(findings))
 
 
 def read_csv(root: Path) -> Reading:

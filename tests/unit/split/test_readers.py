@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec
 from stages.split.readers.records import Record
 
 
@@ -67,22 +67,6 @@ def test_mvtec(tmp_path: Path) -> None:
     assert reading.findings == (
         "train/dent: only train/good belongs to train: move or remove it",
         "ground_truth/dent/2_mask.png: is a mask without an image: remove it or add its image",
-    )
-
-
-def test_folder(tmp_path: Path) -> None:
-    lay_out(tmp_path, "images/good/ä 1.jpg", "images/defect/ä 1.png", "images/defect/2.png", "images/maybe/3.png")
-    lay_out(tmp_path, "masks/ä 1.png", "masks/9.png", "images/defect/1.2.840", "masks/1.2.840.png")
-    reading = read_folder(tmp_path)
-    assert set(reading.records) == {
-        Record("images/good/ä 1.jpg", "normal", "good"),
-        Record("images/defect/ä 1.png", "unspecified", "defect", None, ("masks/ä 1.png",)),
-        Record("images/defect/2.png", "unspecified", "defect"),
-        Record("images/defect/1.2.840", "unspecified", "defect", None, ("masks/1.2.840.png",)),
-    }
-    assert reading.findings == (
-        "images/maybe: is neither images/good nor images/defect: move or remove it",
-        "masks/9.png: is a mask without an image: remove it or add its image",
     )
 
 
