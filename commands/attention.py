@@ -17,7 +17,7 @@ from stages.aecsad.model.networks import GlobalStudent, SelfAttention
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.images.reading import read_image
+from stages.core.images.reading import read_like_training
 from stages.core.io.arrays import write_arrays
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
@@ -45,9 +45,9 @@ def show_attention(image: Path, *, category: str, output: Path, at: tuple[float,
     files = part_files(category)
     if output.exists():
         raise UserError(f"{output} (--output) exists already: name a new folder")
-    picture = read_image(image)
     seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
     parts = load_parts(files, device=pick_device())
+    picture = read_like_training(image, parts.grey_range)
     pixels = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
     blocks = attention_of(parts.student_teacher.global_student, parts.encoder, pixels)
     place = at or highest(predict(parts, picture).anomaly_map)

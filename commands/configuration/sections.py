@@ -75,7 +75,7 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "methods.inctrl.categories.*.object": ("text", "The product's name in words, for CLIP's texts: solar cell."),
     "methods.inctrl.categories.*.window": (
         "section, or null",
-        "Grey values of 16-bit images that become black, white.",
+        "Level and width of the values of DICOM images that become black to white.",
     ),
     "methods.madclip.categories.*.trained_on": ("text", "The product whose labelled images MadCLIP learns from."),
     "methods.madclip.categories.*.object": ("text", "As for InCTRL."),

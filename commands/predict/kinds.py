@@ -7,23 +7,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.images.reading import DICOM_PREAMBLE, IMAGE_SUFFIXES
+from stages.core.images.kinds import FOREIGN, kind_of
+from stages.core.images.reading import IMAGE_SUFFIXES
 
 HEAD = 512  # bytes looked at
 CONVERT = "convert it to PNG or JPEG"
-READABLE = {
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "JPEG": rb"\xff\xd8\xff",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "BMP": rb"BM.{12}[\x0c-\x7c]\0{3}",
-    "WebP": rb"RIFF.{4}WEBP",
-    "GIF": rb"GIF8[79]a",
-    "PNM": rb"P[1-6][\s#]+\d|P[1-6]\s*#|P[Ff]\s+\d",
-    "JPEG 2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
-    "DICOM": rb".{%d}DICM" % DICOM_PREAMBLE,
-    # Without preamble and prefix: the first element, of group 2 or 8, is short and its length or type is plausible.
-    "DICOM without its header": rb"[\x02\x08]\0.\0(?:[A-Z]{2}|.{2}\0\0)",
-}
 OTHER = {  # kind: first bytes, what to do
     "HEIC or AVIF": (
         rb".{4}ftyp(?:.{4}){0,8}?(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])",
@@ -48,7 +36,6 @@ OTHER = {  # kind: first bytes, what to do
 WEAK = {  # too few bytes to go by alone: the name in small letters must fit, too
     "Targa": r".*\.tga",
     "icon": r".*\.(ico|cur)",
-    "DICOM without its header": r".*\.(dcm|dicom|dic|ima)|[^.]*|[\d.]+",
 }
 INDEX = "dicomdir"  # begins like a DICOM image and is none
 RAW_SUFFIXES = (".cr2", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".pef", ".3fr")  # TIFF with a small preview at its head
@@ -125,7 +112,7 @@ def judge_head(head: bytes, name: str, *, named: bool) -> Seen:
         return Seen(False, "is the index of a DICOM folder")
     if name.endswith(RAW_SUFFIXES):
         return Seen(True, f"is of kind camera raw, which is not read: {CONVERT}")
-    if any(begins(kind, pattern) for kind, pattern in READABLE.items()):
+    if (readable := kind_of(head)) is not None and readable not in FOREIGN:
         return Seen(True)
     for kind, (pattern, remedy) in OTHER.items():
         if begins(kind, pattern):

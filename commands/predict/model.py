@@ -22,6 +22,7 @@ from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distan
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
+from stages.core.images.reading import Window
 from stages.core.io.calibration import Calibration, read_calibration
 from stages.core.io.weights import read_weights
 from stages.core.run.errors import UserError
@@ -62,12 +63,14 @@ class Parts:
 
     Attributes:
         image_size: pixels of the square that the networks see.
+        grey_range: what images of more than 8 bits are spread over; None where the training images had 8.
         histogram: None where the pipeline excluded that branch.
         fingerprints: sha256 of each part.
     """
 
     encoder: SharedEncoder
     image_size: int
+    grey_range: Window | None
     histogram: HistogramBranch | None
     student_teacher: StudentTeacher
     fusion: Fusion
@@ -86,6 +89,7 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     state, arguments = read_weights(files["student_teacher"])
     with blamed_on(files["student_teacher"]):
         name, image_size = arguments["encoder"], arguments["image_size"]
+        grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         student_teacher = rebuild(state, arguments["module"])
     used = [branch for branch in fusion.branches if branch.used]
     columns = {column.name for branch in used for column in branch.columns if column.weight > 0}
@@ -99,7 +103,9 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     encoder = SharedEncoder(name).to(device)
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
-    return Parts(encoder, image_size, histogram, student_teacher.to(device), fusion, calibration, fingerprints)
+    return Parts(
+        encoder, image_size, grey_range, histogram, student_teacher.to(device), fusion, calibration, fingerprints
+    )
 
 
 def read_fusion(path: Path) -> Fusion:
@@ -171,7 +177,7 @@ class Prediction:
 
 
 def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
-    """Score an image of `read_image` by itself, so that no score depends on other images."""
+    """Score an image of `read_like_training` by itself, so that no score depends on other images."""
     image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
     columns = histogram_columns(parts, image)
     anomaly_map = parts.student_teacher.combine(parts.student_teacher.raw_maps(image, parts.encoder))

@@ -28,7 +28,7 @@ from commands.predict.results import (
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.images.reading import read_image
+from stages.core.images.reading import Window, read_like_training
 from stages.core.io.calibration import Calibration
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -170,7 +170,7 @@ def score_file(parts: Parts, path: Path, *, heatmap: Path) -> dict[str, Any]:
         UserError: the file cannot be read, or its score is no number.
     """
     started = time.perf_counter()
-    picture = read_any(path)
+    picture = read_any(path, parts.grey_range)
     prediction = predict(parts, picture)
     seconds = time.perf_counter() - started
     if not math.isfinite(prediction.score):
@@ -192,14 +192,14 @@ def score_file(parts: Parts, path: Path, *, heatmap: Path) -> dict[str, Any]:
     }
 
 
-def read_any(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+def read_any(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"]:
     """Read a picture; whatever a decoder raises is a finding about the file.
 
     Raises:
         UserError: it cannot be read.
     """
     try:
-        return read_image(path)
+        return read_like_training(path, grey_range)
     except UserError:
         raise
     except Exception as error:  # decoders are others' code and raise what they like on damaged files

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from stages.core.run.params import Params, check_category_names, load_value, validate
+from stages.core.run.params import Bits, GreyRange, Params, check_category_names, load_value, validate
 
 Ratios = tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
 
@@ -18,6 +18,8 @@ class Category(Params):
         ratios: train : validation : test in place of `split.ratios`.
         equal_files: what happens where images of equal content are in different splits or have different labels:
             "refuse" stops with a list; "leave_out" keeps the copies in the last split, of different labels none.
+        bits: how many bits of its 16-bit images are used, e.g. 12; null lets the training images decide.
+        grey_range: the two values of its 16-bit images that become black and white, in place of `bits`.
         prompts: words for the proposer `foundation`: [component masks](methods/component_masks.md).
     """
 
@@ -25,6 +27,8 @@ class Category(Params):
     subfolder: str | None = None
     ratios: Ratios | None = None
     equal_files: Literal["refuse", "leave_out"] = "refuse"
+    bits: Bits | None = None
+    grey_range: GreyRange | None = None
     prompts: dict[str, Any] | None = None
 
     @property

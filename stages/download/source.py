@@ -27,6 +27,8 @@ def locate(path: Path) -> Path:
         return find_package_data(manifest) if isinstance(manifest, PackageManifest) else fetch(manifest, DOWNLOADS)
     if not path.exists():
         raise UserError(f"{path} does not exist: correct `path` in params.yaml")
+    if not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is a pipe, a socket or a device: name a folder or an archive as `path` in params.yaml")
     return path
 
 

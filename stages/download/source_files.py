@@ -10,6 +10,7 @@ from typing import IO
 
 from stages.core.run.errors import UserError
 
+LONGEST_NAME, LONGEST_PATH = 255, 2000  # bytes; file systems take no longer name
 STRAY_NAMES = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
@@ -39,6 +40,8 @@ def name_problem(name: str) -> str | None:
         return "has a backslash or a control character"
     if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
         return "is not valid UTF-8"
+    if len(name.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+        return f"has more than {LONGEST_NAME} bytes, or {LONGEST_PATH} with its folders"
     return None
 
 
@@ -74,11 +77,17 @@ def folder_files(root: Path) -> list[SourceFile]:
     """List all regular files below a folder, sorted by name; links to files inside it count as the file they lead to.
 
     Raises:
-        UserError: an entry leads out of the folder, is a device, a socket or a link to a folder, or has an unsafe name.
+        UserError: an entry leads out of the folder, is a device, a socket or a link to a folder, may not be read, or
+            has an unsafe name.
     """
     files, problems = [], []
     inside = root.resolve()
-    for path in walk(root):
+
+    def note(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root).as_posix()
+        problems.append(f"{name}: is a folder that cannot be read ({error.strerror}): change its permissions")
+
+    for path in walk(root, note):
         name = path.relative_to(root).as_posix()
         problem = name_problem(name) or entry_problem(path, inside)
         if problem:
@@ -89,9 +98,9 @@ def folder_files(root: Path) -> list[SourceFile]:
     return files
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """Yield every entry that is not a folder, and every link to one, sorted."""
-    for folder, folders, names in os.walk(root, followlinks=False):
+def walk(root: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield every entry that is not a folder, and every link to one, sorted; folders that cannot be read are noted."""
+    for folder, folders, names in os.walk(root, followlinks=False, onerror=note):
         folders.sort()
         links = [name for name in folders if Path(folder, name).is_symlink()]
         yield from (Path(folder, name) for name in sorted(names + links))
@@ -107,6 +116,8 @@ def entry_problem(path: Path, root: Path) -> str | None:
             return "is a link to a folder or to nothing: copy the files in its place"
     elif not stat.S_ISREG(path.lstat().st_mode):
         return "is neither a file nor a folder"
+    if not os.access(path, os.R_OK):
+        return "may not be read: change its permissions"
     return None
 
 

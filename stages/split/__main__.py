@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.split.checks import check_all, refuse, settle_equal
+from stages.split.grey_range import choose_grey_range
 from stages.split.health import measure_health
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
@@ -27,8 +28,9 @@ def main(argv: Sequence[str]) -> str:
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
     truth = build_truth(records, files, reading.defect_names)
-    health = measure_health(truth, files.images, params.near_duplicates, params.data_health)
-    write_inputs(paths.inputs, paths.dataset, truth, seed=params.seed)
+    health = measure_health(truth, records, files, params.near_duplicates, params.data_health)
+    grey_range = choose_grey_range(records, files.extents, given=params.given_range)
+    write_inputs(paths.inputs, paths.dataset, truth, grey_range=grey_range, deep=files.extents, seed=params.seed)
     write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)
     write_counts(paths.counts, truth, excluded=reading.excluded, together=assigned.together, equal=equal)
     return f"{len(truth)} images of {paths.category}{in_words(assigned.together)}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.run.errors import UserError
-from stages.split.inspect_files import Inspection
+from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, Inspection, MaskFacts
 from stages.split.readers.records import Record
 
 MIN_TRAINING_IMAGES = 8
@@ -32,10 +32,12 @@ def check_all(records: Sequence[Record], files: Inspection, defect_names: Mappin
         *check_train_is_normal(records),
         *check_empty_splits(records),
         *check_number_of_training_images(records),
+        *check_something_is_seen(records, files),
         *check_shared_content(records, files),
         *check_contradicting_labels(records, files),
         *check_mask_sizes(records, files),
         *check_mask_content(records, files),
+        *check_mask_plausible(records, files),
         *check_mask_values(records, files, defect_names),
     ]
 
@@ -70,6 +72,21 @@ def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
     return [f"train: has {count} normal images, at least {MIN_TRAINING_IMAGES} are needed: add some"]
 
 
+def check_something_is_seen(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find normal images of one colour, and images of either kind that are transparent all over.
+
+    A picture of a defect may be black all over, as one of a missing part or a covered lens.
+    """
+    findings = []
+    for record in records:
+        flaw = files.images[record.path].flaw if record.path in files.images else None
+        if flaw == TRANSPARENT:
+            findings.append(f"{record.path}: {flaw}: save it without its alpha channel")
+        elif flaw and not record.is_anomalous:
+            findings.append(f"{record.path}: {flaw}: replace or remove it")
+    return findings
+
+
 def check_shared_content(records: Sequence[Record], files: Inspection) -> list[str]:
     """Find the same file content in two splits: what was learned or calibrated on would be tested."""
     findings = []
@@ -99,9 +116,27 @@ def check_mask_sizes(records: Sequence[Record], files: Inspection) -> list[str]:
             if image and mask and (mask.width, mask.height) != (image.width, image.height):
                 findings.append(
                     f"{path}: is {mask.width} x {mask.height} pixels, its image {record.path} is "
-                    f"{image.width} x {image.height}"
+                    f"{image.width} x {image.height}{hint_of_rotation(image, mask)}"
                 )
     return findings
+
+
+def hint_of_rotation(image: ImageFacts, mask: MaskFacts) -> str:
+    """Say what EXIF has to do with it where a mask has the size of the picture that was not turned upright."""
+    swapped = (mask.height, mask.width) == (image.width, image.height)
+    if not swapped or EXIF_ROTATED not in image.conversions:
+        return ""
+    return " once it is turned upright as its EXIF says: turn the mask, too"
+
+
+def check_mask_plausible(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find masks that cannot be masks: they would count in pixel metrics."""
+    paths = sorted({path for record in records for path in record.mask_paths if path in files.masks})
+    return [
+        f"{path}: {files.masks[path].problem}: correct it (white where the defect is, black elsewhere) or remove it"
+        for path in paths
+        if files.masks[path].problem
+    ]
 
 
 def check_mask_content(records: Sequence[Record], files: Inspection) -> list[str]:

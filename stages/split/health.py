@@ -10,8 +10,9 @@ import pandas as pd
 from pydantic import Field, PositiveInt
 
 from stages.core.run.params import Params
-from stages.split.inspect_files import ImageFacts
+from stages.split.inspect_files import ImageFacts, Inspection, MaskFacts
 from stages.split.near_duplicates import NearDuplicateParams, find_links
+from stages.split.readers.records import Record
 
 LOG = logging.getLogger(__name__)
 
@@ -59,19 +60,21 @@ class Outlier:
 
 def measure_health(
     truth: pd.DataFrame,
-    images: Mapping[str, ImageFacts],
+    records: Sequence[Record],
+    files: Inspection,
     near_duplicates: NearDuplicateParams,
     params: DataHealthParams,
 ) -> dict[str, Any]:
-    """Return counts, sizes, duplicates, outliers and missing masks, as JSON; the log summarises them.
+    """Return counts, sizes, duplicates, outliers, and what masks mark, as JSON; the log summarises them.
 
     Args:
         truth: table of all images.
-        images: facts of every image, by its path below the data set's root.
+        records: of the same images.
+        files: facts of every image and mask, by path below the data set's root.
         near_duplicates: what counts as nearly the same picture.
         params: what counts as an outlier, and how much is named.
     """
-    facts = {name: images[path] for name, path in zip(truth["image_id"], truth["source_path"], strict=True)}
+    facts = {name: files.images[path] for name, path in zip(truth["image_id"], truth["source_path"], strict=True)}
     pairs = find_duplicates(truth, facts, near_duplicates)
     rows = list(zip(truth["image_id"], truth["split"], strict=True))
     by_measure = {
@@ -80,6 +83,7 @@ def measure_health(
         )
         for measure in MEASURES
     }
+    masks = {path: files.masks[path] for record in records if record.is_anomalous for path in record.mask_paths}
     outliers = [one for found in by_measure.values() for one in found]
     without_mask = truth[truth["is_anomalous"] & (truth["mask_files"].map(len) == 0)]["image_id"].tolist()
     LOG.info("data health: %d duplicates across splits, %d outliers", sum(pair.leaks for pair in pairs), len(outliers))
@@ -90,11 +94,28 @@ def measure_health(
         "duplicates": summary_of(pairs),
         "outliers": {measure: len(found) for measure, found in by_measure.items()},
         "anomalous_without_mask": len(without_mask),
+        "masks": summary_of_masks(masks),
+        "one_colour": sum(one.flaw is not None for one in facts.values()),
         "named": {
             "duplicates": [{**asdict(pair), "splits": list(pair.splits)} for pair in pairs[: params.shown]],
             "outliers": [named_outlier(one) for one in outliers[: params.shown]],
             "anomalous_without_mask": without_mask[: params.shown],
+            "doubtful_masks": [{"path": path, "doubt": mask.doubt} for path, mask in masks.items() if mask.doubt][
+                : params.shown
+            ],
+            "one_colour": [name for name, one in facts.items() if one.flaw is not None][: params.shown],
         },
+    }
+
+
+def summary_of_masks(masks: Mapping[str, MaskFacts]) -> dict[str, float | int]:
+    """Return how many masks there are and are doubtful, and the shares of an image that they mark, in percent."""
+    shares = [100 * mask.marked for mask in masks.values()]
+    return {
+        "count": len(shares),
+        "doubtful": sum(mask.doubt is not None for mask in masks.values()),
+        "median_marked": round(float(np.median(shares)), 2) if shares else 0.0,
+        "largest_marked": round(max(shares, default=0.0), 2),
     }
 
 

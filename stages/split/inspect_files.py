@@ -4,22 +4,28 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFile
+from PIL import Image
 
-from stages.core.images.reading import open_image, to_rgb
+from stages.core.images.depth import is_deep, stored_values, stores_16_bit
+from stages.core.images.reading import Window, open_image, to_rgb
+from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.split.grey_range import Extent, extent_of, find_grey_range
+from stages.split.masks import read_mask
 from stages.split.near_duplicates import PerceptualHash, perceptual_hash
-from stages.split.readers.records import Record, read_mask
+from stages.split.readers.records import Record
 
-EXIF_ORIENTATION = 0x0112
+EXIF_ROTATED = "EXIF-rotated"
+TRANSPARENT = "is transparent all over (alpha is 0 everywhere), so nothing of it is seen"
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -33,6 +39,7 @@ class ImageFacts:
         height: in pixels, after EXIF rotation.
         conversions: made when it is read.
         brightness: mean grey value, 0 to 255.
+        flaw: what shows that nothing is on it; None where nothing does.
         sharpness: variance of the Laplacian of the grey values at SHARPNESS_SIDE; low when blurred.
     """
 
@@ -43,25 +50,45 @@ class ImageFacts:
     brightness: float
     sharpness: float
     hash: PerceptualHash
+    flaw: str | None = None
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Facts of a mask that decodes: width and height in pixels, and the values other than 0 that occur."""
+    """Facts of a mask that decodes.
+
+    Attributes:
+        width: in pixels, after EXIF rotation.
+        height: in pixels, after EXIF rotation.
+        values: other than 0, that occur.
+        marked: share of the image that it marks.
+        problem: what shows that it is no mask, see `Mask`.
+        doubt: what is odd and may be right, see `Mask`.
+        rotated: whether it was turned as its EXIF says.
+    """
 
     sha256: str
     width: int
     height: int
     values: frozenset[int]
+    marked: float
+    problem: str | None
+    doubt: str | None
+    rotated: bool
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Facts by POSIX path below the data set's root; files that do not decode are in `findings` only."""
+    """Facts by POSIX path below the data set's root; files that do not decode are in `findings` only.
+
+    Attributes:
+        extents: of the images of more than 8 bits.
+    """
 
     images: dict[str, ImageFacts]
     masks: dict[str, MaskFacts]
     findings: tuple[str, ...]
+    extents: dict[str, Extent] = field(default_factory=dict)
 
     @property
     def hashes(self) -> dict[str, PerceptualHash]:
@@ -75,12 +102,19 @@ class Inspection:
 
 
 def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
-    """Decode all files of the records, on as many threads as this process may use cores."""
+    """Decode all files of the records, on as many threads as this process may use cores.
+
+    Deep images are compared at the range of all of them, as which are in train is not decided yet; what methods see is
+    spread over the range of train.
+    """
     images = sorted({record.path for record in records})
     masks = sorted({mask for record in records for mask in record.mask_paths})
-    image_facts, bad_images = inspect(dataset, images, inspect_image, label="check images")
+    measured, _ = inspect(dataset, images, inspect_depth, label="check depths")
+    extents = {path: extent for path, extent in measured.items() if extent is not None}
+    common = find_grey_range(list(extents.values())) if extents else None
+    image_facts, bad_images = inspect(dataset, images, partial(inspect_image, grey_range=common), label="check images")
     mask_facts, bad_masks = inspect(dataset, masks, inspect_mask, label="check masks")
-    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks))
+    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks), extents)
 
 
 def inspect(
@@ -101,20 +135,44 @@ def inspect(
     return facts, findings
 
 
-def inspect_image(path: Path) -> ImageFacts:
-    """Decode an image as `read_image` does.
+def inspect_depth(path: Path) -> Extent | None:
+    """Measure the values of an image of more than 8 bits; None for any other.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    with open_image(path) as image:
+        return extent_of(stored_values(image, path)) if is_deep(image) else None
+
+
+def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts:
+    """Decode an image as `read_like_training` does.
+
+    Args:
+        path: of the file.
+        grey_range: what images of more than 8 bits are spread over.
 
     Raises:
         UserError: as `read_image`.
     """
     with open_image(path) as image:
         conversions = conversions_of(image)
-        pixels = to_rgb(image)
+        pixels = to_rgb(image, path, grey_range)
+        flaw = flaw_of(image, pixels)
     height, width, _ = pixels.shape
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
-        sha256_of(path), width, height, conversions, float(grey.mean()), sharpness_of(grey), perceptual_hash(grey)
+        sha256_of(path), width, height, conversions, float(grey.mean()), sharpness_of(grey), perceptual_hash(grey), flaw
     )
+
+
+def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
+    """Return what is wrong with a decoded image of a single colour, None for any other."""
+    if (pixels != pixels[0, 0]).any():
+        return None
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0):
+        return TRANSPARENT
+    return "is of one colour all over"
 
 
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
@@ -130,20 +188,31 @@ def inspect_mask(path: Path) -> MaskFacts:
         UserError: as `read_mask`.
     """
     mask = read_mask(path)
-    values = frozenset(int(value) for value in np.unique(mask) if value)
-    return MaskFacts(sha256_of(path), mask.shape[1], mask.shape[0], values)
+    height, width = mask.pixels.shape
+    return MaskFacts(
+        sha256=sha256_of(path),
+        width=width,
+        height=height,
+        values=frozenset(int(value) for value in np.unique(mask.pixels) if value),
+        marked=mask.marked,
+        problem=mask.problem,
+        doubt=mask.doubt,
+        rotated=mask.rotated,
+    )
 
 
 def conversions_of(image: Image.Image) -> tuple[str, ...]:
     """List what `to_rgb` will convert; to be called before the image is decoded."""
-    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else ()
+    orientation = orientation_of(image)
     found = {
         "grey": image.mode in ("1", "L", "LA") or image.mode.startswith("I;16"),
-        "16-bit": ";16" in image.mode or any(";16" in str(tile.args) for tile in tiles),
+        "16-bit": ";16" in image.mode or stores_16_bit(image),
         "CMYK": image.mode == "CMYK",
         "palette": image.mode in ("P", "PA"),
         "alpha": image.has_transparency_data,
-        "EXIF-rotated": image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1),
+        EXIF_ROTATED: orientation not in (UPRIGHT, None),
+        "of damaged EXIF": orientation is None,
+        "of several pages or frames (the first is read)": image.format != "MPO" and getattr(image, "n_frames", 1) > 1,
     }
     return tuple(name for name, is_so in found.items() if is_so)
 

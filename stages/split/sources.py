@@ -7,13 +7,16 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, model_validator
 
+from stages.core.images.grey_range import between
+from stages.core.images.reading import Window
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.run.params import PARAMS_FILE, Bits, GreyRange, Params, load_value, validate
 from stages.split.health import DataHealthParams
 from stages.split.near_duplicates import NearDuplicateParams
-from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec
 from stages.split.readers.medical_folders import read_br35h, read_brats, read_camelyon16, read_oct2017
 from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
+from stages.split.readers.plain_folders import read_folder
 from stages.split.readers.records import Reading
 
 Source = Literal[
@@ -42,6 +45,8 @@ class SplitParams(Params):
     Attributes:
         ratios: train : validation : test.
         resplit: whether a split that the source brings is dissolved.
+        bits: how many bits of images of more than 8 bits are used; None where the training images decide.
+        grey_range: the values of such images that become black and white, in place of `bits`.
         test_part: of ISIC2018, the part of the challenge whose images are test; None for every other source.
         equal_files: whether images of equal content in different splits, or with different labels, are refused or
             excluded (see `stages.split.checks`).
@@ -53,6 +58,8 @@ class SplitParams(Params):
     source: Source
     ratios: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
     resplit: bool
+    bits: Bits | None
+    grey_range: GreyRange | None
     test_part: Literal["test", "validation"] | None
     equal_files: Literal["refuse", "leave_out"]
     seed: NonNegativeInt
@@ -66,7 +73,18 @@ class SplitParams(Params):
             raise ValueError("ratios are all 0")
         if (self.source == "isic2018") != (self.test_part is not None):
             raise ValueError("test_part belongs to isic2018, and isic2018 needs it")
+        if self.bits is not None and self.grey_range is not None:
+            raise ValueError("bits and grey_range say the same: remove one")
+        if self.grey_range is not None and self.grey_range[0] >= self.grey_range[1]:
+            raise ValueError("grey_range: the first value becomes black, and must be below the second")
         return self
+
+    @property
+    def given_range(self) -> Window | None:
+        """The range of deep images that the product's entry names, None where it names none."""
+        if self.bits is not None:
+            return between(0, 2**self.bits - 1)
+        return None if self.grey_range is None else between(*self.grey_range)
 
 
 def read_source(dataset: Path, params: SplitParams) -> Reading:
@@ -95,6 +113,8 @@ def load_split_params(key: str) -> SplitParams:
         "source": category.get("source"),
         "ratios": category.get("ratios") or load_value("split.ratios"),
         "resplit": category.get("resplit", False),
+        "bits": category.get("bits"),
+        "grey_range": category.get("grey_range"),
         "test_part": category.get("test_part"),
         "equal_files": category.get("equal_files", "refuse"),
         "seed": load_value("seed"),

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image
 
-from stages.core.images.reading import read_image
+from stages.core.images.reading import Window, read_like_training
 from stages.core.io.tables import SYNTHETIC
 
 KINDS = ("scratch", "pasted patch", "stain")
@@ -38,25 +38,31 @@ def synthetic_rows(truth: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"image_id": ids, "file": stems + "-synthetic.png", "split": SYNTHETIC}).reset_index(drop=True)
 
 
-def save_synthetic(folder: Path, truth: pd.DataFrame, dataset: Path, *, seed: int) -> None:
+def save_synthetic(
+    folder: Path, truth: pd.DataFrame, dataset: Path, *, grey_range: Window | None = None, seed: int
+) -> None:
     """Write the pictures as PNG files.
 
     Args:
         folder: of the image files.
         truth: table of all images.
         dataset: the data set's root.
+        grey_range: what images of more than 8 bits are spread over.
         seed: of the defects' places, sizes and colours.
     """
-    for file, picture in draw_defects(truth, dataset, seed=seed):
+    for file, picture in draw_defects(truth, dataset, grey_range=grey_range, seed=seed):
         Image.fromarray(picture).save(folder / file)
 
 
-def draw_defects(truth: pd.DataFrame, dataset: Path, *, seed: int) -> Iterator[tuple[str, Picture]]:
+def draw_defects(
+    truth: pd.DataFrame, dataset: Path, *, grey_range: Window | None, seed: int
+) -> Iterator[tuple[str, Picture]]:
     """Yield file name and picture of each row of `synthetic_rows`, at the original's size; the kinds take turns."""
     random = np.random.default_rng(seed)
     sources = normal_validation(truth)["source_path"]
     for number, (source, file) in enumerate(zip(sources, synthetic_rows(truth)["file"], strict=True)):
-        yield file, add_defect(read_image(dataset / source), KINDS[number % len(KINDS)], random)
+        picture = read_like_training(dataset / source, grey_range)
+        yield file, add_defect(picture, KINDS[number % len(KINDS)], random)
 
 
 def normal_validation(truth: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,12 +15,15 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from stages.core.images.grey_range import write_grey_range
+from stages.core.images.reading import Window, read_like_training
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
 from stages.split.checks import EqualFiles
-from stages.split.inspect_files import Inspection
-from stages.split.readers.records import Reading, Record, read_mask
+from stages.split.inspect_files import EXIF_ROTATED, Inspection
+from stages.split.masks import read_mask
+from stages.split.readers.records import Reading, Record
 from stages.split.rule import Together
 from stages.split.synthetic import save_synthetic, synthetic_rows
 
@@ -37,7 +40,7 @@ def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapp
         rows.append(
             {
                 "image_id": record.image_id,
-                "file": facts.sha256[:HASH_LENGTH] + PurePosixPath(record.path).suffix.lower(),
+                "file": facts.sha256[:HASH_LENGTH] + written_suffix(record.path, files),
                 "split": record.split,
                 "source_path": record.path,
                 "is_anomalous": record.is_anomalous,
@@ -50,6 +53,11 @@ def build_truth(records: Sequence[Record], files: Inspection, defect_names: Mapp
             }
         )
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS))
+
+
+def written_suffix(path: str, files: Inspection) -> str:
+    """Return the suffix of an image's copy: its own, or that of the PNG that a deep image is written as."""
+    return ".png" if path in files.extents else PurePosixPath(path).suffix.lower()
 
 
 def defect_type(record: Record, files: Inspection, defect_names: Mapping[int, str]) -> str:
@@ -69,18 +77,26 @@ def mask_file(path: str, files: Inspection) -> str:
     return files.masks[path].sha256[:HASH_LENGTH] + ".png"
 
 
-def write_inputs(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Write what methods may know: the image table and the image files, both or neither.
+def write_inputs(
+    path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str], seed: int
+) -> None:
+    """Write what methods may know: image table, image files, and the range of deep images; all or nothing.
 
     Args:
         path: of the folder.
         dataset: the data set's root.
         truth: table of all images.
+        grey_range: what images of more than 8 bits are spread over.
+        deep: paths of such images.
         seed: of the synthetic defects.
     """
     with replacing_folder(path) as inputs:
         write_image_table(inputs, truth)
-        write_image_files(image_files(inputs), dataset, truth, seed=seed)
+        write_grey_range(inputs, grey_range)
+        folder = image_files(inputs)
+        folder.mkdir()
+        write_image_files(folder, dataset, truth, grey_range=grey_range, deep=deep)
+        save_synthetic(folder, truth, dataset, grey_range=grey_range, seed=seed)
 
 
 def write_truth_folder(
@@ -112,19 +128,22 @@ def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
     write_images(inputs, pd.concat([images, synthetic_rows(truth)]))
 
 
-def write_image_files(path: Path, dataset: Path, truth: pd.DataFrame, *, seed: int) -> None:
-    """Copy the image files byte by byte, one for images of the same content, and save the synthetic defects."""
-    path.mkdir()
+def write_image_files(
+    path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str]
+) -> None:
+    """Copy the image files byte by byte, one for images of the same content; deep ones become PNG files of 8 bits."""
     for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
-        shutil.copyfile(dataset / source, path / name)
-    save_synthetic(path, truth, dataset, seed=seed)
+        if source in deep:
+            Image.fromarray(read_like_training(dataset / source, grey_range)).save(path / name)
+        else:
+            shutil.copyfile(dataset / source, path / name)
 
 
 def write_mask_files(path: Path, dataset: Path, records: Sequence[Record], files: Inspection) -> None:
     """Write every mask as an 8-bit grey PNG with its values kept, and the source's list of defects where it has one."""
     path.mkdir()
     for mask in sorted({mask for record in records for mask in kept_masks(record)}):
-        Image.fromarray(read_mask(dataset / mask)).save(path / mask_file(mask, files))
+        Image.fromarray(read_mask(dataset / mask).pixels).save(path / mask_file(mask, files))
     if (dataset / DEFECTS).is_file():
         shutil.copyfile(dataset / DEFECTS, path / DEFECTS)
 
@@ -188,6 +207,7 @@ def log_remarks(
     unmasked = sum(not record.mask_paths for record in anomalous)
     if unmasked:
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
+    warn_of_masks(records, files)
     if together is not None and together.normals_beside_anomalies:
         LOG.info(
             "%d normal images are nearly the same as an anomalous one and excluded from train",
@@ -201,6 +221,20 @@ def log_remarks(
         )
     if not any(record.split == "test" for record in anomalous):
         LOG.warning("test has no anomalous image: detection cannot be measured")
+
+
+def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
+    """Warn of masks that may be wrong: each counts in pixel metrics as it is."""
+    for record in records:
+        for path in record.mask_paths:
+            mask = files.masks[path]
+            if mask.doubt:
+                LOG.warning("%s: %s: correct it, or remove it from pixel metrics with the file", path, mask.doubt)
+            if EXIF_ROTATED in files.images[record.path].conversions and not mask.rotated:
+                LOG.warning(
+                    "%s: its image %s is turned upright as its EXIF says, the mask is not: was it drawn upright?",
+                    path, record.path,
+                )  # fmt: skip
 
 
 def in_words(together: Together | None) -> str:

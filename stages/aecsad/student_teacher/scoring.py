@@ -15,6 +15,7 @@ from stages.aecsad.model.lineage import STUDENT_TEACHER_FILE
 from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.core.encoder.encoder import load_stack, to_float
+from stages.core.images.reading import Window
 from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
 from stages.core.io.result import MAPS, SCORES
 from stages.core.io.tables import write_table
@@ -100,9 +101,13 @@ def pooled(module: StudentTeacher, maps: Sequence[Float[Tensor, "1 M M"]]) -> li
     return [float(module.pool(anomaly_map)) for anomaly_map in maps]
 
 
-def write_students(folder: Path, fitted: Fitted, scored: ScoredImages) -> None:
-    """Write `folder`/scores.parquet, `folder`/maps and `folder`/model.safetensors, all or nothing."""
+def write_students(folder: Path, fitted: Fitted, scored: ScoredImages, *, grey_range: Window | None) -> None:
+    """Write `folder`/scores.parquet, `folder`/maps and `folder`/model.safetensors, all or nothing.
+
+    The weights carry the range that deep images were spread over, so that new pictures are read alike.
+    """
+    read_with = {"grey_range": None if grey_range is None else grey_range.model_dump()}
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, scored.table, columns=["image_id", "split", "student_teacher"])
         write_anomaly_maps(temporary / MAPS, scored.maps)
-        write_weights(temporary / STUDENT_TEACHER_FILE, fitted.module.state_dict(), fitted.arguments)
+        write_weights(temporary / STUDENT_TEACHER_FILE, fitted.module.state_dict(), fitted.arguments | read_with)

@@ -1,55 +1,160 @@
 """Read DICOM images."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from jaxtyping import UInt8
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels.processing import apply_modality_lut
+from jaxtyping import Bool, Shaped, UInt8
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from stages.core.images.kinds import Unsupported
 from stages.core.images.reading import Window, apply_window, whole_range
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")  # in the first, high values are dark
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+HEADER = 4096  # bytes within which a file names its encoding
 
 
-def read_dicom(path: Path, window: Window | None, *, max_pixels: int) -> UInt8[np.ndarray, "H W"]:
-    """Read one slice as 8-bit grey.
+def read_dicom(path: Path, window: Window | None, *, max_pixels: int) -> UInt8[np.ndarray, "H W ..."]:
+    """Read one slice as 8-bit grey, or one colour image as 8-bit RGB.
 
-    The values go through the file's modality transformation first (Hounsfield units in CT), then through a window.
+    Grey values go through the file's modality transformation first (Hounsfield units in CT), then through a window.
+    An entry that is there and empty, or not finite, counts as absent. Other tables of grey values (VOI LUT) are not
+    applied.
 
     Args:
-        path: of the file.
-        window: in transformed values; None takes the file's first one, or the whole range where it has none.
-        max_pixels: more are refused.
+        path: of the file, with DICOM's preamble or without.
+        window: in transformed values; None takes the file's first one, or the whole range where it has none. Padding
+            is excluded from that range.
+        max_pixels: more are refused, before anything is decoded.
 
     Raises:
-        ValueError: the file is damaged, has no pixels, several frames, colours, too many pixels, or a compression that
-            pydicom cannot read.
+        Unsupported: several frames, deep colours, too many pixels, or a compression that is not read.
+        ValueError: the file is damaged or has no pixels.
     """
     try:
-        data = pydicom.dcmread(path)
-        check_header(data, max_pixels=max_pixels)
-        values = apply_modality_lut(data.pixel_array, data)
-    except (InvalidDicomError, AttributeError, KeyError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"DICOM: {error}") from None
-    grey = apply_window(values, window or own_window(data) or whole_range(values))
-    return 255 - grey if data.PhotometricInterpretation == "MONOCHROME1" else grey
+        check_compression(path)
+        check_header(pydicom.dcmread(path, force=True, stop_before_pixels=True), max_pixels=max_pixels)
+        data = readable(pydicom.dcmread(path, force=True))
+        if data.PhotometricInterpretation in COLOUR:
+            return colours_of(data)
+        return greys_of(data, window)
+    except Unsupported:
+        raise
+    except Exception as error:  # pydicom and its decoders raise whatever they like at damaged files
+        raise ValueError(f"DICOM: {error or type(error).__name__}") from None
+
+
+def check_compression(path: Path) -> None:
+    """Refuse a file that is deflated as a whole, before it is inflated: a small one can hold gigabytes.
+
+    Raises:
+        Unsupported: it is.
+    """
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() in file.read(HEADER):
+            raise Unsupported("is a DICOM file deflated as a whole: save it without that")
 
 
 def check_header(data: pydicom.Dataset, *, max_pixels: int) -> None:
-    """Raise ValueError for what cannot be read as one grey slice."""
+    """Refuse what cannot be read as one image of grey or of 8-bit colours.
+
+    Raises:
+        Unsupported: it is sound, and not read.
+        ValueError: an entry is missing or empty.
+    """
+    empty = [name for name in ("Rows", "Columns", "PhotometricInterpretation") if not data.get(name)]
+    kind = data.get("PhotometricInterpretation")
+    if empty:
+        raise ValueError(f"without {empty[0]}")
     if int(data.get("NumberOfFrames") or 1) != 1:
-        raise ValueError(f"DICOM with {data.NumberOfFrames} frames: save the slices one by one")
-    if data.PhotometricInterpretation not in MONOCHROME:
-        raise ValueError(f"DICOM of kind {data.PhotometricInterpretation}, readable are {' and '.join(MONOCHROME)}")
+        raise Unsupported(f"is a DICOM file with {data.NumberOfFrames} frames: save the slices one by one")
+    if kind not in (*MONOCHROME, *COLOUR):
+        raise Unsupported(f"is a DICOM file of kind {kind}: save it as PNG")
+    if kind in COLOUR[:-1] and data.get("BitsAllocated") != 8:
+        raise Unsupported(f"is a DICOM file with {data.get('BitsAllocated')} bits a colour: save it as PNG of 8 bits")
     if data.Rows * data.Columns > max_pixels:
-        raise ValueError(f"DICOM of {data.Columns} x {data.Rows} pixels, at most {max_pixels} can be read")
+        raise Unsupported(
+            f"is a DICOM file of {data.Columns} x {data.Rows} pixels: at most {max_pixels} can be read, scale it down"
+        )
+
+
+def readable(data: pydicom.Dataset) -> pydicom.Dataset:
+    """Return the data set, with the plain encoding where it has no header that names one.
+
+    Raises:
+        Unsupported: its compression needs a decoder that is not installed.
+        ValueError: it has no pixels.
+    """
+    if not any(data.get(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise ValueError("without pixels")
+    if "TransferSyntaxUID" not in data.file_meta:
+        implicit = data.original_encoding[0]
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    encoding = data.file_meta.TransferSyntaxUID
+    if encoding.is_encapsulated and not get_decoder(encoding).is_available:
+        raise Unsupported(
+            f"is a DICOM file compressed as {encoding.name}, for which no decoder is installed: save it uncompressed, "
+            "e.g. with `gdcmconv --raw`"
+        )
+    return data
+
+
+def greys_of(data: pydicom.Dataset, window: Window | None) -> UInt8[np.ndarray, "H W"]:
+    """Return the grey values through a window; in MONOCHROME1 high values are dark.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    stored = data.pixel_array
+    values = transformed(stored, data)
+    if not np.isfinite(values).all():
+        raise ValueError("values that are not finite")
+    own = values[~padding(stored, data)]
+    grey = apply_window(values, window or own_window(data) or whole_range(own if own.size else values))
+    return 255 - grey if data.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def transformed(stored: Shaped[np.ndarray, "H W"], data: pydicom.Dataset) -> Shaped[np.ndarray, "H W"]:
+    """Apply the file's table or its slope and intercept, which are 1 and 0 where they are not finite numbers."""
+    if data.get("ModalityLUTSequence"):
+        return apply_modality_lut(stored, data)
+    slope, intercept = finite(data, "RescaleSlope"), finite(data, "RescaleIntercept")
+    return stored * (1.0 if slope is None else slope) + (0.0 if intercept is None else intercept)
+
+
+def padding(stored: Shaped[np.ndarray, "H W"], data: pydicom.Dataset) -> Bool[np.ndarray, "H W"]:
+    """Report which pixels only fill the image's frame: the padding value, or all from it to its range limit."""
+    value, limit = finite(data, "PixelPaddingValue"), finite(data, "PixelPaddingRangeLimit")
+    if value is None:
+        return np.zeros(stored.shape, dtype=bool)
+    ends = np.array([value, value if limit is None else limit])
+    if stored.dtype.kind in "iu":
+        ends = ends.astype(np.int64).astype(stored.dtype)  # the sign of these entries is often written wrong
+    return np.asarray((stored >= ends.min()) & (stored <= ends.max()))
 
 
 def own_window(data: pydicom.Dataset) -> Window | None:
     """Return the first of the file's windows, None where it has none."""
-    if "WindowCenter" not in data or "WindowWidth" not in data:
+    level, width = finite(data, "WindowCenter"), finite(data, "WindowWidth")
+    return None if level is None or width is None or width <= 1 else Window(level=level, width=width)
+
+
+def finite(data: pydicom.Dataset, name: str) -> float | None:
+    """Return the first value of an entry, None where it is absent, empty, no number, or not finite."""
+    try:
+        value = float(np.atleast_1d(data.get(name))[0])
+    except (TypeError, ValueError, IndexError):
         return None
-    level, width = (float(np.atleast_1d(value)[0]) for value in (data.WindowCenter, data.WindowWidth))
-    return Window(level=level, width=width) if width > 1 else None
+    return value if math.isfinite(value) else None
+
+
+def colours_of(data: pydicom.Dataset) -> UInt8[np.ndarray, "H W 3"]:
+    """Return RGB; a palette of 16 bits keeps its high bytes."""
+    if data.PhotometricInterpretation != "PALETTE COLOR":
+        return np.asarray(data.pixel_array)
+    colours = apply_color_lut(data.pixel_array, data)
+    return np.asarray(colours if colours.dtype == np.uint8 else colours >> 8, dtype=np.uint8)

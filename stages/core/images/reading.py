@@ -1,28 +1,27 @@
 """Read an image file of any common kind as 8-bit RGB; of more bits, a window is spread from black to white."""
 
-import struct
-import zlib
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Shaped, UInt8, UInt16
+from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
+from stages.core.images.depth import DEEPEST, is_deep, is_deep_grey, stored_values
+from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind
+from stages.core.images.upright import orientation_of, turned
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")  # none that runs another program
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm")
-DICOM = "DICOM"
-DICOM_PREAMBLE = 128  # bytes before the letters DICM
-SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm",
+)  # fmt: skip
 WITHOUT_AGREED_RANGE = ("I", "F")
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 class Window(Params):
@@ -49,6 +48,9 @@ def whole_range(values: Shaped[np.ndarray, "H W"]) -> Window:
     return Window(level=(low + high) / 2 + 0.5, width=max(high - low + 1.0, 2.0))
 
 
+FULL_RANGE = Window(level=(DEEPEST + 1) / 2, width=DEEPEST + 1.0)
+
+
 def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H W 3"]:
     """Read a file as RGB of 8 bits, upright; of an animation or a page stack, the first image.
 
@@ -65,42 +67,35 @@ def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H
             MAX_PIXELS, which is read from the header before anything is decoded.
     """
     with open_image(path, window) as image:
-        return to_rgb(image if window is None else windowed(image, window, path))
+        if window is not None and image.format != DICOM and not is_deep_grey(image):
+            raise UserError(
+                f"{path}: a window is for 16-bit grey and DICOM images, this one is {image.mode}: remove `window` from "
+                "the category's params; `grey_range` of the product sets what 16-bit images are spread over"
+            )
+        return to_rgb(image, path, window)
 
 
-def windowed(image: Image.Image, window: Window, path: Path) -> Image.Image:
-    """Apply a window to a 16-bit grey image; a DICOM slice was windowed when it was opened.
+def read_like_training(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a file as the images were read that a product's models learned from.
 
     Args:
-        image: opened.
-        window: of grey values.
-        path: of the file, for the message.
+        path: of the file.
+        grey_range: values of images of more than 8 bits that become black and white; None where the product has no
+            such images.
 
     Raises:
-        UserError: the image has 8 bits or colours.
+        UserError: as `read_image`; or the image has more than 8 bits, and how they were to be spread is not known.
     """
-    if image.format == DICOM:
-        return image
-    if image.mode not in SIXTEEN_BIT_GREY:
-        raise UserError(
-            f"{path}: a window is for 16-bit grey and DICOM images, this one is {image.mode}: remove `window` from the "
-            "category's params"
-        )
-    return Image.fromarray(apply_window(np.asarray(ImageOps.exif_transpose(image)), window))
-
-
-def is_dicom(path: Path) -> bool:
-    """Report whether the file begins like a DICOM file, whatever its name.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return file.read(DICOM_PREAMBLE + 4)[DICOM_PREAMBLE:] == b"DICM"
+    with open_image(path) as image:
+        if grey_range is None and is_deep(image):
+            raise UserError(
+                f"{path}: has 16 bits a channel, the product's own images have 8: save it as they were saved"
+            )
+        return to_rgb(image, path, grey_range)
 
 
 def dicom_picture(path: Path, window: Window | None) -> Image.Image:
-    """Read a DICOM slice as an 8-bit grey image of format DICOM.
+    """Read a DICOM image as an 8-bit image of format DICOM.
 
     Raises:
         ValueError: see `read_dicom`.
@@ -135,9 +130,15 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
     """
     Image.MAX_IMAGE_PIXELS = None
     try:
-        if path.stat().st_size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise UserError(f"{path}: is a pipe, a socket or a device, no file: remove it")
+        if status.st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
-        if is_dicom(path):
+        kind = image_kind(path)
+        if kind in FOREIGN:
+            raise UserError(f"{path}: is a {kind} image, which is not read: save it as JPEG or PNG")
+        if kind == DICOM:
             yield dicom_picture(path, window)
             return
         with Image.open(path, formats=FORMATS) as image:
@@ -148,33 +149,51 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
                     "scale it down or remove it"
                 )
             yield image
+    except UserError:
+        raise
+    except Unsupported as error:
+        raise UserError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise UserError(f"{path}: does not exist") from None
+    except PermissionError as error:
+        raise UserError(f"{path}: may not be read ({error.strerror}): change its permissions") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: is not an image (of the kinds {', '.join(FORMATS)}): remove it") from None
-    except DECODING_ERRORS as error:
-        raise UserError(f"{path}: is unreadable, truncated or damaged ({error}): replace or remove it") from None
+    except Exception as error:  # decoders raise whatever they like at damaged files
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path}: is unreadable, truncated or damaged ({reason}): replace or remove it") from None
 
 
-def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+def to_rgb(image: Image.Image, path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H W 3"]:
     """Decode an opened image and convert it to upright 8-bit RGB.
 
-    16-bit grey is scaled by its full range, round(v / 257), so that 65535 becomes 255; of 16-bit colour Pillow keeps
-    the high byte, which is the same within one level. CMYK is converted by Pillow's plain formula, without
-    colour profiles. Transparent pixels are laid on white.
+    Of more than 8 bits, `window` is spread from black to white. Without one, 16-bit grey is scaled by its full range,
+    round(v / 257), so that 65535 becomes 255; of 16-bit colour Pillow keeps the high byte, which is the same within one
+    level. CMYK is converted by Pillow's plain formula, without colour profiles. Transparent pixels are laid on white.
 
     Raises:
-        ValueError: 32 bits a channel, whose range is not stated; and whatever the decoder raises.
+        Unsupported: 32 bits a channel, whose range is not stated, or deep colours that are not read.
+        Exception: whatever the decoder raises.
     """
-    if image.mode in WITHOUT_AGREED_RANGE:
-        raise ValueError("32 bits a channel have no agreed range, save it with 8 or 16 bits")
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in SIXTEEN_BIT_GREY:
-        values = np.asarray(upright, dtype=np.uint32)
-        grey = ((values + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-    if upright.has_transparency_data:
-        opaque = Image.new("RGBA", upright.size, "white")
-        opaque.alpha_composite(upright.convert("RGBA"))
-        upright = opaque
-    return np.array(upright.convert("RGB"))
+    if is_deep_grey(image) or (window is not None and is_deep(image)):
+        flat = spread(stored_values(image, path), window or FULL_RANGE)
+    elif image.mode in WITHOUT_AGREED_RANGE:
+        raise Unsupported("32 bits a channel have no agreed range: save it with 8 or 16 bits")
+    else:
+        flat = image
+    image.load()
+    if flat.has_transparency_data:
+        opaque = Image.new("RGBA", flat.size, "white")
+        opaque.alpha_composite(flat.convert("RGBA"))
+        flat = opaque
+    return turned(np.array(flat.convert("RGB")), orientation_of(image))
+
+
+def spread(values: UInt16[np.ndarray, "H W C"], window: Window) -> Image.Image:
+    """Spread a window of grey or of each colour from black to white; alpha keeps its high bits."""
+    table = apply_window(np.arange(DEEPEST + 1)[np.newaxis], window)[0]
+    if values.shape[2] == 1:
+        return Image.fromarray(table[values[:, :, 0]])
+    if values.shape[2] == 3:
+        return Image.fromarray(table[values])
+    return Image.fromarray(np.dstack([table[values[:, :, :3]], (values[:, :, 3] >> 8).astype(np.uint8)]))

@@ -17,6 +17,8 @@ CATEGORY_NAME = re.compile(r"[\w-]+")
 RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Bits = Annotated[int, Field(ge=8, le=16)]  # of an image's values
+GreyRange = tuple[Annotated[int, Field(ge=0, le=65535)], Annotated[int, Field(ge=0, le=65535)]]  # black and white
 M = TypeVar("M", bound=BaseModel)
 
 

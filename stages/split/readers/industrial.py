@@ -1,10 +1,9 @@
-"""Readers of industrial data sets: MVTec LOCO, MVTec AD, plain folders, a table of labels, ELPV.
+"""Readers of industrial data sets: MVTec LOCO, MVTec AD, a table of labels, ELPV.
 
 - MVTec LOCO, which the sample set follows: train/good, validation/good, test/{good,logical_anomalies,
   structural_anomalies}; masks are ground_truth/<folder>/<image's stem>/NNN.png, one a defect, and
   `defects_config.json` names their pixel values.
 - MVTec AD: train/good, test/good, test/<defect>, and masks ground_truth/<defect>/<image's stem>_mask.png.
-- Plain folders: images/good, images/defect, and masks/<image's stem>.png where there are masks.
 - A table `labels.csv`: filename,is_anomalous[,split][,mask_path][,defect_type][,kind]. Names are POSIX paths below the
   table's folder. `is_anomalous` is 0 or 1 (or false, true); `split` is train, validation (or val) or test, for all rows
   or for none; `kind` is logical, structural or unspecified.
@@ -32,7 +31,6 @@ from stages.split.readers.records import (
 KIND_OF_LOCO_FOLDER = {"good": "normal", "logical_anomalies": "logical", "structural_anomalies": "structural"}
 FOLDERS = {"train": ("good",), "validation": ("good",), "test": tuple(KIND_OF_LOCO_FOLDER)}
 DEFECTS = "defects_config.json"
-KIND_OF_PLAIN_FOLDER = {"good": "normal", "defect": "unspecified"}
 TABLE = "labels.csv"
 REQUIRED = ("filename", "is_anomalous")
 OPTIONAL = ("split", "mask_path", "defect_type", "kind")
@@ -100,37 +98,19 @@ def mvtec_record(root: Path, path: str, *, split: str, folder: str) -> Record:
     return Record(path, "normal" if folder == "good" else "structural", folder, split, masks)
 
 
-def read_folder(root: Path) -> Reading:
-    """Read every image of the two folders, without a split; a mask belongs to the defect image of its name."""
-    records, findings = [], []
-    for folder in subfolders(root / "images"):
-        if folder not in KIND_OF_PLAIN_FOLDER:
-            findings.append(f"images/{folder}: is neither images/good nor images/defect: move or remove it")
-            continue
-        images, unexpected = files_in(root, f"images/{folder}")
-        findings += unexpected
-        for path in images:
-            mask = f"masks/{PurePosixPath(without_suffix(path)).name}.png"
-            masks = (mask,) if folder == "defect" and (root / mask).is_file() else ()
-            records.append(Record(path, KIND_OF_PLAIN_FOLDER[folder], folder, mask_paths=masks))
-    used = {mask for record in records for mask in record.mask_paths}
-    findings += masks_without_image(root, "masks", used)
-    return Reading(tuple(records), tuple(findings))
-
-
 def read_csv(root: Path) -> Reading:
     """Read every row of the table; bad values are findings with their line.
 
     Raises:
-        UserError: there is no table, it is not UTF-8 text, or a required column is missing.
+        UserError: see `read_label_table`.
     """
     columns, rows = read_label_table(root / TABLE, REQUIRED)
     records, findings = [], []
-    for line, row in enumerate(rows, start=2):
-        problems = row_problems(row)
-        findings += [f"{TABLE}, row {line}: {problem}" for problem in problems]
+    for row in rows:
+        problems = [row.problem] if row.problem else row_problems(row.values)
+        findings += [f"{TABLE}, line {row.line}: {problem}" for problem in problems]
         if not problems:
-            records.append(csv_record(row))
+            records.append(csv_record(row.values))
     if len({record.split is None for record in records}) > 1:
         findings.append(f"{TABLE}: some rows have a split and others none: fill the column or remove it")
     named = {name for record in records for name in (record.path, *record.mask_paths)}
@@ -139,7 +119,7 @@ def read_csv(root: Path) -> Reading:
 
 def row_problems(row: Mapping[str, str]) -> list[str]:
     """List what is wrong with the values of one row."""
-    problems = ["has more values than the table has columns"] if "" in row else []
+    problems = []
     if not row["filename"]:
         problems.append("filename is empty")
     for column in ("filename", "mask_path"):

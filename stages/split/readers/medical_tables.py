@@ -46,9 +46,9 @@ def read_aptos2019(root: Path) -> Reading:
     _, rows = read_label_table(root / APTOS_TABLE, COLUMNS)
     if not (root / APTOS_IMAGES).is_dir():
         raise UserError(f"{root / APTOS_IMAGES} is missing: {APTOS_TABLE} names images in a folder of that name")
-    problems = {line: row_problem(row) for line, row in enumerate(rows, start=2)}
-    findings = [f"{APTOS_TABLE}, row {line}: {problem}" for line, problem in problems.items() if problem]
-    sound = [row for row, problem in zip(rows, problems.values(), strict=True) if not problem]
+    problems = {row.line: row.problem or row_problem(row.values) for row in rows}
+    findings = [f"{APTOS_TABLE}, line {line}: {problem}" for line, problem in problems.items() if problem]
+    sound = [row.values for row in rows if not problems[row.line]]
     normal = [row["id_code"] for row in sound if row["diagnosis"] == "0"]
     if len(normal) <= TRAIN_IMAGES:
         findings.append(
@@ -119,14 +119,16 @@ def read_part(root: Path, part: str, *, split: str) -> tuple[list[Record], list[
     if not (root / folder).is_dir():
         raise UserError(f"{root / folder} is missing: {table} names images in a folder of that name")
     records, findings = [], []
-    for line, row in enumerate(rows, start=2):
+    for line, row, problem in ((row.line, row.values, row.problem) for row in rows):
         diagnosis = diagnosis_of(row)
-        if not row["image"] or "/" in row["image"]:
+        if problem:
+            findings.append(f"{table}, line {line}: {problem}")
+        elif not row["image"] or "/" in row["image"]:
             findings.append(
-                f"{table}, row {line}: image is {row['image']!r}, not the name of a file without its suffix"
+                f"{table}, line {line}: image is {row['image']!r}, not the name of a file without its suffix"
             )
         elif diagnosis is None:
-            findings.append(f"{table}, row {line}: not exactly one of {', '.join(DIAGNOSES)} is 1 and the others 0")
+            findings.append(f"{table}, line {line}: not exactly one of {', '.join(DIAGNOSES)} is 1 and the others 0")
         else:
             kind, defect_type = ("normal", "good") if diagnosis == NORMAL else ("unspecified", diagnosis)
             records.append(Record(f"{folder}/{row['image']}.jpg", kind, defect_type, split))

@@ -1,18 +1,15 @@
-"""The common form of a data set before it is split, and what its readers share: folders, masks, tables of labels."""
+"""The common form of a data set before it is split, and what its readers share: folders, tables of labels."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
-
-from stages.core.images.reading import IMAGE_SUFFIXES, open_image
+from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.errors import UserError
 
-LOSSY = ("JPEG", "MPO", "JPEG2000")
+LONGEST_LINE = 10_000  # letters
 
 
 @dataclass(frozen=True)
@@ -99,46 +96,87 @@ def masks_without_image(root: Path, folder: str, used: Collection[str]) -> list[
     return [f"{mask}: is a mask without an image: remove it or add its image" for mask in masks if mask not in used]
 
 
-def read_mask(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """Read a mask: 8-bit grey keeps its values, in any other kind what is not black becomes 255.
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
 
-    Raises:
-        UserError: the file is not a readable image, or of a lossy kind, in which edges have no exact value.
+    Attributes:
+        line: of the file where it stands, from 1.
+        values: by column; missing ones are "".
+        problem: that it has too few or too many values, so that some may be in the wrong column; None where it has not.
     """
-    with open_image(path) as image:
-        if image.format in LOSSY:
-            raise ValueError(f"{image.format} blurs a mask's values, save it as PNG")
-        return mask_values(ImageOps.exif_transpose(image))
+
+    line: int
+    values: Mapping[str, str]
+    problem: str | None
 
 
-def mask_values(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
-    """Decode an opened mask, see `read_mask`."""
-    if image.mode == "L":
-        return np.array(image)
-    if image.mode in ("P", "PA", "LA", "RGBA", "CMYK"):  # by colour; transparency does not mark a defect
-        image = image.convert("RGB")
-    values = np.atleast_3d(np.asarray(image))
-    return np.where(values.any(axis=2), 255, 0).astype(np.uint8)
-
-
-def read_label_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the column names and the rows of a CSV file, without blanks around values.
-
-    A missing value is "", surplus ones are below "".
+def read_label_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row]]:
+    """Read the column names and the rows of a CSV file, without blanks around values and without empty lines.
 
     Raises:
-        UserError: the file is missing, not UTF-8 text, or lacks a required column.
+        UserError: the file is missing, not UTF-8 text, lacks a required column, has columns of no or of equal names, or
+            a quotation mark that is not closed on its line.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, restkey="", restval="")
-            rows = [{(name or "").strip(): str(value).strip() for name, value in row.items()} for row in table]
-            columns = [name.strip() for name in table.fieldnames or ()]
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the data set's labels are in a table of that name") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not a comma-separated table in UTF-8 ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    table = [(number, values_of(line, number, path)) for number, line in enumerate(lines, start=1) if line.strip()]
+    columns = table[0][1] if table else []
+    refuse_columns(path, columns, required)
+    return columns, [make_row(number, columns, values) for number, values in table[1:]]
+
+
+def make_row(number: int, columns: Sequence[str], values: Sequence[str]) -> Row:
+    """Give the values of a line to their columns."""
+    wrong = len(values) != len(columns)
+    problem = f"has {len(values)} values, the table has {len(columns)} columns: add or remove commas" if wrong else None
+    return Row(number, dict(zip_longest(columns, values[: len(columns)], fillvalue="")), problem)
+
+
+def values_of(line: str, number: int, path: Path) -> list[str]:
+    """Split a line at its commas.
+
+    Raises:
+        UserError: a quotation mark is not closed on the line, or is followed by more than a comma.
+    """
+    if len(line) > LONGEST_LINE:
+        raise UserError(f"{path}, line {number}: is longer than {LONGEST_LINE} letters: is a line break missing?")
+    try:
+        (values,) = csv.reader([line], strict=True)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {number}, column {wrong_column(line)}: quotation marks are not in pairs around a value "
+            f"({error}): correct the line"
+        ) from None
+    return [value.strip() for value in values]
+
+
+def wrong_column(line: str) -> int:
+    """Return the number of the column in which quotation marks are not in pairs, from 1."""
+    for end in range(1, len(line) + 1):
+        try:
+            next(csv.reader([line[:end]], strict=True))
+        except csv.Error as error:
+            if "unexpected end" not in str(error):  # which only says that a value goes on
+                return len(next(csv.reader([line[:end]])))
+    return len(next(csv.reader([line])))
+
+
+def refuse_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    """Raise UserError for columns without a name, of equal names, or missing ones."""
+    unnamed = [str(number) for number, name in enumerate(columns, start=1) if not name]
+    if unnamed:
+        raise UserError(f"{path}, line 1, column {', '.join(unnamed)}: has no name: name the column or remove it")
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        places = [str(number) for number, name in enumerate(columns, start=1) if name == twice[0]]
+        raise UserError(f"{path}, line 1, columns {', '.join(places)}: are all called {twice[0]!r}: keep one")
     missing = [name for name in required if name not in columns]
     if missing:
         raise UserError(f"{path}: the column {missing[0]!r} is missing; there are: {', '.join(columns) or 'none'}")
-    return columns, rows

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,11 +16,12 @@ from commands.attention import show_attention
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.grey_range import between
 from stages.core.io.calibration import PictureSizes, read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
-from stages.core.io.weights import write_weights
+from stages.core.io.weights import read_weights, write_weights
 from stages.core.run.errors import UserError
 from tests.unit.commands.predict_case import (
     SPLITS,
@@ -35,6 +37,7 @@ from tests.unit.commands.predict_case import (
 CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
 LABEL_MAPS, HISTOGRAM = Path("part/segmentation/label_maps.npz"), Path("part/histogram/model.npz")
 RETRAINING = (segment, count_areas, train_students, fuse, judge)  # in the order in which parts become new
+STUDENTS = Path("part/student_teacher/model.safetensors")
 FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
@@ -110,6 +113,25 @@ def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
         for path, content in kept.items():
             path.write_bytes(content)
         fuse_and_judge()
+
+
+def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path) -> None:
+    """Saved with 12 bits of 16, the same pictures get the same scores; without the range they are refused."""
+    photos = copy_images(tmp_path / "photos", range(20, 22))
+    for path in sorted(photos.iterdir()):
+        values = cv2.imread(str(path)).astype(np.float64)
+        cv2.imwrite(str(path), np.rint(values * 4095 / 255).astype(np.uint16))
+    with pytest.raises(UserError, match="has 16 bits a channel, the product's own images have 8"):
+        predict(tmp_path / "refused", photos)
+    whole = STUDENTS.read_bytes()
+    try:
+        state, arguments = read_weights(STUDENTS)
+        write_weights(STUDENTS, state, arguments | {"grey_range": between(0, 4095).model_dump()})
+        rows = predict(tmp_path / "out", photos)
+    finally:
+        STUDENTS.write_bytes(whole)
+    expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")["score"]
+    assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
 
 
 def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,14 +1,17 @@
 """Archives and folders: what is copied, and what is refused before anything is written."""
 
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.download.source import open_source
+from stages.download.source import locate, open_source
 from stages.download.source_files import is_stray, link_target, name_problem
 
 Entry = tuple[tarfile.TarInfo, bytes]
@@ -143,6 +146,102 @@ def test_no_archive_at_all(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_text("text", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.tar: not a readable \.tar"):
         contents(tmp_path / "a.tar")
+
+
+def negative_size(name: str, size: int) -> bytes:
+    """A tar header with a negative size, in the base-256 form that tar allows."""
+    info = tarfile.TarInfo(name)
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = (256**12 + size).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_size_that_sends_the_tape_back(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tape:
+        tape.addfile(file_entry("a.png", b"")[0])
+    (tmp_path / "a.tar").write_bytes(content.getvalue()[:512] + negative_size("b.png", -512) + bytes(1024))
+    with pytest.raises(UserError, match=r"a\.tar: not a readable .*negative size"):
+        contents(tmp_path / "a.tar")
+
+
+def test_a_sparse_file_is_not_unpacked(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a.png")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 0)  # one map of no bytes
+    header[483:495] = b"%011o\0" % 3_000_000_000  # the size that it unpacks to
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(UserError, match="a.png: is a device, encrypted, sparse"):
+        contents(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 9])
+def test_zip_methods_that_are_not_read(method: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.png", b"x", compress_type=zipfile.ZIP_STORED if method == 9 else method)
+    if method == 9:  # deflate64, of Windows beyond 2 GB: Python cannot write it
+        content = (tmp_path / "a.zip").read_bytes()
+        central = content.index(b"PK\x01\x02")
+        patched = content[:8] + b"\x09\0" + content[10 : central + 10] + b"\x09\0" + content[central + 12 :]
+        (tmp_path / "a.zip").write_bytes(patched)
+    with pytest.raises(UserError, match="a.png: is compressed by a method that is not read"):
+        contents(tmp_path / "a.zip")
+
+
+def test_an_archive_that_would_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.download.archives.RATIO_FROM", 1_000_000)
+    archive = write_tar(tmp_path / "a.tar.xz", file_entry("a.png", bytes(2_000_000)), mode="w:xz")
+    with pytest.raises(UserError, match=r"a\.tar\.xz: 0\.0 MB would unpack to 0\.0 GB, as no archive of images does"):
+        contents(archive)
+
+
+def test_any_exception_of_a_parser_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_tar(tmp_path / "a.tar", file_entry("a.png"))
+    for error in (ValueError("sparse map"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), RecursionError()):
+        with monkeypatch.context() as patch:
+            patch.setattr(tarfile.TarFile, "next", Mock(side_effect=error))
+            with pytest.raises(UserError, match=r"a\.tar: not a readable "):
+                contents(archive)
+
+
+def test_names_that_no_file_system_takes(tmp_path: Path) -> None:
+    for name in ("a" * 300, "/".join(["ä" * 100] * 12)):
+        with pytest.raises(UserError, match="has more than 255 bytes, or 2000 with its folders"):
+            contents(write_tar(tmp_path / "a.tar", file_entry(name)))
+
+
+def test_what_may_not_be_read_is_no_reason_to_go_on_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as a user who may read everything: the system's answers are stood in for."""
+    for name in ("a/1.png", "b/2.png", "c/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    scandir, access = os.scandir, os.access
+
+    def closed(path: str) -> Any:
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("3.png") and access(path, mode))
+    with pytest.raises(UserError) as refused:
+        contents(tmp_path)
+    assert "b: is a folder that cannot be read (Permission denied)" in str(refused.value)
+    assert "c/3.png: may not be read: change its permissions" in str(refused.value)
+
+
+def test_a_pipe_in_a_folder_or_as_the_path(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a/1.png")
+    with pytest.raises(UserError, match="1.png: is neither a file nor a folder"):
+        contents(tmp_path / "a")
+    with pytest.raises(UserError, match="is a pipe, a socket or a device: name a folder or an archive"):
+        locate(tmp_path / "a/1.png")
 
 
 def test_folder_with_links(tmp_path: Path) -> None:

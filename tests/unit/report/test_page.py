@@ -121,6 +121,13 @@ def test_what_is_known_of_the_data_is_said(root: Path) -> None:
     assert "tray: 7 images" in text
     assert "1 pairs of the same or nearly the same image lie in two splits" in text
     assert "<a> (train) and b (test): the same file" in text
+    health |= {"masks": {"count": 6, "doubtful": 1, "median_marked": 2.67, "largest_marked": 69.33}, "one_colour": 0}
+    health["named"]["doubtful_masks"] = [{"path": "masks/<b>.png", "doubt": "marks 69.3% of the image"}]  # type: ignore[index]
+    (root / "metrics/data_health/tray.json").write_text(json.dumps(health))
+    text = "".join(Page(run_report()).texts)
+    assert "6 masks mark 2.67 % of their image in the middle and 69.3 % at most." in text
+    assert "1 of them may be wrong, and count in pixel metrics" in text
+    assert "masks/<b>.png: marks 69.3% of the image" in text
 
 
 def test_training_curves_stand_with_their_category(root: Path) -> None:

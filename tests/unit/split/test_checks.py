@@ -29,9 +29,12 @@ def save(name: str, seed: int, size: tuple[int, int] = (8, 6)) -> None:
 
 
 def save_mask(name: str, value: int = 255, size: tuple[int, int] = (8, 6)) -> None:
+    """A mask that marks six pixels in the middle."""
     path = DATASET / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", size, value).save(path)
+    mask = Image.new("L", size)
+    mask.paste(value, (3, 2, 5, 5))
+    mask.save(path)
 
 
 def write_huge(name: str) -> None:
@@ -149,7 +152,7 @@ def test_masks_that_contradict_the_label(refusal: Refusal) -> None:
     message = refusal(source="mvtec")
     assert "ground_truth/good/0_mask.png: marks a defect, though test/good/0.png is normal" in message
     assert "ground_truth/dent/0_mask.png: marks nothing, though test/dent/0.png is anomalous" in message
-    assert "ground_truth/dent/1_mask.png: is unreadable, truncated or damaged (JPEG blurs a mask's values" in message
+    assert "ground_truth/dent/1_mask.png: is compressed with loss (JPEG), which blurs a mask: save it as PNG" in message
 
 
 def test_csv_findings(refusal: Refusal) -> None:
@@ -162,12 +165,33 @@ def test_csv_findings(refusal: Refusal) -> None:
     for finding in (
         "gone.png: does not exist",
         "no_mask.png: does not exist",
-        "labels.csv, row 17: is_anomalous is 'maybe', not 0 or 1",
+        "labels.csv, line 17: is_anomalous is 'maybe', not 0 or 1",
         "3.png, 3.png: have one id, '3'",
         "3.png: is anomalous and in train, which holds normal images only",
         "11.png, 11.png: have the same content, some normal, some anomalous",
     ):
         assert f"- {finding}" in message
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("filename,is_anomalous,is_anomalous", "0.png,0,1", "line 1, columns 2, 3: are all called 'is_anomalous'"),
+        ("filename,is_anomalous,", "0.png,0,", "line 1, column 3: has no name: name the column or remove it"),
+        ("filename,is_anomalous,split", '0.png,0,"train', "line 2, column 3: quotation marks are not in pairs"),
+        ("filename,is_anomalous,split", '"0.png"x,0,train', "line 2, column 1: quotation marks are not in pairs"),
+        ("filename,is_anomalous,split", "0.png,0", "line 2: has 2 values, the table has 3 columns"),
+        ("filename,is_anomalous", "0.png,0,train", "line 2: has 3 values, the table has 2 columns"),
+        ("filename,split", "0.png,train", "the column 'is_anomalous' is missing; there are: filename, split"),
+    ],
+)
+def test_tables_that_could_be_read_wrongly(refusal: Refusal, header: str, row: str, message: str) -> None:
+    for i in range(12):
+        save(f"{i}.png", i)
+    others = [",".join([f"{i}.png", "0", *["train"] * (header.count(",") - 1)]) for i in range(1, 12)]
+    others[6] += '"' if row.endswith('"train') else ""  # a second quotation mark lines below closes nothing
+    (DATASET / "labels.csv").write_text("\n".join([header, row, *others]) + "\n", encoding="utf-8")
+    assert f"labels.csv{',' if message.startswith('line') else ':'} {message}" in refusal(source="csv")
 
 
 def test_no_such_dataset(refusal: Refusal) -> None:

@@ -49,7 +49,9 @@ def write_dataset(root: Path) -> None:
         anomalous = number in (44, 45, 46)
         rows.append(f"{number:02}.png,{int(anomalous)},{split},{'m.png' if number == 44 else ''},"
                     f"{'logical' if anomalous else ''}")  # fmt: skip
-    Image.fromarray(np.full((SIZE, SIZE), 255, dtype=np.uint8)).save(root / "m.png")
+    mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    mask[:32, :24] = 255
+    Image.fromarray(mask).save(root / "m.png")
     (root / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
@@ -76,6 +78,7 @@ def test_duplicates_odd_images_and_missing_masks_are_found(tmp_path: Path, monke
     assert {one["image_id"] for one in health["named"]["outliers"]} == {"42", "43"}
     assert health["outliers"]["brightness"] >= 1 <= health["outliers"]["sharpness"]
     assert health["named"]["anomalous_without_mask"] == ["45", "46"]
+    assert health["masks"] == {"count": 1, "doubtful": 0, "median_marked": 8.33, "largest_marked": 8.33}
 
 
 def facts_of(folder: Path, image: np.ndarray) -> ImageFacts:

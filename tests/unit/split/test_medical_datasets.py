@@ -1,6 +1,7 @@
 """The medical data sets from their folder or archive to the split's tables."""
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def run(path: str | Path, **category: Any) -> tuple[pd.DataFrame, dict[str, Any]
               "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
               "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    shutil.rmtree("dataset", ignore_errors=True)  # as DVC does before it runs a stage
     download(["--category", "scan", "--dataset", "dataset"])
     argv = ["--dataset", "dataset", "--category", "scan", "--inputs", "inputs", "--truth", "truth"]
     split([*argv, "--counts", "counts.json"])

@@ -8,7 +8,15 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    generate_uid,
+)
 
 from stages.core.images.reading import Window, apply_window, read_image, whole_range
 from stages.core.run.errors import UserError
@@ -68,6 +76,95 @@ def test_without_a_window_the_whole_range_counts(tmp_path: Path) -> None:
     assert grey[0, 2] == round(1024 / 4095 * 255)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("value", [None, "nan", "inf"])
+@pytest.mark.parametrize("name", ["WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"])
+def test_entries_that_are_empty_or_not_finite_count_as_absent(name: str, value: str | None, tmp_path: Path) -> None:
+    plain = {"WindowCenter": 0, "WindowWidth": 3000} if name.startswith("Rescale") else {}
+    other = {"WindowWidth": 80, "WindowCenter": 40} if name.startswith("Window") else {}
+    write_dicom(tmp_path / "a.dcm", STORED, **{**other, **plain, name: value})
+    left_out = {"RescaleSlope": 1, "RescaleIntercept": 0} if name == "RescaleIntercept" else {}
+    write_dicom(tmp_path / "b.dcm", STORED, **plain, **left_out)
+    assert read_image(tmp_path / "a.dcm").tolist() == read_image(tmp_path / "b.dcm").tolist()
+    assert len(np.unique(read_image(tmp_path / "a.dcm"))) > 2
+
+
+def test_padding_is_no_part_of_the_whole_range(tmp_path: Path) -> None:
+    framed = np.array([[63_536, 63_536, 63_540, 100], [200, 300, 400, 500]])
+    for changes in ({}, {"PixelPaddingRangeLimit": 63_540}):  # with it 63540 is padding, too
+        write_dicom(tmp_path / "a.dcm", framed, PixelPaddingValue=63_536, **changes)
+        grey = read_image(tmp_path / "a.dcm")[..., 0]
+        assert (grey[1, 3] == 255) == bool(changes)
+    assert grey[0, 3] == 0
+    signed = framed.astype(np.uint16).astype(np.int16)  # -2000, -2000, -1996, 100, ...
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    data.PixelRepresentation, data.PixelData = 1, signed.tobytes()
+    data["PixelPaddingValue"].VR, data["PixelPaddingRangeLimit"].VR = "US", "US"  # as some devices write it
+    data.save_as(tmp_path / "signed.dcm")
+    assert read_image(tmp_path / "signed.dcm")[..., 0].tolist()[1] == grey.tolist()[1]
+
+
+def test_values_that_are_not_finite_are_damage(tmp_path: Path) -> None:
+    values = np.array([[0, np.nan]], dtype="<f4")
+    write_dicom(tmp_path / "a.dcm", np.zeros((1, 2)), BitsAllocated=32, FloatPixelData=values.tobytes())
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    del data.PixelData, data.PixelRepresentation, data.BitsStored, data.HighBit
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(UserError, match=r"a\.dcm: .*values that are not finite"):
+        read_image(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_slice_without_its_header_is_read(syntax: str, tmp_path: Path) -> None:
+    write_dicom(tmp_path / "whole.dcm", STORED, WindowCenter=40, WindowWidth=80)
+    data = pydicom.dcmread(tmp_path / "whole.dcm")
+    data.file_meta, data.preamble = FileMetaDataset(), None
+    implicit = syntax == ImplicitVRLittleEndian
+    data.save_as(tmp_path / "bare.dcm", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    assert (tmp_path / "bare.dcm").read_bytes()[128:132] != b"DICM"
+    assert read_image(tmp_path / "bare.dcm").tolist() == read_image(tmp_path / "whole.dcm").tolist()
+
+
+def test_colours_are_read(tmp_path: Path) -> None:
+    colours = np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8)
+    eight = {"Rows": 1, "Columns": 2, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PlanarConfiguration": 0}
+    rgb = {**eight, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PixelData": colours.tobytes()}
+    write_dicom(tmp_path / "rgb.dcm", STORED, **rgb)
+    assert read_image(tmp_path / "rgb.dcm").tolist() == colours.tolist()
+    ybr = np.array([[[76, 85, 255], [29, 255, 107]]], dtype=np.uint8)  # BT.601 of red and blue
+    write_dicom(
+        tmp_path / "ybr.dcm", STORED, **{**rgb, "PhotometricInterpretation": "YBR_FULL", "PixelData": ybr.tobytes()}
+    )
+    assert np.abs(read_image(tmp_path / "ybr.dcm").astype(int) - colours).max() <= 2
+    table = {
+        f"{name}PaletteColorLookupTable{part}": value
+        for name, entries in (("Red", [0, 65535]), ("Green", [0, 0]), ("Blue", [65535, 0]))
+        for part, value in (("Descriptor", [2, 0, 16]), ("Data", np.array(entries, dtype="<u2").tobytes()))
+    }
+    palette = {**eight, "PhotometricInterpretation": "PALETTE COLOR", "PixelData": b"\1\0"}
+    write_dicom(tmp_path / "palette.dcm", STORED, **palette, **table)
+    assert read_image(tmp_path / "palette.dcm").tolist() == colours.tolist()
+
+
+def test_a_file_deflated_as_a_whole_is_not_inflated(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", STORED)
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(UserError, match=r"a\.dcm: is a DICOM file deflated as a whole: save it without that"):
+        read_image(tmp_path / "a.dcm")
+
+
+def test_a_compression_without_decoder_is_named(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", STORED)
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    data.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(UserError, match=r"a\.dcm: is a DICOM file compressed as JPEG Lossless.*save it uncompressed"):
+        read_image(tmp_path / "a.dcm")
+
+
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm", STORED, PhotometricInterpretation="MONOCHROME1")
     assert read_image(tmp_path / "a.dcm")[0, 0, 0] == 255
@@ -76,10 +173,13 @@ def test_monochrome1_is_inverted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"NumberOfFrames": 2}, r"a\.dcm: is unreadable.*2 frames: save the slices one by one"),
-        ({"PhotometricInterpretation": "RGB"}, r"a\.dcm: .*kind RGB, readable are MONOCHROME1 and MONOCHROME2"),
+        ({"NumberOfFrames": 2}, r"a\.dcm: is a DICOM file with 2 frames: save the slices one by one"),
+        ({"PhotometricInterpretation": "CMYK"}, r"a\.dcm: is a DICOM file of kind CMYK: save it as PNG"),
+        ({"PhotometricInterpretation": "RGB"}, r"a\.dcm: is a DICOM file with 16 bits a colour: save it as PNG of 8"),
+        ({"Rows": None}, r"a\.dcm: is unreadable, truncated or damaged \(DICOM: without Rows\)"),
+        ({"PixelData": None}, r"a\.dcm: is unreadable, truncated or damaged \(DICOM: without pixels\)"),
         ({"PixelData": b"\0\0"}, r"a\.dcm: is unreadable, truncated or damaged"),
-        ({"Rows": 20_000, "Columns": 20_000}, r"a\.dcm: .*20000 x 20000 pixels, at most 100000000"),
+        ({"Rows": 20_000, "Columns": 20_000}, r"a\.dcm: .*20000 x 20000 pixels: at most 100000000 can be read"),
     ],
 )
 def test_slices_that_cannot_be_read(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -99,10 +99,10 @@ def test_aptos2019_divides_as_published(tmp_path: Path) -> None:
 
 def test_aptos2019_findings(tmp_path: Path) -> None:
     assert read_aptos2019(aptos(tmp_path, "a,5", "../b,0", ",0", "c", normal=1000)).findings == (
-        "train.csv, row 1002: diagnosis is '5', not one of 0, 1, 2, 3, 4",
-        "train.csv, row 1003: id_code is '../b', not the name of a file in train_images without its suffix",
-        "train.csv, row 1004: id_code is '', not the name of a file in train_images without its suffix",
-        "train.csv, row 1005: diagnosis is '', not one of 0, 1, 2, 3, 4",
+        "train.csv, line 1002: diagnosis is '5', not one of 0, 1, 2, 3, 4",
+        "train.csv, line 1003: id_code is '../b', not the name of a file in train_images without its suffix",
+        "train.csv, line 1004: id_code is '', not the name of a file in train_images without its suffix",
+        "train.csv, line 1005: has 1 values, the table has 2 columns: add or remove commas",
         "train.csv: names 1000 normal images, the protocol takes 1000 to train and needs more for test: take the whole "
         "data set, or describe yours as a `csv` source",
     )
@@ -147,10 +147,10 @@ def test_isic2018_findings(tmp_path: Path) -> None:
     table = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
     assert read_isic2018(tmp_path, test_part="test").findings == (
         *(
-            f"{table}, row {i}: not exactly one of MEL, NV, BCC, AKIEC, BKL, DF, VASC is 1 and the others 0"
+            f"{table}, line {i}: not exactly one of MEL, NV, BCC, AKIEC, BKL, DF, VASC is 1 and the others 0"
             for i in (2, 3, 4)
         ),
-        f"{table}, row 5: image is 'a/b', not the name of a file without its suffix",
+        f"{table}, line 5: image is 'a/b', not the name of a file without its suffix",
     )
 
 

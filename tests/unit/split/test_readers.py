@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.split.readers.industrial import read_csv, read_elpv, read_folder, read_loco, read_mvtec
+from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec
 from stages.split.readers.records import Record
 
 
@@ -70,22 +70,6 @@ def test_mvtec(tmp_path: Path) -> None:
     )
 
 
-def test_folder(tmp_path: Path) -> None:
-    lay_out(tmp_path, "images/good/ä 1.jpg", "images/defect/ä 1.png", "images/defect/2.png", "images/maybe/3.png")
-    lay_out(tmp_path, "masks/ä 1.png", "masks/9.png", "images/defect/1.2.840", "masks/1.2.840.png")
-    reading = read_folder(tmp_path)
-    assert set(reading.records) == {
-        Record("images/good/ä 1.jpg", "normal", "good"),
-        Record("images/defect/ä 1.png", "unspecified", "defect", None, ("masks/ä 1.png",)),
-        Record("images/defect/2.png", "unspecified", "defect"),
-        Record("images/defect/1.2.840", "unspecified", "defect", None, ("masks/1.2.840.png",)),
-    }
-    assert reading.findings == (
-        "images/maybe: is neither images/good nor images/defect: move or remove it",
-        "masks/9.png: is a mask without an image: remove it or add its image",
-    )
-
-
 def table(root: Path, *lines: str) -> Path:
     (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
     return root
@@ -131,16 +115,16 @@ def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
         "8.png,0,train,,",
     )
     assert read_csv(tmp_path).findings == (
-        "labels.csv, row 2: is_anomalous is '2', not 0 or 1",
-        "labels.csv, row 3: filename '../2.png' leads out of the data set's folder",
-        "labels.csv, row 4: mask_path '/etc/m.png' leads out of the data set's folder",
-        "labels.csv, row 4: split is 'tset', not train, validation or test",
-        "labels.csv, row 5: kind is 'normal', not logical, structural or unspecified",
-        "labels.csv, row 6: kind is 'logical', not normal",
-        "labels.csv, row 7: filename is empty",
-        "labels.csv, row 8: has more values than the table has columns",
-        "labels.csv, row 9: filename './' names no file",
-        "labels.csv, row 9: mask_path '.' names no file",
+        "labels.csv, line 2: is_anomalous is '2', not 0 or 1",
+        "labels.csv, line 3: filename '../2.png' leads out of the data set's folder",
+        "labels.csv, line 4: mask_path '/etc/m.png' leads out of the data set's folder",
+        "labels.csv, line 4: split is 'tset', not train, validation or test",
+        "labels.csv, line 5: kind is 'normal', not logical, structural or unspecified",
+        "labels.csv, line 6: kind is 'logical', not normal",
+        "labels.csv, line 7: filename is empty",
+        "labels.csv, line 8: has 6 values, the table has 5 columns: add or remove commas",
+        "labels.csv, line 9: filename './' names no file",
+        "labels.csv, line 9: mask_path '.' names no file",
         "labels.csv: some rows have a split and others none: fill the column or remove it",
     )
 

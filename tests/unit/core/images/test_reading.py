@@ -1,13 +1,15 @@
 """Reading images of every kind a user may bring."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from stages.core.images.reading import read_image, resize_image
 from stages.core.run.errors import UserError
@@ -84,6 +86,55 @@ def test_exif_rotation_of_16_bit_images(tmp_path: Path) -> None:
     exif[0x0112] = 3  # upside down
     Image.fromarray(np.array([[0], [65535]], dtype=np.uint16)).save(tmp_path / "a.png", exif=exif)
     assert read_image(tmp_path / "a.png")[:, 0, 0].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_every_orientation_is_that_of_pillow(kind: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(0).integers(0, 256, size=(5, 7, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a", kind, exif=exif)
+    with Image.open(tmp_path / "a") as image:
+        expected = np.array(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_image(tmp_path / "a"), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_other_damage_in_exif_does_not_spoil_sound_pixels(tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, size=(8, 16, 3), dtype=np.uint8))
+    # TIFF header, one directory of two entries: orientation 6, XResolution as text and not as a fraction
+    entries = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHI4s", 0x011A, 2, 3, b"72\0\0")
+    noise.save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + b"\0" * 4)
+    assert read_image(tmp_path / "a.jpg").shape == (16, 8, 3)
+    noise.save(tmp_path / "b.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + entries)
+    assert read_image(tmp_path / "b.jpg").shape == (8, 16, 3)
+
+
+def test_any_exception_of_a_decoder_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    for error in (TypeError("x"), AttributeError("x"), RecursionError(), MemoryError()):
+        with monkeypatch.context() as patch:
+            patch.setattr(Image.Image, "convert", Mock(side_effect=error))
+            with pytest.raises(UserError, match=r"a\.png: is unreadable, truncated or damaged \((x|\w+Error)\)"):
+                read_image(tmp_path / "a.png")
+
+
+def test_a_pipe_is_refused_and_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: is a pipe, a socket or a device, no file"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_phones_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(UserError, match=r"a\.jpg: is a HEIC image, which is not read: save it as JPEG or PNG"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_a_grey_file_of_12_bits_that_says_so_is_spread_over_them(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 1 4095\n" + np.array([4095, 2048], dtype=">u2").tobytes())
+    assert read_image(tmp_path / "a.pgm")[0, :, 0].tolist() == [255, 128]
 
 
 def test_first_image_of_an_animation(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Find the values of images of more than 8 bits that become black and white, from the training images alone.
+
+Cameras save 10, 12 or 14 bits in files of 16. Spread over all 16, little of the grey scale would be left of them.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt16
+
+from stages.core.images.depth import DEEPEST
+from stages.core.images.grey_range import between, ends
+from stages.core.images.reading import Window
+from stages.split.readers.records import Record
+
+LOG = logging.getLogger(__name__)
+FULL_BITS, SHALLOW_BITS = 16, 8
+DEAD_PIXELS = 1e-4  # share of an image's values at either end that are not counted
+LEAST_SHARE = 1 / 8  # of the values that some bits can hold; images that use less are spread over what they use
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The lowest and the highest value of an image of more than 8 bits, without dead and hot pixels."""
+
+    low: int
+    high: int
+
+
+def extent_of(values: UInt16[np.ndarray, "H W C"]) -> Extent:
+    """Measure the values of grey or of all colours; alpha, the last of two or four channels, is no such value."""
+    colours = values[:, :, :3] if values.shape[2] > 1 else values
+    counts = np.bincount(colours.ravel(), minlength=DEEPEST + 1)
+    below = np.cumsum(counts)
+    few = int(DEAD_PIXELS * below[-1])
+    low, high = np.searchsorted(below, few, side="right"), np.searchsorted(below, below[-1] - few, side="left")
+    return Extent(int(low), int(high))
+
+
+def find_grey_range(extents: Sequence[Extent]) -> Window:
+    """Return the range of images with these values.
+
+    It is what the fewest bits can hold, from 8 on: 0 to 4095 for values up to 3000, so that 12 bits look as they do
+    saved with 8. Where the values use less than LEAST_SHARE of that (thermal cameras: 29000 to 30000), it is
+    what they use and half as much on either side.
+
+    Args:
+        extents: of the training images, at least one.
+    """
+    low, high = min(one.low for one in extents), max(one.high for one in extents)
+    bits = max(SHALLOW_BITS, high.bit_length())
+    if high - low >= LEAST_SHARE * 2**bits or bits == SHALLOW_BITS:
+        return between(0, 2**bits - 1)
+    margin = max(high - low, 2**SHALLOW_BITS / 2) / 2
+    return between(low - margin, high + margin)
+
+
+def choose_grey_range(records: Sequence[Record], extents: dict[str, Extent], *, given: Window | None) -> Window | None:
+    """Return what a product's deep images are spread over, and log it; None where it has none.
+
+    Args:
+        records: with their splits.
+        extents: of its images of more than 8 bits, by path.
+        given: the range that params.yaml names.
+    """
+    if not extents:
+        return None
+    train = [extents.get(record.path) for record in records if record.split == "train"]
+    deep = [one for one in train if one is not None]
+    if given is not None:
+        warn_of_clipped(deep, given)
+        return given
+    if not deep:
+        LOG.warning(
+            "%d images have more than 8 bits, and none of train has: 0 to %d become black to white. Save all alike, or "
+            "name their `bits` in the product's entry of params.yaml",
+            len(extents), DEEPEST,
+        )  # fmt: skip
+        return between(0, DEEPEST)
+    if len(deep) < len(train):
+        LOG.warning(
+            "train mixes %d images of more than 8 bits with %d of 8 bits: are they equally bright? Save all alike, or "
+            "name their `bits` in the product's entry of params.yaml",
+            len(deep), len(train) - len(deep),
+        )  # fmt: skip
+    found = find_grey_range(deep)
+    log_range(found, highest=max(one.high for one in deep))
+    return found
+
+
+def log_range(found: Window, *, highest: int) -> None:
+    """Say what the range is; a warning where it is not all of 16 bits."""
+    black, white = ends(found)
+    if (black, white) == (0, DEEPEST):
+        LOG.info("16-bit images: 0 to %d become black to white", DEEPEST)
+        return
+    LOG.warning(
+        "16-bit images: no value of train exceeds %d, so %g to %g become black to white, here and in predictions. If "
+        "that is wrong, name their `bits` or their `grey_range` in the product's entry of params.yaml",
+        highest, black, white,
+    )  # fmt: skip
+
+
+def warn_of_clipped(deep: Iterable[Extent], given: Window) -> None:
+    """Warn where the range that params.yaml names does not hold the training images' values."""
+    black, white = ends(given)
+    outside = sum(one.low < black or one.high > white for one in deep)
+    if outside:
+        LOG.warning("%d images of train have values outside the %g to %g that params.yaml names", outside, black, white)

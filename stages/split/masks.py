@@ -1,0 +1,146 @@
+"""Read masks, and tell from their pixels which cannot be masks: photographs, inverted ones, traces of compression."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from PIL import Image
+
+from stages.core.images.kinds import Unsupported
+from stages.core.images.reading import open_image
+from stages.core.images.upright import UPRIGHT, orientation_of, turned
+
+LOSSY = ("JPEG", "MPO", "JPEG2000")
+LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")
+WEBP_HEADER, WEBP_CHUNK, WEBP_FRAME = 12, 8, 16  # bytes before the first chunk, of a chunk's head, of a frame's
+BY_COLOUR = ("P", "PA", "LA", "RGBA", "CMYK")  # transparency does not mark a defect
+
+MOST, HALF = 0.95, 0.5  # shares of the image that no defect covers, and that few do
+BORDER = 0.9  # share of the image's border that an inverted mask marks
+MANY_VALUES = 16  # a mask that was scaled has more, at the edges of what it marks
+DARK, LIGHT = 32, 128  # values that compression leaves on black, where there is a white, too
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask that was read.
+
+    Attributes:
+        pixels: 8-bit grey keeps its values, in any other kind what is not black is 255.
+        num_values: values other than 0 that the file holds.
+        main_share: how many of the marked pixels have the most frequent of them.
+        dark_share: how many of the marked pixels are nearly black, though others are white.
+        rotated: whether it was turned as its EXIF says.
+    """
+
+    pixels: UInt8[np.ndarray, "H W"]
+    num_values: int
+    main_share: float
+    dark_share: float
+    rotated: bool
+
+    @property
+    def marked(self) -> float:
+        """The share of the image that it marks."""
+        return float((self.pixels > 0).mean())
+
+    @property
+    def border(self) -> float:
+        """The share of the image's outermost pixels that it marks."""
+        marked = self.pixels > 0
+        return float(np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]]).mean())
+
+    @property
+    def problem(self) -> str | None:
+        """What shows that it is no mask; None where nothing does."""
+        if self.marked > MOST or (self.marked > HALF and self.border > BORDER):
+            return f"marks {self.marked:.1%} of the image, as an inverted mask or a photograph does"
+        if self.num_values > MANY_VALUES and self.main_share < HALF:
+            return f"has {self.num_values} values next to black, as a photograph has"
+        if self.dark_share > HALF:
+            return "marks more by nearly black values than by others, as a mask that was a JPEG does"
+        return None
+
+    @property
+    def doubt(self) -> str | None:
+        """What is odd and may be right; None where nothing is."""
+        if self.marked > HALF:
+            return f"marks {self.marked:.1%} of the image"
+        if self.num_values > MANY_VALUES:
+            return f"has {self.num_values} values next to black, all of which mark the defect"
+        return None
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask and measure what it marks.
+
+    Raises:
+        UserError: the file is not a readable image, of a lossy kind, in which edges have no exact value, of several
+            pages, or marks by its transparency or by values that are no whole numbers.
+    """
+    with open_image(path) as image:
+        if is_lossy(image, path):
+            raise Unsupported(f"is compressed with loss ({image.format}), which blurs a mask: save it as PNG")
+        if getattr(image, "n_frames", 1) > 1:
+            raise Unsupported(f"has {image.n_frames} pages, of which a mask has one: save one picture")  # type: ignore[attr-defined]
+        rotated = orientation_of(image) not in (UPRIGHT, None)
+        stored = channels_of(image)
+        grey_values = stored.max(axis=2)
+        pixels = grey_values if image.mode == "L" else np.where(grey_values > 0, 255, 0)
+        values, counts = np.unique(grey_values[grey_values > 0], return_counts=True)
+        upright = turned(pixels.astype(np.uint8), orientation_of(image))
+    return Mask(upright, len(values), share_of_most(counts), share_of_dark(values, counts), rotated)
+
+
+def is_lossy(image: Image.Image, path: Path) -> bool:
+    """Report whether an opened image was compressed with loss."""
+    if image.format == "WEBP":
+        return b"VP8 " in webp_chunks(path.read_bytes())
+    if image.format == "TIFF":
+        return image.info.get("compression") in LOSSY_IN_TIFF
+    return image.format in LOSSY
+
+
+def webp_chunks(content: bytes) -> set[bytes]:
+    """List the kinds of chunks of a WebP file and of its frames: "VP8 " holds pixels with loss, "VP8L" without."""
+    kinds, start = set(), WEBP_HEADER
+    while start + WEBP_CHUNK <= len(content):
+        kind, size = content[start : start + 4], int.from_bytes(content[start + 4 : start + 8], "little")
+        kinds.add(kind)
+        start += WEBP_CHUNK + (WEBP_FRAME if kind == b"ANMF" else size + size % 2)
+    return kinds
+
+
+def channels_of(image: Image.Image) -> Shaped[np.ndarray, "H W C"]:
+    """Decode an opened mask: its values, or its colours without transparency.
+
+    Raises:
+        Unsupported: only its transparency differs from pixel to pixel, or a value is no whole number.
+    """
+    if image.mode in BY_COLOUR:
+        image.load()
+        colours = np.asarray(image.convert("RGB"))
+        if image.has_transparency_data and (colours == colours[:1, :1]).all():
+            alpha = np.asarray(image.convert("RGBA"))[..., 3]
+            if alpha.min() < alpha.max():
+                raise Unsupported("marks by its transparency: save it white on black, without an alpha channel")
+        return colours
+    values = np.atleast_3d(np.asarray(image))
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise Unsupported("has values that are no whole numbers: save it white on black, as PNG of 8 bits")
+    if values.dtype.kind in "if" and values.min(initial=0) < 0:
+        raise Unsupported("has values below 0: save it white on black, as PNG of 8 bits")
+    return values
+
+
+def share_of_most(counts: Shaped[np.ndarray, " V"]) -> float:
+    """Return the share of the largest count, 1 where there is none."""
+    return float(counts.max() / counts.sum()) if len(counts) else 1.0
+
+
+def share_of_dark(values: Shaped[np.ndarray, " V"], counts: Shaped[np.ndarray, " V"]) -> float:
+    """Return the share of pixels of nearly black values where there are light ones, else 0."""
+    if not len(values) or values.max() < LIGHT:
+        return 0.0
+    return float(counts[values < DARK].sum() / counts.sum())

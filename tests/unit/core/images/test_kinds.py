@@ -1,0 +1,70 @@
+"""Kinds of images by their first bytes."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from stages.core.images.kinds import DICOM, FORMATS, image_kind
+
+
+def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEndian) -> None:
+    """A DICOM file without pixels; without its preamble and header on request."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, "1.2.3"
+    if preamble:
+        data.save_as(path, enforce_file_format=True)
+    else:
+        del data.file_meta
+        data.save_as(path, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True, enforce_file_format=False)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_readable_kind_is_told_by_its_content(kind: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "picture", format=kind)
+    assert image_kind(tmp_path / "picture") == kind
+
+
+def test_dicom_is_told_with_and_without_its_preamble(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a", preamble=True)
+    write_dicom(tmp_path / "b", preamble=False)
+    write_dicom(tmp_path / "c", preamble=False, syntax=ImplicitVRLittleEndian)
+    assert [image_kind(tmp_path / name) for name in "abc"] == [DICOM] * 3
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ],
+)
+def test_kinds_that_phones_make_are_told_though_they_are_not_read(head: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(head)
+    assert image_kind(tmp_path / "a.jpg") == kind
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"filename,is_anomalous\n", b"BMW parts, counted by hand", b"P6", b'{"shapes": []}', b"<svg/>", b"%!PS"],
+)
+def test_other_files_are_no_images_whatever_their_name(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    assert image_kind(tmp_path / "a.png") is None
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")  # reading it would wait for ever
+    assert image_kind(tmp_path / "a.png") is None
+    assert image_kind(tmp_path) is None
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        image_kind(tmp_path / "a.png")

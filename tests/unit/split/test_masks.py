@@ -1,0 +1,230 @@
+"""What cannot be a mask is refused, what may be right is named, and a good mask is neither."""
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.core.io.truth import health_file
+from stages.core.run.errors import UserError
+from stages.split.masks import read_mask
+from tests.unit.split.case import run_split
+
+HEIGHT, WIDTH = 40, 60
+
+
+def spot(size: int = 8) -> np.ndarray:
+    """A mask that marks a square."""
+    mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    mask[10 : 10 + size, 20 : 20 + size] = 255
+    return mask
+
+
+def photograph() -> np.ndarray:
+    """Bright values on a third of the image, as of a part on black ground."""
+    values = np.random.default_rng(0).integers(60, 200, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    values[:, WIDTH // 3 :] = 0
+    return values
+
+
+def former_jpeg() -> np.ndarray:
+    """A mask with traces of compression around what it marks."""
+    mask = spot()
+    mask[6:34, 16:50][spot()[6:34, 16:50] == 0] = 3
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("mask", "problem"),
+    [
+        (255 - spot(), "marks 97.3% of the image, as an inverted mask"),
+        (255 - spot(24), "marks 76.0% of the image, as an inverted mask"),  # a large defect, inverted
+        (np.full((HEIGHT, WIDTH), 255, dtype=np.uint8), "marks 100.0% of the image"),
+        (np.full((HEIGHT, WIDTH, 3), (1, 0, 0), dtype=np.uint8), "marks 100.0% of the image"),
+        (photograph(), r"has \d+ values next to black, as a photograph has"),
+        (former_jpeg(), "marks more by nearly black values than by others, as a mask that was a JPEG does"),
+    ],
+)
+def test_what_cannot_be_a_mask(mask: np.ndarray, problem: str, tmp_path: Path) -> None:
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    read = read_mask(tmp_path / "m.png")
+    assert read.problem is not None
+    assert re.match(problem, read.problem)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        spot(),
+        spot() // 255 * 7,  # a class
+        np.where(spot(12) > 0, 1, 0).astype(np.uint8) + np.where(spot() > 0, 1, 0).astype(np.uint8),  # two classes
+        spot().astype(np.uint16) * 257,
+    ],
+)
+def test_good_masks(mask: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    read = read_mask(tmp_path / "m.png")
+    assert (read.problem, read.doubt) == (None, None)
+    np.testing.assert_array_equal(read.pixels > 0, mask > 0)
+
+
+def test_what_is_odd_and_may_be_right(tmp_path: Path) -> None:
+    large = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    large[4:36, 4:56] = 255
+    Image.fromarray(large).save(tmp_path / "large.png")
+    assert read_mask(tmp_path / "large.png").doubt == "marks 69.3% of the image"
+    smooth = Image.fromarray(spot(24)).resize((4 * WIDTH, 4 * HEIGHT), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "smooth.png")  # as after scaling: grey at the edges only
+    assert read_mask(tmp_path / "smooth.png").problem is None
+    assert str(read_mask(tmp_path / "smooth.png").doubt).endswith("values next to black, all of which mark the defect")
+
+
+def test_kinds_that_blur_a_mask(tmp_path: Path) -> None:
+    image = Image.fromarray(spot())
+    image.save(tmp_path / "lossy.webp", quality=80)
+    image.save(tmp_path / "lossy.tif", compression="jpeg")
+    image.save(tmp_path / "lossy.png", format="JPEG")
+    image.convert("RGB").save(
+        tmp_path / "moving.webp", save_all=True, append_images=[Image.new("RGB", image.size)], quality=50
+    )
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(UserError, match=rf"{path.name}: is compressed with loss .* save it as PNG"):
+            read_mask(path)
+    image.save(tmp_path / "m.webp", lossless=True)
+    image.save(tmp_path / "m.tif", compression="tiff_lzw")
+    for name in ("m.webp", "m.tif"):
+        np.testing.assert_array_equal(read_mask(tmp_path / name).pixels > 0, spot() > 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e-30, -1.0])
+def test_values_that_no_mask_has(value: float, tmp_path: Path) -> None:
+    values = spot().astype(np.float32)
+    Image.fromarray(values).save(tmp_path / "m.tif")
+    assert read_mask(tmp_path / "m.tif").problem is None
+    values[0, 0] = value
+    Image.fromarray(values).save(tmp_path / "m.tif")
+    with pytest.raises(UserError, match=r"m\.tif: has values (that are no whole numbers|below 0): save it white on"):
+        read_mask(tmp_path / "m.tif")
+
+
+def test_a_stack_of_pages_is_no_mask(tmp_path: Path) -> None:
+    empty = Image.new("L", (WIDTH, HEIGHT))
+    empty.save(tmp_path / "m.tif", save_all=True, append_images=[Image.fromarray(spot())])
+    with pytest.raises(UserError, match=r"m\.tif: has 2 pages, of which a mask has one"):
+        read_mask(tmp_path / "m.tif")
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_a_defect_marked_by_transparency_alone(ground: int, tmp_path: Path) -> None:
+    layers = np.dstack([np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8), spot()])
+    Image.fromarray(layers).save(tmp_path / "m.png")
+    with pytest.raises(UserError, match=r"m\.png: marks by its transparency: save it white on black"):
+        read_mask(tmp_path / "m.png")
+
+
+def write_product(root: Path) -> None:
+    """20 good pictures, 6 of defects, a mask for each of these."""
+    for folder in ("images/good", "images/defect", "masks"):
+        (root / folder).mkdir(parents=True)
+    for number in range(26):
+        noise = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(root / "images" / ("good" if number < 20 else "defect") / f"{number}.png")
+        if number >= 20:
+            Image.fromarray(spot()).save(root / "masks" / f"{number}.png")
+
+
+def test_the_stage_refuses_wrong_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    Image.fromarray(255 - spot()).save("dataset/masks/21.png")
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    assert (
+        "- masks/21.png: marks 97.3% of the image, as an inverted mask or a photograph does: correct it" in caplog.text
+    )
+
+
+def test_the_stage_names_doubtful_masks_and_what_all_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    large = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    large[4:36, 4:56] = 255
+    Image.fromarray(large).save("dataset/masks/21.png")
+    with caplog.at_level(logging.WARNING):
+        run_split(source="folder")
+    assert "masks/21.png: marks 69.3% of the image: correct it, or remove it from pixel metrics" in caplog.text
+    health = json.loads(health_file(Path("out/truth")).read_text(encoding="utf-8"))
+    assert health["masks"] == {"count": 6, "doubtful": 1, "median_marked": 2.67, "largest_marked": 69.33}
+    assert health["named"]["doubtful_masks"] == [{"path": "masks/21.png", "doubt": "marks 69.3% of the image"}]
+
+
+def test_masks_of_pictures_that_exif_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    for number, orientation in ((21, 3), (22, 6)):  # upside down, of the same size; a quarter turn
+        path, exif = Path(f"dataset/images/defect/{number}.png"), Image.Exif()
+        exif[0x0112] = orientation
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    assert "masks/22.png: is 60 x 40 pixels, its image images/defect/22.png is 40 x 60 once it is turned" in caplog.text
+    Image.fromarray(np.rot90(spot(), -1).copy()).save("dataset/masks/22.png")
+    run_split(source="folder")
+    assert (
+        "masks/21.png: its image images/defect/21.png is turned upright as its EXIF says, the mask is not"
+        in caplog.text
+    )
+
+
+def test_images_on_which_nothing_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    for name in ("good/3", "defect/20"):
+        path = Path(f"dataset/images/{name}.png")
+        with Image.open(path) as image:
+            image.putalpha(0)
+            image.save(path)
+    Image.new("RGB", (WIDTH, HEIGHT), (7, 7, 7)).save("dataset/images/good/4.png")
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    for name in ("good/3", "defect/20"):
+        assert f"images/{name}.png: is transparent all over (alpha is 0 everywhere)" in caplog.text
+    assert "images/good/4.png: is of one colour all over: replace or remove it" in caplog.text
+
+
+def test_a_black_picture_of_a_defect_is_named_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    Image.new("RGB", (WIDTH, HEIGHT)).save("dataset/images/defect/20.png")
+    run_split(source="folder")
+    health = json.loads(health_file(Path("out/truth")).read_text(encoding="utf-8"))
+    assert (health["one_colour"], health["named"]["one_colour"]) == (1, ["images/defect/20"])
+
+
+def test_stacks_and_moving_pictures_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    for number, suffix in enumerate(("tif", "gif", "png", "webp")):
+        path = Path(f"dataset/images/good/{number}.png")
+        with Image.open(path) as image:
+            image.save(path.with_suffix(f".{suffix}"), save_all=True, append_images=[Image.new("RGB", image.size)])
+        if suffix != "png":
+            path.unlink()
+    with caplog.at_level(logging.INFO):
+        run_split(source="folder")
+    assert "4 of several pages or frames (the first is read)" in caplog.text
