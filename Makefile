@@ -6,6 +6,7 @@
 # make test-studies   the tests of benchmarks/studies, which settled questions of the past
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
+# make bench-cost   what the default run costs stage by stage, from a clone in which nothing is cached
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
 #              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
@@ -36,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench ablation paper medical docs setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation paper medical docs setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -65,6 +66,9 @@ test-faults: setup-flows
 
 bench: setup
 	$(VENV)/bin/python -m benchmarks.bench seeds
+
+bench-cost: setup
+	$(VENV)/bin/python -m benchmarks.cost.default_run
 
 ablation: setup
 	$(VENV)/bin/python -m benchmarks.bench ablation

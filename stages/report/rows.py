@@ -16,7 +16,7 @@ from stages.core.run.methods import Methods
 
 LOG = logging.getLogger(__name__)
 
-Costs = Mapping[str, Mapping[str, float]]  # "<key>/<stage>" -> {"seconds": ..., "peak_mb": ...}
+Costs = Mapping[str, Mapping[str, float]]  # "<key>/<stage>" -> {"seconds": ..., "peak_mb": ..., ...}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 
 from stages.core.run.params import Params
 from stages.split.inspect_files import ImageFacts
-from stages.split.near_duplicates import NearDuplicateParams, find_pairs
+from stages.split.near_duplicates import NearDuplicateParams, find_links
 
 LOG = logging.getLogger(__name__)
 
@@ -99,7 +99,10 @@ def measure_health(
 
 
 def find_duplicates(truth: pd.DataFrame, facts: Mapping[str, ImageFacts], params: NearDuplicateParams) -> list[Pair]:
-    """Find pairs of equal files and of near-duplicates: those across splits first, then equal files, else by name.
+    """Find equal files and near-duplicates: pairs across splits first, then equal files, else by name.
+
+    Each image of a group is in a pair, but not every two of them are one: under a fixed camera that would be most.
+    Equal files are paired with the first of them, and only that one with what is nearly the same.
 
     Args:
         truth: image_id, split and sha256.
@@ -108,8 +111,13 @@ def find_duplicates(truth: pd.DataFrame, facts: Mapping[str, ImageFacts], params
     """
     rows = truth.sort_values("image_id").reset_index(drop=True)
     ids, splits, contents = (rows[name].tolist() for name in ("image_id", "split", "sha256"))
-    alike = find_pairs([facts[name].hash for name in ids], params)
-    pairs = [Pair(ids[a], ids[b], (splits[a], splits[b]), contents[a] == contents[b]) for a, b in alike]
+    equal: dict[str, list[int]] = {}
+    for row, content in enumerate(contents):
+        equal.setdefault(content, []).append(row)
+    firsts = [same[0] for same in equal.values()]
+    links = [(firsts[a], firsts[b]) for a, b in find_links([facts[ids[row]].hash for row in firsts], params)]
+    links += [(same[0], row) for same in equal.values() for row in same[1:]]
+    pairs = [Pair(ids[a], ids[b], (splits[a], splits[b]), contents[a] == contents[b]) for a, b in links]
     return sorted(pairs, key=lambda pair: (not pair.leaks, not pair.exact, pair.first, pair.second))
 
 

@@ -63,28 +63,36 @@ def perceptual_hash(grey: UInt8[np.ndarray, "H W"]) -> PerceptualHash:
     )
 
 
-def find_pairs(hashes: Sequence[PerceptualHash], params: NearDuplicateParams) -> list[tuple[int, int]]:
-    """Find near-duplicates: positions (a, b), a < b, in order."""
+def find_links(hashes: Sequence[PerceptualHash], params: NearDuplicateParams) -> list[tuple[int, int]]:
+    """Link near-duplicates: positions (a, b), a < b, in order.
+
+    Of all pairs only those that join two groups for the first time, at most one fewer than there are images: under a
+    fixed camera nearly all images are alike, and their pairs would be hundreds of millions. Images that are linked
+    already are not compared either.
+    """
     if not hashes:
         return []
     signs = np.stack([one.bits for one in hashes]).astype(np.float32) * 2 - 1
     thumbnails = np.stack([one.thumbnail for one in hashes])
     blocks = block_means(thumbnails)
+    group = np.arange(len(hashes))
     largest = params.pixel_difference * THUMBNAIL**2
-    found = []
+    links = []
     for start in range(0, len(hashes), CHUNK):
         close = (signs.shape[1] - signs[start : start + CHUNK] @ signs.T) / 2 <= params.hash_distance
         for row, columns in enumerate(close):
             first = start + row
-            others = np.flatnonzero(columns[first + 1 :]) + first + 1
-            # a mean of differences is never smaller than the difference of means: this loses no pair
+            columns[: first + 1] = False
+            others = np.flatnonzero(columns & (group != group[first]))
+            # a mean of differences is never smaller than the difference of means: this loses no link
             others = others[np.abs(blocks[others] - blocks[first]).mean(axis=1) <= params.pixel_difference]
-            found += [
-                (first, other)
-                for other in others.tolist()
-                if cv2.norm(thumbnails[first], thumbnails[other], cv2.NORM_L1) <= largest
-            ]
-    return found
+            for other in others.tolist():
+                if group[other] == group[first]:
+                    continue
+                if cv2.norm(thumbnails[first], thumbnails[other], cv2.NORM_L1) <= largest:
+                    links.append((first, other))
+                    group[group == group[other]] = group[first]
+    return links
 
 
 def block_means(thumbnails: UInt8[np.ndarray, "N 64 64"]) -> Float32[np.ndarray, "N 64"]:
@@ -119,8 +127,8 @@ def find_groups(
         params: what counts as nearly the same picture.
     """
     paths = sorted(hashes)
-    pairs = np.array(find_pairs([hashes[path] for path in paths], params), dtype=int)
-    rows, columns = pairs.reshape(-1, 2).T
+    links = np.array(find_links([hashes[path] for path in paths], params), dtype=int)
+    rows, columns = links.reshape(-1, 2).T
     edges = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(paths), len(paths)))
     members = defaultdict(list)
     for path, number in zip(paths, connected_components(edges, directed=False)[1].tolist(), strict=True):

@@ -1,6 +1,8 @@
 """Imports only point down: commands and flows -> stages of a method -> its model -> core -> nothing of ours."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,18 @@ def test_commands_are_imported_by_no_stage_and_no_flow() -> None:
         if item.module.split(".")[0] == "commands"
     ]
     assert found == []
+
+
+WITHOUT_TORCH = ("download", "split", "aecsad.histogram", "aecsad.score_fusion", "evaluation", "report")
+WITHOUT_TIMM = ("aecsad.pseudo_label", "aecsad.cluster", "aecsad.segmentation", "aecsad.hybrid_fusion", "patchcore")
+
+
+@pytest.mark.parametrize(
+    ("stages", "heavy"), [(WITHOUT_TORCH, ("torch",)), (WITHOUT_TIMM, ("timm", "torchvision", "transformers"))]
+)
+def test_stages_do_not_wait_for_heavy_libraries(stages: tuple[str, ...], heavy: tuple[str, ...]) -> None:
+    """Each takes seconds to import, for every stage of every product."""
+    lines = ["import sys", *(f"import stages.{stage}.__main__" for stage in stages)]
+    code = "\n".join([*lines, f"print(sorted(set({heavy}) & set(sys.modules)))"])
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

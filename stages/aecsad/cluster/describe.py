@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8, UInt16
 from torch import Tensor
-from torchvision.transforms.v2 import functional as TF
 
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder, to_float
@@ -116,6 +115,8 @@ def eight_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "8*B 3 S S"]:
 
 def twenty_views(crops: UInt8[Tensor, "B 3 S S"]) -> UInt8[Tensor, "20*B 3 S S"]:
     """Turn by 20 angles from 0 to 360 degrees, both ends included as in CSAD's code, on black."""
+    from torchvision.transforms.v2 import functional as TF  # takes seconds, and the default needs none of it
+
     angles = np.linspace(0, 360, TURNS)
     return torch.cat([TF.rotate(crops, float(angle)) for angle in angles])
 

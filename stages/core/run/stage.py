@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.parent import DVC_MARK, die_with_dvc, unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
+COUNTED: Counter[str] = Counter()  # what a run did and its cost should name, e.g. encoder passes
 COSTS = Path("metrics/cost")
 
 Main = Callable[[Sequence[str]], str]
@@ -126,9 +128,19 @@ def cost_file(instance: str) -> Path | None:
 
 
 def write_cost(path: Path, seconds: float) -> None:
-    """Write what the run cost: {"seconds": wall time, "peak_mb": highest resident memory so far}."""
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    text = json.dumps({"seconds": round(seconds, 1), "peak_mb": kibibytes // 1024})
+    """Write what the run cost.
+
+    That is "seconds" of wall time, "processor_seconds" since the process began, imports included, "peak_mb", the
+    highest resident memory so far, and what was COUNTED.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cost = {
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mb": usage.ru_maxrss // 1024,
+        **COUNTED,
+    }
+    text = json.dumps(cost)
     with replacing_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -166,6 +165,8 @@ class RamPlus(nn.Module):
         """Build the network with random weights."""
         super().__init__()
         self.config = config
+        import timm  # takes seconds, and other proposers import this module for its types
+
         self.visual_encoder = timm.models.swin_transformer.SwinTransformer(
             img_size=config.image_size,
             patch_size=4,

@@ -102,7 +102,8 @@ def test_closing_line_and_cost(instance: Path, caplog: pytest.LogCaptureFixture)
         main(["--images", "x"])
     assert "3 images scored in 0.0 s" in caplog.text
     written = json.loads(instance.read_text())
-    assert set(written) == {"seconds", "peak_mb"}
+    assert set(written) == {"seconds", "processor_seconds", "peak_mb"}
+    assert 0 < written["processor_seconds"] < 1000
     assert 0 <= written["seconds"] < 5
     assert 5 < written["peak_mb"] < 100_000
 
