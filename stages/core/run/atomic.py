@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stages.core.run.errors import UserError
@@ -22,6 +22,7 @@ from stages.core.run.errors import UserError
 LOG = logging.getLogger(__name__)
 NEW, OLD = "new", "old"  # in a temporary folder
 LONGEST = 40  # characters of the target's name in that of a temporary folder, below the 255 bytes of file systems
+MARK = "user.oddpart"
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
@@ -40,12 +41,13 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path, *, only_new: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder next to `path`; when the block ends well, it becomes `path`.
 
-    An earlier version gives way if the new one has the same files and folders at its top. Anything else stays, and the
-    new folder gets the first free name with a number.
+    An earlier version gives way. It is known by the mark that this function leaves in a folder's extended attributes,
+    which are no part of its content, or by having the same names at its top, since not every file system keeps marks
+    and DVC puts outputs back without. Anything else stays, and the new folder gets the first free name with a number.
 
     Args:
         path: of the folder.
-        only_new: let no earlier version give way, for content that has no layout to know it by.
+        only_new: let no unmarked folder give way, for content that has no names to know it by.
 
     Raises:
         UserError: there is something else at `path`; the message says where the new folder is.
@@ -57,14 +59,31 @@ def replacing_folder(path: Path, *, only_new: bool = False) -> Iterator[Path]:
         new = folder / NEW
         new.mkdir()
         yield new
+        mark(new)
 
         def problem(old: Path) -> str | None:
             names, written = names_in(old), set() if only_new else names_in(new)
+            if is_marked(old):
+                return None
             if foreign := sorted(names - written):
                 return f"holds {foreign[0]}, which is not written here"
             return f"has no {min(written - names)}, so it was not written here" if names and written - names else None
 
         put(new, path, aside=folder / OLD, problem=problem)
+
+
+def mark(folder: Path) -> None:
+    """Mark a folder as written here, where the file system keeps extended attributes."""
+    with suppress(OSError):
+        os.setxattr(folder, MARK, b"1")
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether `mark` marked a folder."""
+    try:
+        return os.getxattr(folder, MARK) == b"1"
+    except OSError:
+        return False
 
 
 def names_in(folder: Path) -> set[str]:

@@ -128,9 +128,7 @@ def judge() -> None:
     evaluation(["--category", "part", "--scores", "scores", "--inputs", str(INPUTS), "--truth", str(TRUTH),
                 "--results", "evaluation", "--metrics", "m/part.json",
                 "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv", "--agreement", "m/agreement.json",
-                "--health", "m/health.json", "--overview", "m/overview",
-                *(word for name in ("roc", "precision-recall", "score-histogram", "confusion")
-                  for word in (f"--{name}", f"m/{name}.csv"))])  # fmt: skip
+                "--health", "m/health.json", "--plots", "m/plots"])  # fmt: skip
 
 
 def train_parts(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Files and folders are whole or as they were; nothing foreign goes; what a killed process leaves goes."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.core.run.atomic import MARK, replacing_file, replacing_folder
 from stages.core.run.errors import UserError
 
 HOLDS = "from stages.core.run.atomic import replacing_folder; import sys, time; from pathlib import Path\n"
@@ -119,6 +120,7 @@ def test_what_appears_in_the_last_moment_stays(tmp_path: Path, monkeypatch: pyte
     """Between the look and the renaming a file comes to the old folder, or a folder to the place of the new one."""
     target, rename = tmp_path / "out", Path.rename
     write(target, "old")
+    os.removexattr(target, MARK)  # as DVC leaves a folder that it puts back
 
     def adding(self: Path, other: Path) -> Path:
         if self == target:
@@ -143,6 +145,15 @@ def test_what_appears_in_the_last_moment_stays(tmp_path: Path, monkeypatch: pyte
         write(target, "new")
     assert names(target) == ["thesis.doc"]
     assert (tmp_path / "out-3/a.txt").read_text() == "new"
+
+
+def test_what_was_written_here_gives_way_whatever_is_in_it(tmp_path: Path) -> None:
+    """A stage that is run again by hand may have other files than before."""
+    write(tmp_path / "maps", "old")
+    for only_new in (False, True):
+        with replacing_folder(tmp_path / "maps", only_new=only_new) as folder:
+            (folder / f"{only_new}.txt").touch()
+    assert names(tmp_path / "maps") == ["True.txt"]
 
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
