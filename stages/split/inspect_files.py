@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.core.images.depth import is_deep, stored_values, stores_16_bit
+from stages.core.images.kinds import DICOM, image_kind
 from stages.core.images.reading import Window, open_image, to_rgb
 from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
@@ -25,7 +26,8 @@ from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record
 
 EXIF_ROTATED = "EXIF-rotated"
-TRANSPARENT = "is transparent all over (alpha is 0 everywhere), so nothing of it is seen"
+TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
+FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -136,11 +138,13 @@ def inspect(
 
 
 def inspect_depth(path: Path) -> Extent | None:
-    """Measure the values of an image of more than 8 bits; None for any other.
+    """Measure the values of an image of more than 8 bits; None for any other, and for DICOM, which has a window.
 
     Raises:
         UserError: as `read_image`.
     """
+    if path.is_file() and os.access(path, os.R_OK) and image_kind(path) == DICOM:
+        return None
     with open_image(path) as image:
         return extent_of(stored_values(image, path)) if is_deep(image) else None
 
@@ -167,12 +171,10 @@ def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts
 
 
 def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
-    """Return what is wrong with a decoded image of a single colour, None for any other."""
-    if (pixels != pixels[0, 0]).any():
-        return None
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0):
+    """Return what shows that nothing is on a decoded image, None where something is."""
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].max() < FAINT:
         return TRANSPARENT
-    return "is of one colour all over"
+    return None if (pixels != pixels[0, 0]).any() else "is of one colour all over"
 
 
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
