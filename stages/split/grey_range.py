@@ -19,6 +19,7 @@ LOG = logging.getLogger(__name__)
 FULL_BITS, SHALLOW_BITS = 16, 8
 DEAD_PIXELS = 1e-4  # share of an image's values at either end that are not counted
 OUTSIDE_BULK = 0.05  # the same, outside what most pixels show
+CHUNK = 2**22  # values counted at once
 FEW_LEVELS = 8  # of 255
 LEAST_SHARE = 1 / 8  # of the values that some bits can hold; images that use less are spread over what they use
 
@@ -39,7 +40,9 @@ class Extent:
 def extent_of(values: UInt16[np.ndarray, "H W C"]) -> Extent:
     """Measure the values of grey or of all colours; alpha, the last of two or four channels, is no such value."""
     colours = values[:, :, :3] if values.shape[2] > 1 else values
-    counts = np.bincount(colours.ravel(), minlength=DEEPEST + 1)
+    counts = np.zeros(DEEPEST + 1, dtype=np.int64)
+    for some in np.array_split(colours.ravel(), 1 + colours.size // CHUNK):  # counting takes eight bytes a value
+        counts += np.bincount(some, minlength=DEEPEST + 1)
     below = np.cumsum(counts)
 
     def without(share: float) -> tuple[int, int]:
