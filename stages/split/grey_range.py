@@ -18,25 +18,40 @@ from stages.split.readers.records import Record
 LOG = logging.getLogger(__name__)
 FULL_BITS, SHALLOW_BITS = 16, 8
 DEAD_PIXELS = 1e-4  # share of an image's values at either end that are not counted
+OUTSIDE_BULK = 0.05  # the same, outside what most pixels show
+CHUNK = 2**22  # values counted at once
+FEW_LEVELS = 8  # of 255
 LEAST_SHARE = 1 / 8  # of the values that some bits can hold; images that use less are spread over what they use
 
 
 @dataclass(frozen=True)
 class Extent:
-    """The lowest and the highest value of an image of more than 8 bits, without dead and hot pixels."""
+    """The lowest and the highest value of an image of more than 8 bits, without dead and hot pixels.
+
+    Attributes:
+        bulk: how far apart those two are that 90 % of the values lie between.
+    """
 
     low: int
     high: int
+    bulk: int
 
 
 def extent_of(values: UInt16[np.ndarray, "H W C"]) -> Extent:
     """Measure the values of grey or of all colours; alpha, the last of two or four channels, is no such value."""
     colours = values[:, :, :3] if values.shape[2] > 1 else values
-    counts = np.bincount(colours.ravel(), minlength=DEEPEST + 1)
+    counts = np.zeros(DEEPEST + 1, dtype=np.int64)
+    for some in np.array_split(colours.ravel(), 1 + colours.size // CHUNK):  # counting takes eight bytes a value
+        counts += np.bincount(some, minlength=DEEPEST + 1)
     below = np.cumsum(counts)
-    few = int(DEAD_PIXELS * below[-1])
-    low, high = np.searchsorted(below, few, side="right"), np.searchsorted(below, below[-1] - few, side="left")
-    return Extent(int(low), int(high))
+
+    def without(share: float) -> tuple[int, int]:
+        few = int(share * below[-1])
+        low, high = np.searchsorted(below, few, side="right"), np.searchsorted(below, below[-1] - few, side="left")
+        return int(low), int(high)
+
+    (low, high), (first, last) = without(DEAD_PIXELS), without(OUTSIDE_BULK)
+    return Extent(low, high, bulk=last - first)
 
 
 def find_grey_range(extents: Sequence[Extent]) -> Window:
@@ -87,6 +102,7 @@ def choose_grey_range(records: Sequence[Record], extents: dict[str, Extent], *, 
         )  # fmt: skip
     found = find_grey_range(deep)
     log_range(found, highest=max(one.high for one in deep))
+    warn_of_few_levels(deep, found)
     return found
 
 
@@ -101,6 +117,18 @@ def log_range(found: Window, *, highest: int) -> None:
         "that is wrong, name their `bits` or their `grey_range` in the product's entry of params.yaml",
         highest, black, white,
     )  # fmt: skip
+
+
+def warn_of_few_levels(deep: Sequence[Extent], grey_range: Window) -> None:
+    """Warn where most of the training images' values come out nearly equal, as with a border of zeros around them."""
+    black, white = ends(grey_range)
+    levels = 255 * float(np.median([one.bulk for one in deep])) / (white - black)
+    if levels < FEW_LEVELS:
+        LOG.warning(
+            "16-bit images: 90 %% of their values come out within %.1f of 255 grey levels. If that is not just a plain "
+            "ground, name what becomes black and white as `grey_range` in the product's entry of params.yaml",
+            levels,
+        )
 
 
 def warn_of_clipped(deep: Iterable[Extent], given: Window) -> None:

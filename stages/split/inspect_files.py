@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.core.images.depth import is_deep, stored_values, stores_16_bit
+from stages.core.images.kinds import DICOM, FORMATS, image_kind
 from stages.core.images.reading import Window, open_image, to_rgb
 from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
@@ -25,7 +26,10 @@ from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record
 
 EXIF_ROTATED = "EXIF-rotated"
-TRANSPARENT = "is transparent all over (alpha is 0 everywhere), so nothing of it is seen"
+TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
+FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
+BYTES_A_PIXEL = 20  # that a decoded image takes with the copies that are measured
+MEMORY = Path("/proc/meminfo")
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -102,7 +106,7 @@ class Inspection:
 
 
 def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
-    """Decode all files of the records, on as many threads as this process may use cores.
+    """Decode all files of the records, on as many threads as cores and memory allow.
 
     Deep images are compared at the range of all of them, as which are in train is not decided yet; what methods see is
     spread over the range of train.
@@ -128,19 +132,45 @@ def inspect(
         except UserError as error:
             return str(error).removeprefix(f"{dataset}/")
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads_for([dataset / name for name in names])) as pool:
         results = list(progress(pool.map(attempt, names), total=len(names), label=label))
     findings = [result for result in results if isinstance(result, str)]
     facts = {name: result for name, result in zip(names, results, strict=True) if not isinstance(result, str)}
     return facts, findings
 
 
+def threads_for(paths: Iterable[Path]) -> int:
+    """Return how many of these images may be decoded at once: the largest decides, by its header."""
+    largest = max(map(pixels_of, paths), default=0)
+    at_once = available_memory() // 2 // max(1, BYTES_A_PIXEL * largest)  # half of it is left to others
+    return max(1, min(len(os.sched_getaffinity(0)), at_once))
+
+
+def pixels_of(path: Path) -> int:
+    """Read an image's size from its header, in pixels; 0 where that cannot be read, and for DICOM."""
+    try:
+        if image_kind(path) not in FORMATS:
+            return 0
+        with Image.open(path, formats=FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # the file's own check says what is wrong with it
+        return 0
+
+
+def available_memory() -> int:
+    """Return how many bytes programs may still take, as Linux estimates it."""
+    lines = MEMORY.read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 def inspect_depth(path: Path) -> Extent | None:
-    """Measure the values of an image of more than 8 bits; None for any other.
+    """Measure the values of an image of more than 8 bits; None for any other, and for DICOM, which has a window.
 
     Raises:
         UserError: as `read_image`.
     """
+    if path.is_file() and os.access(path, os.R_OK) and image_kind(path) == DICOM:
+        return None
     with open_image(path) as image:
         return extent_of(stored_values(image, path)) if is_deep(image) else None
 
@@ -167,12 +197,10 @@ def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts
 
 
 def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
-    """Return what is wrong with a decoded image of a single colour, None for any other."""
-    if (pixels != pixels[0, 0]).any():
-        return None
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0):
+    """Return what shows that nothing is on a decoded image, None where something is."""
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].max() < FAINT:
         return TRANSPARENT
-    return "is of one colour all over"
+    return None if (pixels != pixels[0, 0]).any() else "is of one colour all over"
 
 
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:

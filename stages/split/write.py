@@ -225,6 +225,11 @@ def log_remarks(
 
 def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
     """Warn of masks that may be wrong: each counts in pixel metrics as it is."""
+    masked = [record for record in records if record.is_anomalous and record.mask_paths]
+    contents = Counter(frozenset(files.masks[path].sha256 for path in record.mask_paths) for record in masked)
+    most = max(contents.values(), default=0)
+    if most > max(2, len(masked) // 2):
+        LOG.warning("%d of %d masked images have equal masks: is each image's mask its own?", most, len(masked))
     for record in records:
         for path in record.mask_paths:
             mask = files.masks[path]

@@ -1,5 +1,6 @@
 """Bad input is refused before anything is written: all findings in one list, with file names, and code 1."""
 
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from PIL import Image
 
 from stages.split.__main__ import main
 from stages.split.checks import check_all
-from stages.split.inspect_files import Inspection
+from stages.split.inspect_files import Inspection, threads_for
 from stages.split.readers.records import Record
 
 DATASET = Path("artifacts/download/part")
@@ -209,6 +210,18 @@ def test_bad_params(refusal: Refusal) -> None:
     assert "categories.part.source: Input should be 'sample'" in refusal(source="web")
     assert "ratios are all 0" in refusal(source="folder", ratios=[0, 0, 0])
     assert "test_part belongs to isic2018, and isic2018 needs it" in refusal(source="isic2018")
+
+
+def test_large_images_are_decoded_by_fewer_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr("stages.split.inspect_files.MEMORY", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 8000000 kB\n", encoding="ascii")
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")  # 100 MP: 2 GB with all copies
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "small.jpg")
+    (tmp_path / "none.jpg").write_text("not pixels", encoding="utf-8")
+    assert threads_for([tmp_path / "small.jpg", tmp_path / "none.jpg"]) == 16
+    assert threads_for([tmp_path / "small.jpg", tmp_path / "large.png"]) == 2
+    assert threads_for([]) == 16
 
 
 def test_unreadable_files_are_named_once_and_by_no_other_check() -> None:

@@ -68,19 +68,19 @@ def test_few_bits_of_16_keep_their_grey_levels(
 
 
 def test_12_bits_look_as_they_do_saved_with_8() -> None:
-    black, white = ends(find_grey_range([Extent(560, 3063), Extent(300, 2900)]))
+    black, white = ends(find_grey_range([Extent(560, 3063, 1500), Extent(300, 2900, 1500)]))
     assert (black, white) == (0, 4095)
 
 
 def test_all_16_bits_are_spread_as_before() -> None:
-    assert ends(find_grey_range([Extent(0, 65535)])) == (0, 65535)
+    assert ends(find_grey_range([Extent(0, 65535, 9000)])) == (0, 65535)
 
 
 def test_hot_pixels_do_not_decide_the_range() -> None:
     values = np.full((200, 200, 1), 2000, dtype=np.uint16)
     values[:100] = 1000
     values[0, :3], values[1, :3] = 65535, 0  # 3 of 40 000: below 1 in 10 000
-    assert extent_of(values) == Extent(1000, 2000)
+    assert extent_of(values) == Extent(1000, 2000, bulk=1000)
     values[:100, :10] = 65535
     assert extent_of(values).high == 65535
 
@@ -88,7 +88,7 @@ def test_hot_pixels_do_not_decide_the_range() -> None:
 def test_the_alpha_channel_is_no_brightness() -> None:
     values = np.full((2, 2, 4), 900, dtype=np.uint16)
     values[..., 3] = 65535
-    assert extent_of(values) == Extent(900, 900)
+    assert extent_of(values) == Extent(900, 900, bulk=0)
 
 
 def test_the_range_is_of_train_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +108,21 @@ def test_a_warning_says_that_few_bits_are_used(
     run_split(source="folder")
     (warning,) = [entry for entry in caplog.records if entry.levelno >= logging.WARNING and "16-bit" in entry.message]
     assert "so 0 to 4095 become black to white, here and in predictions" in warning.message
+
+
+def test_a_border_of_zeros_that_takes_the_grey_levels_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"), black=29_000, white=29_800)
+    for path in Path("dataset/images").rglob("*.png"):
+        values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        values[:2] = 0
+        cv2.imwrite(str(path), values)
+    run_split(source="folder")
+    assert "90 % of their values come out within 5." in caplog.text
+    run_split(source="folder", grey_range=[29_000, 29_800])
+    assert caplog.text.count("grey levels") == 1
 
 
 @pytest.mark.parametrize(
