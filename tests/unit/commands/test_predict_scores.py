@@ -127,9 +127,11 @@ def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path
     try:
         state, arguments = read_weights(STUDENTS)
         write_weights(STUDENTS, state, arguments | {"grey_range": between(0, 4095).model_dump()})
+        fuse_and_judge()
         rows = predict(tmp_path / "out", photos)
     finally:
         STUDENTS.write_bytes(whole)
+        fuse_and_judge()
     expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")["score"]
     assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
 
