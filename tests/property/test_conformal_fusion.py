@@ -92,3 +92,12 @@ def test_an_image_far_above_all_others_keeps_its_score() -> None:
     fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, columns)
     far = {name: np.array([values.max() + 20 * values.std()]) for name, values in columns.items()}
     assert fusion(far)[0] == fusion.of_fitted(far)[0]
+
+
+@given(st.integers(1, 12), st.integers(0, 2**32), st.sampled_from(COMBINATIONS))
+def test_a_validation_image_is_scored_again_as_it_was(count: int, seed: int, combination: Combination) -> None:
+    columns = draw(np.random.default_rng(seed), count)
+    fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, columns, branch_weights=WEIGHTS, combination=combination)
+    (score, parts), (own, own_parts) = fusion(columns), fusion.of_fitted(columns)
+    np.testing.assert_array_equal(score, own)
+    np.testing.assert_equal(parts, own_parts)

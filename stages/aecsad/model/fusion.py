@@ -115,10 +115,8 @@ def fuse(
         LOG.info(
             "branch %s: %s", branch.name, "in use" if branch.used else "excluded, it or all its columns have weight 0"
         )
-    is_validation, columns = (scores["split"] == "validation").to_numpy(), columns_of(scores)
-    (new, new_parts), (own, own_parts) = fusion(columns), fusion.of_fitted(columns)
-    parts = {name: np.where(is_validation, own_parts[name], new_parts[name]) for name in own_parts}
-    return scores[KEYS].assign(score=np.where(is_validation, own, new), **parts).reset_index(drop=True), fusion
+    fused, parts = fusion(columns_of(scores))
+    return scores[KEYS].assign(score=fused, **parts).reset_index(drop=True), fusion
 
 
 @dataclass(frozen=True)
@@ -207,17 +205,23 @@ class Fusion:
     normal: Mapping[str, tuple[float, ...]]
 
     def __call__(self, columns: Mapping[str, Scores]) -> Combined:
-        """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`."""
+        """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`.
+
+        A validation image is known by its unscaled scores and keeps the score of `of_fitted`.
+        """
         normal = {name: np.array(values) for name, values in self.normal.items()}
         (plain, plain_parts), (own, own_parts) = self.of_fitted(columns), self.of_fitted(normal)
         scores: list[Scores] = []
         parts: dict[str, list[Scores]] = {name: [] for name in plain_parts}
         for start in range(0, len(plain), BLOCK):
             block = slice(start, start + BLOCK)
-            refitted, refitted_parts = self.refitted(normal, {name: columns[name][block] for name in normal})
-            scores.append(at_its_place(plain[block], own, refitted))
+            new = {name: columns[name][block] for name in normal}
+            known = np.all([new[name][:, None] == normal[name] for name in normal], axis=0).any(axis=1)
+            placed, placed_parts = self.refitted(normal, new)
+            scores.append(np.where(known, plain[block], at_its_place(plain[block], own, placed)))
             for name, part in parts.items():
-                part.append(at_its_place(plain_parts[name][block], own_parts[name], refitted_parts[name]))
+                moved = at_its_place(plain_parts[name][block], own_parts[name], placed_parts[name])
+                part.append(np.where(known, plain_parts[name][block], moved))
         return np.concatenate(scores), {name: np.concatenate(part) for name, part in parts.items()}
 
     def of_fitted(self, columns: Mapping[str, Scores]) -> Combined:
