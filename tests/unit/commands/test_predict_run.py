@@ -29,7 +29,7 @@ CALIBRATION = Calibration(
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"})
+    parts = SimpleNamespace(calibration=CALIBRATION, grey_range=None, fingerprints={"fusion": "0a"})
     monkeypatch.setattr("commands.predict.scoring.part_files", lambda category: {})
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
@@ -63,14 +63,14 @@ def rows(path: str) -> list[dict[str, str]]:
 def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stages.core.images.reading import read_image
+    from stages.core.images.reading import Window, read_like_training
 
-    def reading(path: Path) -> np.ndarray:
+    def reading(path: Path, grey_range: Window | None) -> np.ndarray:
         if path.name == "b.png":
             raise error
-        return read_image(path)
+        return read_like_training(path, grey_range)
 
-    monkeypatch.setattr("commands.predict.scoring.read_image", reading)
+    monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
     draw("in/a.png", "in/b.png", "in/c.png")
     closing = run("in")
     assert (closing.counts.split(", median")[0], closing.code) == (
