@@ -16,14 +16,15 @@ from commands.attention import show_attention
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.images.grey_range import between
+from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
 from stages.core.io.calibration import PictureSizes, read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
-from stages.core.io.weights import read_weights, write_weights
+from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
 from tests.unit.commands.predict_case import (
+    INPUTS,
     SPLITS,
     count_areas,
     fuse,
@@ -37,7 +38,6 @@ from tests.unit.commands.predict_case import (
 CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
 LABEL_MAPS, HISTOGRAM = Path("part/segmentation/label_maps.npz"), Path("part/histogram/model.npz")
 RETRAINING = (segment, count_areas, train_students, fuse, judge)  # in the order in which parts become new
-STUDENTS = Path("part/student_teacher/model.safetensors")
 FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
@@ -123,14 +123,14 @@ def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path
         cv2.imwrite(str(path), np.rint(values * 4095 / 255).astype(np.uint16))
     with pytest.raises(UserError, match="has 16 bits a channel, the product's own images have 8"):
         predict(tmp_path / "refused", photos)
-    whole = STUDENTS.read_bytes()
     try:
-        state, arguments = read_weights(STUDENTS)
-        write_weights(STUDENTS, state, arguments | {"grey_range": between(0, 4095).model_dump()})
+        write_grey_range(INPUTS, between(0, 4095))  # as `split` does for a product of such images
+        train_students()
         fuse_and_judge()
         rows = predict(tmp_path / "out", photos)
     finally:
-        STUDENTS.write_bytes(whole)
+        (INPUTS / GREY_RANGE).unlink()
+        train_students()
         fuse_and_judge()
     expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")["score"]
     assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
