@@ -58,7 +58,7 @@ class LocalStudent(nn.Module):
         x = F.relu(self.norms[2](self.conv3(x)))
         x = F.relu(self.norms[3](self.conv4(x)))
         x = F.relu(self.norms[4](self.conv5(x)))
-        return F.interpolate(x, (self.map_size, self.map_size), mode="bilinear")
+        return resize(x, self.map_size)
 
     def downsample(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
         """Average 2x2 cells (the zero padding counts) where the convolutions have no stride."""
@@ -96,7 +96,7 @@ class StemStudent(nn.Module):
 
     def forward(self, stem: Float[Tensor, "B C h w"]) -> Float[Tensor, "B D M M"]:
         """Return the features that both heads read, from the encoder's features at stride 4."""
-        return F.interpolate(self.layers(stem), (self.map_size, self.map_size), mode="bilinear")
+        return resize(self.layers(stem), self.map_size)
 
 
 class SelfAttention(nn.Module):
@@ -197,9 +197,9 @@ class GlobalStudent(nn.Module):
         for step, convolution, batch_norm, attention in zip(
             self.decoder_steps, self.decoder, self.decoder_norms, self.decoder_attention, strict=True
         ):
-            x = F.relu(batch_norm(convolution(F.interpolate(x, (step, step), mode="bilinear"))))
+            x = F.relu(batch_norm(convolution(resize(x, step))))
             x = attention(F.dropout(x, self.dropout, self.training))
-        x = F.relu(self.refine(F.interpolate(x, (self.map_size, self.map_size), mode="bilinear")))
+        x = F.relu(self.refine(resize(x, self.map_size)))
         features: Tensor = self.head(x)
         return features
 
@@ -207,3 +207,8 @@ class GlobalStudent(nn.Module):
 def norm(channels: int, batch_norm: bool) -> nn.Module:
     """Return batch normalisation, or nothing."""
     return nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+
+
+def resize(x: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C S S"]:
+    """Resize to `size` x `size` cells, bilinear; x itself where it has them, as F.interpolate would return a copy."""
+    return x if x.shape[-2:] == (size, size) else F.interpolate(x, (size, size), mode="bilinear")

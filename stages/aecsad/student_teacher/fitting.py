@@ -54,6 +54,8 @@ def fit_student_teacher(
 ) -> Fitted:
     """Train on the images of split "train"; the rest is not opened.
 
+    From then on the process computes with `params.cpu_threads`, scoring included.
+
     Args:
         pasted: images with pasted components, for `training.global_images.kind: pasted`.
 
@@ -66,6 +68,8 @@ def fit_student_teacher(
     copies = pasted_to_learn(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
     device = pick_device()
+    if params.cpu_threads is not None:
+        torch.set_num_threads(params.cpu_threads)
     encoder = FrozenEncoder(encoder_params.name).to(device)
     module = StudentTeacher(
         channels=encoder.channels,

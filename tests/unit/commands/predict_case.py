@@ -47,6 +47,7 @@ profiles:
         {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
          max_inflation: 1000.0}
       student_teacher:
+        cpu_threads: 1
         teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
         local_student: {network: patch, widths: [4, 8, 8, 8, 8], pooling: false, stride: 8, batch_norm: true}
         global_student: {width: 8, decoder_steps: [8, 15], attended_steps: [15], attention: true,

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from stages.aecsad.model.networks import GlobalStudent, LocalStudent, SelfAttention, StemStudent
+from stages.aecsad.model.networks import GlobalStudent, LocalStudent, SelfAttention, StemStudent, resize
 from stages.core.encoder.encoder import FrozenEncoder
 from tests.unit.aecsad.students import SMALL_GLOBAL
 
@@ -81,3 +82,10 @@ def test_attention_equals_the_written_formula() -> None:
     weights = torch.softmax(block.query(tokens) @ block.key(tokens).transpose(1, 2) / 2.0, dim=-1)  # sqrt(4)
     expected = x + block.out(weights @ block.value(tokens)).transpose(1, 2).reshape(x.shape)
     torch.testing.assert_close(block(x), expected)
+
+
+def test_resizing_to_the_same_size_copies_nothing_and_changes_nothing() -> None:
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert resize(x, 8) is x
+    assert torch.equal(F.interpolate(x, (8, 8), mode="bilinear"), x)
+    torch.testing.assert_close(resize(x, 4), F.avg_pool2d(x, 2))  # halfway between the cells: the mean of four

@@ -4,19 +4,50 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+import yaml
 from PIL import Image
 
+from stages.aecsad.student_teacher import training
 from stages.aecsad.student_teacher.data import find_penalty_images, load_penalty_image
 from stages.aecsad.student_teacher.fitting import fit_student_teacher, pasted_to_learn
+from stages.aecsad.student_teacher.params import StudentTeacherParams
+from stages.core.encoder.encoder import LITE0
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_images_of_another_size_are_refused_before_anything_is_read() -> None:
     encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=128)
     with pytest.raises(UserError, match="image_size is 128, the global student needs 256"):
         fit_student_teacher(None, Path("nowhere"), None, encoder, seed=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("cpu_threads", "expected"), [(2, 2), (None, 3)])  # the second: one a core
+def test_trains_and_scores_with_as_many_threads_as_the_profile_says(
+    cpu_threads: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # checkpoints
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(training, "optimise", lambda *_, **__: seen.append(torch.get_num_threads()))
+    seen: list[int] = []
+    noise = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(name)
+    images = pd.DataFrame({"file": ["a.png", "b.png"], "split": "train"})
+    section = yaml.safe_load((ROOT / "tests/profiles/smoke.yaml").read_text())["aecsad"]["student_teacher"]
+    params = StudentTeacherParams.model_validate({**section, "cpu_threads": cpu_threads})
+    threads = torch.get_num_threads()
+    try:
+        fit_student_teacher(images, tmp_path, params, EncoderParams(name=LITE0, image_size=256), seed=0)
+        assert [*seen, torch.get_num_threads()] == [expected, expected]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_pasted_images_must_be_there_and_fit() -> None:
