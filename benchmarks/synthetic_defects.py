@@ -77,7 +77,7 @@ def changed_params(settings: Sequence[str]) -> StudentTeacherParams:
 def raw_maps(fitted: Fitted, picture: np.ndarray) -> Maps:
     """The maps of one picture before calibration."""
     image = to_float(torch.from_numpy(picture).permute(2, 0, 1)[None]).to(fitted.encoder.mean.device)
-    return fitted.module.raw_maps(image, fitted.encoder)
+    return fitted.module.raw_maps(fitted.encoder.normalise(image), fitted.encoder(image))
 
 
 def table_of(fitted: Fitted, normal: Sequence[Maps], synthetic: Sequence[Sequence[Maps]]) -> Table:

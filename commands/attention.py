@@ -100,7 +100,7 @@ def attention_of(
 
     hooks = [block.register_forward_pre_hook(note) for _, block in blocks]
     try:
-        student((image - encoder.mean) / encoder.std)
+        student(encoder.normalise(image))
     finally:
         for hook in hooks:
             hook.remove()

@@ -30,25 +30,6 @@ from stages.core.run.errors import UserError
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 
 
-class SharedEncoder(FrozenEncoder):
-    """Encodes an image once, though several branches ask for it one after the other.
-
-    The same tensor object returns the same features; no branch changes either in place.
-    """
-
-    def __init__(self, name: str) -> None:
-        """See FrozenEncoder."""
-        super().__init__(name)
-        self.last: tuple[Tensor, list[Tensor]] | None = None
-
-    @torch.no_grad()
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Features at strides 4, 8 and 16 of RGB images in [0, 1]."""
-        if self.last is None or self.last[0] is not images:
-            self.last = (images, super().forward(images))
-        return self.last[1]
-
-
 @dataclass(frozen=True)
 class HistogramBranch:
     """Segments an image and judges the areas; only the models that have weight."""
@@ -68,7 +49,7 @@ class Parts:
         fingerprints: sha256 of each part.
     """
 
-    encoder: SharedEncoder
+    encoder: FrozenEncoder
     image_size: int
     grey_range: Window | None
     histogram: HistogramBranch | None
@@ -100,7 +81,7 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
         lay_out_as_trained(histogram.segmentor.to(device))
     lay_out_as_trained(student_teacher.local_student)
     lay_out_as_trained(student_teacher.global_student)
-    encoder = SharedEncoder(name).to(device)
+    encoder = FrozenEncoder(name).to(device)
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
     return Parts(
@@ -179,8 +160,11 @@ class Prediction:
 def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
     """Score an image of `read_like_training` by itself, so that no score depends on other images."""
     image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
-    columns = histogram_columns(parts, image)
-    anomaly_map = parts.student_teacher.combine(parts.student_teacher.raw_maps(image, parts.encoder))
+    features = parts.encoder(image)
+    columns = histogram_columns(parts, features)
+    anomaly_map = parts.student_teacher.combine(
+        parts.student_teacher.raw_maps(parts.encoder.normalise(image), features)
+    )
     columns[STUDENT_TEACHER] = float(parts.student_teacher.pool(anomaly_map))
     fused, used = parts.fusion({name: np.array([value], dtype=np.float64) for name, value in columns.items()})
     branches = {
@@ -189,10 +173,10 @@ def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
     return Prediction(float(fused[0]), branches, anomaly_map[0].cpu().numpy())
 
 
-def histogram_columns(parts: Parts, image: Float[Tensor, "1 3 S S"]) -> dict[str, float]:
+def histogram_columns(parts: Parts, features: Sequence[Float[Tensor, "1 C h w"]]) -> dict[str, float]:
     """The histogram distances by column; empty where that branch is excluded."""
     if parts.histogram is None:
         return {}
-    low, _, high = parts.encoder(image)
+    low, _, high = features
     label_map = parts.histogram.segmentor.label_map(low, high, size=parts.image_size).cpu().numpy()
     return {model.column: float(histogram_distances(model, label_map)[0]) for model in parts.histogram.models}

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from stages.aecsad.model.networks import GlobalStudent, LocalStudent, StemStudent
 from stages.aecsad.model.teacher import TeacherHead
-from stages.core.encoder.encoder import FrozenEncoder
 
 Maps = dict[str, Float[Tensor, "B M M"]]
 
@@ -71,17 +70,16 @@ class StudentTeacher(nn.Module):
         self.register_buffer("map_range", torch.tensor([[0.0, 1.0]]).repeat(len(maps), 1))
 
     @torch.no_grad()
-    def raw_maps(self, images: Float[Tensor, "B 3 H W"], encoder: FrozenEncoder) -> Maps:
-        """Return the anomaly maps before normalisation, for images in [0, 1].
+    def raw_maps(self, inputs: Float[Tensor, "B 3 H W"], features: Sequence[Float[Tensor, "B C h w"]]) -> Maps:
+        """Return the anomaly maps before normalisation, for normalised images and the encoder's features of them.
 
             local = mean_c (T - S_T)²,  global = mean_c (T - G)²,  global_local = mean_c (G - S_G)²
 
         T teacher, G global student, S_T and S_G the local student's two heads. The first and the last are
         CSAD's code, all three AeCSAD's (thesis 4.8-4.10), there as norms: (sum_c (T - S_T)²)^(1/2) and so on.
         """
-        stem, *stages = encoder(images)
+        stem, *stages = features
         teacher = self.teacher(stages)
-        inputs = ((images - encoder.mean) / encoder.std).contiguous(memory_format=torch.channels_last)
         shared = self.local_student(inputs if self.local_student.reads == "image" else stem)
         predicted = self.global_student(inputs)
         pairs = {

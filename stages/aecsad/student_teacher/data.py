@@ -67,7 +67,7 @@ class Views:
     def training(self, rows: Int64[Tensor, " B"]) -> View:
         """Return the view of training images as they are."""
         device = self.encoder.mean.device
-        inputs = self.normalise(to_float(self.images[rows].to(device)))
+        inputs = self.encoder.normalise(to_float(self.images[rows].to(device)))
         local = inputs if self.stems is None else self.stems[rows].to(device).float()
         return View(inputs, local, self.targets[rows].to(device).float())
 
@@ -76,19 +76,14 @@ class Views:
         """Return the view of images that the encoder has not seen yet."""
         pixels = to_float(images.to(self.encoder.mean.device))
         stem, *stages = self.encoder(pixels)
-        inputs = self.normalise(pixels)
+        inputs = self.encoder.normalise(pixels)
         return View(inputs, inputs if self.stems is None else stem, self.module.teacher(stages))
 
     @torch.no_grad()
     def local_inputs(self, images: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B C h w"]:
         """Return what the local student reads of images that the encoder has not seen yet."""
         pixels = to_float(images.to(self.encoder.mean.device))
-        return self.normalise(pixels) if self.stems is None else self.encoder(pixels)[0]
-
-    def normalise(self, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
-        """Normalise images in [0, 1] as the networks expect them."""
-        inputs = (pixels - self.encoder.mean) / self.encoder.std
-        return inputs.contiguous(memory_format=torch.channels_last)
+        return self.encoder.normalise(pixels) if self.stems is None else self.encoder(pixels)[0]
 
 
 def fit_teacher(
@@ -117,7 +112,7 @@ def fit_teacher(
     stages: list[list[Tensor]] = []
     stems: list[Tensor] = []
     for start in progress(batches, total=len(batches), label="teacher features"):
-        stem, *rest = (stage.half() for stage in encoder(to_float(images[start : start + BATCH].to(device))))
+        stem, *rest = (stage.half() for stage in encoder.recall(to_float(images[start : start + BATCH].to(device))))
         stages.append(rest)
         if keep_stems:
             stems.append(stem)

@@ -14,7 +14,7 @@ from torch import Tensor
 from stages.aecsad.model.lineage import STUDENT_TEACHER_FILE
 from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
-from stages.core.encoder.encoder import load_stack, to_float
+from stages.core.encoder.encoder import read_ahead, to_float
 from stages.core.images.reading import Window
 from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
 from stages.core.io.result import MAPS, SCORES
@@ -60,9 +60,11 @@ def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Ma
     """Make the raw maps of each image, one at a time so that a score never depends on its neighbours in a batch."""
     maps = []
     names = list(files)
-    for name in progress(names, total=len(names), label="anomaly maps"):
-        image = to_float(load_stack(folder, [name], size=fitted.image_size)).to(fitted.encoder.mean.device)
-        maps.append(fitted.module.raw_maps(image, fitted.encoder))
+    encoder = fitted.encoder
+    stacks = read_ahead(folder, names, size=fitted.image_size)
+    for stack in progress(stacks, total=len(names), label="anomaly maps"):
+        image = to_float(stack).to(encoder.mean.device)
+        maps.append(fitted.module.raw_maps(encoder.normalise(image), encoder.recall(image)))
     return maps
 
 

@@ -85,12 +85,16 @@ class FrozenEncoder(nn.Module):
         On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
         """
         COUNTED["encoder_passes"] += len(images)
-        normalised = (images - self.mean) / self.std
+        normalised = self.normalise(images)
         if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
             rows = [self.engine.run(image[None]) for image in normalised]
             return [torch.cat(level) for level in zip(*rows, strict=True)]
-        features: list[Tensor] = self.body(normalised.contiguous(memory_format=torch.channels_last))
+        features: list[Tensor] = self.body(normalised)
         return features
+
+    def normalise(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """Normalise images in [0, 1] as this network was trained, laid out for convolutions."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def recall(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
