@@ -9,7 +9,7 @@ from rich.table import Table
 from stages.core.run.methods import load_methods
 from stages.core.run.params import check_category_names
 from stages.core.run.stage import command_entry, parse_paths
-from stages.report.rows import COLUMNS, Row, read_costs, read_rows
+from stages.report.rows import COLUMNS, Row, read_costs, read_rows, unmeasured_lines
 from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
 NAMES = 2  # first columns: category and method
@@ -23,6 +23,8 @@ def main(argv: Sequence[str]) -> str:
     rows = read_rows(paths.metrics, methods, read_costs(paths.metrics / "cost"))
     console = Console()
     console.print(terminal_table(rows))
+    for line in unmeasured_lines(rows):
+        console.print(line, markup=False)
     if lines := repetition_lines(rows):
         console.print(terminal_repetitions(lines))
     return f"{len(rows)} rows"

@@ -1,19 +1,22 @@
 """The page: everything in one HTML file that asks for nothing else."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.io.decision import read_choice as read_json
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import progress
+from stages.core.run.errors import UserError
 from stages.report.charts import Chart, by_method, histogram_chart, read_csv, training_charts, unit_chart
 from stages.report.pictures import (
+    LIMIT,
     PictureStore,
     Result,
     Strip,
@@ -23,7 +26,7 @@ from stages.report.pictures import (
     read_results,
     strips,
 )
-from stages.report.rows import COLUMNS, Row, read_by_method
+from stages.report.rows import COLUMNS, Row, read_by_method, read_health, unmeasured_lines
 from stages.report.table import (
     NOTE,
     REFERENCE_NOTE,
@@ -34,6 +37,8 @@ from stages.report.table import (
 )
 
 PICTURES = 3  # of an image: itself, its heatmap, its mask
+BROKEN = (UserError, OSError, LookupError, TypeError, ValueError, AttributeError, TemplateError)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,18 +100,38 @@ class Content:
     store: PictureStore
 
 
-def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path) -> Content:
+def find_problems(
+    rows: Sequence[Row], categories: Sequence[str], *, metrics: Path, evaluations: Path
+) -> dict[str, str]:
+    """Try each category's part of the page by itself, without its pictures; return what is wrong with which category.
+
+    One broken product must not cost the others their page. What is wrong is logged, and stands in its place.
+    """
+    problems = {}
+    for category in categories:
+        own = [row for row in rows if row.category == category]
+        try:
+            content = build_content(own, metrics=metrics, evaluations=evaluations, limit=0)
+            render(own, content, health=read_health(metrics, categories=[category]))
+        except BROKEN as error:
+            problems[category] = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
+            LOG.error("%s is not on the page: %s", category, problems[category])
+    return problems
+
+
+def build_content(rows: Sequence[Row], *, metrics: Path, evaluations: Path, limit: int = LIMIT) -> Content:
     """Read all evaluations, in the order of the rows; wrong verdicts get their pictures first.
 
     Args:
         rows: those of a category one after the other.
+        limit: bytes of all pictures; without space for any none is decoded.
 
     Raises:
         UserError: a file of an evaluation is missing or damaged.
     """
     folders = [evaluations / row.category / row.method for row in rows]
     results = [read_results(folder) for folder in folders]
-    store = PictureStore(side=fitting_side(PICTURES * sum(map(len, results))))
+    store = PictureStore(side=fitting_side(PICTURES * sum(map(len, results))), limit=limit)
     overviews = [store.take(folder / "overview.jpg", shrink=False) for folder in folders]
     images = build_images(rows, folders, results, store)
     components = {
@@ -187,14 +212,26 @@ def read_label_review(folder: Path, category: str, metrics: Path, store: Picture
     return LabelReview(read_json(folder / NUMBERS), agreement, *sheets)
 
 
-def write_page(
-    path: Path, rows: Sequence[Row], content: Content, *, health: Mapping[str, Any], missing: Sequence[str]
-) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Write the page, whole or not at all."""
+    with replacing_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render(
+    rows: Sequence[Row],
+    content: Content,
+    *,
+    health: Mapping[str, Any] | None = None,
+    missing: Sequence[str] = (),
+    problems: Mapping[str, str] | None = None,
+) -> str:
     """Fill the template that lies next to this module.
 
     Args:
         health: findings about the data by category; empty where none were made.
         missing: names of what was not evaluated.
+        problems: what is wrong by category, of those that `content` does not show.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -205,12 +242,12 @@ def write_page(
     values: Mapping[str, Any] = {
         "columns": COLUMNS, "rows": rows, "sections": content.sections, "note": NOTE, "missing": missing,
         "excluded": content.store.excluded, "references": REFERENCES, "reference_note": REFERENCE_NOTE, "data": data,
-        "categories": list(dict.fromkeys(row.category for row in rows)), "health": health,
+        "categories": list(dict.fromkeys(row.category for row in rows)), "health": health or {},
+        "problems": problems or {}, "unmeasured": unmeasured_lines(rows),
         "methods": list(dict.fromkeys(row.method for row in rows)), "repetitions": repetition_lines(rows),
         "repetition_headings": REPETITION_HEADINGS, "repetition_note": REPETITION_NOTE,
     }  # fmt: skip
-    with replacing_file(path) as temporary:
-        temporary.write_text(environment.get_template("page.html.j2").render(values), encoding="utf-8")
+    return environment.get_template("page.html.j2").render(values)
 
 
 def percent(value: float | None) -> str:

@@ -6,6 +6,7 @@ The page must open anywhere, also without the files it was made from, so that pi
 import base64
 import hashlib
 import io
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ LIMIT = 24 * 2**20  # bytes of all pictures as text; the page stays below 30 MB 
 BYTES_PER_PIXEL = 0.35  # of a JPEG as text, rather more than most have
 LARGEST, SMALLEST = 256, 64  # pixels of a picture's longer side
 SHOWN = 8  # images of a strip
+LOG = logging.getLogger(__name__)
 Result = Mapping[str, Any]
 
 
@@ -45,20 +47,25 @@ class PictureStore:
         self.uris: dict[str, str] = {}
 
     def take(self, path: Path, *, shrink: bool = True) -> str | None:
-        """Keep a JPEG or PNG file and return its key, or None when it no longer fits.
+        """Keep a JPEG or PNG file and return its key, or None when it no longer fits or is no picture.
 
         Args:
             path: of the file.
             shrink: to `side` pixels; otherwise the file is kept as it is.
 
         Raises:
-            FileNotFoundError: the evaluation's folder is not whole.
+            OSError: the evaluation's folder is not whole.
         """
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()[:12]
         if key in self.uris:
             return key
-        uri = data_uri(shrunk(content, self.side) if shrink else content)
+        try:
+            uri = data_uri(shrunk(content, self.side) if shrink and self.free else content)
+        except OSError as error:
+            LOG.error("%s is not on the page: %s", path, error)
+            self.excluded += 1
+            return None
         if len(uri) > self.free:
             self.excluded += 1
             return None

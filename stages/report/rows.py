@@ -71,10 +71,12 @@ COLUMNS = (
 def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
     """Read the metrics of every pair of category and method that was evaluated, in the order of the tables.
 
+    A category whose file is damaged is named in the log and has no rows; it does not cost the others theirs.
+
     Raises:
-        UserError: none was, or a file is not JSON.
+        UserError: none was evaluated.
     """
-    evaluated = {category: read_by_method(metrics / "evaluation", category) for category in methods.categories}
+    evaluated = {category: read_evaluated(metrics / "evaluation", category) for category in methods.categories}
     warn_of_switched_off(evaluated, methods)
     rows = [
         Row(category, method, evaluated[category][method], seconds_of(costs, methods, category=category, method=method))
@@ -87,13 +89,15 @@ def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
 
 
 def read_costs(folder: Path) -> Costs:
-    """Read the cost of every stage instance; empty where nothing ran yet.
-
-    Raises:
-        UserError: a file is not JSON.
-    """
-    paths = sorted(folder.rglob("*.json"))
-    return {path.relative_to(folder).with_suffix("").as_posix(): read_json(path) for path in paths}
+    """Read the cost of every stage instance, empty where nothing ran yet; a damaged one is logged and not known."""
+    costs = {}
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            cost = read_json(path)
+            costs[path.relative_to(folder).with_suffix("").as_posix()] = {**cost, "seconds": float(cost["seconds"])}
+        except (UserError, LookupError, TypeError, ValueError) as error:
+            LOG.error("%s: the cost is not known: %s", path, error)
+    return costs
 
 
 def seconds_of(costs: Costs, methods: Methods, *, category: str, method: str) -> float | None:
@@ -107,8 +111,32 @@ def seconds_of(costs: Costs, methods: Methods, *, category: str, method: str) ->
         known = next((costs[key] for key in keys if key in costs), None)
         if known is None:
             return None
-        total += float(known["seconds"])
+        total += known["seconds"]
     return total
+
+
+def read_evaluated(folder: Path, category: str) -> dict[str, Any]:
+    """Read a category's metrics by method; empty where there are none, or none that the tables can show."""
+    try:
+        found = read_by_method(folder, category)
+        for method, metrics in found.items():
+            if not isinstance(metrics, Mapping):
+                raise TypeError(f"the metrics of {method} are {metrics!r}")
+            _ = [column.text(Row(category, method, metrics, None)) for column in COLUMNS]
+    except (UserError, TypeError, ValueError) as error:
+        LOG.error("%s is not shown: %s", category, error)
+        return {}
+    return found
+
+
+def unmeasured_lines(rows: Sequence[Row]) -> list[str]:
+    """Say for each category on which detection was not measured why not; most often it has no anomaly to measure by."""
+    reasons = {}
+    for row in rows:
+        reason = (row.metrics.get("reasons") or {}).get("image_auroc.all")
+        if reason:
+            reasons[row.category] = f"{row.category}: detection was not measured: {reason}"
+    return list(reasons.values())
 
 
 def read_by_method(folder: Path, category: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.report.rows import COLUMNS, Row
+from stages.report.rows import COLUMNS, Row, unmeasured_lines
 
 NOTE = "all but seconds in percent; seconds: the method's own stages; –: undefined or not measured"
 GROUPS = ("logical", "structural", "all")
@@ -48,6 +48,8 @@ def markdown_table(rows: Sequence[Row]) -> str:
     headings = ["category", "method", *(" ".join(column.heading) for column in COLUMNS)]
     cells = [[row.category, row.method, *(column.text(row) for column in COLUMNS)] for row in rows]
     text = markdown(headings, cells, note=NOTE)
+    if unmeasured := unmeasured_lines(rows):
+        text += "\n" + "".join(f"- {line}\n" for line in unmeasured)
     lines = repetition_lines(rows)
     return f"{text}\n{markdown(REPETITION_HEADINGS, lines, note=REPETITION_NOTE)}" if lines else text
 

@@ -1,13 +1,14 @@
 """The anomaly-aware split rule: how many images go where, and which.
 
-A split that the source brings is kept; else the rule divides the images, and keeps near-duplicates together.
+A split that the source brings is kept; else the rule divides the images, and keeps near-duplicates together. What
+decides is the content of a file, not its name, so that a split hardly changes when pictures are renamed or added.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
+from fractions import Fraction
 
 from stages.core.run.errors import UserError
 from stages.split.near_duplicates import NearDuplicates, Shares, groups_among
@@ -36,11 +37,22 @@ def count_normals(count: int, ratios: Ratios) -> tuple[int, int, int]:
     to_train = half_up(count * train, train + validation + test)
     if to_train == 0:
         raise UserError(f"ratios {list(ratios)} of {count} normal images leave none to train on: add images or ratio")
-    to_validation, to_test = count_anomalies(count - to_train, ratios)
-    return to_train, to_validation, to_test
+    return to_train, *count_held_out(count - to_train, ratios)
 
 
 def count_anomalies(count: int, ratios: Ratios) -> tuple[int, int]:
+    """Count how many of `count` anomalies go to validation and test: as `count_held_out`, but the first one to test.
+
+    Without one in test nothing can be measured. In validation an anomaly decides nothing.
+
+    Raises:
+        UserError: see `count_held_out`.
+    """
+    to_validation, to_test = count_held_out(count, ratios)
+    return (to_validation - 1, 1) if count and ratios[2] and not to_test else (to_validation, to_test)
+
+
+def count_held_out(count: int, ratios: Ratios) -> tuple[int, int]:
     """Count how many of `count` images that train cannot have go to validation and test, in the proportion v : s.
 
     Raises:
@@ -60,29 +72,37 @@ def half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def split_by_rule(records: Sequence[Record], *, ratios: Ratios, seed: int) -> list[Record]:
-    """Assign every record a split: sort by path, shuffle, cut; normal and anomalous images each on their own.
+def split_by_rule(
+    records: Sequence[Record], *, ratios: Ratios, seed: int, contents: Mapping[str, str] | None = None
+) -> list[Record]:
+    """Assign every record a split: sort by `place` and cut; normal and anomalous images each on their own.
+
+    Names do not count. Where k images are added, at most k of the others move across each of the two cuts, most often
+    about as many as the root of k; and none moves between train and test unless k exceeds what validation has.
 
     Args:
         records: to divide.
         ratios: train : validation : test.
-        seed: of the shuffle. Adding an anomaly does not change where the normal images go.
+        seed: of the order. Adding an anomaly does not change where the normal images go.
+        contents: the sha256 of every image by path; the path stands for it where it is not known.
 
     Raises:
         UserError: see `count_normals`.
     """
-    normals = shuffled([record for record in records if not record.is_anomalous], seed)
-    anomalies = shuffled([record for record in records if record.is_anomalous], seed)
+    known = contents or {}
+    ordered = sorted(records, key=lambda record: (place(record, known, seed), record.path))
+    normals, anomalies = ([one for one in ordered if one.is_anomalous == kind] for kind in (False, True))
     normal_counts, anomaly_counts = count_normals(len(normals), ratios), count_anomalies(len(anomalies), ratios)
-    names = [name for name, n in zip(("train", "validation", "test"), normal_counts, strict=True) for _ in range(n)]
-    names += [name for name, n in zip(("validation", "test"), anomaly_counts, strict=True) for _ in range(n)]
+    names = [name for name, n in zip(PARTS, normal_counts, strict=True) for _ in range(n)]
+    names += [name for name, n in zip(PARTS[1:], anomaly_counts, strict=True) for _ in range(n)]
     return [replace(record, split=name) for record, name in zip([*normals, *anomalies], names, strict=True)]
 
 
-def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    """Return the records in a seeded order that depends on their paths only, not on the order given."""
-    ordered = sorted(records, key=lambda record: record.path)
-    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+def place(record: Record, contents: Mapping[str, str], seed: int) -> Fraction:
+    """Return an image's place from 0 to 1, as good as drawn at random: a hash of its content and the seed."""
+    content = contents.get(record.path, record.path)
+    digest = hashlib.sha256(f"{seed} {content}".encode("utf-8", "surrogateescape")).digest()
+    return Fraction(int.from_bytes(digest[:8], "big"), 2**64)
 
 
 @dataclass(frozen=True)
@@ -111,9 +131,10 @@ def split_together(
 
     1. `split_by_rule` determines how many normal and anomalous images each part gets, and where each image would go.
     2. The groups choose first, the largest before smaller ones and equal ones in the seeded order. A group goes where
-       its first image would go (its first anomalous one, if it has any), if there is space for all, else where most
-       space is left, else where it exceeds the space least. A group with an anomalous image goes to validation or
-       test, its normal images with it: train never has an anomaly, nor a normal image that resembles a test anomaly.
+       the place of its first image (its first anomalous one, if it has any) falls among the shares of the parts,
+       whatever other images there are, if there is space for all, else where most space is left, else where it exceeds
+       the space least. A group with an anomalous image goes to validation or test, its normal images with it: train
+       never has an anomaly, nor a normal image that resembles a test anomaly.
     3. The other images fill what is left in the seeded order, so that the numbers of step 1 are met whenever the groups
        fit into them. Where they do not, the part with most space left bears the difference.
 
@@ -122,7 +143,7 @@ def split_together(
     Raises:
         UserError: see `count_normals`.
     """
-    plain = split_by_rule(records, ratios=ratios, seed=seed)
+    plain = split_by_rule(records, ratios=ratios, seed=seed, contents=duplicates.contents)
     shares: Shares = {
         kind: Counter(str(record.split) for record in plain if record.is_anomalous == kind) for kind in (False, True)
     }
@@ -130,7 +151,9 @@ def split_together(
     space = {kind: Counter({part: counts[part] for part in PARTS}) for kind, counts in shares.items()}
     chosen: dict[str, str] = {}
     for group in sorted(groups, key=len, reverse=True):
-        part = choose_part(group, space, [part for part in PARTS if any(counts[part] for counts in shares.values())])
+        first = next((record for record in group if record.is_anomalous), group[0])
+        wish = share_at(place(first, duplicates.contents, seed), ratios, held_out=first.is_anomalous)
+        part = choose_part(group, wish, space, [part for part in PARTS if any(one[part] for one in shares.values())])
         for record in group:
             chosen[record.path] = part
             space[record.is_anomalous][part] -= 1
@@ -142,16 +165,27 @@ def split_together(
     return [replace(record, split=chosen[record.path]) for record in plain], together
 
 
-def choose_part(group: Sequence[Record], space: Shares, parts: Sequence[str]) -> str:
+def share_at(place: Fraction, ratios: Ratios, *, held_out: bool) -> str:
+    """Return the part whose share of 0 to 1 a place falls into: train first, then validation, then test.
+
+    Args:
+        held_out: whether train may not have it; then the other two share it all.
+    """
+    shares = (0, *ratios[1:]) if held_out else ratios
+    ends = [Fraction(sum(shares[: number + 1]), sum(shares)) for number in range(len(PARTS))]
+    return next(part for part, end in zip(PARTS, ends, strict=True) if place < end)
+
+
+def choose_part(group: Sequence[Record], wish: str, space: Shares, parts: Sequence[str]) -> str:
     """Choose where a group goes, see `split_together`.
 
     Args:
         group: of near-duplicates.
+        wish: the part that its place falls into.
         space: images that each part still takes, by kind; below zero where groups already exceed it.
         parts: those with a share.
     """
     numbers = Counter(record.is_anomalous for record in group)
-    wish = next((record for record in group if record.is_anomalous), group[0]).split
 
     def rank(part: str) -> tuple[int, bool, int]:
         left = [space[kind][part] - number for kind, number in numbers.items()]

@@ -46,4 +46,4 @@ def test_fused_score_equals_csad(tag: str, tolerance: float) -> None:
     )
     branches = {"histogram": ["grid_1", "grid_2"], "student_teacher": ["student_teacher"]}
     fusion = fit_fusion(branches, dict.fromkeys(validation, 1.0), validation)
-    np.testing.assert_allclose(fusion(test)[0], arrays[f"{tag}.final_test"], rtol=tolerance)
+    np.testing.assert_allclose(fusion.of_fitted(test)[0], arrays[f"{tag}.final_test"], rtol=tolerance)

@@ -35,9 +35,9 @@ def test_image_order_does_not_change_a_score(order: list[int]) -> None:
     columns = {name: random.normal(size=12) for name in ("a", "b", "c")}
     branches = {"first": ["a", "b"], "second": ["c"]}
     weights = {"a": 1.0, "b": 0.5, "c": 1.0}
-    plain = fit_fusion(branches, weights, columns)(columns)[0]
+    plain = fit_fusion(branches, weights, columns).of_fitted(columns)[0]
     shuffled = {name: values[order] for name, values in columns.items()}
-    np.testing.assert_allclose(fit_fusion(branches, weights, shuffled)(shuffled)[0], plain[order], atol=1e-9)
+    np.testing.assert_allclose(fit_fusion(branches, weights, shuffled).of_fitted(shuffled)[0], plain[order], atol=1e-9)
 
 
 def test_a_branch_without_weight_changes_nothing() -> None:
@@ -45,8 +45,8 @@ def test_a_branch_without_weight_changes_nothing() -> None:
     columns = {"good": random.normal(size=20), "noise": random.normal(size=20)}
     with_noise = fit_fusion({"good": ["good"], "noise": ["noise"]}, {"good": 1.0, "noise": 0.0}, columns)
     alone = fit_fusion({"good": ["good"]}, {"good": 1.0}, columns)
-    np.testing.assert_array_equal(with_noise(columns)[0], alone(columns)[0])
-    assert list(with_noise(columns)[1]) == ["good"]
+    np.testing.assert_array_equal(with_noise.of_fitted(columns)[0], alone.of_fitted(columns)[0])
+    assert list(with_noise.of_fitted(columns)[1]) == ["good"]
 
 
 def test_nothing_left_is_an_error() -> None:
@@ -91,8 +91,8 @@ def test_what_one_branch_sees_clearly_is_not_outvoted() -> None:
     several, one = np.full(4, 1.4), np.array([6.0, -0.4, -0.5, -0.6])
     images = {name: np.array([several[i], one[i]]) * scale.std for i, name in enumerate("abcd")}
     branches, weights = {name: [name] for name in "abcd"}, dict.fromkeys("abcd", 1.0)
-    summed = fit_fusion(branches, weights, columns)(images)[0]
-    fisher = fit_fusion(branches, weights, columns, combination="fisher")(images)[0]
+    summed = fit_fusion(branches, weights, columns).of_fitted(images)[0]
+    fisher = fit_fusion(branches, weights, columns, combination="fisher").of_fitted(images)[0]
     assert summed[0] > summed[1]
     assert fisher[0] < fisher[1]
 

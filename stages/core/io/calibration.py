@@ -22,8 +22,8 @@ class Threshold:
 
     Attributes:
         false_alarm_budget: the share of unseen normal images that may lie above, as asked for.
-        attainable_false_alarm_rate: the share that `value` guarantees on average; above the budget when there are
-            too few normals for it.
+        attainable_false_alarm_rate: the share to expect above `value`, on average over sets of validation images and
+            for new images that are taken like these; above the budget when there are too few normals for it.
         normals: number of validation scores it was taken from.
         normals_needed: fewest scores for which the budget can be kept.
     """

@@ -16,6 +16,7 @@ from commands.app import app
 from commands.predict.model import Prediction
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
+from stages.core.images.reading import Window, read_like_training
 from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
 
@@ -29,7 +30,7 @@ CALIBRATION = Calibration(
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parts = SimpleNamespace(calibration=CALIBRATION, grey_range=None, fingerprints={"fusion": "0a"})
+    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None)
     monkeypatch.setattr("commands.predict.scoring.part_files", lambda category: {})
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
@@ -63,8 +64,6 @@ def rows(path: str) -> list[dict[str, str]]:
 def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stages.core.images.reading import Window, read_like_training
-
     def reading(path: Path, grey_range: Window | None) -> np.ndarray:
         if path.name == "b.png":
             raise error
@@ -73,10 +72,8 @@ def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
     monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
     draw("in/a.png", "in/b.png", "in/c.png")
     closing = run("in")
-    assert (closing.counts.split(", median")[0], closing.code) == (
-        "2 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped",
-        2,
-    )  # noqa: E501
+    assert closing.code == 2
+    assert closing.counts.startswith("2 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped")
     (entry,) = rows("out/unreadable.csv")
     assert entry["path"] == "in/b.png"
     assert entry["error"].startswith(f"cannot be decoded ({type(error).__name__}")

@@ -178,3 +178,16 @@ def test_the_report_reads_what_the_evaluation_writes(case: Case) -> None:
     page = run_report()
     assert r"test/\u00e4 13.png" in page
     assert "| tray | ours | 83.3 | 100.0 | 91.7 |" in (case.root / "metrics/table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("anomalous", [False, True])
+def test_the_report_reads_a_product_with_test_images_of_one_class_only(case: Case, anomalous: bool) -> None:
+    case.keep(lambda truth: (truth["is_anomalous"] == anomalous) | (truth["split"] == "validation"))
+    case.run()
+    (case.root / "clusters").mkdir()
+    page, table = run_report(), (case.root / "metrics/table.md").read_text(encoding="utf-8")
+    reason = f"tray: detection was not measured: no {'normal' if anomalous else 'anomalous'} test image"
+    assert reason in page
+    assert reason in table
+    assert "| tray | ours | – | – | – |" in table
+    assert "Not shown" not in page

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.run.errors import UserError
 from stages.core.run.methods import MethodParams, Methods
 from stages.report.rows import read_costs, seconds_of
 from tests.unit.report.case import make_cost
@@ -38,8 +37,12 @@ def test_before_the_first_run_nothing_is_known(tmp_path: Path) -> None:
     assert read_costs(tmp_path / "none") == {}
 
 
-def test_a_damaged_cost_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"seconds": "many"}'])
+def test_a_damaged_cost_file_is_named_and_only_its_cost_not_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
     make_cost(tmp_path, "tray", "first", 1.0)
-    (tmp_path / "metrics/cost/tray/first.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics/cost/tray/first\.json: no"):
-        read_costs(tmp_path / "metrics/cost")
+    make_cost(tmp_path, "tray", "second", 2.0)
+    (tmp_path / "metrics/cost/tray/first.json").write_text(content)
+    assert list(read_costs(tmp_path / "metrics/cost")) == ["tray/second"]
+    assert "metrics/cost/tray/first.json: the cost is not known" in caplog.text

@@ -90,7 +90,25 @@ def test_nothing_evaluated_is_an_error(root: Path) -> None:
         read_rows(root / "elsewhere", load_methods(), {})
 
 
-def test_a_damaged_file_is_named(root: Path) -> None:
-    (root / "metrics/evaluation/tray.json").write_text("{")
-    with pytest.raises(UserError, match=r"evaluation/tray\.json: no"):
+@pytest.mark.parametrize("content", ["{", '{"ours": 1}', '{"ours": {"image_auroc": {"all": "high"}}}'])
+def test_a_damaged_file_is_named_and_costs_no_other_product_its_rows(
+    root: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    (root / "metrics/evaluation/tray.json").write_text(content)
+    assert [row.category for row in read_rows(root / "metrics", load_methods(), {})] == ["<b>&cell"]
+    assert "tray is not shown" in caplog.text
+    (root / "metrics/evaluation/<b>&cell.json").write_text("")
+    with pytest.raises(UserError, match="no method of `methods` in params.yaml was evaluated"):
         read_rows(root / "metrics", load_methods(), {})
+
+
+def test_what_was_not_measured_is_explained(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change_products("tray", "cell")
+    metrics = make_metrics()
+    metrics["image_auroc"] = dict.fromkeys(metrics["image_auroc"])
+    metrics["reasons"] = {"image_auroc.all": "no anomalous test image"}
+    add_metrics(root, "ours", "tray", metrics)
+    print_table(["--metrics", "metrics"])
+    reason = "tray: detection was not measured: no anomalous test image"
+    assert reason in capsys.readouterr().out
+    assert f"\n- {reason}\n" in markdown_table(read_rows(root / "metrics", load_methods(), {}))

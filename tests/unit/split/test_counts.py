@@ -31,6 +31,12 @@ def test_anomalies() -> None:
     assert found == ANOMALIES
 
 
+def test_the_first_anomaly_goes_to_test() -> None:
+    assert [count_anomalies(n, (70, 15, 15)) for n in (0, 1, 2, 3)] == [(0, 0), (0, 1), (1, 1), (2, 1)]
+    assert [count_anomalies(n, (60, 30, 10)) for n in (1, 2)] == [(0, 1), (1, 1)]
+    assert count_anomalies(1, (60, 40, 0)) == (1, 0)  # test is to get none
+
+
 def test_ratios_need_not_add_up_to_100() -> None:
     assert count_normals(100, (2, 1, 1)) == (50, 25, 25)
     assert count_normals(10, (1, 0, 0)) == (10, 0, 0)

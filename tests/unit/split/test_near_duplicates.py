@@ -2,6 +2,7 @@
 
 import logging
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from stages.split.near_duplicates import (
     find_links,
 )
 from stages.split.readers.records import Reading, Record
-from stages.split.rule import Together, assign_splits, choose_part, split_together
+from stages.split.rule import Together, assign_splits, choose_part, place, share_at, split_together
 from stages.split.write import in_words, log_remarks
 
 READING = Reading(())
@@ -76,15 +77,22 @@ def split_of(records: list[Record], groups: list[tuple[str, ...]]) -> tuple[dict
     return {record.path: record.split for record in divided}, together
 
 
-def test_a_pair_goes_where_its_first_image_would_go() -> None:
-    # 10 normals at 60 : 20 : 20. Seed 0 shuffles them to 4 6 2 7 3 5 | 9 0 | 8 1: train, validation, test.
-    order = np.random.default_rng(0).permutation(10).tolist()
-    assert order == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
-    split, together = split_of(normals(10), [("good/00.png", "good/08.png")])
-    # 0 comes before 8 and wishes for validation, where two have space; 9 moves on, as the order of the rest is kept
-    assert [path for path, part in split.items() if part == "validation"] == ["good/00.png", "good/08.png"]
-    assert {path for path, part in split.items() if part == "test"} == {"good/09.png", "good/01.png"}
+def test_a_pair_goes_where_its_first_image_falls() -> None:
+    # 10 normals at 60 : 20 : 20. Seed 0 orders them 3 4 8 7 2 6 | 1 9 | 5 0: train, validation, test.
+    order = sorted(normals(10), key=lambda record: place(record, {}, 0))
+    assert "".join(record.path[6] for record in order) == "3487261950"
+    assert 0.6 < place(order[6], {}, 0) < 0.8
+    split, together = split_of(normals(10), [("good/00.png", "good/01.png")])
+    # 1 comes before 0 and falls into validation's share, where two have space; 9 moves on, the order of the rest stays
+    assert [path for path, part in split.items() if part == "validation"] == ["good/01.png", "good/00.png"]
+    assert {path for path, part in split.items() if part == "test"} == {"good/09.png", "good/05.png"}
     assert together == Together(groups=1, images=2)
+
+
+def test_where_a_place_falls() -> None:
+    cases = [("0.69", False), ("0.7", False), ("0.85", False), ("0.69", True), ("0.3", True)]
+    found = [share_at(Fraction(at), (70, 15, 15), held_out=held_out) for at, held_out in cases]
+    assert found == ["train", "validation", "test", "test", "validation"]
 
 
 def test_normals_alike_an_anomaly_are_excluded_from_train() -> None:
@@ -99,12 +107,13 @@ def test_normals_alike_an_anomaly_are_excluded_from_train() -> None:
 
 
 def test_a_group_goes_where_it_finds_space() -> None:
-    train = [Record(f"{i}", "normal", "good", "test") for i in range(3)]
+    train = [Record(f"{i}", "normal", "good") for i in range(3)]
     space = {False: {"train": 2, "validation": 5, "test": 1}, True: {}}
     parts = ("train", "validation", "test")
-    assert choose_part(train[:1], space, parts) == "test"  # its wish, with space  # type: ignore[arg-type]
-    assert choose_part(train[:2], space, parts) == "validation"  # most space  # type: ignore[arg-type]
-    assert choose_part(train, {False: {"train": 2, "validation": -1, "test": 1}, True: {}}, parts) == "train"  # type: ignore[arg-type]
+    full = {False: {"train": 2, "validation": -1, "test": 1}, True: {}}
+    assert choose_part(train[:1], "test", space, parts) == "test"  # its wish, with space  # type: ignore[arg-type]
+    assert choose_part(train[:2], "test", space, parts) == "validation"  # most space  # type: ignore[arg-type]
+    assert choose_part(train, "test", full, parts) == "train"  # type: ignore[arg-type]
 
 
 def test_what_is_alike_everywhere_is_no_duplicate(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +124,7 @@ def test_what_is_alike_everywhere_is_no_duplicate(caplog: pytest.LogCaptureFixtu
     divided, together = split_together(records, NearDuplicates([paths], contents), ratios=(60, 20, 20), seed=0)
     split = {record.path: record.split for record in divided}
     assert together == Together(groups=1, images=2, too_large=10)
-    assert split["good/00.png"] == split["good/08.png"] == "validation"
+    assert split["good/00.png"] == split["good/08.png"]
     assert sorted(map(str, split.values())) == ["test"] * 2 + ["train"] * 6 + ["validation"] * 2
     with caplog.at_level(logging.WARNING):
         log_remarks(READING, divided, Inspection({}, {}, ()), together, None)

@@ -1,0 +1,175 @@
+"""Is the stated rate of false alarms kept, however few validation images there are?
+
+    python -m benchmarks.false_alarms --draws 400 --write docs/reading-results.md
+
+Draws scores of normal images and scores them by the pipeline's own functions: `patchcore` (one score as it is),
+`aecsad` (scaled branches, summed) and `oddpart` (branches weighed by synthetic defects, Fisher's method). Branches are
+correlated and in different units; normal, lognormal, and of Student's t with two degrees of freedom in equal numbers.
+Each draw takes a threshold from its validation images and counts the new normal images above it. Prints Markdown, or
+with `--write` puts it between the markers of a document. No image is read.
+"""
+
+import argparse
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.aecsad.hybrid_fusion.branches import weigh_branches
+from stages.aecsad.model.fusion import fuse
+from stages.core.io.tables import SYNTHETIC
+from stages.core.run.atomic import replacing_file
+from stages.core.run.console import CONSOLE, progress
+from stages.core.run.errors import UserError
+from stages.core.run.stage import command_entry
+from stages.evaluation.thresholds import conformal_threshold
+
+START, END = "<!-- false alarms -->\n", "<!-- /false alarms -->\n"
+METHODS = ("patchcore", "aecsad", "oddpart")
+SHAPES = ("normal", "lognormal", "heavy-tailed")
+UNITS = {
+    "histogram_1x1": 1.0,
+    "histogram_2x2": 5.0,
+    "student_teacher": 0.1,
+    "neighbours": 10.0,
+    "fine_neighbours": 30.0,
+}
+HISTOGRAM = {"histogram_1x1": 1.0, "histogram_2x2": 0.6}
+CHOICE = {
+    "weights": HISTOGRAM,
+    "columns": {name: {"edit_auroc": 0.5 + weight / 2} for name, weight in HISTOGRAM.items()},
+}
+CORRELATION = 0.3
+NEW = 25  # normal images that each draw judges
+Alarms = dict[tuple[int, str, float], "Rate"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """False alarms of one method at one number of validation images and one budget.
+
+    Attributes:
+        stated: what the threshold promises on average.
+        found: mean share of false alarms of each draw.
+        error: two standard errors of the mean of `found`.
+    """
+
+    stated: float
+    found: float
+    error: float
+
+
+@command_entry
+def main(argv: Sequence[str]) -> str:
+    """Simulate and print, or write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--normals", nargs="+", type=int, default=[5, 10, 20, 30, 50, 100], metavar="N")
+    parser.add_argument("--budgets", nargs="+", type=float, default=[0.05, 0.01])
+    parser.add_argument("--draws", type=int, default=400, help="for each number of images")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", type=Path, metavar="DOCUMENT")
+    given = parser.parse_args(argv)
+    for module in (weigh_branches.__module__, fuse.__module__):
+        logging.getLogger(module).setLevel(logging.WARNING)  # reasons of weights, at each draw
+    alarms: Alarms = {}
+    for count in progress(given.normals, total=len(given.normals), label="numbers of validation images"):
+        alarms |= simulate(count, given.budgets, draws=given.draws, seed=given.seed)
+    table = markdown(alarms, given.normals, given.budgets)
+    if given.write:
+        write_table(given.write, table)
+    else:
+        CONSOLE.print(table, soft_wrap=True, markup=False)
+    return f"{given.draws} draws of {NEW} new normal images for each of {len(given.normals)} numbers"
+
+
+def simulate(count: int, budgets: Sequence[float], *, draws: int, seed: int) -> Alarms:
+    """Return the rates of all methods with `count` validation images."""
+    random = np.random.default_rng([seed, count])
+    found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
+    for number in range(draws):
+        scores = draw_scores(random, count, SHAPES[number % len(SHAPES)])
+        for method in METHODS:
+            fused = fuse_as(method, scores)
+            for budget in budgets:
+                found[method, budget].append(share_of_alarms(fused, budget=budget))
+    rates = {}
+    for (method, budget), shares in found.items():
+        stated = conformal_threshold(np.zeros(count), budget=budget).attainable_false_alarm_rate
+        error = 2 * float(np.std(shares)) / math.sqrt(draws)
+        rates[count, method, budget] = Rate(stated, float(np.mean(shares)), error)
+    return rates
+
+
+def draw_scores(random: np.random.Generator, count: int, shape: str) -> pd.DataFrame:
+    """Draw a table of branch scores: validation images, their copies with a defect, and NEW normal test images.
+
+    Each branch sees the defects to another, random degree; one in three on average not at all.
+    """
+    common, own = math.sqrt(CORRELATION), math.sqrt(1 - CORRELATION)
+    values = common * random.normal(size=(count + NEW, 1)) + own * random.normal(size=(count + NEW, len(UNITS)))
+    if shape == "heavy-tailed":
+        values /= np.sqrt(random.chisquare(2, size=(count + NEW, 1)) / 2)
+    elif shape == "lognormal":
+        values = np.exp(values)
+    strengths = np.maximum(random.uniform(-1, 2, size=len(UNITS)), 0)
+    defects = values[:count] + strengths * random.exponential(size=(count, len(UNITS)))
+    splits = ["validation"] * count + ["test"] * NEW + [SYNTHETIC] * count
+    table = pd.DataFrame(np.vstack([values, defects]) * list(UNITS.values()), columns=list(UNITS))
+    table.insert(0, "image_id", [f"{number:04}" for number in range(len(splits))])
+    table.insert(1, "split", splits)
+    return table
+
+
+def fuse_as(method: str, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return split and score of a draw as the method's stage makes them."""
+    if method == "patchcore":
+        return scores[["split"]].assign(score=scores["neighbours"])
+    if method == "aecsad":
+        pair = scores.drop(columns=["neighbours", "fine_neighbours"])
+        return fuse(pair, HISTOGRAM, {"histogram": 1.0, "student_teacher": 1.0})[0]
+    weights = {name: branch.weight for name, branch in weigh_branches(scores, CHOICE, chance=0.01).items()}
+    return fuse(scores, HISTOGRAM, weights, combination="fisher")[0]
+
+
+def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:
+    """Return the share of new normal images above the threshold of the validation images."""
+    normal, new = (scores.loc[scores["split"] == split, "score"].to_numpy() for split in ("validation", "test"))
+    return float((new > conformal_threshold(normal, budget=budget).value).mean())
+
+
+def markdown(alarms: Alarms, counts: Sequence[int], budgets: Sequence[float]) -> str:
+    """Lay out a row for each number of images and budget, in %; two standard errors after each measured rate."""
+    lines = [
+        f"| normal validation images | asked for | stated | {' | '.join(METHODS)} |",
+        f"|---:|---:|---:|{'---:|' * 3}",
+    ]
+    for count in counts:
+        for budget in budgets:
+            rates = [alarms[count, method, budget] for method in METHODS]
+            cells = [f"{100 * rate.found:.1f} ± {100 * rate.error:.1f}" for rate in rates]
+            stated = f"{100 * rates[0].stated:.1f}"
+            lines.append(f"| {count} | {100 * budget:g} | {stated} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(document: Path, table: str) -> None:
+    """Put the table between the markers of a document.
+
+    Raises:
+        UserError: the markers are not there, or more than once.
+    """
+    between = re.compile(f"(?<={re.escape(START)}).*?(?={re.escape(END)})", re.DOTALL)
+    text, count = between.subn(lambda _: table, document.read_text(encoding="utf-8"))
+    if count != 1:
+        raise UserError(f"{document}: {count} places between {START.strip()} and {END.strip()}, needed is one")
+    with replacing_file(document) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A fused score takes every place among validation images equally often, so that a threshold from these keeps its word.
+
+`fuse` and `conformal_threshold` are the pipeline's own. The simulation of many sizes is benchmarks/false_alarms.py.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from stages.aecsad.model.fusion import Combination, at_its_place, fit_fusion, fuse
+from stages.evaluation.thresholds import Reference, conformal_threshold
+
+HISTOGRAM = {"h1": 1.0, "h2": 0.5, "excluded": 0.0}
+WEIGHTS = {"histogram": 1.0, "student_teacher": 0.7, "neighbours": 0.9}
+BRANCHES = {"histogram": list(HISTOGRAM), "student_teacher": ["student_teacher"], "neighbours": ["neighbours"]}
+COLUMNS = [*HISTOGRAM, "student_teacher", "neighbours"]
+COMBINATIONS: list[Combination] = ["sum", "fisher"]
+Columns = dict[str, np.ndarray]
+
+
+def draw(random: np.random.Generator, count: int) -> Columns:
+    """Correlated columns in different units, one of them skewed."""
+    values = random.normal(size=(count, len(COLUMNS))) + random.normal(size=(count, 1))
+    columns = {name: values[:, number] * 10.0**number for number, name in enumerate(COLUMNS)}
+    return {**columns, "student_teacher": np.exp(values[:, -1])}
+
+
+def pick(columns: Columns, rows: np.ndarray | list[int] | slice) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+@settings(deadline=None)
+@given(st.integers(2, 15), st.integers(0, 2**32), st.sampled_from(COMBINATIONS))
+def test_images_that_could_all_be_the_new_one_take_every_place_once(
+    count: int, seed: int, combination: Combination
+) -> None:
+    """Of n + 1 images each is the new one in turn: for the final score and for each branch the places are 0 to n."""
+    columns = draw(np.random.default_rng(seed), count + 1)
+    places: dict[str, list[int]] = {"score": [], **{name: [] for name in WEIGHTS}}
+    for new in range(count + 1):
+        normal = pick(columns, np.arange(count + 1) != new)
+        fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, normal, branch_weights=WEIGHTS, combination=combination)
+        (score, parts), (own, own_parts) = fusion(pick(columns, [new])), fusion.of_fitted(normal)
+        places["score"].append(int((own < score[0]).sum()))
+        for name in WEIGHTS:
+            places[name].append(int((own_parts[name] < parts[name][0]).sum()))
+    assert {name: sorted(found) for name, found in places.items()} == dict.fromkeys(places, list(range(count + 1)))
+
+
+@pytest.mark.parametrize(("count", "combination"), [(2, "fisher"), (4, "sum")])
+def test_the_stated_rate_of_false_alarms_is_kept(count: int, combination: Combination) -> None:
+    random, alarms, draws = np.random.default_rng(count), 0, 600
+    for _ in range(draws):
+        split = ["validation"] * count + ["test"]
+        table = pd.DataFrame({"image_id": [str(n) for n in range(count + 1)], "split": split})
+        scores, _ = fuse(table.assign(**draw(random, count + 1)), HISTOGRAM, WEIGHTS, combination=combination)
+        threshold = conformal_threshold(scores["score"].to_numpy()[:-1], budget=0.05)
+        alarms += int(scores["score"].iloc[-1] > threshold.value)
+    low, high = binomtest(alarms, draws).proportion_ci(0.999)
+    assert low <= threshold.attainable_false_alarm_rate <= high
+
+
+@settings(deadline=None)
+@given(st.integers(1, 12), st.integers(1, 600), st.integers(0, 2**32), st.sampled_from(COMBINATIONS))
+def test_a_score_does_not_depend_on_the_images_scored_with_it(
+    count: int, new: int, seed: int, combination: Combination
+) -> None:
+    random = np.random.default_rng(seed)
+    fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, draw(random, count), combination=combination)
+    columns = draw(random, new)
+    row = int(random.integers(new))
+    (together, parts), (alone, own_parts) = fusion(columns), fusion(pick(columns, [row]))
+    assert together[row] == alone[0]
+    assert {name: part[row] for name, part in parts.items()} == {name: part[0] for name, part in own_parts.items()}
+
+
+def test_a_score_moves_no_farther_than_to_its_place_by_hand() -> None:
+    """Validation images at 1, 3 and 5; by the scales that were fitted with it, each new one lies above one of them."""
+    refitted = np.array([[0.0, 2.0, 4.0, 1.0]] * 4)
+    np.testing.assert_allclose(
+        at_its_place(np.array([0.5, 2.0, 3.0, 9.0]), np.array([5.0, 1.0, 3.0]), refitted), [1.0, 2.0, 3.0, 3.0]
+    )
+    moved = at_its_place(np.array([0.5]), np.array([5.0, 1.0, 3.0]), refitted[:1])
+    assert Reference(np.array([1.0, 3.0, 5.0]), 5.0).p_value(moved[0]) == 0.75
+
+
+def test_an_image_far_above_all_others_keeps_its_score() -> None:
+    columns = draw(np.random.default_rng(0), 30)
+    fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, columns)
+    far = {name: np.array([values.max() + 20 * values.std()]) for name, values in columns.items()}
+    assert fusion(far)[0] == fusion.of_fitted(far)[0]
+
+
+@given(st.integers(1, 12), st.integers(0, 2**32), st.sampled_from(COMBINATIONS))
+def test_a_validation_image_is_scored_again_as_it_was(count: int, seed: int, combination: Combination) -> None:
+    columns = draw(np.random.default_rng(seed), count)
+    fusion = fit_fusion(BRANCHES, HISTOGRAM | WEIGHTS, columns, branch_weights=WEIGHTS, combination=combination)
+    (score, parts), (own, own_parts) = fusion(columns), fusion.of_fitted(columns)
+    np.testing.assert_array_equal(score, own)
+    np.testing.assert_equal(parts, own_parts)

@@ -1,0 +1,48 @@
+"""The simulation of false alarms: what it counts, and where its table goes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.false_alarms import END, METHODS, NEW, START, draw_scores, main, share_of_alarms, simulate
+
+
+def test_rates_agree_with_what_is_stated() -> None:
+    rates = simulate(4, [0.05], draws=90, seed=1)
+    assert [key[1] for key in rates] == list(METHODS)
+    for rate in rates.values():
+        assert rate.stated == pytest.approx(0.2)
+        assert abs(rate.found - rate.stated) < 2 * rate.error
+
+
+def test_alarms_are_new_images_above_the_threshold() -> None:
+    scores = pd.DataFrame({"split": ["validation"] * 4 + ["test"] * 4, "score": [1.0, 2, 3, 4, 0, 4, 5, 6]})
+    assert share_of_alarms(scores, budget=0.05) == 0.5
+    assert share_of_alarms(scores, budget=0.4) == 0.75  # above 3, the third of four
+
+
+def test_a_draw_has_normal_images_of_one_kind_and_higher_copies() -> None:
+    table = draw_scores(np.random.default_rng(0), 40, "lognormal")
+    assert table["split"].value_counts().to_dict() == {"validation": 40, "synthetic": 40, "test": NEW}
+    validation, synthetic = (table[table["split"] == split].iloc[:, 2:] for split in ("validation", "synthetic"))
+    assert (synthetic.to_numpy() >= validation.to_numpy()).all()
+    assert (validation.to_numpy() > 0).all()
+
+
+def test_the_table_replaces_the_one_between_the_markers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(f"before\n{START}old\n{END}after\n")
+    options = ["--normals", "2", "3", "--budgets", "0.05", "--draws", "6", "--write", str(document)]
+    main(options)
+    text = document.read_text()
+    assert text.startswith(f"before\n{START}| normal validation images | asked for | stated | patchcore |")
+    assert "| 3 | 5 | 25.0 | " in text
+    assert text.endswith(f"|\n{END}after\n")
+    main(options)
+    assert document.read_text() == text  # seeded
+    document.write_text("no markers")
+    with pytest.raises(SystemExit):
+        main(options)
+    assert "0 places between" in caplog.text
