@@ -36,11 +36,17 @@ class Fitted:
     encoder: FrozenEncoder
     image_size: int
     curve: pd.DataFrame
+    cpu_threads: int | None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Plain JSON values for the weights file."""
-        return {"encoder": self.encoder.name, "image_size": self.image_size, "module": self.module.arguments}
+        return {
+            "encoder": self.encoder.name,
+            "image_size": self.image_size,
+            "cpu_threads": self.cpu_threads,
+            "module": self.module.arguments,
+        }
 
 
 def fit_student_teacher(
@@ -92,7 +98,8 @@ def fit_student_teacher(
     curve = train_students(
         module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator
     )
-    return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size, curve)
+    module.eval().requires_grad_(False)
+    return Fitted(module, encoder, encoder_params.image_size, curve, params.cpu_threads)
 
 
 def check_size(image_size: int) -> None:
