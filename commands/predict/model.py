@@ -70,8 +70,6 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
     state, arguments = read_weights(files["student_teacher"])
     with blamed_on(files["student_teacher"]):
         name, image_size = arguments["encoder"], arguments["image_size"]
-        if arguments["cpu_threads"] is not None:  # as the pipeline scored: their number decides last digits
-            torch.set_num_threads(arguments["cpu_threads"])
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         student_teacher = rebuild(state, arguments["module"])
     used = [branch for branch in fusion.branches if branch.used]

@@ -1,6 +1,8 @@
 """Fit the student-teacher branch on one product's normal images."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +38,11 @@ class Fitted:
     encoder: FrozenEncoder
     image_size: int
     curve: pd.DataFrame
-    cpu_threads: int | None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Plain JSON values for the weights file."""
-        return {
-            "encoder": self.encoder.name,
-            "image_size": self.image_size,
-            "cpu_threads": self.cpu_threads,
-            "module": self.module.arguments,
-        }
+        return {"encoder": self.encoder.name, "image_size": self.image_size, "module": self.module.arguments}
 
 
 def fit_student_teacher(
@@ -60,8 +56,6 @@ def fit_student_teacher(
 ) -> Fitted:
     """Train on the images of split "train"; the rest is not opened.
 
-    From then on the process computes with `params.cpu_threads`, scoring included.
-
     Args:
         pasted: images with pasted components, for `training.global_images.kind: pasted`.
 
@@ -74,8 +68,6 @@ def fit_student_teacher(
     copies = pasted_to_learn(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
     device = pick_device()
-    if params.cpu_threads is not None:
-        torch.set_num_threads(params.cpu_threads)
     encoder = FrozenEncoder(encoder_params.name).to(device)
     module = StudentTeacher(
         channels=encoder.channels,
@@ -89,17 +81,31 @@ def fit_student_teacher(
         pooled_cells=params.maps.pooled_cells,
     ).to(device)
     stack = load_stack(folder, images.loc[images["split"] == "train", "file"], size=encoder_params.image_size)
-    targets, stems = fit_teacher(
-        module.teacher, encoder, stack,
-        projection=params.teacher.projection, stage_weights=params.teacher.stage_weights,
-        keep_stems=module.local_student.reads == "stem",
-    )  # fmt: skip
-    views = Views(module, encoder, stack, targets, stems)
-    curve = train_students(
-        module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator
-    )
-    module.eval().requires_grad_(False)
-    return Fitted(module, encoder, encoder_params.image_size, curve, params.cpu_threads)
+    with cpu_threads(params.cpu_threads):
+        targets, stems = fit_teacher(
+            module.teacher, encoder, stack,
+            projection=params.teacher.projection, stage_weights=params.teacher.stage_weights,
+            keep_stems=module.local_student.reads == "stem",
+        )  # fmt: skip
+        views = Views(module, encoder, stack, targets, stems)
+        curve = train_students(
+            module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator
+        )
+    return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size, curve)
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; None changes nothing.
+
+    Not in scoring: `predict` must reach the stage's scores to the last bit, and other branches score in its process.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_size(image_size: int) -> None:

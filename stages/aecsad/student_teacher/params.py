@@ -148,9 +148,9 @@ class StudentTeacherParams(Params):
     """Section `aecsad.student_teacher`: two students that imitate a frozen teacher.
 
     Attributes:
-        cpu_threads: threads that train and score on a CPU; null: one a core. One is cheapest for small students: their
-            layers are done before a second thread has begun, and a thread that waits keeps its core busy. Decides the
-            last digits of the results, so that a fixed number makes them independent of the number of cores.
+        cpu_threads: threads that train on a CPU; null: one a core, as in scoring. One is cheapest for small students:
+            their layers are done before a second thread has begun, and a thread that waits keeps its core busy. It
+            decides the last digits of the weights, which a fixed number makes independent of the number of cores.
     """
 
     cpu_threads: PositiveInt | None
