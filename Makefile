@@ -8,6 +8,8 @@
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
 # make bench-cost   what the default run costs stage by stage, from a clone in which nothing is cached
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
+# make gpu   everything that has never run on a GPU: random weights, generated images, one table, under 10 minutes
+#            (without a GPU the same checks with tiny networks on the CPU)
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
 #              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
 # make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
@@ -37,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation paper medical docs setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation gpu paper medical docs setup setup-flows clean
 
 repro: setup
 	$(VENV)/bin/dvc repro
@@ -72,6 +74,9 @@ bench-cost: setup
 
 ablation: setup
 	$(VENV)/bin/python -m benchmarks.bench ablation
+
+gpu: setup
+	$(VENV)/bin/python -m benchmarks.gpu
 
 paper: setup
 	$(VENV)/bin/python -m benchmarks.recipes.paper $(if $(VARIANT),--variant $(VARIANT))
