@@ -44,9 +44,8 @@ def on_device(encoder: FrozenEncoder, images: Tensor) -> list[Tensor]:
         features: list[Tensor] = encoder(images)
         return features
     with torch.no_grad():
-        normalised = (images - encoder.mean) / encoder.std
-        features = encoder.body(normalised.contiguous(memory_format=torch.channels_last))
-    return features
+        features: list[Tensor] = encoder.body(encoder.normalise(images))
+        return features
 
 
 def compare(setting: Setting, *, name: str, tolerance: float, mixed: bool = False) -> Outcome:
