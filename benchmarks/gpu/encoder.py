@@ -38,14 +38,11 @@ def build(name: str, setting: Setting) -> FrozenEncoder:
     return FrozenEncoder(name).to(setting.device) if name == LITE0 else untrained_encoder(name, setting)
 
 
+@torch.no_grad()
 def on_device(encoder: FrozenEncoder, images: Tensor) -> list[Tensor]:
     """Run an encoder in torch: on a GPU as the stages do, on a CPU in place of ONNX Runtime."""
-    if images.device.type == "cuda":
-        features: list[Tensor] = encoder(images)
-        return features
-    with torch.no_grad():
-        features: list[Tensor] = encoder.body(encoder.normalise(images))
-        return features
+    features: list[Tensor] = encoder.body(encoder.normalise(images))
+    return features
 
 
 def compare(setting: Setting, *, name: str, tolerance: float, mixed: bool = False) -> Outcome:
