@@ -45,8 +45,8 @@ def on_device(encoder: FrozenEncoder, images: Tensor) -> list[Tensor]:
         return features
     with torch.no_grad():
         normalised = (images - encoder.mean) / encoder.std
-        features = encoder.body(normalised.contiguous(memory_format=torch.channels_last))
-    return features
+        there: list[Tensor] = encoder.body(normalised.contiguous(memory_format=torch.channels_last))
+    return there
 
 
 def compare(setting: Setting, *, name: str, tolerance: float, mixed: bool = False) -> Outcome:
