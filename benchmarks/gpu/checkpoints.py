@@ -31,11 +31,11 @@ def check_continued(setting: Setting) -> Outcome:
     """
     whole = new_network(setting)
     train(whole, setting, checkpoint=Path("whole.pt"), killed=False)
-    torch.manual_seed(0)
-    killed, continued = new_network(setting), new_network(setting)
+    continued, killed = new_network(setting), new_network(setting)
     try:
         train(killed, setting, checkpoint=Path("killed.pt"), killed=True)
     except Killed:
+        torch.manual_seed(1)  # a new process would draw something else, too
         train(continued, setting, checkpoint=Path("killed.pt"), killed=False)
     else:
         raise Fault("the training was not killed")

@@ -95,7 +95,7 @@ def run_process(run: Run, work: tuple[Any, ...], *, row_seconds: float, deadline
 
 
 def work_through(connection: Connection, topics: Sequence[str], small: bool, start: Position, folder: str) -> None:
-    """Run the checks from a position on, and report them; on a GPU the process ends after the first fault.
+    """Run the checks from a position on, and report them; the process ends after the first fault.
 
     Messages: ("machine", text), ("begin", (name, where to continue if this is the end)), ("row", Row), and last
     ("again", None) for a new process, or ("end", None).
@@ -127,7 +127,7 @@ def work_through(connection: Connection, topics: Sequence[str], small: bool, sta
             connection.send(("begin", (checks[position].what, (number, position + 1))))
             row = run_check(checks[position], setting)
             connection.send(("row", row))
-            if row.fault is not None and setting.device.type == "cuda":
+            if row.fault is not None:
                 connection.send(("again", None))
                 return
     connection.send(("end", None))

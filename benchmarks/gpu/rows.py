@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 LOG = logging.getLogger(__name__)
-WIDTH = 400  # characters: no row of the table is wrapped where it does not go to a terminal
+WIDTH = 1000  # characters: no row of the table is wrapped where it does not go to a terminal
 MIB = 2**20
 
 
