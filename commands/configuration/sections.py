@@ -68,7 +68,7 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
         "`all`, or section",
         "Products that the method scores; each is a key of `categories`. An empty section switches the method off.",
     ),
-    "methods.*.stages": ("list of text", "Stages whose seconds make up the method's cost."),
+    "methods.*.stages": ("list of text", "The method's own stages, where they are not one of its name."),
     "methods.sir.universal": ("list of text", "Settings of SIR with one model for all of its products."),
     "methods.sir.specialised": ("list of text", "Settings of SIR with a model for each product."),
     "methods.inctrl.auxiliary": ("section", "Products that InCTRL is trained on, each with `object`."),

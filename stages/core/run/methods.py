@@ -23,7 +23,7 @@ class MethodParams(Params):
 
     Attributes:
         categories: the products it scores, each with what the method needs to know of it; none switches it off.
-        stages: names of its own stages.
+        stages: names of its own stages; not given: one of its own name.
         needs: methods whose results it is made from, on the same products; their stages are part of its cost.
         universal: methods of a family that train one model for all of its products.
         specialised: methods of a family that train a model for each product.
@@ -31,7 +31,7 @@ class MethodParams(Params):
     """
 
     categories: dict[str, Any]
-    stages: tuple[str, ...]
+    stages: tuple[str, ...] | None = None
     universal: tuple[str, ...] | None = None
     specialised: tuple[str, ...] | None = None
     auxiliary: dict[str, Any] = {}
@@ -90,7 +90,8 @@ class Methods:
         for name, entry in self.entries.items():
             if method in members(name, entry):
                 others = tuple(f"{name}_{one}" for one in SETTINGS if method not in (getattr(entry, one) or ()))
-                own = tuple(stage for stage in entry.stages if not (entry.is_family and stage.startswith(others)))
+                stages = (name,) if entry.stages is None else entry.stages
+                own = tuple(stage for stage in stages if not (entry.is_family and stage.startswith(others)))
                 needed = (stage for one in entry.needs for stage in self.stages_of(one))
                 return tuple(dict.fromkeys((*needed, *own)))
         raise KeyError(method)

@@ -67,6 +67,8 @@ def test_a_method_costs_what_those_it_needs_cost() -> None:
         last={"categories": CATEGORIES, "needs": ["mine", "ours"], "stages": ["fourth"]},
     )
     assert load_methods().stages_of("last") == ("first", "second", "third", "fourth")
+    write(mine={"categories": CATEGORIES})
+    assert load_methods().stages_of("mine") == ("mine",)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,6 @@ def test_a_method_costs_what_those_it_needs_cost() -> None:
         ({"mine": {"categories": {"tary": {}}, "stages": []}}, r"methods\.mine\.categories: 'tary' is no key of"),
         ({"inctrl": {**METHODS["inctrl"], "auxiliary": {"x": {}}}}, r"methods\.inctrl\.auxiliary: 'x' is no key of"),
         ({"mine": {"categories": "some", "stages": []}}, r"methods\.mine\.categories"),
-        ({"mine": {"categories": {}}}, r"methods\.mine\.stages: Field required"),
         ({"sir": {**SIR, "specialised": ["ours"]}}, "ours is listed twice"),
         (
             {
@@ -103,7 +104,7 @@ def test_dvc_yaml_scores_exactly_these_methods_and_has_their_stages() -> None:
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     made = [pair for body in stages.values() for pair in scored(body, params)]
     assert sorted(made) == sorted(load_methods().pairs())
-    assert {stage for entry in params["methods"].values() for stage in entry["stages"]} <= set(stages)
+    assert {stage for name, entry in params["methods"].items() for stage in entry.get("stages", [name])} <= set(stages)
 
 
 def scored(body: dict[str, Any], params: dict[str, Any]) -> list[tuple[str, str]]:
