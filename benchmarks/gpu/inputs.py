@@ -29,19 +29,16 @@ def encoder_name(setting: Setting) -> str:
     return TINY if setting.small else PUBLISHED
 
 
-def untrained_encoder(
-    name: str, setting: Setting, *, stages: Sequence[int] = STAGES, kind: type[FrozenEncoder] = FrozenEncoder
-) -> FrozenEncoder:
+def untrained_encoder(name: str, setting: Setting, *, stages: Sequence[int] = STAGES) -> FrozenEncoder:
     """Build the pipeline's encoder around a network with random weights: its time is that of the pretrained one.
 
     Args:
         name: of timm's; that of published weights, which are not loaded.
         setting: where it goes.
-        stages: see `FrozenEncoder`; STAGES only where `kind` takes no other.
-        kind: class of the encoder.
+        stages: see `FrozenEncoder`.
     """
     with patch.object(pretrained, "hub_body", untrained_body):
-        encoder = kind(name) if tuple(stages) == STAGES else kind(name, stages=stages)
+        encoder = FrozenEncoder(name, stages=stages)
     return encoder.to(setting.device)
 
 

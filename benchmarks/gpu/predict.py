@@ -13,12 +13,13 @@ import torch
 from benchmarks.gpu.inputs import draw, encoder_name, section_of, untrained_encoder
 from benchmarks.gpu.measure import Check, Outcome, Setting, agree, seconds_of
 from benchmarks.gpu.student_networks import module_of
-from commands.predict.model import HistogramBranch, Parts, SharedEncoder, lay_out_as_trained, predict
+from commands.predict.model import HistogramBranch, Parts, lay_out_as_trained, predict
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, fit_fusion
 from stages.aecsad.model.patch_histogram import HistogramModel, fit_histograms
 from stages.aecsad.model.segmentor import DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.params import SegmentationParams
+from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.lite0_weights import LITE0
 from stages.core.io.calibration import Calibration, Threshold
 
@@ -56,11 +57,10 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     """Build all that turns a picture into a verdict, of the profile's shapes, with random weights."""
     torch.manual_seed(0)
     encoder = (
-        untrained_encoder(encoder_name(setting), setting, kind=SharedEncoder)
+        untrained_encoder(encoder_name(setting), setting)
         if profile == "paper"
-        else SharedEncoder(LITE0).to(setting.device)
+        else FrozenEncoder(LITE0).to(setting.device)
     )
-    assert isinstance(encoder, SharedEncoder)
     students = module_of(encoder.channels, setting, profile=profile).eval().requires_grad_(False)
     width = 8 if setting.small else section_of(SegmentationParams, "aecsad.segmentation", profile=profile).width
     low, _, high = encoder.channels

@@ -43,7 +43,7 @@ def test_a_wrong_snippet_is_found() -> None:
     off = "methods:\n  sir:\n    categories: {pin_tray: {}}\n"
     good = "methods:\n  sir:\n    categories: {pin_tray: {}}\n    universal: [sir_one_shot_universal]\n"
     first, second, third, fourth = (problems(yaml.safe_load(text)) for text in (own, unknown, off, good))
-    assert "methods.sir_one_shot_universal.stages: Field required" in first[0]
+    assert "sir_one_shot_universal belongs to methods.sir: list it there in universal or specialised" in first[0]
     assert "methods.sir.categories: 'gone' is no key of `categories`" in second[0]
     assert third == ["sir scores nothing"]
     assert fourth == []

@@ -135,7 +135,9 @@ def build(name: str, stages: Sequence[int]) -> "PretrainedFeatures":
     """
     from stages.core.encoder.pretrained import pretrained_features  # imports timm: seconds that a graph saves
 
-    features = pretrained_features(name, stages)
+    # Drawing initial weights must not move the random numbers of who asked: a graph at hand draws none.
+    with torch.random.fork_rng(devices=[]):
+        features = pretrained_features(name, stages)
     features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
     return features
 

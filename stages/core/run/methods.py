@@ -111,6 +111,7 @@ def load_methods() -> Methods:
     """
     categories = list(load_value("categories") or {})
     entries = validate(Section, load_value(SECTION), where=SECTION).root
+    refuse_members_of_families(entries)
     refuse_unknown_products(entries, categories)
     refuse_missing_needs(entries)
     names = [method for name, entry in entries.items() for method in members(name, entry)]
@@ -126,6 +127,19 @@ def methods_of(category: str) -> list[str]:
         UserError: as for `load_methods`.
     """
     return load_methods().of(category)
+
+
+def refuse_members_of_families(entries: Mapping[str, MethodParams]) -> None:
+    """Refuse an entry named like a method of a family, which that family's entry lists.
+
+    Raises:
+        UserError: there are some; all are named.
+    """
+    families = [name for name, entry in entries.items() if entry.is_family]
+    found = [f"{name} belongs to {SECTION}.{family}" for name in entries for family in families
+             if name.startswith(f"{family}_")]  # fmt: skip
+    if found:
+        raise UserError(f"{PARAMS_FILE}: {SECTION}: {'; '.join(found)}: list it there in {' or '.join(SETTINGS)}")
 
 
 def refuse_missing_needs(entries: Mapping[str, MethodParams]) -> None:

@@ -62,6 +62,7 @@ def command_entry(main: Main) -> Callable[..., None]:
 def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
     """Run `main`, log its closing line and write its cost; a UserError ends the process with code 1."""
     started = time.perf_counter()
+    COUNTED.clear()
     set_up_logging()
     try:
         counts = main(argv)

@@ -79,8 +79,8 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     assert line.startswith(
         "fail  params.yaml: methods.aecsad.categories: 'part' is no key of `categories`; methods.mad"
     )
-    write({**GOOD, "methods": {"aecsad": {"categories": {}}}})
-    assert lines(repository.check_methods) == ["fail  params.yaml: methods.aecsad.stages: Field required"]
+    write({**GOOD, "methods": {"aecsad": {"stages": []}}})
+    assert lines(repository.check_methods) == ["fail  params.yaml: methods.aecsad.categories: Field required"]
     write({**GOOD, "categories": {}, "methods": {}})
     assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
 

@@ -75,7 +75,7 @@ def test_a_teacher_without_weights_names_the_command(
     def offline(*_arguments: object, **_options: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("stages.core.encoder.encoder.timm.create_model", offline)
+    monkeypatch.setattr("stages.core.encoder.pretrained.timm.create_model", offline)
     change_params(drawn, {f"{SECTION}.teacher.name": "wide_resnet50_2.tv2_in1k"})
     refused(caplog, "the weights of wide_resnet50_2.tv2_in1k could not be loaded", cache, "stripes")
     assert "hf download timm/wide_resnet50_2.tv2_in1k" in " ".join(caplog.text.split())

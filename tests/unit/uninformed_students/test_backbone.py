@@ -28,7 +28,7 @@ def test_resnet18_describes_patches_with_512_numbers(monkeypatch: pytest.MonkeyP
         body: torch.nn.Module = timm.create_model(name, features_only=True, out_indices=tuple(stages))
         return body
 
-    monkeypatch.setattr("stages.core.encoder.encoder.hub_body", random_body)
+    monkeypatch.setattr("stages.core.encoder.pretrained.hub_body", random_body)
     encoder = FrozenEncoder("resnet18.tv_in1k", stages=(4,))
     backbone = Backbone(encoder)
     classifier = timm.create_model("resnet18.tv_in1k", pretrained=False).eval()
