@@ -73,7 +73,9 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     scores = {name: np.linspace(0.0, 1.0, 20) for name in (*columns, STUDENT_TEACHER)}
     fusion = fit_fusion({HISTOGRAM: columns, STUDENT_TEACHER: [STUDENT_TEACHER]}, dict.fromkeys(scores, 1.0), scores)
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 20, 19), median=0.0, low=0.0, high=1.0)
-    return Parts(encoder, 256, HistogramBranch(segmentor, tuple(models)), students, fusion, calibration)
+    return Parts(
+        encoder, 256, None, HistogramBranch(segmentor, tuple(models)), students, fusion, calibration, fingerprints={}
+    )
 
 
 def histograms(grids: tuple[int, ...]) -> list[HistogramModel]:

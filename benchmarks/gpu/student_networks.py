@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.gpu.inputs import draw_images, encoder_name, section_of, untrained_encoder, write_images
 from benchmarks.gpu.measure import Setting
@@ -43,9 +42,10 @@ def module_of(channels: Sequence[int], setting: Setting, *, profile: str) -> Stu
 class PlainViews(Views):
     """Views whose images keep PyTorch's usual memory format."""
 
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """Normalise images without laying them out for channels_last."""
-        return super().normalise(pixels).contiguous()
+    def __init__(self, module: StudentTeacher, encoder: FrozenEncoder, *data: Any) -> None:
+        """Let the encoder normalise images without laying them out for channels_last."""
+        super().__init__(module, encoder, *data)
+        encoder.normalise = lambda images: (images - encoder.mean) / encoder.std  # type: ignore[method-assign]
 
 
 def views_of(setting: Setting, *, profile: str, images: int, kind: type[Views] = Views) -> Views:
