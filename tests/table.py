@@ -1,5 +1,6 @@
 """One rule for a table of values: every row is tried, and the rows that break the rule are named."""
 
+import logging
 import reprlib
 import traceback
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ BREAKS = (Exception, SystemExit, pytest.fail.Exception)
 
 
 def violations(rule: Callable[..., object], rows: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Call the rule with each row and return one line for each row with which it raised.
+    """Call the rule with each row and return a text for each row with which it raised; the log has them all.
 
     Args:
         rule: raises where a row breaks it, as an assertion or `pytest.raises` does.
@@ -35,6 +36,8 @@ def violations(rule: Callable[..., object], rows: Iterable[tuple[Any, ...]]) -> 
             found.append(f"row {number}, {SHORT.repr(row)}: line {line}: {type(error).__name__}: {error}")
     if number < 0:
         raise ValueError("the table has no row")
+    if found:  # pytest cuts the list of a failed assertion
+        logging.getLogger(__name__).error("%s", "\n".join(found))
     return found
 
 
