@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import table
 from tests.architecture.source_files import CORE, FAMILIES, ROOT, Import, imports, package_of, parse, python_files
 
 # They run code that no import shows.
@@ -91,9 +92,14 @@ def test_packages_are_empty_files_beside_no_module() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    ("path", "line", "message"),
-    [
+def test_the_checker_sees_what_is_forbidden(tmp_path: Path) -> None:
+    def check(path: str, line: str, message: str) -> None:
+        folder = table.new_folder(tmp_path)
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(line)
+        assert message in violations(folder, Path(path))[0]
+
+    rows = [
         ("stages/split/a.py", "from stages.download.b import c", "stages.split imports stages.download.b.c of another"),
         ("stages/core/io/a.py", "import stages.split.b", "stages.core.io imports stages.split.b of another"),
         ("stages/core/io/a.py", "from stages.core.images.b import c", "of a layer that is not below"),
@@ -109,29 +115,26 @@ def test_packages_are_empty_files_beside_no_module() -> None:
         ("stages/split/a.py", "from importlib import import_module as load", "runs code that no import shows"),
         ("stages/split/a.py", "import subprocess", "runs code that no import shows"),
         ("stages/split/a.py", "from commands.predict import b", "imports commands.predict from above"),
-    ],
-)
-def test_the_checker_sees_what_is_forbidden(tmp_path: Path, path: str, line: str, message: str) -> None:
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text(line)
-    assert message in violations(tmp_path, Path(path))[0]
+    ]
+    assert table.violations(check, rows) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
+def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path) -> None:
+    def check(path: str, line: str) -> None:
+        folder = table.new_folder(tmp_path)
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(line)
+        assert violations(folder, Path(path)) == []
+
+    rows = [
         ("stages/split/a.py", "from stages.core.io.b import c"),
         ("stages/split/a.py", "from stages.split.b import c"),
         ("stages/split/a.py", "import torch"),
         ("stages/split/a.py", "model.eval()"),
         ("stages/sir/universal/a.py", "from stages.sir.model.b import c"),
         ("stages/core/encoder/a.py", "from stages.core.images.b import c"),
-    ],
-)
-def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path, path: str, line: str) -> None:
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text(line)
-    assert violations(tmp_path, Path(path)) == []
+    ]
+    assert table.violations(check, rows) == []
 
 
 def test_commands_are_imported_by_no_stage_and_no_flow() -> None:

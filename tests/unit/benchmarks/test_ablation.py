@@ -5,16 +5,19 @@ import pytest
 
 from benchmarks.ablation import auroc, read_variant, summarise
 from stages.core.run.errors import UserError
+from tests.table import violations
 
 
 def test_a_variant_has_a_name_and_revisions() -> None:
     assert read_variant("csad=csad-0,csad-1") == ("csad", ["csad-0", "csad-1"])
 
 
-@pytest.mark.parametrize("text", ["csad", "csad=", "=HEAD", "csad=a,,b"])
-def test_other_arguments_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="a variant is given as"):
-        read_variant(text)
+def test_other_arguments_are_refused() -> None:
+    def check(text: str) -> None:
+        with pytest.raises(UserError, match="a variant is given as"):
+            read_variant(text)
+
+    assert violations(check, zip(["csad", "csad=", "=HEAD", "csad=a,,b"])) == []
 
 
 def test_one_kind_is_compared_with_normal_images_only() -> None:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.sir_settings import changed_sections, main
 from tests.architecture.source_files import ROOT
 from tests.params_files import read_params, write_params
+from tests.table import violations
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +21,15 @@ def test_values_below_sir_are_replaced() -> None:
     assert (sections.training.learning_rate, sections.training.one_shot.draws) == (0.5, 3)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_mistakes_are_one_clear_message(caplog: pytest.LogCaptureFixture) -> None:
+    def check(arguments: list[str], message: str) -> None:
+        caplog.clear()
+        with pytest.raises(SystemExit, match="1"):
+            main(arguments)
+        assert message in caplog.text
+        assert not Path("work").exists()
+
+    rows = [
         (["stripes", "trainin.learning_rate=1"], "sir has no key trainin.learning_rate"),
         (["stripes", "training.learning_rat=1"], "sir has no key training.learning_rat"),
         (["stripes", "training.learning_rate.x=1"], "sir has no key training.learning_rate.x"),
@@ -30,10 +37,5 @@ def test_values_below_sir_are_replaced() -> None:
         (["stripes", "--loops", "3", "0"], "sir.decoder.loops: Input should be greater than 0"),
         (["decoder.loops=2"], "no category was named"),
         (["nowhere"], "artifacts/split/nowhere/inputs/images.parquet"),
-    ],
-)
-def test_mistakes_are_one_clear_message(arguments: list[str], message: str, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(SystemExit, match="1"):
-        main(arguments)
-    assert message in caplog.text
-    assert not Path("work").exists()
+    ]
+    assert violations(check, rows) == []

@@ -14,6 +14,7 @@ from stages.clip.model.encoder import crop_and_normalise, squash
 from stages.clip.model.params import ClipParams
 from stages.clip.model.weights import build_clip, is_torchscript, load_encoder, read_state
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 from tests.unit.clip.case import SIZE, tiny_params
 
 
@@ -77,12 +78,15 @@ def test_a_pickle_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
         read_state(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\3\4"])
-def test_damaged_files(tmp_path: Path, content: bytes) -> None:
-    for name in ("a.pt", "a.safetensors"):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name}: no readable CLIP weights .*: fetch the file again"):
-            read_state(tmp_path / name)
+def test_damaged_files(tmp_path: Path) -> None:
+    def check(content: bytes) -> None:
+        folder = new_folder(tmp_path)
+        for name in ("a.pt", "a.safetensors"):
+            (folder / name).write_bytes(content)
+            with pytest.raises(UserError, match=rf"{name}: no readable CLIP weights .*: fetch the file again"):
+                read_state(folder / name)
+
+    assert violations(check, zip([b"", b"no weights", b"PK\3\4"])) == []
 
 
 def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
@@ -94,9 +98,16 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
         read_state(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_weights_that_are_not_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def check(changes: dict[str, object], message: str) -> None:
+        folder = new_folder(tmp_path)
+        monkeypatch.setattr("stages.clip.model.weights.RELEASE_CACHE", folder)
+        monkeypatch.setattr("stages.clip.model.weights.try_to_load_from_cache", lambda *_: None)
+        monkeypatch.setattr("stages.clip.model.weights.build_clip", lambda params: build_small(params))
+        with pytest.raises(UserError, match=message):
+            load_encoder(tiny_params(**changes))
+
+    rows = [
         ({"weights": {"file": "nowhere.pt", "sha256": None}}, r"nowhere\.pt \(clip\.weights\.file\) does not exist"),
         (
             {"architecture": "ViT-L-14-336", "weights": {"tag": "openai", "source": "hub", "offline": True}},
@@ -118,16 +129,8 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
         ({"architecture": "roberta-ViT-B-32"}, "'roberta-ViT-B-32' is no vision transformer with CLIP's own text"),
         ({"weights": {"tag": "openai", "source": "hub", "offline": True}}, "need a name of open_clip's, not measures"),
         ({"image_size": 12}, "12 is less than one patch of 16 pixels"),
-    ],
-)  # fmt: skip
-def test_weights_that_are_not_available(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
-    monkeypatch.setattr("stages.clip.model.weights.RELEASE_CACHE", tmp_path)
-    monkeypatch.setattr("stages.clip.model.weights.try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr("stages.clip.model.weights.build_clip", lambda params: build_small(params))
-    with pytest.raises(UserError, match=message):
-        load_encoder(tiny_params(**changes))
+    ]  # fmt: skip
+    assert violations(check, rows) == []
 
 
 def build_small(params: ClipParams) -> object:

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import socket
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from commands.predict.inputs import Inputs, find_images
 from commands.predict.kinds import look_at
 from commands.predict.marker import write_marker
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 HEIC = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(60)
 
@@ -82,29 +84,48 @@ def dicom(*, preamble: bool) -> bytes:
     return content.getvalue() if preamble else content.getvalue()[132:]
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000"])
-@pytest.mark.parametrize("name", ["scan", "a.jfif", "b.JPe", "IMG.0001", "x.dat", "photo.jpg.bak"])
-def test_an_image_is_known_by_its_content(form: str, name: str) -> None:
-    write(f"b/{name}", content=encoded(form))
-    assert found("b") == [f"b/{name}"]
+def test_an_image_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(form: str, name: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write(f"b/{name}", content=encoded(form))
+        assert found("b") == [f"b/{name}"]
+
+    forms = ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000"]
+    names = ["scan", "a.jfif", "b.JPe", "IMG.0001", "x.dat", "photo.jpg.bak"]
+    assert violations(check, product(forms, names)) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
+def test_dicom_and_what_is_only_called_an_image_go_to_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader says what is wrong with the last."""
+
+    def check(name: str, content: bytes) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write(f"b/{name}", content=content)
+        assert found("b") == [f"b/{name}"]
+
+    rows = [
         ("IM000001", dicom(preamble=True)), ("1.2.840.1", dicom(preamble=True)), ("x.ima", dicom(preamble=True)),
         ("IM000001", dicom(preamble=False)), ("a.DCM", dicom(preamble=False)), ("a.png", b"<html>not found</html>"),
-    ],
-)  # fmt: skip
-def test_dicom_and_what_is_only_called_an_image_go_to_the_reader(name: str, content: bytes) -> None:
-    """The reader says what is wrong with the last."""
-    write(f"b/{name}", content=content)
-    assert found("b") == [f"b/{name}"]
+    ]  # fmt: skip
+    assert violations(check, rows) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
+def test_an_image_that_cannot_be_read_is_unreadable_not_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(name: str, content: bytes, problem: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write("b/good.png")
+        write(f"b/{name}", content=content)
+        inputs = find("b")
+        assert inputs.skipped == ()
+        assert list(unreadable(inputs)) == [f"b/{name}"]
+        with pytest.raises(UserError, match=f"no image found in b/{name}; b/{name}: {problem}"):
+            find(f"b/{name}")
+
+    rows = [
         ("IMG_0.HEIC", HEIC, "is of kind HEIC or AVIF, which is not read: convert it to PNG or JPEG; an iPhone"),
         ("IMG_0", HEIC, "is of kind HEIC or AVIF"),
         ("a.jpg", encoded("AVIF"), "is of kind HEIC or AVIF"),
@@ -114,30 +135,25 @@ def test_dicom_and_what_is_only_called_an_image_go_to_the_reader(name: str, cont
         ("a.tga", encoded("TGA"), "is of kind Targa"),
         ("a.ico", encoded("ICO"), "is of kind icon"),
         ("a.PNG", b"", r"is empty \(0 bytes\)"),
-    ],
-)
-def test_an_image_that_cannot_be_read_is_unreadable_not_skipped(name: str, content: bytes, problem: str) -> None:
-    write("b/good.png")
-    write(f"b/{name}", content=content)
-    inputs = find("b")
-    assert inputs.skipped == ()
-    assert list(unreadable(inputs)) == [f"b/{name}"]
-    with pytest.raises(UserError, match=f"no image found in b/{name}; b/{name}: {problem}"):
-        find(f"b/{name}")
+    ]
+    assert violations(check, rows) == []
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"text", b"%PDF-1.7", b"PK\3\4", b"\x7fELF", b"BM is how this note begins", b"P1 is a plan", bytes(600),
-     b"\0\0\0\x18ftypisom\0\0\0\0mp42", b"II is two", b"filename,score\n", b"\xff\xfe\0"],
-)  # fmt: skip
-def test_what_is_no_image_is_skipped_and_said(content: bytes) -> None:
-    write("b/good.png")
-    write("b/other", content=content)
-    inputs = find("b")
-    assert [str(path) for path in inputs.images] == ["b/good.png"]
-    assert list(skipped(inputs)) == ["b/other"]
-    assert inputs.unreadable == ()
+def test_what_is_no_image_is_skipped_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(content: bytes) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write("b/good.png")
+        write("b/other", content=content)
+        inputs = find("b")
+        assert [str(path) for path in inputs.images] == ["b/good.png"]
+        assert list(skipped(inputs)) == ["b/other"]
+        assert inputs.unreadable == ()
+
+    values = [
+        b"", b"text", b"%PDF-1.7", b"PK\3\4", b"\x7fELF", b"BM is how this note begins", b"P1 is a plan", bytes(600),
+        b"\0\0\0\x18ftypisom\0\0\0\0mp42", b"II is two", b"filename,score\n", b"\xff\xfe\0",
+    ]  # fmt: skip
+    assert violations(check, zip(values)) == []
 
 
 def test_the_index_of_a_dicom_export_is_no_image() -> None:

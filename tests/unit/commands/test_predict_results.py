@@ -15,6 +15,7 @@ import pytest
 from commands.predict.marker import read_marker
 from commands.predict.results import append_row, harmless, heatmap_names, results_folder, start_table
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 ROWS = 40
 RUN = f"""
@@ -79,57 +80,66 @@ def test_results_appear_as_a_whole_or_not_at_all(caplog: pytest.LogCaptureFixtur
     assert (read_marker(Path("deep/out")) or {})["complete"] is True
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize(
-    ("there", "problem"),
-    [
+def test_what_is_not_ours_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(overwrite: bool, there: list[str], problem: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        for name in there:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text("{}")
+        with pytest.raises(UserError, match=problem), results_folder(Path("mine"), overwrite=overwrite):
+            pytest.fail("the block must not run")
+        assert all(Path(name).read_text() == "{}" for name in there)
+
+    causes = [
         (["mine/scores.csv"], "holds scores.csv, which is not a result of this command: name a new or empty folder"),
         (["mine/scores.csv", "mine/heatmaps/x.jpg", "mine/run.json"], "holds heatmaps, which is not a result"),
         (["mine"], "is a file: name a folder"),
-    ],
-)
-def test_what_is_not_ours_is_never_replaced(overwrite: bool, there: list[str], problem: str) -> None:
-    for name in there:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text("{}")
-    with pytest.raises(UserError, match=problem), results_folder(Path("mine"), overwrite=overwrite):
-        pytest.fail("the block must not run")
-    assert all(Path(name).read_text() == "{}" for name in there)
+    ]
+    assert violations(check, [(overwrite, *cause) for overwrite in (False, True) for cause in causes]) == []
 
 
 BESIDE = "thesis.doc, .*: it was left as it is, and the new folder is .*/{}-2;"
 
 
-@pytest.mark.parametrize("name", ["out/thesis.doc", "out/heatmaps/thesis.doc"])
-def test_what_somebody_added_to_results_is_never_replaced(name: str) -> None:
+def test_what_somebody_added_to_results_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither what was there at the start, nor what came while the run lasted: then the new results lie beside."""
-    make("out")
-    with (
-        pytest.raises(UserError, match=BESIDE.format("out")),
-        results_folder(Path("out"), overwrite=True) as results,
-    ):
-        append_row(results.folder / "scores.csv", {"path": "new.png"})
-        Path(name).write_text("mine")
-    assert read("out-2/scores.csv")[0]["path"] == "new.png"
-    assert Path(name).read_text() == "mine"
-    with pytest.raises(UserError, match="thesis.doc, which is not a result"):
-        make("out", overwrite=True)
-    assert Path(name).read_text() == "mine"
+
+    def check(name: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        make("out")
+        with (
+            pytest.raises(UserError, match=BESIDE.format("out")),
+            results_folder(Path("out"), overwrite=True) as results,
+        ):
+            append_row(results.folder / "scores.csv", {"path": "new.png"})
+            Path(name).write_text("mine")
+        assert read("out-2/scores.csv")[0]["path"] == "new.png"
+        assert Path(name).read_text() == "mine"
+        with pytest.raises(UserError, match="thesis.doc, which is not a result"):
+            make("out", overwrite=True)
+        assert Path(name).read_text() == "mine"
+
+    assert violations(check, zip(["out/thesis.doc", "out/heatmaps/thesis.doc"])) == []
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_that_appears_meanwhile_stays_and_no_result_is_lost(overwrite: bool) -> None:
-    with (
-        pytest.raises(UserError, match=BESIDE.format("w")),
-        results_folder(Path("w"), overwrite=overwrite) as results,
-    ):
-        append_row(results.folder / "scores.csv", {"path": "a.png"})
-        Path("w").mkdir()
-        Path("w/thesis.doc").write_text("mine")
-    assert names("w") == ["thesis.doc"]
-    assert len(read("w-2/scores.csv")) == 1
-    make("w-3")
-    assert names() == ["w", "w-2", "w-3"]
+def test_a_folder_that_appears_meanwhile_stays_and_no_result_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(overwrite: bool) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        with (
+            pytest.raises(UserError, match=BESIDE.format("w")),
+            results_folder(Path("w"), overwrite=overwrite) as results,
+        ):
+            append_row(results.folder / "scores.csv", {"path": "a.png"})
+            Path("w").mkdir()
+            Path("w/thesis.doc").write_text("mine")
+        assert names("w") == ["thesis.doc"]
+        assert len(read("w-2/scores.csv")) == 1
+        make("w-3")
+        assert names() == ["w", "w-2", "w-3"]
+
+    assert violations(check, zip([False, True])) == []
 
 
 def test_an_empty_folder_is_taken() -> None:
@@ -148,22 +158,26 @@ def test_earlier_results_stay_unless_told() -> None:
     assert names() == ["out"]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_two_runs_on_one_folder(overwrite: bool) -> None:
+def test_two_runs_on_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second is refused; where both started in the same moment, the first one's results stay."""
-    with results_folder(Path("out"), overwrite=overwrite) as results:
-        append_row(results.folder / "scores.csv", {"path": "first.png", "heatmap": ""})
-        with pytest.raises(UserError, match="another run is writing to"):
-            make("out", overwrite=overwrite)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("commands.predict.results.refuse_second_run", lambda target: None)
-        with (
-            pytest.raises(UserError, match=r"the new folder is .*/late-2"),
-            results_folder(Path("late"), overwrite=overwrite),
-        ):  # noqa: E501
-            make("late", overwrite=overwrite)
-    assert len(read("late/scores.csv")) == 1
-    assert [row["path"] for row in read("out/scores.csv")] == ["first.png"]
+
+    def check(overwrite: bool) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        with results_folder(Path("out"), overwrite=overwrite) as results:
+            append_row(results.folder / "scores.csv", {"path": "first.png", "heatmap": ""})
+            with pytest.raises(UserError, match="another run is writing to"):
+                make("out", overwrite=overwrite)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("commands.predict.results.refuse_second_run", lambda target: None)
+            with (
+                pytest.raises(UserError, match=r"the new folder is .*/late-2"),
+                results_folder(Path("late"), overwrite=overwrite),
+            ):  # noqa: E501
+                make("late", overwrite=overwrite)
+        assert len(read("late/scores.csv")) == 1
+        assert [row["path"] for row in read("out/scores.csv")] == ["first.png"]
+
+    assert violations(check, zip([False, True])) == []
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
@@ -239,15 +253,21 @@ def test_a_name_that_is_not_utf_8_keeps_its_bytes() -> None:
     assert Path("a.csv").read_bytes() == b'path,error\ngr\xf6sse.png,"a ""b"", c"\n'
 
 
-@pytest.mark.parametrize("name", ['=HYPERLINK("x").png', "+1.png", "-1.png", "@a.png", "\t=1.png", "＝1.png"])
-def test_no_name_becomes_a_formula_and_every_one_is_still_found(name: str) -> None:
-    Path(name).touch()
-    append_row(Path("a.csv"), {"path": name, "score": -1.5})
-    (row,) = read("a.csv")
-    assert row["path"] == f"./{name}"
-    assert Path(row["path"]).exists()
-    assert row["score"] == "-1.5"
-    assert harmless("a=b") == "a=b"
+def test_no_name_becomes_a_formula_and_every_one_is_still_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(name: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        Path(name).touch()
+        append_row(Path("a.csv"), {"path": name, "score": -1.5})
+        (row,) = read("a.csv")
+        assert row["path"] == f"./{name}"
+        assert Path(row["path"]).exists()
+        assert row["score"] == "-1.5"
+        assert harmless("a=b") == "a=b"
+
+    values = ['=HYPERLINK("x").png', "+1.png", "-1.png", "@a.png", "\t=1.png", "＝1.png"]
+    assert violations(check, zip(values)) == []
 
 
 def test_the_marker_says_what_the_results_come_from() -> None:

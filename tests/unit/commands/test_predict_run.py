@@ -19,6 +19,7 @@ from commands.verbs import Closing
 from stages.core.images.reading import Window, read_like_training
 from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 CALIBRATION = Calibration(
     Threshold(100.0, 0.05, 0.05, 4, 19), median=50.0, low=0.0, high=1.0,
@@ -56,27 +57,31 @@ def rows(path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [TypeError("float() argument"), AttributeError("x"), RecursionError(), MemoryError(), KeyError(3), IndexError(),
-     AssertionError(), ZeroDivisionError("x"), UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), OverflowError()],
-)  # fmt: skip
 def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def reading(path: Path, grey_range: Window | None) -> np.ndarray:
-        if path.name == "b.png":
-            raise error
-        return read_like_training(path, grey_range)
+    def check(error: Exception) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
 
-    monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
-    draw("in/a.png", "in/b.png", "in/c.png")
-    closing = run("in")
-    assert closing.code == 2
-    assert closing.counts.startswith("2 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped")
-    (entry,) = rows("out/unreadable.csv")
-    assert entry["path"] == "in/b.png"
-    assert entry["error"].startswith(f"cannot be decoded ({type(error).__name__}")
+        def reading(path: Path, grey_range: Window | None) -> np.ndarray:
+            if path.name == "b.png":
+                raise error
+            return read_like_training(path, grey_range)
+
+        monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
+        draw("in/a.png", "in/b.png", "in/c.png")
+        closing = run("in")
+        assert closing.code == 2
+        assert closing.counts.startswith("2 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped")
+        (entry,) = rows("out/unreadable.csv")
+        assert entry["path"] == "in/b.png"
+        assert entry["error"].startswith(f"cannot be decoded ({type(error).__name__}")
+
+    values = [
+        TypeError("float() argument"), AttributeError("x"), RecursionError(), MemoryError(), KeyError(3), IndexError(),
+        AssertionError(), ZeroDivisionError("x"), UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), OverflowError(),
+    ]  # fmt: skip
+    assert violations(check, zip(values)) == []
 
 
 def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,11 +119,14 @@ def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch
     assert rows("out/unreadable.csv")[0]["error"] == "its score is nan: look at the picture"
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3000, 1), (1, 3000)])
-def test_pictures_of_any_shape_have_a_heatmap(size: tuple[int, int]) -> None:
-    draw("in/a.png", size=size)
-    assert run("in").code == 0
-    assert Path("out/heatmaps/a.jpg").exists()
+def test_pictures_of_any_shape_have_a_heatmap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(size: tuple[int, int]) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        draw("in/a.png", size=size)
+        assert run("in").code == 0
+        assert Path("out/heatmaps/a.jpg").exists()
+
+    assert violations(check, zip([(1, 1), (3000, 1), (1, 3000)])) == []
 
 
 def test_only_damaged_images_leave_nothing() -> None:
@@ -131,50 +139,65 @@ def test_only_damaged_images_leave_nothing() -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["in"]
 
 
-@pytest.mark.parametrize(("damaged", "code"), [((), 0), (("in/b.heic",), 2), (("in/notes",), 0)])
 def test_the_exit_code_says_whether_all_images_were_read(
-    damaged: Sequence[str], code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("commands.predict.parts.part_files", lambda category: {})
-    monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
-    draw("in/a.png")
-    for name in damaged:
-        Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")
-    with caplog.at_level("INFO"):
-        assert CliRunner().invoke(app, ["predict", "in", "--category", "part", "--output", "out"]).exit_code == code
-    unread = code // 2
-    counts = f"1 images scored, 0 anomalous, 0 unsure, {unread} unreadable, {len(damaged) - unread} skipped"
-    assert f"predict: {counts}, median" in caplog.text
-    for name in damaged:
-        assert name in caplog.text
+    def check(damaged: Sequence[str], code: int) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        caplog.clear()
+        monkeypatch.setattr("commands.predict.parts.part_files", lambda category: {})
+        monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
+        draw("in/a.png")
+        for name in damaged:
+            Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")
+        with caplog.at_level("INFO"):
+            assert CliRunner().invoke(app, ["predict", "in", "--category", "part", "--output", "out"]).exit_code == code
+        unread = code // 2
+        counts = f"1 images scored, 0 anomalous, 0 unsure, {unread} unreadable, {len(damaged) - unread} skipped"
+        assert f"predict: {counts}, median" in caplog.text
+        for name in damaged:
+            assert name in caplog.text
+
+    cases = [((), 0), (("in/b.heic",), 2), (("in/notes",), 0)]
+    assert violations(check, cases) == []
 
 
-@pytest.mark.parametrize(
-    ("grey", "anomalous", "p_value", "unsure"),
-    [(30, False, 1.0, False), (50, False, 0.8, False), (95, False, 0.4, True), (110, True, 0.2, True),
-     (121, True, 0.2, False)],
-)  # fmt: skip
-def test_a_verdict_says_how_sure_it_is(grey: int, anomalous: bool, p_value: float, unsure: bool) -> None:
-    draw("in/a.png", grey=grey)
-    assert f"{int(anomalous)} anomalous, {int(unsure)} unsure" in run("in").counts
-    (row,) = rows("out/scores.csv")
-    assert (row["is_anomalous"], float(row["p_value"]), row["unsure"]) == (str(anomalous), p_value, str(unsure))
+def test_a_verdict_says_how_sure_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(grey: int, anomalous: bool, p_value: float, unsure: bool) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        draw("in/a.png", grey=grey)
+        assert f"{int(anomalous)} anomalous, {int(unsure)} unsure" in run("in").counts
+        (row,) = rows("out/scores.csv")
+        assert (row["is_anomalous"], float(row["p_value"]), row["unsure"]) == (str(anomalous), p_value, str(unsure))
+
+    cases = [
+        (30, False, 1.0, False),
+        (50, False, 0.8, False),
+        (95, False, 0.4, True),
+        (110, True, 0.2, True),
+        (121, True, 0.2, False),
+    ]
+    assert violations(check, cases) == []
 
 
-@pytest.mark.parametrize(
-    ("size", "note"),
-    [
+def test_another_size_is_said(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(size: tuple[int, int], note: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        caplog.clear()
+        draw("in/a.png", size=size)
+        run("in")
+        assert rows("out/scores.csv")[0]["size_note"] == note
+        assert ("1 images differ in size or aspect ratio from the training images" in caplog.text) == bool(note)
+
+    cases = [
         ((8, 6), ""), ((12, 9), ""), ((15, 11), "aspect ratio 1.36, training images 1.33"),
         ((400, 300), "400 x 300 pixels, training images 8 to 16 x 6 to 12"),
         ((6, 8), "6 x 8 pixels, training images 8 to 16 x 6 to 12"),
         ((12, 12), "aspect ratio 1.00, training images 1.33"),
-    ],
-)  # fmt: skip
-def test_another_size_is_said(size: tuple[int, int], note: str, caplog: pytest.LogCaptureFixture) -> None:
-    draw("in/a.png", size=size)
-    run("in")
-    assert rows("out/scores.csv")[0]["size_note"] == note
-    assert ("1 images differ in size or aspect ratio from the training images" in caplog.text) == bool(note)
+    ]  # fmt: skip
+    assert violations(check, cases) == []
 
 
 def test_names_cannot_control_the_terminal(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from commands.published.few_shot import REFERENCE, mean_and_interval, read_inctrl, read_madclip, show_pairs
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 
 def test_interval_by_hand() -> None:
@@ -78,19 +79,20 @@ def test_a_published_mean_next_to_that_of_as_many_categories(
     assert "90.4" in printed  # its AUPRC
 
 
-@pytest.mark.parametrize(
-    ("pair", "message"),
-    [
+def test_mistakes(tmp_path: Path) -> None:
+    def check(pair: str, message: str) -> None:
+        folder = new_folder(tmp_path)
+        for name, draws in (("a", [0.9, 0.8]), ("b", [0.9, 0.8]), ("few", [0.9]), ("good", [None, None])):
+            write_result(folder, "inctrl", name, draws, shots=8)
+        with pytest.raises(UserError, match=message):
+            show_pairs("inctrl", [pair], metrics=folder)
+
+    rows = [
         ("a=Nowhere", "'Nowhere' with 8 shots is in no table of .*, or write 'a' for our result alone"),
         ("gone=VisA", r"gone\.json"),
         ("a=VisA", "the published number for VisA stands for 12 categories, 1 named"),
         ("a+b=HeadCT", "the published number for HeadCT stands for 1 categories, 2 named"),
         ("a+few", r"a\+few: evaluated with different shots or repetitions"),
         ("good", "good has no anomaly in test"),
-    ],
-)
-def test_mistakes(tmp_path: Path, pair: str, message: str) -> None:
-    for name, draws in (("a", [0.9, 0.8]), ("b", [0.9, 0.8]), ("few", [0.9]), ("good", [None, None])):
-        write_result(tmp_path, "inctrl", name, draws, shots=8)
-    with pytest.raises(UserError, match=message):
-        show_pairs("inctrl", [pair], metrics=tmp_path)
+    ]
+    assert violations(check, rows) == []

@@ -1,5 +1,7 @@
 """Truth, scores and maps are joined on image_id, and refused when they do not fit."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from stages.core.io.maps import AnomalyMaps
 from stages.core.run.errors import UserError
 from stages.evaluation.inputs import colour_range, join_truth, maps_by_image, read_product
+from tests.table import violations
 from tests.unit.evaluation.case import Case
 
 
@@ -35,13 +38,14 @@ def test_synthetic_defects_are_not_judged() -> None:
     assert joined["image_id"].tolist() == ["b", "c", "d", "e"]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("column", ["score", "branch"])
-def test_a_score_that_is_not_finite_is_refused(column: str, value: float) -> None:
-    scores = make_scores()
-    scores.loc[3, column] = value
-    with pytest.raises(UserError, match=f"'{column}' of the scores is not finite for: e"):
-        join_truth(scores, make_truth())
+def test_a_score_that_is_not_finite_is_refused() -> None:
+    def check(value: float, column: str) -> None:
+        scores = make_scores()
+        scores.loc[3, column] = value
+        with pytest.raises(UserError, match=f"'{column}' of the scores is not finite for: e"):
+            join_truth(scores, make_truth())
+
+    assert violations(check, product([np.nan, np.inf, -np.inf], ["score", "branch"])) == []
 
 
 def test_a_branch_that_was_dropped_is_allowed() -> None:
@@ -58,11 +62,13 @@ def test_anomalies_that_a_method_learned_from_have_no_score() -> None:
     assert joined["image_id"].tolist() == ["b", "d", "e"]
 
 
-@pytest.mark.parametrize("position", [0, 2, 3])
-def test_images_without_a_score_are_refused(position: int) -> None:
-    scores = make_scores().drop(index=position)
-    with pytest.raises(UserError, match=f"without a score: {'bcde'[position]}"):
-        join_truth(scores, make_truth())
+def test_images_without_a_score_are_refused() -> None:
+    def check(position: int) -> None:
+        scores = make_scores().drop(index=position)
+        with pytest.raises(UserError, match=f"without a score: {'bcde'[position]}"):
+            join_truth(scores, make_truth())
+
+    assert violations(check, zip([0, 2, 3])) == []
 
 
 def test_many_ids_are_counted() -> None:
@@ -89,21 +95,28 @@ def test_a_branch_must_not_hide_the_truth() -> None:
         join_truth(make_scores().rename(columns={"branch": "is_anomalous"}), make_truth())
 
 
-@pytest.mark.parametrize(("split", "message"), [("test", "no test image"), ("validation", "no normal validation")])
-def test_an_empty_part_is_refused(split: str, message: str) -> None:
-    scores, truth = make_scores(), make_truth()
-    gone = truth["image_id"][(truth["split"] == split) & ((split == "test") | ~truth["is_anomalous"])]
-    with pytest.raises(UserError, match=message):
-        join_truth(scores[~scores["image_id"].isin(gone)], truth[~truth["image_id"].isin(gone)])
+def test_an_empty_part_is_refused() -> None:
+    def check(split: str, message: str) -> None:
+        scores, truth = make_scores(), make_truth()
+        gone = truth["image_id"][(truth["split"] == split) & ((split == "test") | ~truth["is_anomalous"])]
+        with pytest.raises(UserError, match=message):
+            join_truth(scores[~scores["image_id"].isin(gone)], truth[~truth["image_id"].isin(gone)])
+
+    rows = [("test", "no test image"), ("validation", "no normal validation")]
+    assert violations(check, rows) == []
 
 
 def make_maps(*image_ids: str, value: float = 0.0) -> AnomalyMaps:
     return AnomalyMaps(image_ids, np.full((len(image_ids), 2, 2), value, dtype=np.float16))
 
 
-@pytest.mark.parametrize(
-    ("maps", "message"),
-    [
+def test_maps_must_fit() -> None:
+    def check(maps: AnomalyMaps, message: str) -> None:
+        joined = pd.DataFrame({"image_id": ["v", "t"], "split": ["validation", "test"]})
+        with pytest.raises(UserError, match=message):
+            maps_by_image(maps, joined)
+
+    rows = [
         (make_maps("v"), "scored images without a map: t"),
         (make_maps("t"), "scored images without a map: v"),
         (make_maps("v", "t", "x"), "not to be evaluated: x"),
@@ -111,12 +124,8 @@ def make_maps(*image_ids: str, value: float = 0.0) -> AnomalyMaps:
         (make_maps("v", "t", value=np.inf), "maps that are not finite: t, v"),
         (AnomalyMaps(("v", "t"), np.zeros((2, 0, 3), dtype=np.float16)), r"shape \(2, 0, 3\) for 2 images"),
         (AnomalyMaps(("v", "t"), np.zeros((1, 2, 2), dtype=np.float16)), r"shape \(1, 2, 2\) for 2 images"),
-    ],
-)
-def test_maps_must_fit(maps: AnomalyMaps, message: str) -> None:
-    joined = pd.DataFrame({"image_id": ["v", "t"], "split": ["validation", "test"]})
-    with pytest.raises(UserError, match=message):
-        maps_by_image(maps, joined)
+    ]
+    assert violations(check, rows) == []
 
 
 def test_maps_of_images_that_are_not_judged_are_excluded() -> None:

@@ -16,6 +16,7 @@ from stages.evaluation.intervals import (
     thresholds_of,
 )
 from stages.evaluation.pixel_counts import PixelCounts, area_up_to, aupro, pixel_auroc
+from tests.table import violations
 
 RESAMPLING = Resampling(400, 0.95, seed=3)
 
@@ -56,11 +57,14 @@ def test_the_bootstrap_holds_the_truth_about_as_often_as_it_says() -> None:
     assert hits / 150 == pytest.approx(0.95, abs=0.06)
 
 
-@pytest.mark.parametrize(("part", "whole"), [(0, 60), (3, 60), (60, 60), (1, 1)])
-def test_clopper_pearson_is_the_beta_quantile(part: int, whole: int) -> None:
-    found = clopper_pearson(part, whole, confidence=0.95)
-    assert found.low == pytest.approx(beta.ppf(0.025, part, whole - part + 1) if part else 0.0, abs=1e-9)
-    assert found.high == pytest.approx(beta.ppf(0.975, part + 1, whole - part) if part < whole else 1.0, abs=1e-9)
+def test_clopper_pearson_is_the_beta_quantile() -> None:
+    def check(part: int, whole: int) -> None:
+        found = clopper_pearson(part, whole, confidence=0.95)
+        assert found.low == pytest.approx(beta.ppf(0.025, part, whole - part + 1) if part else 0.0, abs=1e-9)
+        assert found.high == pytest.approx(beta.ppf(0.975, part + 1, whole - part) if part < whole else 1.0, abs=1e-9)
+
+    rows = [(0, 60), (3, 60), (60, 60), (1, 1)]
+    assert violations(check, rows) == []
 
 
 def test_rates_of_classes_that_are_not_there_have_no_interval() -> None:
@@ -115,10 +119,12 @@ def test_the_thresholds_reach_from_the_highest_pixel_to_the_lowest() -> None:
     assert len(thresholds_of(PixelCounts.empty()).levels) == 1
 
 
-@pytest.mark.parametrize("limit", [0.05, 0.5, 1.0])
-def test_areas_of_many_curves_are_those_of_each(limit: float) -> None:
-    generator = np.random.default_rng(0)
-    x, y = (np.sort(generator.random((5, 9)).round(1), axis=1) for _ in range(2))
-    x[:, -1] = 1.0
-    expected = [area_up_to(np.append(0.0, a), np.append(0.0, b), limit) for a, b in zip(x, y, strict=True)]
-    assert areas_up_to(x, y, limit).tolist() == pytest.approx(expected)
+def test_areas_of_many_curves_are_those_of_each() -> None:
+    def check(limit: float) -> None:
+        generator = np.random.default_rng(0)
+        x, y = (np.sort(generator.random((5, 9)).round(1), axis=1) for _ in range(2))
+        x[:, -1] = 1.0
+        expected = [area_up_to(np.append(0.0, a), np.append(0.0, b), limit) for a, b in zip(x, y, strict=True)]
+        assert areas_up_to(x, y, limit).tolist() == pytest.approx(expected)
+
+    assert violations(check, zip([0.05, 0.5, 1.0])) == []

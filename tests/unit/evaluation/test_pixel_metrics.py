@@ -1,5 +1,6 @@
 """Pixel metrics: a case by hand, brute force, scikit-learn, and what is excluded."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from stages.evaluation.intervals import Resampling
 from stages.evaluation.names import Undefined
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts, area_up_to, aupro, levels, pixel_auroc
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics, read_mask
+from tests.table import violations
 
 # Regions {0.9, 0.3} and {0.5}; normal pixels 0.6, 0.2, 0.1, 0.05.
 ROW = np.array([[0.9, 0.3, 0.6, 0.5, 0.2, 0.1, 0.05]], dtype=np.float32)
@@ -46,25 +48,28 @@ def brute_force_aupro(images: list[tuple[np.ndarray, np.ndarray]], limit: float)
     return area / limit
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(0.5, 0.625), (0.3, 0.375), (0.25, 0.25), (1.0, 0.8125)])
-def test_aupro_by_hand(limit: float, expected: float) -> None:
-    # PRO is 1/4 up to a false-positive rate of 1/4, then 1.
-    assert aupro(counted((ROW, ROW_MASK)), limit=limit) == pytest.approx(expected, abs=1e-12)
+def test_aupro_by_hand() -> None:
+    def check(limit: float, expected: float) -> None:
+        assert aupro(counted((ROW, ROW_MASK)), limit=limit) == pytest.approx(expected, abs=1e-12)
+
+    rows = [(0.5, 0.625), (0.3, 0.375), (0.25, 0.25), (1.0, 0.8125)]
+    assert violations(check, rows) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("limit", [0.05, 0.3, 1.0])
-def test_aupro_equals_brute_force(seed: int, limit: float) -> None:
-    generator = np.random.default_rng(seed)
-    images = []
-    for _ in range(4):
-        mask = generator.random((9, 11)) < 0.2
-        values = (generator.normal(size=(9, 11)) + mask).astype(np.float16).astype(np.float32)
-        images.append((values.round(1) if seed % 2 else values, mask))  # odd seeds: many ties
-    assert aupro(counted(*images), limit=limit) == pytest.approx(brute_force_aupro(images, limit), abs=1e-9)
-    labels = np.concatenate([mask.ravel() for _, mask in images])
-    scores = np.concatenate([values.ravel() for values, _ in images])
-    assert pixel_auroc(counted(*images)) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+def test_aupro_equals_brute_force() -> None:
+    def check(seed: int, limit: float) -> None:
+        generator = np.random.default_rng(seed)
+        images = []
+        for _ in range(4):
+            mask = generator.random((9, 11)) < 0.2
+            values = (generator.normal(size=(9, 11)) + mask).astype(np.float16).astype(np.float32)
+            images.append((values.round(1) if seed % 2 else values, mask))  # odd seeds: many ties
+        assert aupro(counted(*images), limit=limit) == pytest.approx(brute_force_aupro(images, limit), abs=1e-9)
+        labels = np.concatenate([mask.ravel() for _, mask in images])
+        scores = np.concatenate([values.ravel() for values, _ in images])
+        assert pixel_auroc(counted(*images)) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+
+    assert violations(check, product(range(5), [0.05, 0.3, 1.0])) == []
 
 
 def test_interpolated_values_cost_no_visible_precision() -> None:

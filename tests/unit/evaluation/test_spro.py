@@ -1,6 +1,7 @@
 """Saturated PRO: cases by hand, brute force, and the files it reads."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from stages.evaluation.pixel_counts import (
     read_defects,
     saturating_shares,
 )
+from tests.table import violations
 
 LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)
 MISSING = Defect(defect_name="missing", pixel_value=255, saturation_threshold=2, relative_saturation=False)
@@ -98,21 +100,22 @@ def test_two_values_in_one_file_are_two_regions() -> None:
     assert [(int(region.mask.sum()), region.saturation) for region in regions] == [(3, 3.0), (3, 2.0)]
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("limit", LIMITS)
-def test_equal_to_brute_force(seed: int, limit: float) -> None:
-    generator = np.random.default_rng(seed)
-    relative = Defect(defect_name="r", pixel_value=9, saturation_threshold=0.37, relative_saturation=True)
-    defects = {**DEFECTS, 9: relative}
-    images: list[Image] = []
-    for _ in range(4):
-        masks = [np.where(generator.random((12, 13)) < 0.08, value, 0).astype(np.uint8)
-                 for value in generator.choice([255, 7, 9], size=generator.integers(0, 4))]  # fmt: skip
-        values = generator.normal(size=(12, 13)) + sum((mask > 0) * 1.0 for mask in masks)
-        values = values.astype(np.float16).astype(np.float32)
-        images.append((values.round(1) if seed % 2 else values, masks))  # odd seeds: many ties
-    measured = au_spro(counted(*images, defects=defects), limit=limit)
-    assert measured == pytest.approx(brute_force(images, defects, limit), abs=1e-9)
+def test_equal_to_brute_force() -> None:
+    def check(seed: int, limit: float) -> None:
+        generator = np.random.default_rng(seed)
+        relative = Defect(defect_name="r", pixel_value=9, saturation_threshold=0.37, relative_saturation=True)
+        defects = {**DEFECTS, 9: relative}
+        images: list[Image] = []
+        for _ in range(4):
+            masks = [np.where(generator.random((12, 13)) < 0.08, value, 0).astype(np.uint8)
+                     for value in generator.choice([255, 7, 9], size=generator.integers(0, 4))]  # fmt: skip
+            values = generator.normal(size=(12, 13)) + sum((mask > 0) * 1.0 for mask in masks)
+            values = values.astype(np.float16).astype(np.float32)
+            images.append((values.round(1) if seed % 2 else values, masks))  # odd seeds: many ties
+        measured = au_spro(counted(*images, defects=defects), limit=limit)
+        assert measured == pytest.approx(brute_force(images, defects, limit), abs=1e-9)
+
+    assert violations(check, product(range(6), LIMITS)) == []
 
 
 def test_full_saturation_is_pro_of_the_annotated_regions() -> None:
@@ -123,21 +126,24 @@ def test_full_saturation_is_pro_of_the_annotated_regions() -> None:
     assert au_spro(counts, limit=0.3) == pytest.approx(aupro(counts, limit=0.3), abs=1e-12)
 
 
-@pytest.mark.parametrize(("saturation", "expected"), [(1.0, [1, 0, 0]), (2.5, [0.4, 0.4, 0.2]), (3.0, [1 / 3] * 3)])
-def test_what_each_pixel_adds(saturation: float, expected: list[float]) -> None:
-    ranks = levels(np.array([1.0, 3.0, 2.0], dtype=np.float32))
-    counted_levels, shares = saturating_shares(ranks, saturation)
-    assert counted_levels.tolist() == sorted(ranks.tolist(), reverse=True)[: len(shares)]
-    assert shares.tolist() == pytest.approx([value for value in expected if value])
+def test_what_each_pixel_adds() -> None:
+    def check(saturation: float, expected: list[float]) -> None:
+        ranks = levels(np.array([1.0, 3.0, 2.0], dtype=np.float32))
+        counted_levels, shares = saturating_shares(ranks, saturation)
+        assert counted_levels.tolist() == sorted(ranks.tolist(), reverse=True)[: len(shares)]
+        assert shares.tolist() == pytest.approx([value for value in expected if value])
+
+    cases = [(1.0, [1, 0, 0]), (2.5, [0.4, 0.4, 0.2]), (3.0, [1 / 3] * 3)]
+    assert violations(check, cases) == []
 
 
-@pytest.mark.parametrize(
-    ("threshold", "relative", "area", "expected"),
-    [(333, False, 500, 333), (333, False, 100, 100), (0.5, True, 7, 3), (1.0, True, 7, 7), (0.01, True, 7, 1)],
-)
-def test_saturation_in_whole_pixels(threshold: float, relative: bool, area: int, expected: int) -> None:
-    defect = Defect(defect_name="x", pixel_value=1, saturation_threshold=threshold, relative_saturation=relative)
-    assert defect.saturation(area) == expected
+def test_saturation_in_whole_pixels() -> None:
+    def check(threshold: float, relative: bool, area: int, expected: int) -> None:
+        defect = Defect(defect_name="x", pixel_value=1, saturation_threshold=threshold, relative_saturation=relative)
+        assert defect.saturation(area) == expected
+
+    cases = [(333, False, 500, 333), (333, False, 100, 100), (0.5, True, 7, 3), (1.0, True, 7, 7), (0.01, True, 7, 1)]
+    assert violations(check, cases) == []
 
 
 def test_without_annotated_regions_there_is_no_value() -> None:

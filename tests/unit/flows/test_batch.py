@@ -2,11 +2,10 @@
 
 import itertools
 
-import pytest
-
 from flows.dvc.batch import BatchLog, Fault, Outcome, StageResult, fault_of
 from flows.process.commands import Finished
 from flows.schedule.loop import Report
+from tests.table import violations
 
 LINES = """
 Stage 'a' didn't change, skipping
@@ -78,9 +77,14 @@ def test_each_stage_starts_its_own_clock() -> None:
     assert log.read("Running stage 'unknown':") is None
 
 
-@pytest.mark.parametrize(
-    ("line", "kind", "transient"),
-    [
+def test_faults_are_told_apart() -> None:
+    def check(line: str, kind: str, transient: bool) -> None:
+        fault = fault_of(Finished(1, ("Running stage 'a':", line)), doing="stage a")
+        assert (fault.kind, fault.transient) == (kind, transient)
+        assert line in fault.message
+        assert "Running stage" not in fault.message
+
+    rows = [
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "gpu_memory", False),
         ("OSError: [Errno 28] No space left on device: 'x'", "disk_full", False),
         ("ERROR: Unable to acquire lock. Most likely another DVC process is running", "locked", True),
@@ -102,13 +106,8 @@ def test_each_stage_starts_its_own_clock() -> None:
         ("ClientError: An error occurred (503) when calling the PutObject operation", "network", True),
         ("requests: error: 504 Gateway Timeout", "network", True),
         ("ReadTimeoutError: HTTPSConnectionPool: Read timed out. (read timeout=60)", "network", True),
-    ],
-)
-def test_faults_are_told_apart(line: str, kind: str, transient: bool) -> None:
-    fault = fault_of(Finished(1, ("Running stage 'a':", line)), doing="stage a")
-    assert (fault.kind, fault.transient) == (kind, transient)
-    assert line in fault.message
-    assert "Running stage" not in fault.message
+    ]
+    assert violations(check, rows) == []
 
 
 def test_what_an_earlier_stage_of_the_call_said_is_not_the_fault() -> None:

@@ -8,24 +8,25 @@ import pytest
 from flows.process.cancel import Cancelled, CancelToken
 from flows.site.slots import Device, make_slots, occupied_device, slots_folder, visible_gpus
 from stages.core.run.errors import UserError
+from tests.table import violations
 
 
-@pytest.mark.parametrize(
-    ("cpu", "gpu", "gpus", "slots", "devices"),
-    [
+def test_slots_follow_cores_and_gpus() -> None:
+    def check(
+        cpu: int | None, gpu: int | None, gpus: list[str], slots: int, devices: list[tuple[str, str | None]]
+    ) -> None:
+        made = make_slots(cpu=cpu, gpu=gpu, gpus=gpus, cores=8)
+        assert made.cpu == slots
+        assert [(device.name, device.gpu) for device in made.devices] == devices
+
+    rows = [
         (None, None, [], 8, [("compute-0", None)]),
         (2, 3, [], 2, [("compute-0", None), ("compute-1", None), ("compute-2", None)]),
         (None, None, ["0", "1"], 8, [("gpu-0-0", "0"), ("gpu-1-0", "1")]),
         (None, 3, ["4", "7"], 8, [("gpu-4-0", "4"), ("gpu-7-0", "7"), ("gpu-4-1", "4")]),
         (None, 1, ["GPU-a", "GPU-b"], 8, [("gpu-GPU-a-0", "GPU-a")]),
-    ],
-)
-def test_slots_follow_cores_and_gpus(
-    cpu: int | None, gpu: int | None, gpus: list[str], slots: int, devices: list[tuple[str, str | None]]
-) -> None:
-    made = make_slots(cpu=cpu, gpu=gpu, gpus=gpus, cores=8)
-    assert made.cpu == slots
-    assert [(device.name, device.gpu) for device in made.devices] == devices
+    ]
+    assert violations(check, rows) == []
 
 
 def test_no_slot_is_an_error() -> None:
@@ -33,10 +34,13 @@ def test_no_slot_is_an_error() -> None:
         make_slots(cpu=None, gpu=0, gpus=[], cores=1)
 
 
-@pytest.mark.parametrize(("value", "gpus"), [("", []), ("-1", []), ("2,0", ["2", "0"]), (" 1 ", ["1"])])
-def test_cuda_visible_devices_is_kept_to(monkeypatch: pytest.MonkeyPatch, value: str, gpus: list[str]) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert visible_gpus() == gpus
+def test_cuda_visible_devices_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(value: str, gpus: list[str]) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert visible_gpus() == gpus
+
+    rows = [("", []), ("-1", []), ("2,0", ["2", "0"]), (" 1 ", ["1"])]
+    assert violations(check, rows) == []
 
 
 def test_a_device_is_held_by_one_run_on_the_machine(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from stages.report.pictures import PictureStore, fitting_side
-from tests.unit.report.case import EVALUATED, make_curve, make_labels, run_report, save
+from tests.table import new_folder, violations
+from tests.unit.report.case import EVALUATED, make_curve, make_labels, make_report, run_report, save
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -170,9 +171,12 @@ def test_large_pictures_are_shrunk(tmp_path: Path) -> None:
         assert picture.size == (64, 32)
 
 
-@pytest.mark.parametrize(("count", "side"), [(1, 256), (1900, 194), (10**6, 64)])
-def test_the_more_pictures_the_smaller(count: int, side: int) -> None:
-    assert fitting_side(count, 24 * 2**20) == side
+def test_the_more_pictures_the_smaller() -> None:
+    def check(count: int, side: int) -> None:
+        assert fitting_side(count, 24 * 2**20) == side
+
+    rows = [(1, 256), (1900, 194), (10**6, 64)]
+    assert violations(check, rows) == []
 
 
 def test_component_labels_are_shown_where_there_are_any(root: Path) -> None:
@@ -201,55 +205,51 @@ def test_without_true_components_the_labels_are_shown_without_agreement(root: Pa
     assert "IoU of matched" not in text
 
 
-def without(path: str, key: str) -> Callable[[Path], None]:
+def leave_out(path: Path, key: str) -> None:
     """Take a key out of the metrics or results of `ours` on tray."""
-
-    def change(root: Path) -> None:
-        content = json.loads((root / path).read_text())
-        del content.get("ours", content)[key]
-        (root / path).write_text(json.dumps(content))
-
-    return change
+    content = json.loads(path.read_text())
+    del content.get("ours", content)[key]
+    path.write_text(json.dumps(content))
 
 
-def write(path: str, text: str) -> Callable[[Path], None]:
+def write(path: Path, text: str) -> None:
     """Make a file hold something else."""
-
-    def change(root: Path) -> None:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-
-    return change
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        without("metrics/evaluation/tray.json", "threshold"),
-        without("metrics/evaluation/tray.json", "uncertainty"),
-        without("evaluations/tray/ours/results/0001.json", "prediction"),
-        write("evaluations/tray/ours/results/0001.json", "{"),
-        write("metrics/plots/tray/roc.csv", ""),
-        write("metrics/plots/training/tray/nothing.csv", ""),
-        write("metrics/plots/tray/scores.csv", "method,score\nours,1\n"),
-        write("metrics/data_health/tray.json", '{"images": 3}'),
-        lambda root: (root / "evaluations/tray/ours/pictures/0001.jpg").unlink(),
-        lambda root: shutil.rmtree(root / "evaluations/tray"),
-    ],
-)
 def test_one_broken_product_costs_the_others_nothing(
-    root: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Path], object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    change(root)
-    text = run_report()
-    page = Page(text)
-    assert page.open == []
-    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    assert "Not shown:" in page.texts
-    assert "tray is not on the page" in caplog.text
-    assert {one["category"] for one in page_data(text)["images"]} == {"<b>&cell"}
-    table = (root / "metrics/table.md").read_text(encoding="utf-8")
-    assert [line.split(" | ")[0] for line in table.splitlines()[2:5]] == ["| tray", "| tray", "| <b>&cell"]
+    def check(change: Callable[..., object], path: str, *words: str) -> None:
+        caplog.clear()
+        root = new_folder(tmp_path)
+        make_report(root)
+        monkeypatch.chdir(root)
+        change(root / path, *words)
+        text = run_report()
+        page = Page(text)
+        assert page.open == []
+        assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+        assert "Not shown:" in page.texts
+        assert "tray is not on the page" in caplog.text
+        assert {one["category"] for one in page_data(text)["images"]} == {"<b>&cell"}
+        table = (root / "metrics/table.md").read_text(encoding="utf-8")
+        assert [line.split(" | ")[0] for line in table.splitlines()[2:5]] == ["| tray", "| tray", "| <b>&cell"]
+
+    rows = [
+        (leave_out, "metrics/evaluation/tray.json", "threshold"),
+        (leave_out, "metrics/evaluation/tray.json", "uncertainty"),
+        (leave_out, "evaluations/tray/ours/results/0001.json", "prediction"),
+        (write, "evaluations/tray/ours/results/0001.json", "{"),
+        (write, "metrics/plots/tray/roc.csv", ""),
+        (write, "metrics/plots/training/tray/nothing.csv", ""),
+        (write, "metrics/plots/tray/scores.csv", "method,score\nours,1\n"),
+        (write, "metrics/data_health/tray.json", '{"images": 3}'),
+        (Path.unlink, "evaluations/tray/ours/pictures/0001.jpg"),
+        (shutil.rmtree, "evaluations/tray"),
+    ]
+    assert violations(check, rows) == []
 
 
 def test_a_damaged_picture_costs_itself_only(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from stages.core.images.reading import read_image, read_like_training
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
 from stages.split.grey_range import Extent, extent_of, find_grey_range
+from tests.table import new_folder, violations
 from tests.unit.split.case import run_split
 
 HEIGHT, WIDTH = 48, 64
@@ -41,30 +42,28 @@ def written(inputs: Path) -> list[np.ndarray]:
     return [read_image(image_files(inputs) / file) for file in read_images(inputs).query("split == 'train'")["file"]]
 
 
-@pytest.mark.parametrize(
-    ("name", "black", "white", "kwargs"),
-    [
+def test_few_bits_of_16_keep_their_grey_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(name: str, black: int, white: int, kwargs: dict[str, object]) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write_product(Path("dataset"), black=black, white=white, **kwargs)  # type: ignore[arg-type]
+        inputs = run_split(source="folder")
+        for picture in written(inputs):
+            assert len(np.unique(picture[..., -1])) > 100, name
+        grey_range = read_grey_range(inputs)
+        train = read_images(inputs).query("split == 'train'").iloc[0]
+        source = next(Path("dataset").glob(f"{train['image_id']}.*"))
+        again = read_like_training(source, grey_range)  # as `predict` reads a new picture
+        np.testing.assert_array_equal(again, read_image(image_files(inputs) / train["file"]))
+
+    rows = [
         ("12 bits of 16", 100, 3900, {}),
         ("10 bits of 16", 20, 1000, {}),
         ("12 bits a colour", 100, 3900, {"colour": True}),
         ("12 bits in TIFF", 100, 3900, {"suffix": "tif"}),
         ("12 bits a colour in TIFF", 100, 3900, {"colour": True, "suffix": "tif"}),
         ("a thermal camera", 29_000, 29_800, {}),
-    ],
-)
-def test_few_bits_of_16_keep_their_grey_levels(
-    name: str, black: int, white: int, kwargs: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_product(Path("dataset"), black=black, white=white, **kwargs)  # type: ignore[arg-type]
-    inputs = run_split(source="folder")
-    for picture in written(inputs):
-        assert len(np.unique(picture[..., -1])) > 100, name
-    grey_range = read_grey_range(inputs)
-    train = read_images(inputs).query("split == 'train'").iloc[0]
-    source = next(Path("dataset").glob(f"{train['image_id']}.*"))
-    again = read_like_training(source, grey_range)  # as `predict` reads a new picture
-    np.testing.assert_array_equal(again, read_image(image_files(inputs) / train["file"]))
+    ]
+    assert violations(check, rows) == []
 
 
 def test_12_bits_look_as_they_do_saved_with_8() -> None:
@@ -125,39 +124,35 @@ def test_a_border_of_zeros_that_takes_the_grey_levels_is_warned_of(
     assert caplog.text.count("grey levels") == 1
 
 
-@pytest.mark.parametrize(
-    ("entry", "expected"), [({"bits": 14}, (0, 16_383)), ({"grey_range": [500, 2500]}, (500, 2500))]
-)
-def test_the_products_entry_names_the_range(
-    entry: dict[str, object], expected: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_products_entry_names_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(entry: dict[str, object], expected: tuple[int, int]) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write_product(Path("dataset"), black=100, white=3900)
+        grey_range = read_grey_range(run_split(source="folder", **entry))
+        assert grey_range is not None
+        assert ends(grey_range) == expected
+
+    rows = [({"bits": 14}, (0, 16_383)), ({"grey_range": [500, 2500]}, (500, 2500))]
+    assert violations(check, rows) == []
+
+
+def test_a_range_that_makes_no_sense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_product(Path("dataset"), black=100, white=3900)
-    grey_range = read_grey_range(run_split(source="folder", **entry))
-    assert grey_range is not None
-    assert ends(grey_range) == expected
+    def check(entry: dict[str, object], message: str) -> None:
+        caplog.clear()
+        monkeypatch.chdir(new_folder(tmp_path))
+        write_product(Path("dataset"), black=100, white=3900)
+        with pytest.raises(SystemExit):
+            run_split(source="folder", **entry)
+        assert message in caplog.text
 
-
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
+    rows = [
         ({"bits": 12, "grey_range": [0, 9]}, "bits and grey_range say the same: remove one"),
         ({"grey_range": [9, 9]}, "the first value becomes black, and must be below the second"),
         ({"bits": 20}, "less than or equal to 16"),
-    ],
-)
-def test_a_range_that_makes_no_sense(
-    entry: dict[str, object],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_product(Path("dataset"), black=100, white=3900)
-    with pytest.raises(SystemExit):
-        run_split(source="folder", **entry)
-    assert message in caplog.text
+    ]
+    assert violations(check, rows) == []
 
 
 def test_mixed_depths_in_train_are_warned_of(

@@ -12,6 +12,7 @@ from PIL import Image
 from stages.core.io.truth import health_file
 from stages.core.run.errors import UserError
 from stages.split.masks import read_mask
+from tests.table import new_folder, violations
 from tests.unit.split.case import run_split
 
 HEIGHT, WIDTH = 40, 60
@@ -38,38 +39,40 @@ def former_jpeg() -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize(
-    ("mask", "problem"),
-    [
+def test_what_cannot_be_a_mask(tmp_path: Path) -> None:
+    def check(mask: np.ndarray, problem: str) -> None:
+        folder = new_folder(tmp_path)
+        Image.fromarray(mask).save(folder / "m.png")
+        read = read_mask(folder / "m.png")
+        assert read.problem is not None
+        assert re.match(problem, read.problem)
+
+    rows = [
         (255 - spot(), "marks 97.3% of the image, as an inverted mask"),
         (255 - spot(24), "marks 76.0% of the image, as an inverted mask"),  # a large defect, inverted
         (np.full((HEIGHT, WIDTH), 255, dtype=np.uint8), "marks 100.0% of the image"),
         (np.full((HEIGHT, WIDTH, 3), (1, 0, 0), dtype=np.uint8), "marks 100.0% of the image"),
         (photograph(), r"has \d+ values next to black, as a photograph has"),
         (former_jpeg(), "marks more by nearly black values than by others, as a mask that was a JPEG does"),
-    ],
-)
-def test_what_cannot_be_a_mask(mask: np.ndarray, problem: str, tmp_path: Path) -> None:
-    Image.fromarray(mask).save(tmp_path / "m.png")
-    read = read_mask(tmp_path / "m.png")
-    assert read.problem is not None
-    assert re.match(problem, read.problem)
+    ]
+    assert violations(check, rows) == []
 
 
-@pytest.mark.parametrize(
-    "mask",
-    [
+def test_good_masks(tmp_path: Path) -> None:
+    def check(mask: np.ndarray) -> None:
+        folder = new_folder(tmp_path)
+        Image.fromarray(mask).save(folder / "m.png")
+        read = read_mask(folder / "m.png")
+        assert (read.problem, read.doubt) == (None, None)
+        np.testing.assert_array_equal(read.pixels > 0, mask > 0)
+
+    values = [
         spot(),
         spot() // 255 * 7,  # a class
         np.where(spot(12) > 0, 1, 0).astype(np.uint8) + np.where(spot() > 0, 1, 0).astype(np.uint8),  # two classes
         spot().astype(np.uint16) * 257,
-    ],
-)
-def test_good_masks(mask: np.ndarray, tmp_path: Path) -> None:
-    Image.fromarray(mask).save(tmp_path / "m.png")
-    read = read_mask(tmp_path / "m.png")
-    assert (read.problem, read.doubt) == (None, None)
-    np.testing.assert_array_equal(read.pixels > 0, mask > 0)
+    ]
+    assert violations(check, zip(values)) == []
 
 
 def test_what_is_odd_and_may_be_right(tmp_path: Path) -> None:
@@ -100,15 +103,20 @@ def test_kinds_that_blur_a_mask(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_mask(tmp_path / name).pixels > 0, spot() > 0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e-30, -1.0])
-def test_values_that_no_mask_has(value: float, tmp_path: Path) -> None:
-    values = spot().astype(np.float32)
-    Image.fromarray(values).save(tmp_path / "m.tif")
-    assert read_mask(tmp_path / "m.tif").problem is None
-    values[0, 0] = value
-    Image.fromarray(values).save(tmp_path / "m.tif")
-    with pytest.raises(UserError, match=r"m\.tif: has values (that are no whole numbers|below 0): save it white on"):
-        read_mask(tmp_path / "m.tif")
+def test_values_that_no_mask_has(tmp_path: Path) -> None:
+    def check(value: float) -> None:
+        folder = new_folder(tmp_path)
+        values = spot().astype(np.float32)
+        Image.fromarray(values).save(folder / "m.tif")
+        assert read_mask(folder / "m.tif").problem is None
+        values[0, 0] = value
+        Image.fromarray(values).save(folder / "m.tif")
+        with pytest.raises(
+            UserError, match=r"m\.tif: has values (that are no whole numbers|below 0): save it white on"
+        ):
+            read_mask(folder / "m.tif")
+
+    assert violations(check, zip([np.nan, np.inf, 1e-30, -1.0])) == []
 
 
 def test_a_stack_of_pages_is_no_mask(tmp_path: Path) -> None:
@@ -118,12 +126,15 @@ def test_a_stack_of_pages_is_no_mask(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.tif")
 
 
-@pytest.mark.parametrize("ground", [0, 255])
-def test_a_defect_marked_by_transparency_alone(ground: int, tmp_path: Path) -> None:
-    layers = np.dstack([np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8), spot()])
-    Image.fromarray(layers).save(tmp_path / "m.png")
-    with pytest.raises(UserError, match=r"m\.png: marks by its transparency: save it white on black"):
-        read_mask(tmp_path / "m.png")
+def test_a_defect_marked_by_transparency_alone(tmp_path: Path) -> None:
+    def check(ground: int) -> None:
+        folder = new_folder(tmp_path)
+        layers = np.dstack([np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8), spot()])
+        Image.fromarray(layers).save(folder / "m.png")
+        with pytest.raises(UserError, match=r"m\.png: marks by its transparency: save it white on black"):
+            read_mask(folder / "m.png")
+
+    assert violations(check, zip([0, 255])) == []
 
 
 def write_product(root: Path) -> None:

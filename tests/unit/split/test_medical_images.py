@@ -1,5 +1,6 @@
 """DICOM slices and 16-bit grey images come out with the right grey values."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pydicom.uid import (
 
 from stages.core.images.reading import Window, apply_window, read_image, whole_range
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 
 def write_dicom(path: Path, values: np.ndarray, **changes: Any) -> None:
@@ -77,16 +79,19 @@ def test_without_a_window_the_whole_range_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
-@pytest.mark.parametrize("value", [None, "nan", "inf"])
-@pytest.mark.parametrize("name", ["WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"])
-def test_entries_that_are_empty_or_not_finite_count_as_absent(name: str, value: str | None, tmp_path: Path) -> None:
-    plain = {"WindowCenter": 0, "WindowWidth": 3000} if name.startswith("Rescale") else {}
-    other = {"WindowWidth": 80, "WindowCenter": 40} if name.startswith("Window") else {}
-    write_dicom(tmp_path / "a.dcm", STORED, **{**other, **plain, name: value})
-    left_out = {"RescaleSlope": 1, "RescaleIntercept": 0} if name == "RescaleIntercept" else {}
-    write_dicom(tmp_path / "b.dcm", STORED, **plain, **left_out)
-    assert read_image(tmp_path / "a.dcm").tolist() == read_image(tmp_path / "b.dcm").tolist()
-    assert len(np.unique(read_image(tmp_path / "a.dcm"))) > 2
+def test_entries_that_are_empty_or_not_finite_count_as_absent(tmp_path: Path) -> None:
+    def check(value: str | None, name: str) -> None:
+        folder = new_folder(tmp_path)
+        plain = {"WindowCenter": 0, "WindowWidth": 3000} if name.startswith("Rescale") else {}
+        other = {"WindowWidth": 80, "WindowCenter": 40} if name.startswith("Window") else {}
+        write_dicom(folder / "a.dcm", STORED, **{**other, **plain, name: value})
+        left_out = {"RescaleSlope": 1, "RescaleIntercept": 0} if name == "RescaleIntercept" else {}
+        write_dicom(folder / "b.dcm", STORED, **plain, **left_out)
+        assert read_image(folder / "a.dcm").tolist() == read_image(folder / "b.dcm").tolist()
+        assert len(np.unique(read_image(folder / "a.dcm"))) > 2
+
+    names = ["WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"]
+    assert violations(check, product([None, "nan", "inf"], names)) == []
 
 
 def test_padding_is_no_part_of_the_whole_range(tmp_path: Path) -> None:
@@ -114,15 +119,18 @@ def test_values_that_are_not_finite_are_damage(tmp_path: Path) -> None:
         read_image(tmp_path / "a.dcm")
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_a_slice_without_its_header_is_read(syntax: str, tmp_path: Path) -> None:
-    write_dicom(tmp_path / "whole.dcm", STORED, WindowCenter=40, WindowWidth=80)
-    data = pydicom.dcmread(tmp_path / "whole.dcm")
-    data.file_meta, data.preamble = FileMetaDataset(), None
-    implicit = syntax == ImplicitVRLittleEndian
-    data.save_as(tmp_path / "bare.dcm", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
-    assert (tmp_path / "bare.dcm").read_bytes()[128:132] != b"DICM"
-    assert read_image(tmp_path / "bare.dcm").tolist() == read_image(tmp_path / "whole.dcm").tolist()
+def test_a_slice_without_its_header_is_read(tmp_path: Path) -> None:
+    def check(syntax: str) -> None:
+        folder = new_folder(tmp_path)
+        write_dicom(folder / "whole.dcm", STORED, WindowCenter=40, WindowWidth=80)
+        data = pydicom.dcmread(folder / "whole.dcm")
+        data.file_meta, data.preamble = FileMetaDataset(), None
+        implicit = syntax == ImplicitVRLittleEndian
+        data.save_as(folder / "bare.dcm", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+        assert (folder / "bare.dcm").read_bytes()[128:132] != b"DICM"
+        assert read_image(folder / "bare.dcm").tolist() == read_image(folder / "whole.dcm").tolist()
+
+    assert violations(check, zip([ExplicitVRLittleEndian, ImplicitVRLittleEndian])) == []
 
 
 def test_colours_are_read(tmp_path: Path) -> None:
@@ -170,9 +178,14 @@ def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.dcm")[0, 0, 0] == 255
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
+    def check(changes: dict[str, Any], message: str) -> None:
+        folder = new_folder(tmp_path)
+        write_dicom(folder / "a.dcm", STORED, **changes)
+        with pytest.raises(UserError, match=message):
+            read_image(folder / "a.dcm")
+
+    rows = [
         ({"NumberOfFrames": 2}, r"a\.dcm: is a DICOM file with 2 frames: save the slices one by one"),
         ({"PhotometricInterpretation": "CMYK"}, r"a\.dcm: is a DICOM file of kind CMYK: save it as PNG"),
         ({"PhotometricInterpretation": "RGB"}, r"a\.dcm: is a DICOM file with 16 bits a colour: save it as PNG of 8"),
@@ -180,12 +193,8 @@ def test_monochrome1_is_inverted(tmp_path: Path) -> None:
         ({"PixelData": None}, r"a\.dcm: is unreadable, truncated or damaged \(DICOM: without pixels\)"),
         ({"PixelData": b"\0\0"}, r"a\.dcm: is unreadable, truncated or damaged"),
         ({"Rows": 20_000, "Columns": 20_000}, r"a\.dcm: .*20000 x 20000 pixels: at most 100000000 can be read"),
-    ],
-)
-def test_slices_that_cannot_be_read(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    write_dicom(tmp_path / "a.dcm", STORED, **changes)
-    with pytest.raises(UserError, match=message):
-        read_image(tmp_path / "a.dcm")
+    ]
+    assert violations(check, rows) == []
 
 
 def test_a_window_of_a_16_bit_image(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The patch network of Uninformed Students: dense passes and tiles equal one pass a patch; its receptive field."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stages.uninformed_students.patch_network import LAYERS, PATCH_SIZES, PatchNetwork
+from tests.table import violations
 
 SEEN = {17: 17, 33: 32, 65: 60}  # of the patch: a pool of an odd side drops the last row
 
@@ -20,18 +23,20 @@ def pictures(*shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1)) - 0.5
 
 
-@pytest.mark.parametrize("stride", [1, 2, 4, 8])
-@pytest.mark.parametrize("patch_size", PATCH_SIZES)
 @torch.no_grad()
-def test_a_dense_pass_describes_every_patch(patch_size: int, stride: int) -> None:
+def test_a_dense_pass_describes_every_patch() -> None:
     """Odd sizes, two images, any stride: what `forward` returns for patches cut out one by one."""
-    net, images = network(patch_size), pictures(2, 3, 13, 22)
-    padded, dense = net.pad(images), net.dense(images, stride=stride)
-    assert dense.shape == (2, 3, -(-13 // stride), -(-22 // stride))
-    for row in range(0, 13, stride):
-        for column in range(0, 22, stride):
-            patch = padded[..., row : row + patch_size, column : column + patch_size]
-            torch.testing.assert_close(dense[..., row // stride, column // stride], net(patch), rtol=0, atol=1e-5)
+
+    def check(stride: int, patch_size: int) -> None:
+        net, images = network(patch_size), pictures(2, 3, 13, 22)
+        padded, dense = net.pad(images), net.dense(images, stride=stride)
+        assert dense.shape == (2, 3, -(-13 // stride), -(-22 // stride))
+        for row in range(0, 13, stride):
+            for column in range(0, 22, stride):
+                patch = padded[..., row : row + patch_size, column : column + patch_size]
+                torch.testing.assert_close(dense[..., row // stride, column // stride], net(patch), rtol=0, atol=1e-5)
+
+    assert violations(check, product([1, 2, 4, 8], PATCH_SIZES)) == []
 
 
 @settings(max_examples=15, deadline=None)
@@ -54,27 +59,32 @@ def test_tiles_cover_the_map_once_and_change_nothing(
     torch.testing.assert_close(again, dense, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("patch_size", PATCH_SIZES)
-def test_receptive_field(patch_size: int) -> None:
-    net, image = network(patch_size), pictures(1, 3, 90, 90).requires_grad_()
-    for parameter in net.parameters():
-        nn.init.constant_(parameter, 0.01)
-    torch.manual_seed(0)
-    seen = torch.zeros(90, 90, dtype=torch.bool)
-    for _ in range(40):  # a pool passes the gradient of one of its pixels only
-        image.data = torch.rand(1, 3, 90, 90)
-        (gradient,) = torch.autograd.grad(net.dense(image)[0, :, 45, 45].sum(), image)
-        seen |= gradient[0].abs().sum(dim=0) > 0
-    first = 45 - patch_size // 2
-    assert seen.any(dim=1).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
-    assert seen.any(dim=0).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
+def test_receptive_field() -> None:
+    def check(patch_size: int) -> None:
+        net, image = network(patch_size), pictures(1, 3, 90, 90).requires_grad_()
+        for parameter in net.parameters():
+            nn.init.constant_(parameter, 0.01)
+        torch.manual_seed(0)
+        seen = torch.zeros(90, 90, dtype=torch.bool)
+        for _ in range(40):  # a pool passes the gradient of one of its pixels only
+            image.data = torch.rand(1, 3, 90, 90)
+            (gradient,) = torch.autograd.grad(net.dense(image)[0, :, 45, 45].sum(), image)
+            seen |= gradient[0].abs().sum(dim=0) > 0
+        first = 45 - patch_size // 2
+        assert seen.any(dim=1).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
+        assert seen.any(dim=0).nonzero().flatten().tolist() == list(range(first, first + SEEN[patch_size]))
+
+    assert violations(check, zip(PATCH_SIZES)) == []
 
 
-@pytest.mark.parametrize(("patch_size", "weights"), [(17, 3.06e6), (33, 1.68e6), (65, 2.39e6)])
-def test_published_sizes(patch_size: int, weights: float) -> None:
-    net = PatchNetwork(patch_size, dim=512)
-    assert sum(parameter.numel() for parameter in net.parameters()) == pytest.approx(weights, rel=0.005)
-    assert net(torch.zeros(1, 3, patch_size, patch_size)).shape == (1, 512)
+def test_published_sizes() -> None:
+    def check(patch_size: int, weights: float) -> None:
+        net = PatchNetwork(patch_size, dim=512)
+        assert sum(parameter.numel() for parameter in net.parameters()) == pytest.approx(weights, rel=0.005)
+        assert net(torch.zeros(1, 3, patch_size, patch_size)).shape == (1, 512)
+
+    rows = [(17, 3.06e6), (33, 1.68e6), (65, 2.39e6)]
+    assert violations(check, rows) == []
 
 
 def test_other_patch_sizes_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.recipes.clone import switch_methods, usable_lock
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 
 def test_methods_are_switched_on_alone_and_on_all_products() -> None:
@@ -21,15 +22,18 @@ def test_methods_are_switched_on_alone_and_on_all_products() -> None:
         switch_methods(params, {"gone": {}})
 
 
-@pytest.mark.parametrize("left", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  split@lag:\n    deps: [", "3"])
-def test_a_lock_that_a_killed_run_damaged_is_not_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: str
-) -> None:
-    lock = tmp_path / "dvc.lock"
-    assert usable_lock(lock) is None
-    assert not caplog.text
-    lock.write_text("schema: '2.0'\nstages:\n  split@lag: {cmd: x}\n", encoding="utf-8")
-    assert usable_lock(lock) == lock.read_bytes()
-    lock.write_text(left, encoding="utf-8")
-    assert usable_lock(lock) is None
-    assert "is damaged, a run was killed while it was written" in caplog.text
+def test_a_lock_that_a_killed_run_damaged_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def check(left: str) -> None:
+        folder = new_folder(tmp_path)
+        caplog.clear()
+        lock = folder / "dvc.lock"
+        assert usable_lock(lock) is None
+        assert not caplog.text
+        lock.write_text("schema: '2.0'\nstages:\n  split@lag: {cmd: x}\n", encoding="utf-8")
+        assert usable_lock(lock) == lock.read_bytes()
+        lock.write_text(left, encoding="utf-8")
+        assert usable_lock(lock) is None
+        assert "is damaged, a run was killed while it was written" in caplog.text
+
+    values = ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  split@lag:\n    deps: [", "3"]
+    assert violations(check, zip(values)) == []

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from stages.core.images.kinds import DICOM, FORMATS, image_kind
+from tests.table import new_folder, violations
 
 
 def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEndian) -> None:
@@ -24,10 +25,13 @@ def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEnd
         data.save_as(path, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True, enforce_file_format=False)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_every_readable_kind_is_told_by_its_content(kind: str, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8), "red").save(tmp_path / "picture", format=kind)
-    assert image_kind(tmp_path / "picture") == kind
+def test_every_readable_kind_is_told_by_its_content(tmp_path: Path) -> None:
+    def check(kind: str) -> None:
+        folder = new_folder(tmp_path)
+        Image.new("RGB", (8, 8), "red").save(folder / "picture", format=kind)
+        assert image_kind(folder / "picture") == kind
+
+    assert violations(check, zip(FORMATS)) == []
 
 
 def test_dicom_is_told_with_and_without_its_preamble(tmp_path: Path) -> None:
@@ -37,26 +41,36 @@ def test_dicom_is_told_with_and_without_its_preamble(tmp_path: Path) -> None:
     assert [image_kind(tmp_path / name) for name in "abc"] == [DICOM] * 3
 
 
-@pytest.mark.parametrize(
-    ("head", "kind"),
-    [
+def test_kinds_that_phones_make_are_told_though_they_are_not_read(tmp_path: Path) -> None:
+    def check(head: bytes, kind: str) -> None:
+        folder = new_folder(tmp_path)
+        (folder / "a.jpg").write_bytes(head)
+        assert image_kind(folder / "a.jpg") == kind
+
+    rows = [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-    ],
-)
-def test_kinds_that_phones_make_are_told_though_they_are_not_read(head: bytes, kind: str, tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(head)
-    assert image_kind(tmp_path / "a.jpg") == kind
+    ]
+    assert violations(check, rows) == []
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"filename,is_anomalous\n", b"BMW parts, counted by hand", b"P6", b'{"shapes": []}', b"<svg/>", b"%!PS"],
-)
-def test_other_files_are_no_images_whatever_their_name(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(content)
-    assert image_kind(tmp_path / "a.png") is None
+def test_other_files_are_no_images_whatever_their_name(tmp_path: Path) -> None:
+    def check(content: bytes) -> None:
+        folder = new_folder(tmp_path)
+        (folder / "a.png").write_bytes(content)
+        assert image_kind(folder / "a.png") is None
+
+    values = [
+        b"",
+        b"filename,is_anomalous\n",
+        b"BMW parts, counted by hand",
+        b"P6",
+        b'{"shapes": []}',
+        b"<svg/>",
+        b"%!PS",
+    ]
+    assert violations(check, zip(values)) == []
 
 
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from itertools import product
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from stages.core.images.reading import read_image, resize_image
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -88,16 +90,18 @@ def test_exif_rotation_of_16_bit_images(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.png")[:, 0, 0].tolist() == [255, 0]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
-def test_every_orientation_is_that_of_pillow(kind: str, orientation: int, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    noise = np.random.default_rng(0).integers(0, 256, size=(5, 7, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "a", kind, exif=exif)
-    with Image.open(tmp_path / "a") as image:
-        expected = np.array(ImageOps.exif_transpose(image))
-    np.testing.assert_array_equal(read_image(tmp_path / "a"), expected)
+def test_every_orientation_is_that_of_pillow(tmp_path: Path) -> None:
+    def check(orientation: int, kind: str) -> None:
+        folder = new_folder(tmp_path)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        noise = np.random.default_rng(0).integers(0, 256, size=(5, 7, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / "a", kind, exif=exif)
+        with Image.open(folder / "a") as image:
+            expected = np.array(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(read_image(folder / "a"), expected)
+
+    assert violations(check, product(range(1, 9), ["PNG", "JPEG", "TIFF"])) == []
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -10,6 +10,7 @@ import pytest
 
 from stages.core.run.atomic import MARK, replacing_file, replacing_folder
 from stages.core.run.errors import UserError
+from tests.table import new_folder, violations
 
 HOLDS = "from stages.core.run.atomic import replacing_folder; import sys, time; from pathlib import Path\n"
 HOLDS += "with replacing_folder(Path(sys.argv[1])) as f: print(f, flush=True); time.sleep(60)"
@@ -79,33 +80,32 @@ def test_a_read_only_link_into_dvcs_cache_is_replaced_not_edited(tmp_path: Path)
     assert (cached.read_text(), output.read_text()) == ("cached", "new")
 
 
-@pytest.mark.parametrize(
-    ("there", "only_new", "problem"),
-    [
+def test_a_foreign_folder_stays_and_the_work_is_not_lost(tmp_path: Path) -> None:
+    def check(there: list[str], only_new: bool, problem: str | None) -> None:
+        folder = new_folder(tmp_path)
+        target = folder / "mine"
+        target.mkdir()
+        for name in there:
+            (target / name).parent.mkdir(exist_ok=True)
+            (target / name).write_text("mine")
+        if problem is None:
+            write(target, "new", only_new=only_new)
+            assert (target / "a.txt").read_text() == "new"
+            return
+        with pytest.raises(UserError, match=f"mine {problem}: it was left as it is, and the new folder is .*/mine-2;"):
+            write(target, "new", only_new=only_new)
+        assert all((target / name).read_text() == "mine" for name in there)
+        assert (folder / "mine-2/a.txt").read_text() == "new"
+        assert names(folder) == ["mine", "mine-2"]
+
+    rows = [
         (["a.txt", "thesis.doc"], False, "holds thesis.doc, which is not written here"),
         (["images/mine.jpg"], False, "holds images, which is not written here"),
         (["a.txt"], True, "holds a.txt, which is not written here"),
         ([], False, None),
         ([], True, None),
-    ],
-)
-def test_a_foreign_folder_stays_and_the_work_is_not_lost(
-    tmp_path: Path, there: list[str], only_new: bool, problem: str | None
-) -> None:
-    target = tmp_path / "mine"
-    target.mkdir()
-    for name in there:
-        (target / name).parent.mkdir(exist_ok=True)
-        (target / name).write_text("mine")
-    if problem is None:
-        write(target, "new", only_new=only_new)
-        assert (target / "a.txt").read_text() == "new"
-        return
-    with pytest.raises(UserError, match=f"mine {problem}: it was left as it is, and the new folder is .*/mine-2;"):
-        write(target, "new", only_new=only_new)
-    assert all((target / name).read_text() == "mine" for name in there)
-    assert (tmp_path / "mine-2/a.txt").read_text() == "new"
-    assert names(tmp_path) == ["mine", "mine-2"]
+    ]
+    assert violations(check, rows) == []
 
 
 def test_a_folder_with_less_than_what_is_written_is_foreign(tmp_path: Path) -> None:

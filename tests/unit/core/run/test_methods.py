@@ -11,6 +11,7 @@ import yaml
 
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods, methods_of
+from tests.table import violations
 
 REPOSITORY = Path(__file__).parents[4]
 CATEGORIES: dict[str, Any] = {"tray": {}, "cell": {}}
@@ -71,9 +72,13 @@ def test_a_method_costs_what_those_it_needs_cost() -> None:
     assert load_methods().stages_of("mine") == ("mine",)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_mistakes_are_named() -> None:
+    def check(changes: dict[str, Any], message: str) -> None:
+        write(**changes)
+        with pytest.raises(UserError, match=message):
+            load_methods()
+
+    rows = [
         ({"mine": {"categories": {"tary": {}}, "stages": []}}, r"methods\.mine\.categories: 'tary' is no key of"),
         ({"inctrl": {**METHODS["inctrl"], "auxiliary": {"x": {}}}}, r"methods\.inctrl\.auxiliary: 'x' is no key of"),
         ({"mine": {"categories": "some", "stages": []}}, r"methods\.mine\.categories"),
@@ -85,12 +90,8 @@ def test_a_method_costs_what_those_it_needs_cost() -> None:
             },
             "`needs` goes in a circle",
         ),
-    ],
-)
-def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
-    write(**changes)
-    with pytest.raises(UserError, match=message):
-        load_methods()
+    ]
+    assert violations(check, rows) == []
 
 
 def test_dvc_yaml_scores_exactly_these_methods_and_has_their_stages() -> None:

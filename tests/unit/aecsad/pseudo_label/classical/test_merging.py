@@ -16,6 +16,7 @@ from stages.aecsad.pseudo_label.classical.merging import (
 )
 from stages.aecsad.pseudo_label.classical.shading import find_borders
 from stages.aecsad.pseudo_label.proposal import Proposal
+from tests.table import violations
 from tests.unit.aecsad.drawings import draw, stack
 
 SETTINGS = {"superpixels": 150, "lightness": 0.4, "colour_kinds": True, "max_count_variation": 0.15}
@@ -44,15 +45,16 @@ def bottle(left: int, *, upper: tuple[int, int, int] = (200, 40, 40), noise: int
     return np.clip(image + np.random.default_rng(noise).normal(0, 2, image.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("height", "expected"), [(0.5, [1, 2, 3, 0]), (1.0, [1, 1, 2, 0]), (2.5, [1, 1, 1, 0]), (3.0, [0, 0, 0, 0])]
-)
-def test_parts_are_what_the_merges_up_to_a_height_leave(height: float, expected: list[int]) -> None:
-    parts = tree(1.0, 2.0, 3.0).parts(height, min_area=0.05)
-    groups = {tuple(np.flatnonzero(parts == part)) for part in set(parts.tolist()) - {0}}
-    assert groups == {tuple(np.flatnonzero(np.array(expected) == part)) for part in set(expected) - {0}}
-    assert (parts == 0).tolist() == [part == 0 for part in expected]
-    assert parts.max() == max(expected)  # numbered without gaps
+def test_parts_are_what_the_merges_up_to_a_height_leave() -> None:
+    def check(height: float, expected: list[int]) -> None:
+        parts = tree(1.0, 2.0, 3.0).parts(height, min_area=0.05)
+        groups = {tuple(np.flatnonzero(parts == part)) for part in set(parts.tolist()) - {0}}
+        assert groups == {tuple(np.flatnonzero(np.array(expected) == part)) for part in set(expected) - {0}}
+        assert (parts == 0).tolist() == [part == 0 for part in expected]
+        assert parts.max() == max(expected)  # numbered without gaps
+
+    rows = [(0.5, [1, 2, 3, 0]), (1.0, [1, 1, 2, 0]), (2.5, [1, 1, 1, 0]), (3.0, [0, 0, 0, 0])]
+    assert violations(check, rows) == []
 
 
 def test_regions_at_the_rim_and_small_ones_are_ground() -> None:

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
-import pytest
 
 from stages.aecsad.pseudo_label.foundation.detection import (
     filter_masks,
@@ -14,6 +14,7 @@ from stages.aecsad.pseudo_label.foundation.detection import (
     without_repetition,
 )
 from stages.aecsad.pseudo_label.foundation.masks import Masks, encode, intersections, joined, paint
+from tests.table import violations
 
 LIMITS = {"min_inside": 0.9, "max_ground": 0.95, "max_covered": 0.9, "min_area": 0.001}
 
@@ -70,17 +71,19 @@ def ellipses(count: int, *, height: int, width: int, seed: int) -> list[np.ndarr
     return found
 
 
-@pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_decisions_are_those_of_loops_over_arrays(seed: int, inside: bool) -> None:
-    arrays = ellipses(60, height=120, width=150, seed=seed)
-    named, grounds = ellipses(6, height=120, width=150, seed=seed + 100), ellipses(2, height=120, width=150, seed=99)
-    expected = naive_filter(arrays, np.any(named, axis=0), grounds, inside=inside)
-    found = filter_masks(
-        masks_of(*arrays), named=masks_of(*named) if inside else None, grounds=masks_of(*grounds), **LIMITS
-    )
-    assert 0 < len(expected) < 60
-    assert [mask.tobytes() for mask in found] == [mask.tobytes() for mask in expected]
+def test_decisions_are_those_of_loops_over_arrays() -> None:
+    def check(inside: bool, seed: int) -> None:
+        arrays = ellipses(60, height=120, width=150, seed=seed)
+        named = ellipses(6, height=120, width=150, seed=seed + 100)
+        grounds = ellipses(2, height=120, width=150, seed=99)
+        expected = naive_filter(arrays, np.any(named, axis=0), grounds, inside=inside)
+        found = filter_masks(
+            masks_of(*arrays), named=masks_of(*named) if inside else None, grounds=masks_of(*grounds), **LIMITS
+        )
+        assert 0 < len(expected) < 60
+        assert [mask.tobytes() for mask in found] == [mask.tobytes() for mask in expected]
+
+    assert violations(check, product([False, True], range(3))) == []
 
 
 def test_at_full_size_it_is_twenty_times_faster() -> None:

@@ -8,6 +8,7 @@ import yaml
 from stages.aecsad.pseudo_label.foundation.prompts import Prompts, load_prompts
 from stages.core.run.errors import UserError
 from stages.download.category import AnyCategory
+from tests.table import new_folder, violations
 from tests.unit.aecsad.drawings import ROOT
 
 
@@ -46,20 +47,18 @@ def test_prompts_of_a_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         load_prompts("no")
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_words_that_cannot_be_asked_for_are_refused_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(change: dict[str, list[str]], message: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        entries = {"parts": {"prompts": {**PROMPTS, **change}}}
+        Path("params.yaml").write_text(yaml.safe_dump({"categories": entries}), encoding="utf-8")
+        with pytest.raises(UserError, match=rf"categories\.parts\.prompts{message}"):
+            load_prompts("parts")
+
+    rows = [
         ({"objects": ["pin", " "]}, r"\.objects\.1: .*' ': write one class of words"),
         ({"objects": ["screw. pin"]}, r"\.objects\.0: .*without '\.'"),
         ({"background": ["bag?"]}, r"\.background\.0: .*'bag\?'"),
         ({"objects": ["pin", "Zip bag"], "background": ["tray", "zip bag "]}, ": .*zip bag is under objects and"),
-    ],
-)
-def test_words_that_cannot_be_asked_for_are_refused_when_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, list[str]], message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    entries = {"parts": {"prompts": {**PROMPTS, **change}}}
-    Path("params.yaml").write_text(yaml.safe_dump({"categories": entries}), encoding="utf-8")
-    with pytest.raises(UserError, match=rf"categories\.parts\.prompts{message}"):
-        load_prompts("parts")
+    ]
+    assert violations(check, rows) == []

@@ -24,6 +24,7 @@ from stages.aecsad.pseudo_label.foundation.tags import (
 )
 from stages.core.run.errors import UserError
 from tests.golden.tiny_sam import noise
+from tests.table import violations
 
 with quietly():
     from transformers import AutoTokenizer
@@ -63,18 +64,18 @@ def test_a_caption_may_be_exactly_full(tokenizer: object) -> None:
     assert len(captions_of(["screw " * 253], tokenizer)) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
+def test_classes_that_cannot_be_asked_for(tokenizer: object) -> None:
+    def check(name: str, message: str) -> None:
+        with pytest.raises(UserError, match=message):
+            captions_of([name], tokenizer)
+
+    rows = [
         ("", "write one class"),
         ("screw. pin", "without '.'"),
         ("screw " * 254, "254 tokens, too long"),
         ("日", "unknown"),
-    ],
-)
-def test_classes_that_cannot_be_asked_for(tokenizer: object, name: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        captions_of([name], tokenizer)
+    ]
+    assert violations(check, rows) == []
 
 
 def test_only_a_class_s_own_tokens_count_for_it(tokenizer: object) -> None:
@@ -123,11 +124,12 @@ def test_all_captions_of_a_long_prompt_are_asked(tokenizer: object) -> None:
     assert len(network.captions) == 2
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [((1280, 1600), (800, 1000)), ((100, 400), (333, 1333)), ((800, 800), (800, 800))]
-)
-def test_the_detector_s_input_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert detection_input(noise(*size)).shape == (3, *expected)
+def test_the_detector_s_input_size() -> None:
+    def check(size: tuple[int, int], expected: tuple[int, int]) -> None:
+        assert detection_input(noise(*size)).shape == (3, *expected)
+
+    rows = [((1280, 1600), (800, 1000)), ((100, 400), (333, 1333)), ((800, 800), (800, 800))]
+    assert violations(check, rows) == []
 
 
 def test_corners_are_cut_at_the_border() -> None:
