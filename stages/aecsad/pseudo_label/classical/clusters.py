@@ -65,13 +65,16 @@ def dense_descriptors(
     rows = torch.linspace(0, len(images) - 1, min(len(images), FIT_IMAGES)).round().long()
     sample = torch.cat([encode_cells(encoder, batch.to(device), cells) for batch in images[rows].split(BATCH)])
     projection = fit_projection(sample, repeat_weights(encoder.channels, stride_weights), dimensions)
-    batches = images.split(BATCH)
-    projected = [
-        projection(encode_cells(encoder, batch.to(device), cells))
-        for batch in progress(batches, total=len(batches), label="dense features")
-    ]
-    features, colour = torch.cat(projected).numpy(), lab_cells(images, cells)
-    return np.concatenate([of_variance(features, 1 - colour_share), of_variance(colour, colour_share)], axis=-1)
+    del sample
+    features = np.empty((len(images), cells, cells, projection.matrix.shape[1]), dtype=np.float32)
+    starts = range(0, len(images), BATCH)
+    for start in progress(starts, total=len(starts), label="dense features"):
+        batch = images[start : start + BATCH].to(device)
+        features[start : start + BATCH] = projection(encode_cells(encoder, batch, cells)).numpy()
+    colour = lab_cells(images, cells)
+    scale_variance(features, 1 - colour_share)
+    scale_variance(colour, colour_share)
+    return np.concatenate([features, colour], axis=-1)
 
 
 def encode_cells(
@@ -105,12 +108,11 @@ def fit_projection(features: Float32[Tensor, "n h w C"], weights: Float32[Tensor
     return Projection(mean, scale[:, None] * leading * signs)
 
 
-def of_variance(values: Float32[np.ndarray, "N h w D"], variance: float) -> Float32[np.ndarray, "N h w D"]:
-    """Centre and scale as a whole, to that sum of the channels' variances; constant values become 0."""
-    centred = values - values.mean(axis=(0, 1, 2))
-    total = float(np.square(centred).sum(axis=-1).mean())
-    scale = np.sqrt(variance / total) if total > 0 else 0
-    return np.asarray(centred * scale, dtype=np.float32)
+def scale_variance(values: Float32[np.ndarray, "N h w D"], variance: float) -> None:
+    """Centre and scale as a whole, to that sum of the channels' variances, in place; constant values become 0."""
+    values -= values.mean(axis=(0, 1, 2))
+    total = float(np.stack([np.square(image).sum(axis=-1) for image in values]).mean())  # a copy of all takes memory
+    values *= np.sqrt(variance / total) if total > 0 else 0
 
 
 def lab_cells(images: UInt8[Tensor, "N 3 H W"], cells: int) -> Float32[np.ndarray, "N cells cells 3"]:
@@ -165,7 +167,7 @@ def kinds_without_ground(labels: UInt8[np.ndarray, "N H W"], *, clusters: int) -
     """
     rim = np.concatenate([labels[:, [0, -1], :].ravel(), labels[:, :, [0, -1]].ravel()])
     at_rim = np.bincount(rim, minlength=clusters) / rim.size
-    overall = np.bincount(labels.ravel(), minlength=clusters) / labels.size
+    overall = sum(np.bincount(image.ravel(), minlength=clusters) for image in labels) / labels.size
     inside = at_rim < overall
     kinds = np.where(inside, np.cumsum(inside), 0).astype(np.uint8)
     return np.asarray(kinds[labels])

@@ -9,8 +9,8 @@ from stages.aecsad.pseudo_label.classical.clusters import (
     kinds_without_ground,
     lab_cells,
     nearest_centres,
-    of_variance,
     repeat_weights,
+    scale_variance,
 )
 from tests.unit.aecsad.drawings import stack
 
@@ -47,9 +47,12 @@ def test_projection_keeps_the_weightiest_direction() -> None:
 
 def test_variance_is_shared_as_asked() -> None:
     values = np.random.default_rng(0).normal(3, 10, (2, 4, 4, 5)).astype(np.float32)
-    scaled = of_variance(values, 0.25)
+    scaled = values.copy()
+    scale_variance(scaled, 0.25)
     assert scaled.var(axis=(0, 1, 2)).sum() == pytest.approx(0.25, rel=1e-5)
-    assert not of_variance(np.ones((2, 4, 4, 5), dtype=np.float32), 0.25).any()
+    constant = np.ones((2, 4, 4, 5), dtype=np.float32)
+    scale_variance(constant, 0.25)
+    assert not constant.any()
 
 
 def test_lab_of_cells() -> None:
