@@ -48,3 +48,13 @@ def test_a_draw_of_patches_takes_each_once(count: int | None, kept: int) -> None
     patches = torch.arange(9.0)[:, None]
     drawn = draw_cells(patches, count, torch.Generator().manual_seed(0))
     assert len(drawn) == len(set(drawn.flatten().tolist())) == kept
+
+
+def test_distances_in_blocks_are_those_to_the_nearest_of_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    patches = torch.rand(23, 25, 6, generator=generator)  # more rows than two blocks, the last one not full
+    bank = torch.cat([torch.rand(40, 6, generator=generator), patches[3, 4][None]])
+    expected = torch.cdist(patches.flatten(0, 1).double(), bank.double()).amin(dim=1).view(23, 25)
+    found = patch_distances(patches, bank)
+    torch.testing.assert_close(found.double(), expected, atol=1e-3, rtol=1e-4)
+    assert found[3, 4] < 1e-3
