@@ -114,7 +114,8 @@ def open_session(
     except Exception as error:  # a foreign parser: whatever it says, a new graph can be made
         LOG.warning("%s cannot be read (%s): exporting %s again", path, error, name)
     try:
-        with replacing_file(path) as temporary:
+        # The caller's mixed precision would be traced into the graph, which is of float32.
+        with torch.autocast("cpu", enabled=False), replacing_file(path) as temporary:
             export(network(), temporary, size=size)
             session = load_session(temporary.read_bytes())
             check(session, network(), size=size)

@@ -62,6 +62,16 @@ def test_a_graph_is_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert all(torch.equal(a, b) for a, b in zip(first, FrozenEncoder(LITE0)(images(1, 64, 64)), strict=True))
 
 
+def test_a_graph_is_of_float32_whatever_the_precision_around_it() -> None:
+    pixels = images(1, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = FrozenEncoder(LITE0)(pixels)
+    encoder = FrozenEncoder(LITE0)
+    assert encoder.engine.session((64, 64)) is not None
+    for ours, theirs in zip(mixed, torchs(encoder, pixels), strict=True):
+        assert relative_error(ours.numpy(), theirs.numpy()) < EQUAL
+
+
 def test_a_damaged_graph_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = FrozenEncoder(LITE0)(images(1, 64, 64))
     (path,) = (tmp_path / "engines").iterdir()
