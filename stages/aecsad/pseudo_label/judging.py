@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8, UInt16
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
+from torch.nn import functional
 
 from stages.aecsad.model.describe import InstanceTable, describe_instances, measure_instances
 from stages.aecsad.model.edited import EditedPictures, Seen, rows_of_sources, see_edits
@@ -23,7 +24,7 @@ from stages.aecsad.pseudo_label.choice import Pictures
 from stages.aecsad.pseudo_label.classical.clusters import encode_cells
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.device import pick_device
-from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.encoder.encoder import FrozenEncoder, to_float
 from stages.core.run.console import progress
 
 CELLS = 64  # a side: the finest features of the encoder at 256 pixels
@@ -49,16 +50,17 @@ def judge_proposers(
         seed: of the parts that give the classes.
     """
     rows = rows_of_sources(edited, pictures.image_ids)
+    nothing = see_edits(np.zeros(len(pictures.validation)), np.zeros(len(rows)), rows=rows, kinds=edited.kinds)
     if not len(rows) or len(pictures.train) < 2:
-        nothing = see_edits(np.zeros(len(pictures.validation)), np.zeros(0), rows=rows, kinds=[])
         return dict.fromkeys(trials, nothing)
     encoder = FrozenEncoder(encoder_name).to(pick_device())
     classifiers = fit_classifiers(trials, pictures.trial, encoder, seed=seed)
+    if not classifiers:
+        return dict.fromkeys(trials, nothing)
     spread = np.linspace(0, len(pictures.train) - 1, min(len(pictures.train), MOST_IMAGES)).round().astype(np.int64)
     changed_pictures = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous()
     stacks = [pictures.train[spread], pictures.validation, changed_pictures]
     train, normal, changed = (label_maps(encoder, classifiers, stack) for stack in stacks)
-    nothing = see_edits(np.zeros(len(pictures.validation)), np.zeros(len(rows)), rows=rows, kinds=edited.kinds)
     return {
         name: judge(train[name], normal[name], changed[name], rows=rows, kinds=edited.kinds)
         if name in classifiers
@@ -74,10 +76,6 @@ class Classifier:
     matrix: Float32[np.ndarray, "C K"]
     bias: Float32[np.ndarray, " K"]
     classes: UInt8[np.ndarray, " K"]
-
-    def __call__(self, cells: Float32[np.ndarray, "c c C"]) -> UInt8[np.ndarray, "c c"]:
-        """Return the class of each cell."""
-        return np.asarray(self.classes[(cells @ self.matrix + self.bias).argmax(axis=-1)])
 
 
 def fit_classifiers(
@@ -138,12 +136,28 @@ def mean_features(
 def label_maps(
     encoder: FrozenEncoder, classifiers: Mapping[str, Classifier], images: UInt8[Tensor, "N 3 H W"]
 ) -> dict[str, UInt8[np.ndarray, "N c c"]]:
-    """Return the classes that each classifier sees in each cell; every image is encoded once."""
+    """Return the classes that each classifier sees in each cell; every image is encoded once.
+
+    A linear map and a bilinear resize may change places: the few discriminants are resized, not the many features.
+    """
     maps = {name: np.zeros((len(images), CELLS, CELLS), dtype=np.uint8) for name in classifiers}
+    device = encoder.mean.device
+    matrices = torch.from_numpy(np.hstack([one.matrix for one in classifiers.values()]))
+    of_levels = matrices.to(device).split(list(encoder.channels))
     for row, image in enumerate(progress(images.split(1), total=len(images), label="edits judged")):
-        cells = encode_cells(encoder, image, CELLS)[0].numpy()
-        for name, classifier in classifiers.items():
-            maps[name][row] = classifier(cells)
+        levels = encoder.recall(to_float(image.to(device)))
+        resized = [
+            functional.interpolate(
+                torch.einsum("bchw,ck->bkhw", level.float(), matrix), size=(CELLS, CELLS), mode="bilinear"
+            )
+            for level, matrix in zip(levels, of_levels, strict=True)
+        ]
+        discriminants = torch.stack(resized).sum(dim=0)[0].cpu().numpy()
+        start = 0
+        for name, one in classifiers.items():
+            own = discriminants[start : start + len(one.bias)] + one.bias[:, None, None]
+            maps[name][row] = one.classes[own.argmax(axis=0)]
+            start += len(one.bias)
     return maps
 
 
