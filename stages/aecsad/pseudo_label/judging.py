@@ -35,6 +35,7 @@ DIMENSIONS = 6  # of a part's appearance
 QUANTILE = 0.2  # of all parts are near each other in a class, see `find_classes`
 SAMPLE = 500  # parts that give the classes
 MIN_CLASS_SHARE = 0.3  # parts an image, below which a class is dropped
+FEWEST_CELLS = 10  # of a class, below which it is ground
 SHRINKAGE = 1e-3  # of the classifier's covariance
 
 
@@ -87,10 +88,11 @@ def fit_classifiers(
     photos = images.permute(0, 2, 3, 1).contiguous().numpy()
     classifiers = {}
     for name, trial in trials.items():
-        classes = class_cells(trial, features, photos, seed=seed)[:, ::STEP, ::STEP]
+        classes = class_cells(trial, features, photos, seed=seed)[:, ::STEP, ::STEP].ravel()
+        classes = np.where(np.bincount(classes)[classes] < FEWEST_CELLS, 0, classes)
         if len(np.unique(classes)) > 1:
             linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
-            linear.fit(features[:, ::STEP, ::STEP].reshape(-1, features.shape[-1]), classes.ravel())
+            linear.fit(features[:, ::STEP, ::STEP].reshape(-1, features.shape[-1]), classes)
             classifiers[name] = as_classifier(linear)
     return classifiers
 

@@ -105,8 +105,8 @@ def make_data_set() -> None:
     write_component_maps(
         Path("cluster/review/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
     )
-    for name in ("review.json", "overlays.jpg", "classes.jpg"):
-        Path("cluster/review", name).write_text(name)
+    for name, content in (("review.json", '{"warnings": []}'), ("overlays.jpg", "o"), ("classes.jpg", "c")):
+        Path("cluster/review", name).write_text(content)
     anomalous = images.index >= DEFECT
     truth = images.assign(source_path=images["file"], is_anomalous=anomalous,
                           kind=np.where(anomalous, "logical", "normal"), defect_type="x", mask_files=[[]] * len(images),
