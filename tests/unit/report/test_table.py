@@ -50,7 +50,7 @@ def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], ca
 def test_repetitions_have_a_table_of_their_own(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spread = {"all": 0.25, "logical": None, "structural": None}
     found = {"count": 2, "image_auroc_mean": make_metrics()["image_auroc"], "image_auroc_deviation": spread}
-    add_metrics(root, "ours", "tray", {**make_metrics(), "draws": found})
+    add_metrics(root, "ours", "tray", {**make_metrics(), "repetitions": found})
     page = run_report()
     line = ["tray", "ours", "2", "87.5", "–", "90.0 ± 25.0"]
     assert f"| {' | '.join(line)} |" in Path("metrics/table.md").read_text(encoding="utf-8")
