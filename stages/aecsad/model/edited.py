@@ -85,10 +85,10 @@ class Seen:
         """Whether `auroc` exceeds 0.5 by more than chance would in one of 100 products (one-sided)."""
         return self.auroc - 0.5 > CERTAIN * self.error
 
-    def better_by_chance(self, other: "Seen") -> bool:
-        """Whether this `auroc` exceeds that of others on the same images by no more than chance would."""
+    def better_by_chance(self, other: "Seen", *, margin: float = 0.0) -> bool:
+        """Whether this `auroc` exceeds another one on the same images by no more than a margin and chance would."""
         difference = error_of(self.influences - other.influences)
-        return self.auroc - other.auroc <= CERTAIN * difference
+        return self.auroc - other.auroc <= margin + CERTAIN * difference
 
 
 CERTAIN = 2.33  # standard errors: one-sided 1 %
