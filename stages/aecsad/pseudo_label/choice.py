@@ -223,9 +223,9 @@ def best(
 ) -> tuple[str, str]:
     """Return the proposer whose parts let one see most of edited pictures, and why.
 
-    Of those that are as good up to chance and HEAD_START, the first of background difference and graph merging that suits is taken:
-    they find whole parts, the better components where they work, which is where about the same number of parts is
-    found in image after image and, for background difference, none is as large as its window hides.
+    Of those that are as good up to chance and HEAD_START, the first of background difference and graph merging that
+    suits is taken: they find whole parts, the better components where they work, which is where about the same number
+    of parts is found in image after image and, for background difference, none is as large as its window hides.
 
     Args:
         summaries, seen: by the names of CLASSICAL.
@@ -245,7 +245,8 @@ def best(
     reason = "no part could be edited"
     if seen[top].kinds:
         shares = ", ".join(f"{name.replace('_', ' ')} {seen[name].auroc:.0%}" for name in CLASSICAL)
-        reason = f"edited pictures are seen: {shares}"
+        chance = "" if any(seen[name].above_chance for name in CLASSICAL) else ", none better than by chance"
+        reason = f"edited pictures are seen: {shares}{chance}"
     for name, fault in faults.items():
         if name not in level:
             continue

@@ -76,6 +76,12 @@ def test_who_sees_most_of_edited_pictures_is_taken_however_steady_the_others() -
     )
 
 
+def test_edits_that_nobody_sees_are_reported_and_whole_parts_taken() -> None:
+    name, reason = decide(counts(4, 4, 4), counts(6, 6, 6), aurocs=(0.5, 0.51, 0.51))
+    assert name == "background_difference"
+    assert "dense clusters 51%, none better than by chance" in reason
+
+
 def test_of_equals_whole_parts_are_taken_where_their_number_is_steady() -> None:
     equal = (0.88, 0.89, 0.9)
     assert decide(counts(4, 4, 4), counts(6, 6), aurocs=equal)[0] == "background_difference"
