@@ -11,6 +11,7 @@ from jaxtyping import Int64, UInt8, UInt16
 from PIL import Image
 
 from stages.aecsad.cluster.sheets import class_sheet, overlay_sheet
+from stages.aecsad.model.edited import EDITED
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.core.io.components import CLASSES, COMPONENT_MAPS, NUMBERS, OVERLAYS, ComponentMaps, read_component_maps
 from stages.core.io.decision import rounded, write_choice
@@ -102,8 +103,8 @@ def write_review(
     labels: LabelMaps,
     numbers: Mapping[str, Any],
 ) -> None:
-    """Copy the folder of proposed component maps, and add the numbers and two sheets of pictures."""
-    shutil.copytree(proposed, folder)
+    """Copy the proposed component maps, not the edited pictures, and add the numbers and two sheets of pictures."""
+    shutil.copytree(proposed, folder, ignore=shutil.ignore_patterns(EDITED))
     components = read_component_maps(folder / COMPONENT_MAPS)
     write_choice(folder / NUMBERS, numbers)
     Image.fromarray(overlay_sheet(images, components.values, labels)).save(folder / OVERLAYS, quality=QUALITY)

@@ -9,6 +9,8 @@ from jaxtyping import Bool, UInt8
 from stages.core.io.arrays import read_arrays, write_arrays
 from stages.core.io.lineage import Lineage, as_array
 
+LABEL_MAPS = "label_maps.npz"  # in the folder of the stage segmentation
+
 
 @dataclass(frozen=True)
 class LabelMaps:

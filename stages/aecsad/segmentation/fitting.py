@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 
 from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps
 from stages.aecsad.model.lineage import SEGMENTATION
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
@@ -28,7 +28,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
-LABEL_MAPS, MODEL = "label_maps.npz", "model.safetensors"
+MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)

@@ -191,8 +191,7 @@ def segment() -> None:
 
 def count_areas() -> None:
     """Run the stage histogram."""
-    histogram(["--inputs", str(INPUTS), "--label-maps", "artifacts/aecsad/segmentation/part/label_maps.npz",
-               "--edited", "artifacts/aecsad/segmentation/part/edited.npz",
+    histogram(["--inputs", str(INPUTS), "--segmentation", "artifacts/aecsad/segmentation/part",
                "--output", "artifacts/aecsad/histogram/part", "--choice", "histogram.json"])  # fmt: skip
 
 

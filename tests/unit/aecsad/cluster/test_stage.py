@@ -49,6 +49,7 @@ def test_discs_and_squares_are_two_classes(here: Path) -> None:
     assert set(numbers["trials"]) == {"background_difference", "graph_merging", "dense_clusters"}
     assert cv2.imread("clusters/review/overlays.jpg").shape[1] == 5 * SIZE
     assert (here / "clusters/review/classes.jpg").is_file()
+    assert (here / "proposal/edited.npz").is_file() and not (here / "clusters/review/edited.npz").exists()
 
 
 def test_the_order_of_the_images_does_not_matter(here: Path) -> None:

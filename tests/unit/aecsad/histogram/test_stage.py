@@ -14,10 +14,7 @@ from stages.aecsad.model.patch_histogram import histogram_distances, read_histog
 from stages.core.io.tables import write_images
 from tests.params_files import write_params
 
-OPTIONS = [
-    "--inputs", "inputs", "--label-maps", "labels.npz", "--edited", "edited.npz", "--output", "out",
-    "--choice", "histogram.json",
-]  # fmt: skip
+OPTIONS = ["--inputs", "inputs", "--segmentation", "maps", "--output", "out", "--choice", "histogram.json"]
 SECTION = {
     "grids": [1, 2], "shrinkage": 0.0, "min_edit_auroc": 0.6, "max_inflation": 2.0,
 }  # fmt: skip
@@ -50,14 +47,14 @@ def normals() -> np.ndarray:
 
 def write_maps(maps: np.ndarray, num_classes: int = 3, names: list[str] | None = None) -> None:
     names = names or [f"{number:02d}" for number in range(len(maps))]
-    write_label_maps(Path("labels.npz"), LabelMaps(tuple(names), maps, num_classes, np.ones(len(maps), dtype=bool)),
-                     made_from={"segmentation": "5e6"})  # fmt: skip
+    label_maps = LabelMaps(tuple(names), maps, num_classes, np.ones(len(maps), dtype=bool))
+    write_label_maps(Path("maps/label_maps.npz"), label_maps, made_from={"segmentation": "5e6"})
 
 
 def write_edits(maps: np.ndarray) -> None:
     """Write label maps of edited pictures, one of each of the ten validation images."""
     sources = tuple(f"{number:02d}" for number in range(20, 30))
-    write_edited(Path("edited.npz"), EditedPictures(sources, ("cut",) * 10, maps))
+    write_edited(Path("maps/edited.npz"), EditedPictures(sources, ("cut",) * 10, maps))
 
 
 def without_class_1() -> np.ndarray:
