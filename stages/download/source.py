@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -60,10 +61,15 @@ def write_dataset(dataset: Path, files: Sequence[SourceFile], *, crop_fundus: bo
     needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
     if needed > free:
         raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make space")
+    written: dict[Any, Path] = {}
     with replacing_folder(dataset, only_new=True) as folder:
         for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
             target = folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
+            first = written.setdefault(file.open, target)
+            if first != target:  # a link: an archive is not unpacked again for it
+                shutil.copyfile(first, target)
+                continue
             with file.open() as content, target.open("xb") as copy:
                 shutil.copyfileobj(content, copy, 1 << 20)
         if crop_fundus:

@@ -32,6 +32,8 @@ class SourceFile:
 def name_problem(name: str) -> str | None:
     """Return why writing this name could leave the target folder or could not be read again; None when it is safe."""
     path = PurePosixPath(name)
+    if not path.parts:
+        return "is no name of a file"
     if path.is_absolute():
         return "is an absolute path"
     if ".." in path.parts:
