@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core.images.reading import SMALLEST_SIDE
 from stages.core.run.errors import UserError
 from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, Inspection, MaskFacts
 from stages.split.readers.records import Record
@@ -32,6 +33,7 @@ def check_all(records: Sequence[Record], files: Inspection, defect_names: Mappin
         *check_train_is_normal(records),
         *check_empty_splits(records),
         *check_number_of_training_images(records),
+        *check_large_enough(records, files),
         *check_something_is_seen(records, files),
         *check_shared_content(records, files),
         *check_contradicting_labels(records, files),
@@ -70,6 +72,17 @@ def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
     if not 0 < count < MIN_TRAINING_IMAGES:
         return []
     return [f"train: has {count} normal images, at least {MIN_TRAINING_IMAGES} are needed: add some"]
+
+
+def check_large_enough(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find images of fewer pixels a side than anything can be seen in, as thumbnails and damaged exports have."""
+    small = {record.path: files.images[record.path] for record in records if record.path in files.images}
+    return [
+        f"{path}: is {facts.width} x {facts.height} pixels, at least {SMALLEST_SIDE} a side are needed: replace or "
+        "remove it"
+        for path, facts in small.items()
+        if min(facts.width, facts.height) < SMALLEST_SIDE
+    ]
 
 
 def check_something_is_seen(records: Sequence[Record], files: Inspection) -> list[str]:

@@ -12,12 +12,13 @@ from stages.core.images.kinds import DICOM, FORMATS, image_kind
 from tests.table import new_folder, violations
 
 
-def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEndian) -> None:
+def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEndian, size: int = 1) -> None:
     """A DICOM file without pixels; without its preamble and header on request."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
     data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, "1.2.3"
+    data.Rows, data.Columns = size, size
     if preamble:
         data.save_as(path, enforce_file_format=True)
     else:
