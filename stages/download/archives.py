@@ -54,7 +54,7 @@ class CheckedHeader(tarfile.TarInfo):
     """A header of a tar archive, which is read as a whole, or names where the next one is: its size is checked."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> "CheckedHeader":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "CheckedHeader":
         """Read a header.
 
         Raises:

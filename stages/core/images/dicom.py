@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from jaxtyping import Bool, Float, Shaped, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.decoders.base import get_decoder
@@ -124,7 +124,7 @@ def check_frame(data: pydicom.Dataset) -> None:
     try:
         with Image.open(io.BytesIO(frame), formats=OF_PILLOW) as picture:
             size = picture.size
-    except Image.UnidentifiedImageError:  # of another compression, whose decoder is given the size
+    except UnidentifiedImageError:  # of another compression, whose decoder is given the size
         return
     if size != (data.Columns, data.Rows):
         raise ValueError(f"its picture is {size[0]} x {size[1]}, its header says {data.Columns} x {data.Rows}")
@@ -162,7 +162,7 @@ def through_table(values: Shaped[np.ndarray, "H W"], data: pydicom.Dataset) -> U
     """Return the grey values through the file's first table, spread from 0 to the most that its bits can hold."""
     bits = data.VOILUTSequence[0].LUTDescriptor[2]
     shown = apply_voi(np.rint(values).astype(np.int64), data)
-    return np.rint(shown.clip(0, 2**bits - 1) / (2**bits - 1) * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(shown.clip(0, 2**bits - 1) / (2**bits - 1) * 255.0), dtype=np.uint8)
 
 
 def through_own_window(values: Shaped[np.ndarray, "H W"], window: Window, function: str) -> UInt8[np.ndarray, "H W"]:
