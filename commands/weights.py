@@ -39,12 +39,7 @@ def provide_weights(path: Path, parts: Sequence[str], *, check: bool, fetch: boo
         state = problem_of(manifest, part) or f"{manifest.path(part)} is ready"
         LOG.info(
             "%s: %s; %s; %s; sha256 %s; licence: %s",
-            part,
-            state,
-            without_secrets(entry.url),
-            entry.size,
-            entry.sha256,
-            entry.licence,
-        )
+            part, state, without_secrets(entry.url), entry.size, entry.sha256, entry.licence,
+        )  # fmt: skip
     require(manifest, chosen)
     return f"{len(chosen)} files ready"

@@ -218,7 +218,7 @@ def test_passwords_and_tokens_are_sent_and_not_shown(
         url = f"http://user:p%40ss@{place}/data.tar?token=abc123"
         fetch_file(url, tmp_path / "a", sha256=DIGEST, about="data")
         assert server.credentials == ["Basic " + base64.b64encode(b"user:p@ss").decode()]
-        for path, moved_to in (("gone", None), ("moved", f"ftp://user:p%40ss@{place}/?token=abc123"),
+        for path, moved_to in (("gone", None), ("moved", f"file://user:p%40ss@{place}/?token=abc123"),
                                ("moved", f"http://user:p%40ss@{place}/gone?token=abc123")):  # fmt: skip
             server.moved_to = moved_to
             with pytest.raises(UserError, match=f"http://{place}/{path}.* could not be fetched") as caught:
@@ -234,7 +234,7 @@ def test_addresses_that_are_none(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
     urls = ["http://[::1", "http://a..b/", "http://u:secret/x@host/", "file:///etc/passwd", "https://", "x", "",
-            "https://host/a b", "https://host/a\nb", "https://host:99999999/", "https://" + "a" * 70 + ".org/"]  # fmt: skip
+            "https://host/a b", "https://host/a\nb", "https://host:99999999/", f"https://{'a' * 70}.org/"]  # fmt: skip
     assert violations(check, zip(urls)) == []
 
 
@@ -243,7 +243,7 @@ def test_places_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for target in (tmp_path / "folder", tmp_path / "file/a", tmp_path / ("a" * 250)):
         with pytest.raises(
-            UserError, match=r"cannot be written \((Is a directory|Not a directory|File exists|File name t"
+            UserError, match=r"cannot be written \((Is a directory|Not a directory|File exists|File name too)"
         ):
             fetch_file(f"http://127.0.0.1:{server.server_port}/data.tar", target, sha256=DIGEST, about="data")
 

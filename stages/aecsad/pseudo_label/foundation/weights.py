@@ -78,7 +78,8 @@ def problem_of(manifest: WeightFiles, part: str) -> str | None:
     """Return what is wrong with a part's file; None where it is there with the sha256 of the manifest."""
     entry, path = manifest.files[part], manifest.path(part)
     if not path.is_file():
-        return f"{path} is missing ({entry.size}, sha256 {entry.sha256 or 'not yet recorded'}, from {without_secrets(entry.url)})"
+        known = f"{entry.size}, sha256 {entry.sha256 or 'not yet recorded'}"
+        return f"{path} is missing ({known}, from {without_secrets(entry.url)})"
     if entry.sha256 is None:
         return f"{path} is there, but the manifest has no sha256 to compare it with"
     found = sha256_of(path)
