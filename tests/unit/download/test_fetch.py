@@ -243,7 +243,7 @@ def test_places_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for target in (tmp_path / "folder", tmp_path / "file/a", tmp_path / ("a" * 250)):
         with pytest.raises(
-            UserError, match=r"cannot be written \((Is a directory|Not a directory|File exists|File name too)"
+            UserError, match=r"cannot be written \((Is a directory|Not a directory|File exists|File name too long)"
         ):
             fetch_file(f"http://127.0.0.1:{server.server_port}/data.tar", target, sha256=DIGEST, about="data")
 
