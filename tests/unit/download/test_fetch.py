@@ -241,7 +241,7 @@ def test_addresses_that_are_none(tmp_path: Path) -> None:
 def test_places_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
-    for target in (tmp_path / "folder", tmp_path / "file/a", tmp_path / ("a" * 250)):
+    for target in (tmp_path / "folder", tmp_path / "file/a", tmp_path / ("a" * 253)):
         with pytest.raises(
             UserError, match=r"cannot be written \((Is a directory|Not a directory|File exists|File name too long)"
         ):

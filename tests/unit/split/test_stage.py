@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,32 @@ def test_the_seed_decides_and_a_rerun_is_identical(run: Run) -> None:
     run(source="folder")
     assert written() == first
     assert not run(source="folder", seed=1).images.equals(images)
+
+
+def test_the_log_says_how_many_images_moved(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """DVC has deleted the old split by then."""
+    folder = Path("artifacts/download/part")
+    plain_folder(folder, normal=33, anomalous=7)
+
+    def said(**category: Any) -> str:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            run(source="folder", **category)
+        shutil.rmtree("artifacts/split")
+        return "; ".join(line for line in caplog.messages if "the last run here" in line)
+
+    assert said() == ""
+    (folder / "images/good/größe 3.PNG").rename(folder / "images/good/renamed.png")
+    assert "all 40 images that the last run here had are in the same part" in said()
+    (folder / "images/good/größe 5.PNG").unlink()
+    before = {record["sha256"]: record["split"] for record in run(source="folder").truth.to_dict("records")}
+    after = {one["sha256"]: one["split"] for one in run(source="folder", ratios=[50, 25, 25]).truth.to_dict("records")}
+    moved = sum(before[digest] != after[digest] for digest in before)
+    assert moved > 5
+    assert f"{moved} of 39 images are in another part of the split than in the last run here (" in caplog.text
+    assert " from train to validation" in caplog.text
+    Path("work/split/part.json").write_text("[")
+    assert said() == ""
 
 
 def test_resplit_and_ratios_of_the_category(run: Run) -> None:
