@@ -148,7 +148,7 @@ def compare(
     Shows each metric's difference, its interval, and a verdict: gain and drop (both significant), noise, missing
     (was there, is gone) and added. Files that git tracks are enough. The exit code is 0 whatever the verdicts are.
     """
-    from commands.compare.__main__ import compare_revisions
+    from commands.compare.comparison import compare_revisions
 
     return compare_revisions(
         old, new, form=format, output=output, tolerance=tolerance, confidence=confidence, metrics=str(metrics)
@@ -159,23 +159,23 @@ def compare(
 @verb
 def seeds(
     revisions: Annotated[list[str], typer.Argument(help="Commits, branches, tags or DVC experiments.")],
-) -> None:
+) -> str:
     """Show mean and spread of several runs.
 
     For example of three seeds; and on how many test images their verdicts differ.
     """
-    from commands.seeds import main as run
+    from commands.seeds import show_seeds
 
-    run(list(revisions))
+    return show_seeds(revisions)
 
 
 @app.command(epilog="Example: oddpart table")
 @verb
-def table(metrics: Metrics = Path("metrics")) -> None:
+def table(metrics: Metrics = Path("metrics")) -> str:
     """Print the results of all products and methods."""
-    from commands.table import main as run
+    from commands.table import show_table
 
-    run(["--metrics", str(metrics)])
+    return show_table(metrics)
 
 
 @app.command(epilog="Examples: oddpart published --runs work/paper/results/paper;  "

@@ -102,7 +102,7 @@ def setting_of(text: str) -> tuple[str, Any]:
     """
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise UserError(f"--set {text}: write key=value, for example --set equal_files=leave_out")
+        raise UserError(f"--set {text}: write key=value, for example --set equal_files=exclude")
     if key in ("source", "path", "subfolder"):
         raise UserError(f"--set {text}: `{key}` has an argument or option of its own, see `oddpart add --help`")
     return key, yaml.safe_load(value)

@@ -17,7 +17,7 @@ class Category(Params):
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
         equal_files: what happens where images of equal content are in different splits or have different labels:
-            "refuse" stops with a list; "leave_out" keeps the copies in the last split, of different labels none.
+            "refuse" stops with a list; "exclude" keeps the copies in the last split, of different labels none.
         bits: how many bits of its 16-bit images are used, e.g. 12; null lets the training images decide.
         grey_range: the two values of its 16-bit images that become black and white, in place of `bits`.
         prompts: words for the proposer `foundation`: [component masks](methods/component_masks.md).
@@ -26,7 +26,7 @@ class Category(Params):
     path: str
     subfolder: str | None = None
     ratios: Ratios | None = None
-    equal_files: Literal["refuse", "leave_out"] = "refuse"
+    equal_files: Literal["refuse", "exclude"] = "refuse"
     bits: Bits | None = None
     grey_range: GreyRange | None = None
     prompts: dict[str, Any] | None = None

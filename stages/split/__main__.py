@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_split_params(paths.category)
     reading = read_source(paths.dataset, params)
     files = inspect_files(paths.dataset, reading.records)
-    kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "leave_out")
+    kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "exclude")
     duplicates = find_groups(files.hashes, files.contents, params.near_duplicates)
     assigned = assign_splits(kept, duplicates, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
     records, checks = assigned.records, check_all(assigned.records, files, reading.defect_names)

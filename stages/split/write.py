@@ -161,7 +161,7 @@ def copy_components(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
 def write_counts(
     path: Path, truth: pd.DataFrame, *, excluded: int, together: Together | None, equal: EqualFiles | None
 ) -> None:
-    """Count images by split and kind, with a mask, and excluded ones (`left_out`), as JSON for `dvc metrics diff`.
+    """Count images by split and kind, with a mask, and excluded ones (`excluded`), as JSON for `dvc metrics diff`.
 
     Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are excluded, also
     `equal_files`: see `EqualFiles`.
@@ -172,7 +172,7 @@ def write_counts(
         }
         for split in ("train", "validation", "test")
     }
-    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": excluded}
+    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "excluded": excluded}
     if together is not None:
         counts["near_duplicates"] = asdict(together)
     if equal is not None:

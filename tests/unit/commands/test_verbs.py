@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from commands.app import Format, app
-from commands.compare.__main__ import FORMATS
+from commands.compare.comparison import FORMATS
 from commands.verbs import extra_of, verb
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry

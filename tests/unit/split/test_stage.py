@@ -87,7 +87,7 @@ def test_sample_category(run: Run) -> None:
         "validation": {"normal": 40},
         "test": {"logical": 60, "normal": 60, "structural": 60},
         "with_mask": 120,
-        "left_out": 0,
+        "excluded": 0,
     }
     assert by_split(result.images) == {"train": 160, "validation": 40, "test": 180, "synthetic": 40}
     assert (mask_files(result.folder / "truth") / "defects_config.json").is_file()
@@ -251,7 +251,7 @@ def test_elpv_excludes_the_doubtful(run: Run, caplog: pytest.LogCaptureFixture) 
         "validation": {"normal": 2, "structural": 3},
         "test": {"normal": 2, "structural": 3},
         "with_mask": 0,
-        "left_out": 6,
+        "excluded": 6,
         "near_duplicates": {"groups": 0, "images": 0, "normals_beside_anomalies": 0, "too_large": 0},
     }
     assert "6 images excluded" in caplog.text
