@@ -42,6 +42,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --
 .PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation gpu paper medical docs setup setup-flows clean
 
 repro: setup
+	@$(VENV)/bin/python -m commands doctor --data
 	$(VENV)/bin/dvc repro
 	$(VENV)/bin/python -m commands table --metrics metrics
 

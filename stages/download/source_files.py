@@ -10,6 +10,7 @@ from typing import IO
 
 from stages.core.run.errors import UserError
 
+LISTED = 50  # problems in the message
 LONGEST_NAME, LONGEST_PATH = 255, 2000  # bytes; file systems take no longer name
 STRAY_NAMES = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
@@ -68,10 +69,11 @@ def is_stray(name: str) -> bool:
 
 
 def refuse_unsafe(where: Path, problems: Iterable[str]) -> None:
-    """Raise one UserError that lists the problems, or do nothing when there are none."""
+    """Raise one UserError that lists the first LISTED problems, or do nothing when there are none."""
     lines = list(problems)
     if lines:
-        shown = "\n  - ".join(repr(line)[1:-1] for line in lines)
+        more = [f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+        shown = "\n  - ".join([*(repr(line)[1:-1] for line in lines[:LISTED]), *more])
         raise UserError(f"{where} is refused, nothing was written: {len(lines)} unsafe entries\n  - {shown}")
 
 

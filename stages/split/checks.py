@@ -15,15 +15,24 @@ from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, In
 from stages.split.readers.records import Record
 
 MIN_TRAINING_IMAGES = 8
+LISTED = 50  # findings in the message
 SPLITS = ("train", "validation", "test")  # the latest last
 
 
 def refuse(dataset: Path, findings: Sequence[str]) -> None:
-    """Raise one UserError that lists all findings, or do nothing when there are none."""
+    """Raise one UserError that lists the findings, or do nothing when there are none.
+
+    The first LISTED are listed: a wrong column in a table is wrong in each of a hundred thousand rows.
+    """
     if findings:
         distinct = list(dict.fromkeys(findings))
-        listed = "\n  - ".join(distinct)
+        listed = "\n  - ".join([*distinct[:LISTED], *more_than(LISTED, distinct)])
         raise UserError(f"{dataset}: nothing was written, findings: {len(distinct)}\n  - {listed}")
+
+
+def more_than(shown: int, lines: Sequence[str]) -> list[str]:
+    """Return a line that counts those beyond the first ones; none where there are no more."""
+    return [f"and {len(lines) - shown} more"] if len(lines) > shown else []
 
 
 def check_all(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:

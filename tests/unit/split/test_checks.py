@@ -11,8 +11,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from stages.core.run.errors import UserError
 from stages.split.__main__ import main
-from stages.split.checks import check_all
+from stages.split.checks import check_all, refuse
 from stages.split.inspect_files import Inspection
 from stages.split.readers.records import Record
 from tests.table import new_folder, violations
@@ -215,6 +216,13 @@ def test_bad_params(refusal: Refusal) -> None:
     assert "categories.part.source: Input should be 'sample'" in refusal(source="web")
     assert "ratios are all 0" in refusal(source="folder", ratios=[0, 0, 0])
     assert "test_part belongs to isic2018, and isic2018 needs it" in refusal(source="isic2018")
+
+
+def test_a_table_of_wrong_rows_is_a_short_list() -> None:
+    with pytest.raises(UserError, match="findings: 100000") as caught:
+        refuse(Path("x"), [f"labels.csv, line {line}: is wrong" for line in range(100_000)])
+    assert str(caught.value).splitlines()[-1] == "  - and 99950 more"
+    assert len(str(caught.value).splitlines()) == 1 + 50 + 1
 
 
 def test_pictures_too_small_to_see_anything(refusal: Refusal) -> None:
