@@ -25,7 +25,8 @@ def main(argv: Sequence[str]) -> str:
     kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "exclude")
     duplicates = find_groups(files.hashes, files.contents, params.near_duplicates)
     assigned = assign_splits(kept, duplicates, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
-    records, checks = assigned.records, check_all(assigned.records, files, reading.defect_names)
+    records = assigned.records
+    checks = check_all(records, files, reading.defect_names, together=assigned.together, ratios=assigned.ratios)
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
     truth = build_truth(records, files, reading.defect_names)

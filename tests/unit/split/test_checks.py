@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from stages.split.__main__ import main
 from stages.split.checks import check_all, refuse
 from stages.split.inspect_files import Inspection
 from stages.split.readers.records import Record
+from stages.split.rule import count_normals
 from tests.table import new_folder, violations
 
 DATASET = Path("artifacts/download/part")
@@ -216,6 +217,44 @@ def test_bad_params(refusal: Refusal) -> None:
     assert "categories.part.source: Input should be 'sample'" in refusal(source="web")
     assert "ratios are all 0" in refusal(source="folder", ratios=[0, 0, 0])
     assert "test_part belongs to isic2018, and isic2018 needs it" in refusal(source="isic2018")
+
+
+def plain(good: Iterable[int], defect: Iterable[int] = ()) -> None:
+    """Pictures by their seed: equal ones have equal content."""
+    for number, seed in enumerate(good):
+        save(f"images/good/{number}.png", seed)
+    for number, seed in enumerate(defect):
+        save(f"images/defect/{number}.png", seed)
+
+
+def test_too_few_pictures_say_how_many_are_needed_and_why(refusal: Refusal) -> None:
+    plain(range(8))
+    message = refusal(source="folder")
+    assert (
+        "train: has 6 normal images, at least 8 are needed: there are 8 in all, of which 11 are the least for this split"
+        in message
+    )
+    assert [count_normals(count, (70, 15, 15)) for count in (10, 11)] == [(7, 2, 1), (8, 2, 1)]
+
+
+def test_equal_pictures_are_the_reason_of_an_empty_part(refusal: Refusal) -> None:
+    plain([7] * 16)
+    message = refusal(source="folder")
+    assert "validation: is empty, it has no normal image: there are 16 in all, of which 11 are the least" in message
+    assert "15 of them are copies of others with the same content, which stay together" in message
+
+
+def test_twins_of_defects_are_the_reason_of_a_small_train(refusal: Refusal) -> None:
+    for number in range(14):
+        save(f"images/good/{number}.png", number)
+    for number in range(8):  # the same part before and after
+        with Image.open(DATASET / f"images/good/{number}.png") as picture:
+            picture.putpixel((0, 0), (0, 0, 0))
+            (DATASET / "images/defect").mkdir(exist_ok=True)
+            picture.save(DATASET / f"images/defect/{number}.png")
+    message = refusal(source="folder")
+    assert "train: has 6 normal images, at least 8 are needed: there are 14 in all" in message
+    assert "8 of them are nearly the same as a picture of a defect, so that train may not have them" in message
 
 
 def test_a_table_of_wrong_rows_is_a_short_list() -> None:
