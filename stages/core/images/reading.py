@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from stages.core.images.depth import DEEPEST, is_deep, is_deep_grey, stored_values
-from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind
+from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind, refusal
 from stages.core.images.upright import orientation_of, turned
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
@@ -137,8 +137,8 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
         if status.st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
         kind = image_kind(path)
-        if kind in FOREIGN:
-            raise UserError(f"{path}: is a {kind} image, which is not read: save it as JPEG or PNG")
+        if kind is not None and kind in FOREIGN:
+            raise UserError(f"{path}: {refusal(kind)}")
         if kind == DICOM:
             yield dicom_picture(path, window)
             return

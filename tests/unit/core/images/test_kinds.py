@@ -49,8 +49,8 @@ def test_kinds_that_phones_make_are_told_though_they_are_not_read(tmp_path: Path
         assert image_kind(folder / "a.jpg") == kind
 
     rows = [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC or AVIF"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "HEIC or AVIF"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     ]
     assert violations(check, rows) == []
