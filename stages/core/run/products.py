@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, category_problem, load_value
+from stages.core.run.params import CATEGORY_NAME, PARAMS_FILE, category_problem, load_value
 
 LISTED = 20  # problems of a product's files
 KEYS = ("source", "path", "subfolder")  # of a product, whose misspellings are guessed
@@ -27,7 +27,9 @@ def refuse_products(root: Path = Path()) -> None:
         products = load_value("categories", file=root / PARAMS_FILE)
     except UserError:  # DVC says what is wrong with params.yaml, or needs no such file
         return
-    if isinstance(products, Mapping) and (found := [*name_problems(products), *file_problems(products, root)]):
+    if not isinstance(products, Mapping):
+        return
+    if found := [*name_problems(products), *method_problems(root), *file_problems(products, root)]:
         raise UserError("; ".join(found))
 
 
@@ -41,12 +43,38 @@ def product_problems(root: Path = Path()) -> list[str]:
     if not isinstance(products, Mapping) or not products:
         return [f"{PARAMS_FILE}: there is no product below `categories`: `oddpart add NAME FOLDER`"]
     paths = [problem for name, entry in products.items() if (problem := entry_problem(name, entry, root))]
-    return [*name_problems(products), *paths, *file_problems(products, root)]
+    return [*name_problems(products), *method_problems(root), *paths, *file_problems(products, root)]
 
 
 def name_problems(products: Mapping[Any, Any]) -> list[str]:
     """Return what is wrong with the names."""
     return [f"{PARAMS_FILE}: {text}" for name in products if (text := category_problem(name))]
+
+
+def method_problems(root: Path) -> list[str]:
+    """Return which names below `methods` commands could not carry: DVC puts them into a shell's line as they are."""
+    try:
+        methods = load_value("methods", file=root / PARAMS_FILE)
+    except UserError:
+        return []
+    names = {name for value in methods.values() for name in names_below(value)} if isinstance(methods, Mapping) else ()
+    return [
+        f"{PARAMS_FILE}: methods: the name {name!r} does not consist of letters, digits, - and _: correct it"
+        for name in sorted(map(str, names))
+        if not CATEGORY_NAME.fullmatch(name) or name.startswith("-")
+    ]
+
+
+def names_below(method: Any) -> Iterator[str]:
+    """Yield the products and the methods of a family that an entry of `methods` names."""
+    for section in method.values() if isinstance(method, Mapping) else ():
+        if isinstance(section, list):
+            yield from map(str, section)
+        elif isinstance(section, Mapping):
+            yield from map(str, section)
+            yield from (
+                str(one["trained_on"]) for one in section.values() if isinstance(one, Mapping) and "trained_on" in one
+            )
 
 
 def file_problems(products: Mapping[Any, Any], root: Path) -> list[str]:

@@ -88,6 +88,18 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     assert line == "fail  params.yaml: there is no product below `categories`: `oddpart add NAME FOLDER`"
 
 
+def test_no_name_reaches_a_shell_that_could_command_it(folder: Path) -> None:
+    sir = {"categories": {"part": {}}, "universal": ["m; touch pwned;"], "specialised": ["-x"]}
+    pool = {"categories": {"part": {"trained_on": "$(touch pwned)"}}, "stages": []}
+    part = GOOD["categories"]["part"]
+    write({**GOOD, "categories": {"x'; touch pwned; echo 'y": part, "part": part},
+           "methods": {"sir": sir, "madclip": pool}})  # fmt: skip
+    with pytest.raises(UserError) as refused:
+        refuse_products(folder)
+    for name in ("x'; touch pwned; echo 'y", "m; touch pwned;", "-x", "$(touch pwned)"):
+        assert f"the name {name!r} does not consist of letters, digits, - and _" in str(refused.value)
+
+
 def test_what_dvc_stumbles_over_is_said_before(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert examine(data=True) == 0
     assert capsys.readouterr().out == ""
