@@ -34,14 +34,18 @@ def locate(path: Path) -> Path:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[list[SourceFile]]:
+def open_source(path: Path, *, follow_links: bool = False) -> Iterator[list[SourceFile]]:
     """Yield the files of a folder or an archive, to be read until the block ends.
+
+    Args:
+        path: of the folder or the archive.
+        follow_links: whether links of a folder may lead out of it.
 
     Raises:
         UserError: see `folder_files` and `open_archive`.
     """
     if path.is_dir():
-        yield folder_files(path)
+        yield folder_files(path, follow_links=follow_links)
     else:
         with open_archive(path) as files:
             yield files

@@ -367,13 +367,35 @@ def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "data2").mkdir()
     (root / "file.png").symlink_to(tmp_path / "secret")
+    (root / "other.png").symlink_to(tmp_path / "secret")
     (root / "folder").symlink_to(tmp_path / "data2")
     (root / "here").symlink_to(".")
     message = (
-        "(?s)3 unsafe entries.*file.png: is a link that leads out.*folder: is a link that leads out.*here: is a link"
+        "(?s)2 unsafe entries.*here: is a link to a folder.*file.png: it and 2 others are links that lead out of the "
+        "folder: copy the files in their place, or set `links: follow`"
     )
     with pytest.raises(UserError, match=message), open_source(root):
         pass
+
+
+def test_links_that_may_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that DVC tracks with `cache.type symlink` is made of links into its cache, wherever that is."""
+    monkeypatch.chdir(tmp_path)
+    for cache, config in ((".dvc/cache", ""), ("far/store", "[cache]\n    type = symlink\n    dir = ../far/store\n")):
+        target = tmp_path / cache / "files/md5/ab/cdef"
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"one")
+        Path(".dvc").mkdir(exist_ok=True)
+        Path(".dvc/config.local").write_text(config, encoding="utf-8")
+        root = new_folder(tmp_path)
+        (root / "a.png").symlink_to(target)
+        assert contents(root) == {"a.png": b"one"}
+    (tmp_path / "elsewhere").write_bytes(b"two")
+    (root / "b.png").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"b\.png: is a link that leads out of the folder"), open_source(root):
+        pass
+    with open_source(root, follow_links=True) as files:
+        assert [file.name for file in files] == ["a.png", "b.png"]
 
 
 def test_names_that_are_not_utf_8_are_refused() -> None:

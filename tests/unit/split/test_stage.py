@@ -137,6 +137,20 @@ def test_the_seed_decides_and_a_rerun_is_identical(run: Run) -> None:
     assert not run(source="folder", seed=1).images.equals(images)
 
 
+def test_portrait_and_landscape_mixed_are_warned_of(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Path("artifacts/download/part/images/good")
+    plain_folder(folder.parents[1], normal=20, anomalous=2)
+    run(source="folder")
+    assert "portrait" not in caplog.text
+    for path in sorted(folder.iterdir())[:10]:
+        with Image.open(path) as picture:
+            picture.transpose(Image.Transpose.ROTATE_90).save(path)
+    run(source="folder")
+    truth = run(source="folder").truth.query("split == 'train'")
+    tall = int((truth["height"] > truth["width"]).sum())
+    assert f"train mixes {tall} portrait and {len(truth) - tall} landscape pictures" in caplog.text
+
+
 def test_the_log_says_how_many_images_moved(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     """DVC has deleted the old split by then."""
     folder = Path("artifacts/download/part")
