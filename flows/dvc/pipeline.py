@@ -11,10 +11,10 @@ import yaml
 from dvc.repo import Repo
 from dvc.utils.serialize import dump_yaml
 
+from flows.dvc.products import refuse_products
 from flows.schedule.plan import Stage
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
-from stages.core.run.products import refuse_products
 
 COST_FOLDER = Path("metrics/cost")  # what each stage's last run cost: git tracks it, DVC does not know it
 LOCK = "dvc.lock"

@@ -12,8 +12,8 @@ import yaml
 from commands.doctor import machine, repository
 from commands.doctor.findings import Finding, guarded
 from commands.doctor.report import CHECKS, examine
+from flows.dvc.products import refuse_products
 from stages.core.run.errors import UserError
-from stages.core.run.products import refuse_products
 
 GOOD: dict[str, Any] = {
     "profile": "own",
