@@ -126,6 +126,10 @@ def score_images(parts: Parts, inputs: Inputs, *, folder: Path) -> Outcome:
         "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept); rows go to %s",
         threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate, folder,
     )  # fmt: skip
+    if parts.students is not None and parts.histogram is None:
+        LOG.warning(
+            "logical anomalies are not covered for this product: missing, surplus or exchanged parts may look normal"
+        )
     outcome = start_tables(folder, inputs)
     named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
     for path, name in progress(named, total=len(inputs.images), label="images"):
