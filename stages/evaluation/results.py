@@ -193,8 +193,9 @@ def sheet_cell(row: Row, scene: Scene, calibrated: Calibrated) -> Cell:
     pictures = [scene.outlined(scene.image)]
     if calibrated.maps:
         pictures.append(scene.outlined(heatmap_of(row, scene, calibrated)))
-    correct = calibrated.fitted.calibration.calls(row["score"]) == bool(row["is_anomalous"])
+    calibration = calibrated.fitted.calibration
+    correct = calibration.calls(row["score"]) == bool(row["is_anomalous"])
     kind, defect = row["kind"], row["defect_type"]
     what = kind if defect == "good" or defect.startswith(kind) else f"{kind}, {defect}"
     verdict = "correct" if correct else "WRONG"
-    return Cell(tuple(pictures), f"{verdict}, score {row['score']:.3g} ({what})", correct)
+    return Cell(tuple(pictures), f"{verdict}, {calibration.in_words(row['score'])} ({what})", correct)
