@@ -85,6 +85,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, and folders to search for them.", metavar="PATH")],
     category: Category,
     output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
+    method: Annotated[
+        str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
 ) -> Closing:
     """Score new pictures with a product's trained parts.
@@ -92,19 +95,19 @@ def predict(
     Run `dvc repro` once before. Makes scores.csv (path, score, threshold, is_anomalous, display_score with 0.5 at
     the threshold, a column for each branch, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous),
     unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden, a link to a folder) and
-    run.json (product, trained parts, counts). A branch's column is empty where the pipeline excluded the branch.
+    run.json (product, method, trained parts, counts). A branch's column is empty where the pipeline excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
     there; interrupted, that folder stays.
     """
-    from commands.predict.parts import check_given, check_one_run, part_files
+    from commands.predict.parts import check_given, check_one_run, trained_files
 
-    check_one_run(part_files(category))  # said before torch is loaded, which takes seconds
+    check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
-    return predict_images(images, category=category, output=output, overwrite=overwrite)
+    return predict_images(images, category=category, output=output, overwrite=overwrite, method=method)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")

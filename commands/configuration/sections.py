@@ -2,7 +2,6 @@
 
 from pydantic import BaseModel
 
-from commands.predict.parts import PredictParams
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
@@ -40,7 +39,6 @@ PARAMS_SECTIONS: dict[str, type[BaseModel] | None] = {  # None: in TEXTS
     "evaluation": EvaluationParams,
     "near_duplicates": section_of(SplitParams, "near_duplicates"),
     "data_health": section_of(SplitParams, "data_health"),
-    "predict": PredictParams,
 }
 SOURCES: tuple[type[BaseModel], ...] = (Folder, Csv, Sample, MvtecLoco, Mvtec, Elpv, Medical, Aptos2019, Isic2018)
 PROFILE_SECTIONS: dict[str, type[BaseModel]] = {

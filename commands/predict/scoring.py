@@ -14,7 +14,7 @@ from PIL import Image
 
 from commands.predict.inputs import Inputs, Unreadable, find_images, shortened
 from commands.predict.model import Parts, load_parts, predict
-from commands.predict.parts import part_files
+from commands.predict.parts import trained_files
 from commands.predict.results import (
     HEATMAPS,
     SCORES,
@@ -40,7 +40,9 @@ QUALITY = 90  # of its JPEG
 NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
 
 
-def predict_images(given: Sequence[Path], *, category: str, output: Path, overwrite: bool) -> Closing:
+def predict_images(
+    given: Sequence[Path], *, category: str, output: Path, overwrite: bool, method: str | None = None
+) -> Closing:
     """Score the images of some files and folders with a category's trained parts.
 
     Args:
@@ -48,6 +50,7 @@ def predict_images(given: Sequence[Path], *, category: str, output: Path, overwr
         category: a key of `categories` in params.yaml.
         output: folder to make for the results.
         overwrite: whether earlier results there may be replaced.
+        method: whose parts; the first of `commands.predict.parts.RECIPES` that is on where None.
 
     Returns:
         The counts, and NOT_ALL if something could not be read.
@@ -55,13 +58,18 @@ def predict_images(given: Sequence[Path], *, category: str, output: Path, overwr
     Raises:
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
-    files = part_files(category)
+    files = trained_files(category, method)
     inputs = find_images(given, output=output)
     with results_folder(output, overwrite=overwrite) as results:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
         parts = load_parts(files, device=pick_device())
         outcome = score_images(parts, inputs, folder=results.folder)
-        results.about |= {"category": category, "parts": dict(parts.fingerprints), **outcome.counts()}
+        results.about |= {
+            "category": category,
+            "method": files.method,
+            "parts": dict(parts.fingerprints),
+            **outcome.counts(),
+        }
     return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
 
 

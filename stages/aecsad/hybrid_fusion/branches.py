@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import mannwhitneyu
 
+from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.model.fusion import (
     HISTOGRAM,
     KEYS,
@@ -22,7 +23,7 @@ from stages.aecsad.model.fusion import (
 )
 from stages.core.io.decision import Decision
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps
-from stages.core.io.result import MAPS, MethodResult, read_result
+from stages.core.io.result import MAPS, read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 
@@ -62,19 +63,19 @@ class BranchWeight(Decision):
 
 
 def collect_branches(
-    histogram: Path, student_teacher: Path, neighbours: Path, *, fine: MethodResult | None
+    histogram: Path, student_teacher: Path, neighbours: Path, *, fine: FineNeighbours | None
 ) -> Branches:
     """Read the branches and join them; a neighbours' score is named after its branch.
 
     Args:
         histogram, student_teacher: the folders of these stages.
         neighbours: the folder of that method's result.
-        fine: of the branch at a higher resolution, None without it.
+        fine: the branch at a higher resolution, None without it.
 
     Raises:
         UserError: a file is missing or damaged, or the tables are not of the same images.
     """
-    results = {NEIGHBOURS: read_result(neighbours)} | ({} if fine is None else {FINE_NEIGHBOURS: fine})
+    results = {NEIGHBOURS: read_result(neighbours)} | ({} if fine is None else {FINE_NEIGHBOURS: fine.result})
     tables = read_branches(histogram, student_teacher)
     maps = {STUDENT_TEACHER: read_anomaly_maps(student_teacher / MAPS)}
     for name, result in results.items():

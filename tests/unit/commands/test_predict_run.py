@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.predict.model import Prediction
+from commands.predict.parts import TrainedFiles
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.reading import Window, read_like_training
@@ -32,7 +33,7 @@ CALIBRATION = Calibration(
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None)
-    monkeypatch.setattr("commands.predict.scoring.part_files", lambda category: {})
+    monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
     monkeypatch.setattr("commands.predict.scoring.predict", score)
@@ -145,7 +146,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
     def check(damaged: Sequence[str], code: int) -> None:
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
-        monkeypatch.setattr("commands.predict.parts.part_files", lambda category: {})
+        monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
         monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
