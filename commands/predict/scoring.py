@@ -37,6 +37,10 @@ from stages.core.run.params import load_value
 LOG = logging.getLogger(__name__)
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
+NOT_COVERED = (
+    "logical anomalies (missing, extra or swapped parts) are not covered for %s: %s has no active branch that looks at "
+    "components; the report says why, and what would help"
+)
 NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
 
 
@@ -70,6 +74,8 @@ def predict_images(
             "parts": dict(parts.fingerprints),
             **outcome.counts(),
         }
+    if parts.histogram is None:
+        LOG.warning(NOT_COVERED, category, files.method)
     return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
 
 

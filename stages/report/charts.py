@@ -15,6 +15,7 @@ from stages.core.run.errors import UserError
 
 WIDTH, HEIGHT = 480, 240  # of a drawing, which the page scales to its own width
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 38  # margins for axes
+APART = 48  # pixels between marks on the horizontal axis, so that their numbers do not touch
 PLOT = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM}
 
 
@@ -106,8 +107,9 @@ def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float, x_label
         Line(kind, points(*steps(middles, half, shares[kind]), x_range, y_range), number)
         for number, kind in enumerate(kinds)
     )
-    x_values = (x_range[0], threshold, x_range[1])
     marker = scaled(threshold, x_range, LEFT, WIDTH - RIGHT)
+    ends = [one for one in x_range if abs(scaled(one, x_range, LEFT, WIDTH - RIGHT) - marker) >= APART]
+    x_values = sorted({threshold, *ends})
     return Chart(
         title, x_label, "share of images", lines, x_ticks(x_range, x_values), y_ticks(y_range, y_range), marker
     )

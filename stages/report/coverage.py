@@ -88,7 +88,7 @@ def _judged(what: str, found: Mapping[str, float], otherwise: str) -> str:
     if not found:
         return f"{what}: not known, {otherwise}"
     numbers = ", ".join(
-        f"{kind} score above normal images in {value:.0%} of the cases" for kind, value in found.items()
+        f"{kind} score above normal images in {value:.1%} of the cases" for kind, value in found.items()
     )
     return f"{what}: {level(min(found.values()))} ({numbers})"
 

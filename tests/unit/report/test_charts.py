@@ -29,6 +29,8 @@ def test_a_histogram_shows_shares_and_a_threshold_outside_of_the_scores() -> Non
     bins = pd.DataFrame({"score": [1.0, 2.0], "normal": [3, 1], "logical": [0, 10]})
     chart = histogram_chart("t", bins, threshold=4.5)
     assert chart.marker == 464.0
+    assert [tick.text for tick in chart.x_ticks] == ["0.5", "4.5"]
+    assert [tick.text for tick in histogram_chart("t", bins, threshold=0.6).x_ticks] == ["0.6", "2.5"]  # not over 0.5
     assert [tick.text for tick in chart.y_ticks] == ["0", "1"]
     assert chart.lines[0].points.split()[1] == "56.0,58.0"  # 3 of 4 normal images: 202 - 0.75 * 192
 

@@ -20,8 +20,8 @@ STAGES = ("pseudo_label", "cluster", "histogram", "hybrid_fusion")
 
 def test_what_is_covered_is_said_with_its_number() -> None:
     assert coverage(SEEN).sentence == (
-        "Logical anomalies: covered well (edited components score above normal images in 100% of the cases). "
-        "Structural anomalies: covered well (synthetic defects score above normal images in 97% of the cases). "
+        "Logical anomalies: covered well (edited components score above normal images in 99.8% of the cases). "
+        "Structural anomalies: covered well (synthetic defects score above normal images in 97.0% of the cases). "
         "False alarms: 4.8% of good products expected, from 40 validation images."
     )
 
@@ -29,7 +29,7 @@ def test_what_is_covered_is_said_with_its_number() -> None:
 def test_the_worst_kind_decides_and_each_is_named() -> None:
     found = coverage(Evidence({"cut": 0.97, "exchanged": 0.55}, None, {"large": 0.99, "small": 0.7}, None, KEPT))
     assert found.logical.startswith("Logical anomalies: not covered (cut score")
-    assert "exchanged score above normal images in 55% of the cases" in found.logical
+    assert "exchanged score above normal images in 55.0% of the cases" in found.logical
     assert found.structural.startswith("Structural anomalies: covered hardly (large score")
 
 

@@ -126,7 +126,7 @@ def test_a_sentence_a_product_says_what_can_be_seen(root: Path) -> None:
     words = "".join(Page(text).texts)
     assert words.index("What this run can see") < words.index("In this table")
     assert "tray: Logical anomalies: not covered, the branch of components is off: no <component>." in words
-    assert "Structural anomalies: covered in part (synthetic defects score above normal images in 88%" in words
+    assert "Structural anomalies: covered in part (synthetic defects score above normal images in 87.5%" in words
     assert "False alarms: 20.0% of good products expected, from 4 validation images" in words
     assert "What would help: 15 more normal validation images" in words
     assert "<component>" not in text
