@@ -40,6 +40,10 @@ LOG = logging.getLogger(__name__)
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
 NOTES = {"size_note": "size or aspect ratio", "kind_note": "kind or depth"}  # columns, and what they are about
+NOT_COVERED = (
+    "logical anomalies (missing, extra or swapped parts) are not covered for %s: %s has no active branch that looks at "
+    "components; the report says why, and what would help"
+)
 NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
 
 
@@ -73,6 +77,8 @@ def predict_images(
             "parts": dict(parts.fingerprints),
             **outcome.counts(),
         }
+    if parts.histogram is None:
+        LOG.warning(NOT_COVERED, category, files.method)
     return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
 
 
@@ -126,10 +132,6 @@ def score_images(parts: Parts, inputs: Inputs, *, folder: Path) -> Outcome:
         "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept); rows go to %s",
         threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate, folder,
     )  # fmt: skip
-    if parts.students is not None and parts.histogram is None:
-        LOG.warning(
-            "logical anomalies are not covered for this product: missing, surplus or exchanged parts may look normal"
-        )
     outcome = start_tables(folder, inputs)
     named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
     for path, name in progress(named, total=len(inputs.images), label="images"):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, RootModel
+from pydantic import Field, NonNegativeInt, RootModel, model_validator
 
 from stages.core.run.params import Bits, GreyRange, Params, check_category_names, load_value, validate
 
@@ -33,6 +33,14 @@ class Category(Params):
     bits: Bits | None = None
     grey_range: GreyRange | None = None
     prompts: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def components_stand_elsewhere(cls, values: Any) -> Any:
+        """Refuse names of components here, where a change of one would run the product's first stages again."""
+        if isinstance(values, dict) and "components" in values:
+            raise ValueError("names of components go into the section `components`: my_part: {1: label}")
+        return values
 
     @property
     def elpv_kind(self) -> str | None:

@@ -34,11 +34,14 @@ CALIBRATION = Calibration(
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None)
     monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
-    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts())
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
     monkeypatch.setattr("commands.predict.scoring.predict", score)
+
+
+def parts(*, histogram: object | None = "components") -> SimpleNamespace:
+    return SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None, histogram=histogram)
 
 
 def score(parts: Any, picture: np.ndarray) -> Prediction:
@@ -206,6 +209,15 @@ def test_a_verdict_says_how_sure_it_is(tmp_path: Path, monkeypatch: pytest.Monke
         (121, True, 0.2, False),
     ]
     assert violations(check, cases) == []
+
+
+def test_what_is_not_covered_is_said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png")
+    run("in")
+    assert "not covered" not in caplog.text
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(histogram=None))
+    run("in", output="again")
+    assert "logical anomalies (missing, extra or swapped parts) are not covered for part: aecsad has no" in caplog.text
 
 
 def test_another_size_is_said(

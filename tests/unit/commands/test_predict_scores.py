@@ -150,7 +150,7 @@ def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogC
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
         assert_pipeline_scores(rows)
         assert {row["histogram"] for row in rows} == {""}
-        assert "logical anomalies are not covered for this product" in caplog.text
+        assert "are not covered for part: aecsad has no active branch" in caplog.text
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
