@@ -148,7 +148,7 @@ def test_pictures_too_small_to_be_judged() -> None:
 
 def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A product of 12 bits: a picture of 8 comes in its own brightness, whatever the range of the others."""
-    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={}, grey_range=between(0, 4095))
+    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={}, grey_range=between(0, 4095), histogram=None)
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
     draw("in/b.png")
     Image.fromarray(np.full((24, 32), 4095, dtype=np.uint16)).save("in/a.png")
