@@ -226,7 +226,7 @@ def log_remarks(
 
 def warn_of_shapes(records: Sequence[Record], files: Inspection) -> None:
     """Warn where upright and lying pictures are mixed: all are scaled to a square, so the product has two shapes."""
-    train = [files.images[record.path] for record in records if record.split == "train"]
+    train = [files.images[one.path] for one in records if one.split == "train" and one.path in files.images]
     tall = sum(facts.height > facts.width for facts in train)
     wide = sum(facts.height < facts.width for facts in train)
     if tall and wide:
