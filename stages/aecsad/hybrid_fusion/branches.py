@@ -51,7 +51,7 @@ class BranchWeight(Decision):
     Attributes:
         weight: from 0, excluded, to 1.
         synthetic_auroc: probability that a validation image with a synthetic defect scores above one without.
-        edit_auroc: the same for edited components, where the branch's stage measured it.
+        edit_auroc: the same for edited pictures, where the branch's stage measured it.
         constant: whether it scores every image the same.
     """
 
@@ -130,7 +130,7 @@ def sum_of_columns(
 def weigh_branch(
     normal: Float64[np.ndarray, " n"], synthetic: Float64[np.ndarray, " m"], edits: list[float], *, chance: float
 ) -> BranchWeight:
-    """Weigh a branch by the better of what it sees of synthetic defects and of edited components.
+    """Weigh a branch by the better of what it sees of synthetic defects and of edited pictures.
 
         weight = 2 max(AUROC_synthetic, AUROC_edits) - 1,  0 where synthetic defects are told apart no better than by
                  chance (one-sided Mann-Whitney test) and no edits were either
@@ -149,7 +149,7 @@ def weigh_branch(
     best_edit = max(edits, default=None)
     seen = f"separates {auroc:.1%} of synthetic defects from normal images"
     if best_edit is not None:
-        reason = f"{seen} and {best_edit:.1%} of edited components"
+        reason = f"{seen} and {best_edit:.1%} of edited pictures"
         return BranchWeight(2 * max(auroc, best_edit) - 1, auroc, best_edit, reason)
     if test.pvalue > chance:
         return BranchWeight(0.0, auroc, None, f"excluded: {seen}, which may be chance (p = {test.pvalue:.2g})")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from stages.aecsad.histogram.__main__ import main as histogram
 from stages.aecsad.hybrid_fusion.__main__ import main as hybrid_fusion
+from stages.aecsad.model.edited import EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
 from stages.aecsad.score_fusion.__main__ import main as score_fusion
 from stages.aecsad.segmentation.__main__ import main as segmentation
@@ -44,8 +45,7 @@ profiles:
          loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
-        {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
-         max_inflation: 1000.0}
+        {grids: [1, 2], shrinkage: 0.1, min_edit_auroc: 0.0, max_inflation: 1000.0}
       student_teacher:
         cpu_threads: 1
         teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
@@ -70,14 +70,14 @@ profiles:
 """
 
 
-def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(number: int, *, square: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """A noisy plate with a disc (class 1) and a square (class 2), each a little elsewhere, and its labels."""
     generator = np.random.default_rng(number)
     image = generator.normal(120, 8, (SIZE, SIZE, 3))
     labels = np.zeros((SIZE, SIZE), dtype=np.uint8)
     y, x = np.mgrid[:SIZE, :SIZE]
     labels[np.hypot(y - generator.integers(70, 90), x - generator.integers(60, 80)) < generator.integers(30, 36)] = 1
-    if number < DEFECT:
+    if square:
         top, left = generator.integers(140, 170, size=2)
         labels[top : top + 56, left : left + 56] = 2
     image[labels == 1] += (90, -60, -60)
@@ -92,7 +92,7 @@ def make_data_set() -> None:
     health_file(TRUTH).write_text("{}", encoding="utf-8")
     rows, label_maps = [], []
     for number, name in enumerate(SPLITS):
-        image, labels = draw(number)
+        image, labels = draw(number, square=number < DEFECT)
         Image.fromarray(image).save(image_files(INPUTS) / f"{number:02d}.png")
         rows.append((f"{name}/{number:02d}", f"{number:02d}.png", name))
         label_maps.append(labels)
@@ -103,13 +103,17 @@ def make_data_set() -> None:
     image_ids = tuple(images["image_id"][train])
     write_images(INPUTS, pd.concat([images, scratch_validation_images(images)], ignore_index=True))
     write_label_maps(Path("cluster/label_maps.npz"), LabelMaps(image_ids, values, 3, trusted))
+    validation = images.index[images["split"] == "validation"]
+    edited = np.stack([draw(number, square=False)[0] for number in validation])
+    sources = tuple(images["image_id"][validation])
+    write_edited(Path("proposal/edited.npz"), EditedPictures(sources, ("cut",) * len(edited), edited))
     write_pasted_images(Path("cluster/pasted.npz"), np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8))
     kinds = np.zeros((len(values), 3), dtype=np.uint8)
     write_component_maps(
         Path("cluster/review/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
     )
-    for name in ("review.json", "overlays.jpg", "classes.jpg"):
-        Path("cluster/review", name).write_text(name)
+    for name, content in (("review.json", '{"warnings": []}'), ("overlays.jpg", "o"), ("classes.jpg", "c")):
+        Path("cluster/review", name).write_text(content)
     anomalous = images.index >= DEFECT
     truth = images.assign(source_path=images["file"], is_anomalous=anomalous,
                           kind=np.where(anomalous, "logical", "normal"), defect_type="x", mask_files=[[]] * len(images),
@@ -181,13 +185,14 @@ def train_parts(root: Path) -> None:
 def segment() -> None:
     """Run the stage segmentation."""
     segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz",
-                  "--output", "artifacts/aecsad/segmentation/part",
+                  "--edited", "proposal/edited.npz", "--output", "artifacts/aecsad/segmentation/part",
                   "--curve", "curves/segmentation.csv"])  # fmt: skip
 
 
 def count_areas() -> None:
     """Run the stage histogram."""
     histogram(["--inputs", str(INPUTS), "--label-maps", "artifacts/aecsad/segmentation/part/label_maps.npz",
+               "--edited", "artifacts/aecsad/segmentation/part/edited.npz",
                "--output", "artifacts/aecsad/histogram/part", "--choice", "histogram.json"])  # fmt: skip
 
 

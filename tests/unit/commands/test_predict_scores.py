@@ -136,7 +136,7 @@ def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> Non
         trained_files("bar", "patchcore")
 
 
-def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
+def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
     kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM)}
     write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
@@ -144,12 +144,13 @@ def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
     count_areas()
     choice = read_choice(CHOICE)
-    write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
+    write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0), "covered": False})
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
         assert_pipeline_scores(rows)
         assert {row["histogram"] for row in rows} == {""}
+        assert "are not covered for part: aecsad has no active branch" in caplog.text
     finally:
         for path, content in kept.items():
             path.write_bytes(content)

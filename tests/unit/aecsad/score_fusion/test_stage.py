@@ -51,10 +51,10 @@ def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) 
     table = pd.DataFrame({"image_id": IDS, "split": SPLITS, "histogram_1x1": np.arange(len(IDS), dtype=np.float64)})
     write_histogram_models(Path("histogram/model.npz"), [], made_from=SEGMENTATION)
     table.to_parquet("histogram/scores.parquet")
-    choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes}
+    choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes, "covered": weight > 0}
     Path("histogram.json").write_text(json.dumps(choice))
     Path("review").mkdir()
-    Path("review/review.json").write_text("{}")
+    Path("review/review.json").write_text('{"warnings": ["first"]}')
     Path("students").mkdir()
     Path("students/model.safetensors").write_bytes(b"students")
     table.rename(columns={"histogram_1x1": "student_teacher"})[30:].to_parquet("students/scores.parquet")
@@ -108,6 +108,16 @@ def test_without_component_classes_one_branch_and_its_spots_remain(here: Path) -
     measures = {tuple(one.measure for one in findings) for findings in result.explanations.images.values()}
     assert measures == {("hot_spot",)}
     assert result.explanations.pictures == {}
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_review_warns_where_logical_anomalies_are_not_covered(here: Path, weight: float) -> None:
+    write_inputs(weight=weight)
+    main(OPTIONS)
+    first, *others = json.loads((here / "out/review/review.json").read_text())["warnings"]
+    assert first == "first"
+    assert [text.split(":")[0] for text in others] == ([] if weight else ["logical anomalies are not covered"])
+    assert json.loads((here / "review/review.json").read_text()) == {"warnings": ["first"]}  # another stage's output
 
 
 def test_a_missing_map_is_named(here: Path, caplog: pytest.LogCaptureFixture) -> None:
