@@ -17,7 +17,7 @@ NOT = "not covered"
 GAIN = 0.02  # of AUROC by a finer branch, from which a higher resolution is said to help
 FEW = 100  # training images below which more of them are said to help
 FINE = "fine_"  # before the name of a branch, where it sees the images at a higher resolution
-FOUNDATION = "foundation"
+EDITS = {"cut": "cut out"}  # kinds of edits in words, where these are others
 WORDS = "words for the proposer `foundation` (`prompts` of the product in params.yaml)"
 
 
@@ -26,7 +26,7 @@ class Evidence:
     """What is known of a method on a product.
 
     Attributes:
-        logical: AUROC by kind of edit, such as "edited components"; empty where none is told apart.
+        logical: AUROC by kind of edit, such as "pictures with a part pasted"; empty where none is told apart.
         no_logical: why the branch that sees logical anomalies is off; None where it is on.
         structural: AUROC of the best active branch by group of synthetic defects; empty where none were judged.
         resolution_gain: AUROC that a finer branch adds on synthetic defects; None where there is none.
@@ -80,7 +80,7 @@ def level(auroc: float) -> str:
 def _logical(evidence: Evidence) -> str:
     if evidence.no_logical is not None:
         return f"Logical anomalies: {NOT}, {evidence.no_logical}"
-    return _judged("Logical anomalies", evidence.logical, "no edited component was judged")
+    return _judged("Logical anomalies", evidence.logical, "no edited picture was judged")
 
 
 def _judged(what: str, found: Mapping[str, float], otherwise: str) -> str:
@@ -164,16 +164,16 @@ def _gain(active: Mapping[str, float]) -> float | None:
 
 
 def _edits(found: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], str | None]:
-    """Return the AUROC on edits of components, or why the branch of components is off."""
+    """Return the AUROC by kind of edit, of the best grid of cells; or why the branch of components is off."""
     if "histogram" not in found:
         return {}, "the method looks for no components"
-    columns = found["histogram"]["columns"].values()
-    branch = found.get("hybrid_fusion", {}).get("histogram")
-    on = [column["edit_auroc"] for column in columns if column["weight"] > 0]
+    columns, branch = found["histogram"]["columns"].values(), found.get("hybrid_fusion", {}).get("histogram")
+    on = [column for column in columns if column["weight"] > 0]
     if on and (branch is None or branch["weight"] > 0):
-        return {"edited components": max(on)}, None
+        best = max(on, key=lambda column: float(column["edit_auroc"]))
+        return {f"pictures with a part {EDITS.get(kind, kind)}": auroc for kind, auroc in best["edits"].items()}, None
     cluster = found.get("cluster", {})
     if cluster.get("reasons"):
         return {}, f"components were not found reliably: {'; '.join(cluster['reasons'])}"
-    reason = branch["reason"] if on and branch is not None else next((one["reason"] for one in columns), "no grid")
-    return {}, f"the branch of components is off: {reason}"
+    best = branch if on and branch is not None else max(columns, key=lambda column: float(column["edit_auroc"]))
+    return {}, f"the branch of components is off: {best['reason'].removeprefix('excluded: ')}"

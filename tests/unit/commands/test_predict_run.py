@@ -40,8 +40,10 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.predict", score)
 
 
-def parts(*, histogram: object | None = "components") -> SimpleNamespace:
-    return SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None, histogram=histogram)
+def parts(*, histogram: object | None = "components", grey_range: Window | None = None) -> SimpleNamespace:
+    return SimpleNamespace(
+        calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=grey_range, histogram=histogram
+    )
 
 
 def score(parts: Any, picture: np.ndarray) -> Prediction:
@@ -148,8 +150,8 @@ def test_pictures_too_small_to_be_judged() -> None:
 
 def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A product of 12 bits: a picture of 8 comes in its own brightness, whatever the range of the others."""
-    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={}, grey_range=between(0, 4095), histogram=None)
-    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
+    deep = parts(grey_range=between(0, 4095))
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: deep)
     draw("in/b.png")
     Image.fromarray(np.full((24, 32), 4095, dtype=np.uint16)).save("in/a.png")
     write_dicom(Path("in/c.dcm"), np.arange(768).reshape(24, 32))

@@ -12,7 +12,7 @@ from tests.table import new_folder, violations
 
 KEPT = Threshold(1.0, 0.05, 0.048, 40, 19)
 FEW = Threshold(1.0, 0.05, 0.167, 5, 19)
-SEEN = Evidence({"edited components": 0.998}, None, {"synthetic defects": 0.97}, None, KEPT, 200, "graph_merging")
+SEEN = Evidence({"edited pictures": 0.998}, None, {"synthetic defects": 0.97}, None, KEPT, 200, "graph_merging")
 THRESHOLD = {"value": 1.0, "false_alarm_budget": 0.05, "attainable_false_alarm_rate": 0.048, "normals": 40,
              "normals_needed": 19}  # fmt: skip
 STAGES = ("pseudo_label", "cluster", "histogram", "hybrid_fusion")
@@ -20,7 +20,7 @@ STAGES = ("pseudo_label", "cluster", "histogram", "hybrid_fusion")
 
 def test_what_is_covered_is_said_with_its_number() -> None:
     assert coverage(SEEN).sentence == (
-        "Logical anomalies: covered well (edited components score above normal images in 99.8% of the cases). "
+        "Logical anomalies: covered well (edited pictures score above normal images in 99.8% of the cases). "
         "Structural anomalies: covered well (synthetic defects score above normal images in 97.0% of the cases). "
         "False alarms: 4.8% of good products expected, from 40 validation images."
     )
@@ -73,7 +73,8 @@ def branch(weight: float, synthetic: float, edit: float | None = None, reason: s
 
 
 def column(weight: float, edit: float, reason: str = "grid") -> dict[str, Any]:
-    return {"weight": weight, "edit_auroc": edit, "reason": reason}
+    edits = {"cut": edit, "exchanged": edit - 0.125}
+    return {"weight": weight, "edit_auroc": edit, "edits": edits, "reason": reason}
 
 
 def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
         assert read_evidence(folder, stages=STAGES, threshold=THRESHOLD, health=health) == expected
 
     on = {"columns": {"1x1": column(0.0, 0.5), "2x2": column(0.9, 0.95), "4x4": column(0.8, 0.9)}}
-    off = {"columns": {"1x1": column(0.0, 0.5, "every distance is 0")}}
+    off = {"columns": {"1x1": column(0.0, 0.5), "2x2": column(0.0, 0.6, "excluded: sees 60% of edits")}}
+    edits = {"pictures with a part cut out": 0.95, "pictures with a part exchanged": 0.825}
     hybrid = {"histogram": branch(0.9, 0.58, 0.95), "far": branch(0.5, 0.75), "fine_far": branch(0.6, 0.875),
               "weak": branch(0.0, 0.99)}  # fmt: skip
     blind = {"histogram": branch(0.0, 0.5, None, "excluded: every image has the same score"), "far": branch(0.5, 0.75)}
@@ -93,7 +95,7 @@ def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
     rows = [
         (
             {"histogram": on, "hybrid_fusion": hybrid, "pseudo_label": {"proposer": "p", "human_input": "screw"}},
-            Evidence({"edited components": 0.95}, None, seen, 0.125, KEPT, 200, "p", words=True),
+            Evidence(edits, None, seen, 0.125, KEPT, 200, "p", words=True),
         ),
         (
             {"histogram": off, "hybrid_fusion": blind, "cluster": {"reasons": ["areas differ", "few images"]}},
@@ -102,14 +104,14 @@ def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
         ),
         (
             {"histogram": off, "cluster": {"reasons": []}},
-            Evidence({}, "the branch of components is off: every distance is 0", {}, None, KEPT, 200),
+            Evidence({}, "the branch of components is off: sees 60% of edits", {}, None, KEPT, 200),
         ),
         (
             {"histogram": on, "hybrid_fusion": blind},
-            Evidence({}, "the branch of components is off: excluded: every image has the same score",
+            Evidence({}, "the branch of components is off: every image has the same score",
                      {"synthetic defects": 0.75}, None, KEPT, 200),
         ),
-        ({"histogram": on}, Evidence({"edited components": 0.95}, None, {}, None, KEPT, 200)),
+        ({"histogram": on}, Evidence(edits, None, {}, None, KEPT, 200)),
         ({"other": {}}, Evidence({}, "the method looks for no components", {}, None, KEPT, 200)),
     ]  # fmt: skip
     assert violations(check, rows) == []
