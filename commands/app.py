@@ -42,15 +42,17 @@ def main() -> None:
 
 @app.command(epilog="Example: oddpart doctor")
 @verb
-def doctor() -> None:
+def doctor(
+    data: Annotated[bool, typer.Option("--data", help="Only what `dvc repro` stumbles over: products, files.")] = False,
+) -> None:
     """Check that everything is in place to run.
 
-    Python, memory, disk, packages, weights, params.yaml, git and DVC. One line each: ok, warn or fail, what it is
-    about, and the remedy. The exit code is 1 if anything fails.
+    Python, memory, disk, packages, weights, params.yaml, the products' files, git and DVC. One line each: ok, warn or
+    fail, what it is about, and the remedy. The exit code is 1 if anything fails. `make repro` begins with --data.
     """
     from commands.doctor.report import examine
 
-    if examine():
+    if examine(data=data):
         raise typer.Exit(1)
 
 

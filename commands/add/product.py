@@ -118,7 +118,7 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         UserError: the layout is not known or not that of the source, or there are findings, for example files that are
             no images; they are listed.
     """
-    with open_source(folder) as files:
+    with open_source(folder, follow_links=options.get("links") == "follow") as files:
         names = [file.name for file in files if not is_stray(file.name)]
     subfolder = options.get("subfolder")
     if source is None:

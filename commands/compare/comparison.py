@@ -18,6 +18,7 @@ from commands.compare.differences import compare
 from commands.compare.revisions import read_revision
 from commands.compare.rows import MetricRow, as_json
 from stages.core.run.atomic import replacing_file
+from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 
 HEADINGS = ("category", "method", "kind", "metric", "old", "new", "difference", "interval", "verdict")
@@ -77,7 +78,7 @@ def as_text(old: str, new: str, rows: Sequence[MetricRow]) -> str:
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if 4 <= number <= 7 else "left", no_wrap=number > 1)
     for row in rows:
-        table.add_row(*map(escape, cells(row)))
+        table.add_row(*(escape(printable(text)) for text in cells(row)))
     file = StringIO()
     Console(file=file, width=120).print(table)
     return file.getvalue()

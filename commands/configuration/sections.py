@@ -33,6 +33,7 @@ PARAMS_SECTIONS: dict[str, type[BaseModel] | None] = {  # None: in TEXTS
     "profile": None,
     "seed": None,
     "categories": None,
+    "components": None,
     "methods": None,
     "split": None,
     "evaluation": EvaluationParams,
@@ -62,6 +63,10 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "profile": ("text", "The file in `profiles/` that is active."),
     "seed": ("integer from 0", "Of every random draw: split, initial weights, batches, synthetic defects."),
     "categories.*": ("section", "One for each product, see `categories.*`. The name: letters, digits, `-` and `_`."),
+    "components": (
+        "section",
+        "By product, names for the numbers of component classes: `my_part: {1: label}`. Only the report reads them.",
+    ),
     "methods.*.categories": (
         "`all`, or section",
         "Products that the method scores; each is a key of `categories`. An empty section switches the method off.",

@@ -233,9 +233,9 @@ def test_text_and_markdown(repository: Path) -> None:
     lines = Path("c.md").read_text(encoding="utf-8").splitlines()
     assert lines[2] == "| category | method | kind | metric | old | new | difference | interval | verdict |"
     assert {line.count("|") for line in lines[2:-2]} == {10}
-    odd = compare({("a|b", "[red]"): make_side(None)}, {}, confidence=0.95, tolerance=0.0)
+    odd = compare({("a|b", "[red]\x1b[2J\u202e"): make_side(None)}, {}, confidence=0.95, tolerance=0.0)
     assert "a\\|b" in as_markdown("x", "y", odd)
-    assert "[red]" in as_text("x", "y", odd)
+    assert "[red]\\x1b[2J\\u202e" in as_text("x", "y", odd).replace("\n", "")
 
 
 def test_mistakes_end_with_one_message(repository: Path, caplog: pytest.LogCaptureFixture) -> None:

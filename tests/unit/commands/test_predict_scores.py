@@ -150,7 +150,7 @@ def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogC
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
         assert_pipeline_scores(rows)
         assert {row["histogram"] for row in rows} == {""}
-        assert "logical anomalies are not covered for this product" in caplog.text
+        assert "are not covered for part: aecsad has no active branch" in caplog.text
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
@@ -212,7 +212,7 @@ def test_columns(tmp_path: Path) -> None:
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
-        "student_teacher", "size_note", "heatmap", "milliseconds",
+        "student_teacher", "size_note", "kind_note", "heatmap", "milliseconds",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value

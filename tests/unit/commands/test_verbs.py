@@ -51,6 +51,7 @@ def test_a_verb_ends_with_counts_or_one_message(caplog: pytest.LogCaptureFixture
             1,
             "needs torch.nn: run `pip install -c constraints.txt -e '.[train]'`",
         ),
+        (OSError(28, "No space left on device"), 1, "the disk is full: make space"),
         (KeyboardInterrupt(), 130, "work: interrupted"),
     ):
         caplog.clear()

@@ -29,7 +29,7 @@ OPTIONS = [
 ]  # fmt: skip
 Scores = Callable[..., pd.DataFrame]
 KEYS = ["image_id", "split"]
-FOUND = Explanation("student_teacher", 1, "hot_spot", (0, 0, 1, 1), 2.0, 1.0, 3.0, "AeCSAD's own")
+FOUND = Explanation("student_teacher", 1, "hot_spot", (0, 0, 1, 1), 2.0, 1.0, 3.0)
 FINE: dict[str, Any] = {
     "image_size": 64, "strides": [8, 16], "training_images": 4, "cells_per_image": 48, "coreset_ratio": 0.2,
     "projection_dimensions": 128, "neighbours": 3,

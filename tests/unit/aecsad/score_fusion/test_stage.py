@@ -17,6 +17,7 @@ from stages.core.io.lineage import content_hash, read_lineage
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import branch_names, read_result
 from stages.core.io.tables import write_images
+from stages.core.io.wording import describe
 from tests.params_files import write_params
 from tests.unit.aecsad.layouts import draw
 
@@ -80,7 +81,7 @@ def test_the_stage_writes_one_result(here: Path) -> None:
     assert [branch.name for branch in fusion_from_json(result.fusion).branches] == ["histogram", "student_teacher"]
     found = result.explanations.images["test/36"]
     assert [finding.branch for finding in found] == ["histogram"] * 3 + ["student_teacher"]
-    assert found[0].text == "component 1: 3, normal 4; missing at the lower left"
+    assert describe(found[0], {}) == "component 1 missing: lower left, 3 instead of 4"
     assert set(result.explanations.pictures) == {1, 2}
     with Image.open(io.BytesIO(result.explanations.pictures[1])) as picture:
         assert picture.size == (384, 80)  # five of them, in one row
