@@ -27,6 +27,7 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
+MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 
 
@@ -106,7 +107,8 @@ def fill_bank(
     Args:
         images: the image table; only its rows of split "train" are read.
         ratio, dimensions, generator: see `choose_coreset`.
-        cells_per_image: so many patches of each image, drawn at random, are chosen from; None: all.
+        cells_per_image: so many patches of each image, drawn at random, are chosen from; None: all, or of large data
+            sets as many as make MOST_PATCHES together.
 
     Raises:
         UserError: the table has no training image.
@@ -114,15 +116,16 @@ def fill_bank(
     files = images.loc[images["split"] == "train", "file"].to_list()
     if not files:
         raise UserError("the image table has no training image: a memory bank needs normal images")
+    count = cells_per_image or max(MOST_PATCHES // len(files), 1)
     per_image = reader.read(files, label="training patches")
-    patches = torch.cat([draw_cells(patches.flatten(0, 1), cells_per_image, generator) for patches in per_image])
+    patches = torch.cat([draw_cells(patches.flatten(0, 1), count, generator) for patches in per_image])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
     return patches[chosen.to(patches.device)]
 
 
-def draw_cells(patches: Float[Tensor, "P C"], count: int | None, generator: torch.Generator) -> Float[Tensor, "p C"]:
-    """Draw `count` different patches at random; all where there are no more, or where it is None."""
-    if count is None or count >= len(patches):
+def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Generator) -> Float[Tensor, "p C"]:
+    """Draw `count` different patches at random; all where there are no more."""
+    if count >= len(patches):
         return patches
     return patches[torch.randperm(len(patches), generator=generator)[:count].to(patches.device)]
 

@@ -1,11 +1,21 @@
 """Patches, their distances to a bank, and image scores, worked out by hand."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
-from stages.core.neighbours.bank import draw_cells, image_score, join_stages, patch_distances, squared_distances
+from stages.core.neighbours.bank import (
+    draw_cells,
+    fill_bank,
+    image_score,
+    join_stages,
+    patch_distances,
+    squared_distances,
+)
 
 
 def test_distances_and_score_by_hand() -> None:
@@ -43,11 +53,25 @@ def test_stages_are_averaged_enlarged_and_joined() -> None:
     assert float(joined[0, 2, 0, 0]) == pytest.approx(4.0)  # 4 of 9 cells at a corner, the rest zero padding
 
 
-@pytest.mark.parametrize(("count", "kept"), [(None, 9), (20, 9), (4, 4)])
-def test_a_draw_of_patches_takes_each_once(count: int | None, kept: int) -> None:
+@pytest.mark.parametrize(("count", "kept"), [(20, 9), (4, 4)])
+def test_a_draw_of_patches_takes_each_once(count: int, kept: int) -> None:
     patches = torch.arange(9.0)[:, None]
     drawn = draw_cells(patches, count, torch.Generator().manual_seed(0))
     assert len(drawn) == len(set(drawn.flatten().tolist())) == kept
+
+
+@pytest.mark.parametrize(("most", "kept"), [(20, 20), (3, 10), (1000, 90)])
+def test_a_bank_is_chosen_from_a_bounded_number_of_patches(
+    monkeypatch: pytest.MonkeyPatch, most: int, kept: int
+) -> None:
+    """Of ten images with nine patches each: two, at least one, all of each."""
+    monkeypatch.setattr("stages.core.neighbours.bank.MOST_PATCHES", most)
+    patches = torch.arange(90.0).view(10, 3, 3, 1)
+    reader: Any = SimpleNamespace(read=lambda files, label: iter(patches))
+    images = pd.DataFrame({"file": [f"{n}.png" for n in range(10)], "split": "train"})
+    bank = fill_bank(reader, images, ratio=1.0, dimensions=128, generator=torch.Generator().manual_seed(0))
+    assert len(bank) == len(set(bank.flatten().tolist())) == kept
+    assert len({int(value) // 9 for value in bank.flatten()}) == 10
 
 
 def test_distances_in_blocks_are_those_to_the_nearest_of_all() -> None:
