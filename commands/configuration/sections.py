@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel
 
+from commands.enough.pictures import EnoughParams
 from commands.predict.parts import PredictParams
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.histogram.params import HistogramParams
@@ -39,6 +40,7 @@ PARAMS_SECTIONS: dict[str, type[BaseModel] | None] = {  # None: in TEXTS
     "evaluation": EvaluationParams,
     "near_duplicates": section_of(SplitParams, "near_duplicates"),
     "data_health": section_of(SplitParams, "data_health"),
+    "enough": EnoughParams,
     "predict": PredictParams,
 }
 SOURCES: tuple[type[BaseModel], ...] = (Folder, Csv, Sample, MvtecLoco, Mvtec, Elpv, Medical, Aptos2019, Isic2018)
