@@ -160,7 +160,7 @@ def test_only_the_pictures_to_learn_from_fill_the_bank() -> None:
     normal = {number: torch.full((2, 2, 3), float(number)) for number in range(12)}
     features = Features(normal, {number: [normal[number] + 0.5] for number in (10, 11)})
     settings = PatchcoreParams(strides=(8,), coreset_ratio=1.0, projection_dimensions=3, neighbours=0)
-    drawn = {"generator": torch.Generator(), "random": np.random.default_rng(0)}
+    drawn: dict[str, Any] = {"generator": torch.Generator(), "random": np.random.default_rng(0)}
     part = HeldOut(np.array([2, 4, 6]), np.array([11, 10]))
     scores, defects = judge(part, 3, features, settings, **drawn)
     assert scores / 3**0.5 == pytest.approx([5.0, 4.0])
