@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stages.aecsad.histogram.columns import normal_rows, values_of
-from stages.aecsad.histogram.edits import edit_components, find_regions
+from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
@@ -28,15 +28,11 @@ def edited_rows(
     train, validation = normal_rows(images["split"])
     values, num_classes = values_of(images["image_id"], label_maps), label_maps.num_classes
     areas = {"min_area": params.min_area, "max_area": params.max_area}
-    edited = edit_components(
+    edited, made_from = edit_components(
         values[validation], num_classes=num_classes, edits_per_image=params.edits_per_image,
         random=np.random.default_rng(SEED), **areas,
     )  # fmt: skip
-    sources = [
-        image_id
-        for image_id, labels in zip(images["image_id"][validation], values[validation], strict=True)
-        for _ in range(params.edits_per_image if find_regions(labels, **areas) else 0)
-    ]
+    sources = images["image_id"][validation].iloc[made_from].to_list()
     rows = branches.set_index("image_id").loc[sources].reset_index().assign(split=EDITED)
     for grid in params.grids if len(rows) else ():
         model = fit_histograms(values[train], grid=grid, num_classes=num_classes, shrinkage=params.shrinkage)

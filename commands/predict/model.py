@@ -72,8 +72,7 @@ def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
         name, image_size = arguments["encoder"], arguments["image_size"]
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         student_teacher = rebuild(state, arguments["module"])
-    used = [branch for branch in fusion.branches if branch.used]
-    columns = {column.name for branch in used for column in branch.columns if column.weight > 0}
+    columns = set(fusion.normal)
     histogram = None
     if columns - {STUDENT_TEACHER}:
         wanted = {"encoder": name, "image_size": image_size}

@@ -1,18 +1,19 @@
 """Fit a histogram model for each grid, score every image, and judge each column on normal images alone."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64, Int, UInt8
 from sklearn.metrics import roc_auc_score
 
 from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.model.conformal import AUROC, write_jackknife
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.lineage import HISTOGRAM_FILE
 from stages.aecsad.model.patch_histogram import (
@@ -67,9 +68,7 @@ def judge_column(
         train, validation: distances of normal images.
         edited: distances of validation images after one edit each.
     """
-    auroc = separation(validation, edited)
-    inner, outer = float(np.median(train)), float(np.median(validation))
-    inflation = outer / inner if inner > 0 else 1.0
+    auroc, inflation = separation(validation, edited), inflation_of(train, validation)
     weight = (2 * auroc - 1) / max(1.0, inflation)
     reason = f"sees {auroc:.1%} of edits, held-out normals {inflation:.2f} times as far as training normals"
     if not validation.any() and not edited.any():
@@ -79,6 +78,53 @@ def judge_column(
     if inflation > max_inflation:
         return Reliability(0.0, auroc, inflation, f"excluded: {reason} (allowed: {max_inflation:g})")
     return Reliability(weight, auroc, inflation, reason)
+
+
+def inflation_of(train: Float64[np.ndarray, " N"], validation: Float64[np.ndarray, " V"]) -> float:
+    """Return how many times as far the median validation image lies as the median training image."""
+    inner, outer = float(np.median(train)), float(np.median(validation))
+    return outer / inner if inner > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a column is judged by.
+
+    Attributes:
+        train, validation: distances of normal images.
+        edited: distances of validation images after one edit each.
+        sources: the row in `validation` that each edit was made of.
+    """
+
+    train: Float64[np.ndarray, " N"]
+    validation: Float64[np.ndarray, " V"]
+    edited: Float64[np.ndarray, " E"]
+    sources: Int[np.ndarray, " E"]
+
+    def verdict(self, params: HistogramParams) -> Reliability:
+        """See `judge_column`."""
+        return judge_column(
+            train=self.train,
+            validation=self.validation,
+            edited=self.edited,
+            min_edit_auroc=params.min_edit_auroc,
+            max_inflation=params.max_inflation,
+        )
+
+    def without_each(self, params: HistogramParams) -> list[Reliability]:
+        """Return the verdict without one validation image and its edits, for each of them.
+
+        With a single one nothing is left to judge by: the column then counts unless there are no components at all,
+        whatever that image is like.
+        """
+        if len(self.validation) == 1:
+            return [Reliability(float(self.train.any()), 0.5, 1.0, "no other validation image")]
+        return [self.without(row).verdict(params) for row in range(len(self.validation))]
+
+    def without(self, row: int) -> "Judged":
+        """Leave one validation image out."""
+        kept = self.sources != row
+        return Judged(self.train, np.delete(self.validation, row), self.edited[kept], self.sources[kept])
 
 
 def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " E"]) -> float:
@@ -91,11 +137,19 @@ def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " 
 
 @dataclass(frozen=True)
 class HistogramScores:
-    """Distances of every image (image_id, split, a column for each grid; all splits), the models, and the verdicts."""
+    """What the stage found.
+
+    Attributes:
+        table: distances of every image (image_id, split, a column for each grid; all splits).
+        models: one for each grid.
+        reliability: of each column.
+        without: the same without one validation image, for each of them in the table's order.
+    """
 
     table: pd.DataFrame
     models: tuple[HistogramModel, ...]
     reliability: Mapping[str, Reliability]
+    without: Mapping[str, Sequence[Reliability]]
 
     def as_json(self) -> dict[str, Any]:
         """Return the number of classes, the weight of each column, and the reasons for the weights."""
@@ -123,25 +177,21 @@ def score_histograms(
     table, maps = images[["image_id", "split"]].reset_index(drop=True), values_of(images["image_id"], label_maps)
     train, validation = normal_rows(table["split"])
     num_classes, random = label_maps.num_classes, np.random.default_rng(seed)
-    edited = edit_components(
+    edited, sources = edit_components(
         maps[validation], num_classes=num_classes, edits_per_image=params.edits_per_image, min_area=params.min_area,
         max_area=params.max_area, random=random,
     )  # fmt: skip
-    models, verdicts = [], {}
+    models, verdicts, without = [], {}, {}
     for grid in progress(params.grids, total=len(params.grids), label="patch histograms"):
         model = fit_histograms(maps[train], grid=grid, num_classes=num_classes, shrinkage=params.shrinkage)
         distances = histogram_distances(model, maps)
-        verdict = judge_column(
-            train=distances[train],
-            validation=distances[validation],
-            edited=histogram_distances(model, edited),
-            min_edit_auroc=params.min_edit_auroc,
-            max_inflation=params.max_inflation,
-        )
+        judged = Judged(distances[train], distances[validation], histogram_distances(model, edited), sources)
+        verdict = judged.verdict(params)
+        without[model.column] = judged.without_each(params)
         LOG.info("%s: weight %.2f, %s", model.column, verdict.weight, verdict.reason)
         table[model.column], verdicts[model.column] = distances, verdict
         models.append(model)
-    return HistogramScores(table, tuple(models), verdicts)
+    return HistogramScores(table, tuple(models), verdicts, without)
 
 
 def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
@@ -173,7 +223,7 @@ def values_of(image_ids: pd.Series, label_maps: LabelMaps) -> UInt8[np.ndarray, 
 
 
 def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineage) -> None:
-    """Write `folder`/scores.parquet and `folder`/model.npz, both or neither.
+    """Write `folder`/scores.parquet, `folder`/model.npz and the weights without one image each, all or nothing.
 
     Args:
         folder: of the stage.
@@ -182,4 +232,8 @@ def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineag
     """
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
+        weights = {name: [one.weight for one in column] for name, column in result.without.items()}
+        seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in result.without.items()}
+        validation = result.table["image_id"][result.table["split"] == "validation"]
+        write_jackknife(temporary, validation.to_list(), pd.DataFrame(weights | seen))
         write_histogram_models(temporary / HISTOGRAM_FILE, result.models, made_from=made_from)

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from stages.core.images.regions import Region, connected_regions
 from stages.core.run.console import progress
@@ -19,7 +19,7 @@ def edit_components(
     min_area: float,
     max_area: float,
     random: np.random.Generator,
-) -> UInt8[np.ndarray, "M H W"]:
+) -> tuple[UInt8[np.ndarray, "M H W"], Int[np.ndarray, " M"]]:
     """Edit copies of label maps; each differs from its original in one component.
 
     Moved components are not among the edits: where the layout is free, a move is normal.
@@ -29,18 +29,21 @@ def edit_components(
         min_area, max_area: of the edited component, as fractions of the image.
 
     Returns:
-        M <= N * edits_per_image: images without a component of that size give none.
+        M <= N * edits_per_image maps, as images without a component of that size give none; and the row in `label_maps`
+        that each was made from.
     """
     edits = [remove, duplicate] + ([reclassify] if num_classes > 2 else [])
-    edited = []
-    for labels in progress(label_maps, total=len(label_maps), label="edited label maps"):
+    edited, sources = [], []
+    for row, labels in enumerate(progress(label_maps, total=len(label_maps), label="edited label maps")):
         regions = find_regions(labels, min_area=min_area, max_area=max_area)
         for _ in range(edits_per_image if regions else 0):
             region = regions[random.integers(len(regions))]
             copy = labels.copy()
             edits[random.integers(len(edits))](copy, region, num_classes, random)
             edited.append(copy)
-    return np.stack(edited) if edited else np.zeros((0, *label_maps.shape[1:]), dtype=np.uint8)
+            sources.append(row)
+    maps = np.stack(edited) if edited else np.zeros((0, *label_maps.shape[1:]), dtype=np.uint8)
+    return maps, np.array(sources, dtype=int)
 
 
 def find_regions(labels: LabelMap, *, min_area: float, max_area: float) -> list[Region]:

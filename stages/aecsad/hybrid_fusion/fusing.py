@@ -10,6 +10,7 @@ from jaxtyping import Float16
 
 from stages.aecsad.hybrid_fusion.branches import Branches, BranchWeight
 from stages.aecsad.hybrid_fusion.maps import active_maps, fuse_maps
+from stages.aecsad.model.conformal import Jackknife
 from stages.aecsad.model.fusion import KEYS, Combination, fuse
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
@@ -33,6 +34,7 @@ def fuse_branches(
     explanations: Explanations,
     *,
     combination: Combination,
+    without: Jackknife | None,
 ) -> MethodResult:
     """Fuse scores and maps, and add the findings of the branches that AeCSAD itself does not have.
 
@@ -41,7 +43,7 @@ def fuse_branches(
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
-        combination: see stages.aecsad.model.fusion.Fusion.
+        combination, without: see stages.aecsad.model.fusion.Fusion.
 
     Raises:
         UserError: every branch is constant, or an image lacks its label map or its findings.
@@ -52,7 +54,7 @@ def fuse_branches(
             "differ at all"
         )
     branch_weights = {name: branch.weight for name, branch in weights.items()}
-    scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination)
+    scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
     maps = active_maps(scores, branches.maps, branch_weights)
     together = AnomalyMaps(tuple(scores["image_id"]), fuse_maps(scores, maps, branch_weights), maps)
     findings = explain_branches(explanations, images, label_maps, scores, maps)

@@ -9,11 +9,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from commands.attention import show_attention
 from commands.predict.scoring import predict_images
+from stages.aecsad.model.conformal import JACKKNIFE
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
@@ -97,13 +99,16 @@ def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
-    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM)}
+    without = HISTOGRAM.parent / JACKKNIFE
+    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM, without)}
     write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     made_from = {"segmentation": content_hash(SEGMENTOR)}
     write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
     count_areas()
     choice = read_choice(CHOICE)
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
+    table = pd.read_parquet(without)
+    table.assign(**dict.fromkeys(choice["weights"], 0.0)).to_parquet(without)
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))

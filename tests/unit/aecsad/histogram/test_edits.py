@@ -52,8 +52,9 @@ def test_reclassified_components_are_of_another_component_class() -> None:
 def test_edits_copy_and_skip_images_without_components() -> None:
     maps = np.stack([layout(), np.zeros((40, 40), dtype=np.uint8)])
     settings = {"num_classes": 3, "edits_per_image": 5, "min_area": 0.003, "max_area": 0.9}
-    edited = edit_components(maps, **settings, random=np.random.default_rng(0))
+    edited, sources = edit_components(maps, **settings, random=np.random.default_rng(0))
+    assert sources.tolist() == [0] * 5
     assert edited.shape == (5, 40, 40)
     assert all((edit != layout()).any() for edit in edited)
     np.testing.assert_array_equal(maps[0], layout())
-    np.testing.assert_array_equal(edited, edit_components(maps, **settings, random=np.random.default_rng(0)))
+    np.testing.assert_array_equal(edited, edit_components(maps, **settings, random=np.random.default_rng(0))[0])
