@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,9 +102,9 @@ def simulate(count: int, budgets: Sequence[float], *, draws: int, seed: int) -> 
     found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
     for number in range(draws):
         scores = draw_scores(random, count, SHAPES[number % len(SHAPES)])
-        judged = draw_judged(random, scores)
+        choice, jackknife = judge_histogram(scores, draw_judged(random, scores))
         for method in METHODS:
-            fused = fuse_as(method, scores, judged)
+            fused = fuse_as(method, scores, choice, jackknife)
             for budget in budgets:
                 found[method, budget].append(share_of_alarms(fused, budget=budget))
     rates = {}
@@ -150,30 +151,32 @@ def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, 
     return judged
 
 
-def fuse_as(method: str, scores: pd.DataFrame, judged: Mapping[str, Judged]) -> pd.DataFrame:
-    """Return split and score of a draw as the method's stages make them."""
-    if method == "patchcore":
-        return scores[["split"]].assign(score=scores["neighbours"])
+def judge_histogram(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the histogram stage's choice, and what `read_jackknife` reads of it."""
     verdicts = {name: one.verdict(JUDGING) for name, one in judged.items()}
-    columns = {name: verdict.weight for name, verdict in verdicts.items()}
-    seen = {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()}
-    choice = {"weights": columns, "columns": seen, "num_classes": 2}
-    table = jackknife_table(scores, judged)
-    if method == "aecsad":
-        pair = scores.drop(columns=["neighbours", "fine_neighbours"])
-        branches = {"histogram": 1.0, "student_teacher": 1.0}
-        return fuse(pair, columns, branches, without=score_fusion.weights_without_each(table, columns, branches))[0]
-    weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
-    without = hybrid_fusion.weights_without_each(scores, choice, table, chance=CHANCE)
-    return fuse(scores, columns, weights, combination="fisher", without=without)[0]
-
-
-def jackknife_table(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> pd.DataFrame:
-    """Return what the histogram stage writes and `read_jackknife` returns."""
+    choice = {
+        "weights": {name: verdict.weight for name, verdict in verdicts.items()},
+        "columns": {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()},
+    }
     columns = {name: one.without_each(JUDGING) for name, one in judged.items()}
     weights = {name: [one.weight for one in column] for name, column in columns.items()}
     seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in columns.items()}
-    return pd.DataFrame(weights | seen, index=scores["image_id"][scores["split"] == "validation"].to_list())
+    image_ids = scores["image_id"][scores["split"] == "validation"].to_list()
+    return choice, pd.DataFrame(weights | seen, index=image_ids)
+
+
+def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackknife: pd.DataFrame) -> pd.DataFrame:
+    """Return split and score of a draw as the method's stages make them."""
+    columns = choice["weights"]
+    if method == "patchcore":
+        return scores[["split"]].assign(score=scores["neighbours"])
+    if method == "aecsad":
+        pair = scores.drop(columns=["neighbours", "fine_neighbours"])
+        branches = {"histogram": 1.0, "student_teacher": 1.0}
+        return fuse(pair, columns, branches, without=score_fusion.weights_without_each(jackknife, columns, branches))[0]
+    weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
+    without = hybrid_fusion.weights_without_each(scores, choice, jackknife, chance=CHANCE)
+    return fuse(scores, columns, weights, combination="fisher", without=without)[0]
 
 
 def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:
