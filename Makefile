@@ -1,6 +1,6 @@
 # make repro   set up .venv, train and evaluate everything that changed, print the table
 # make test    set up .venv, then lint, types and tests
-# make test-slow   what takes longer: trainings killed and repeated bit by bit, the real DAG again (CI runs it, too)
+# make test-slow   what takes longer: trainings killed and repeated bit by bit, damaged files, the real DAG (CI runs it, too)
 # make serve   set up .venv with Prefect, then a local server, a worker and the deployments (Ctrl-C ends them)
 # make test-proofs   the real DAG with what is off by default: methods on CLIP, foundation models, the published settings
 # make test-studies   the tests of benchmarks/studies, which settled questions of the past
@@ -42,6 +42,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --
 .PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation gpu paper medical docs setup setup-flows clean
 
 repro: setup
+	@$(VENV)/bin/python -m commands doctor --data
 	$(VENV)/bin/dvc repro
 	$(VENV)/bin/python -m commands table --metrics metrics
 

@@ -13,8 +13,11 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.recipes.clone import command, environment
+from stages.core.run.errors import UserError
+from stages.core.run.params import load_value
 from stages.core.run.stage import command_entry
 
 LOG = logging.getLogger(__name__)
@@ -62,13 +65,30 @@ def run_experiment(name: str, changes: dict[str, object], targets: Sequence[str]
     """Run the pipeline, or what the targets need, with changed params in a temporary folder, as an experiment.
 
     Raises:
-        UserError: DVC failed.
+        UserError: DVC failed, or the data would not be there.
     """
+    refuse_untracked_data()
     LOG.info("experiment %s", name)
     remove = [*python("dvc"), "exp", "remove", "--quiet", name]
     subprocess.run(remove, env=environment(), check=False, capture_output=True)  # it fails where there is none
     settings = [word for key, value in changes.items() for word in ("--set-param", f"{key}={value}")]
     command(*python("dvc"), "exp", "run", "--temp", "--name", name, *settings, *targets)
+
+
+def refuse_untracked_data() -> None:
+    """Pass if the temporary folder of an experiment will have the products' data: it holds what git or DVC tracks.
+
+    Raises:
+        UserError: a path leads to something else and is not absolute.
+    """
+    for name, entry in load_value("categories").items():
+        path = Path(entry["path"])
+        listed = subprocess.run(["git", "ls-files", "--", path], capture_output=True, text=True, check=False).stdout
+        if not path.is_absolute() and not listed and not path.with_name(f"{path.name}.dvc").exists():
+            raise UserError(
+                f"{path} of the product {name} is tracked neither by git nor by DVC, so an experiment in a temporary "
+                "folder does not see it: write its absolute path into params.yaml"
+            )
 
 
 def python(module: str) -> tuple[str, str, str]:

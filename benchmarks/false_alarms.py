@@ -27,6 +27,7 @@ from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion import branches as hybrid_fusion
 from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.model.conformal import AUROC
+from stages.aecsad.model.edited import KINDS
 from stages.aecsad.model.fusion import fuse
 from stages.aecsad.score_fusion import fusing as score_fusion
 from stages.core.io.tables import SYNTHETIC
@@ -48,9 +49,7 @@ UNITS = {
 }
 HISTOGRAM = ("histogram_1x1", "histogram_2x2")
 OFFSET = 5.0  # of the histograms' distances, which are about 0 in no image
-JUDGING = HistogramParams(
-    grids=(1, 2), shrinkage=0.0, edits_per_image=6, min_area=0.003, max_area=0.12, min_edit_auroc=0.6, max_inflation=2.0
-)
+JUDGING = HistogramParams(grids=(1, 2), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
 TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
 CHANCE = 0.01  # of the profile `embedded`
@@ -141,13 +140,14 @@ def draw_scores(random: np.random.Generator, count: int, shape: str) -> pd.DataF
 def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, Judged]:
     """Draw what each histogram column is judged by; each sees edits to another, random degree."""
     validation = scores[scores["split"] == "validation"]
-    sources = np.repeat(np.arange(len(validation)), JUDGING.edits_per_image)
+    kinds = list(KINDS) * len(validation)
+    rows = np.repeat(np.arange(len(validation)), len(KINDS))
     judged = {}
     for name in HISTOGRAM:
         normal = validation[name].to_numpy()
-        edited = normal[sources] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(sources))
+        edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
         train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
-        judged[name] = Judged(train, normal, edited, sources)
+        judged[name] = Judged(train, normal, edited, rows, kinds)
     return judged
 
 

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams, HybridFusionParams
-from stages.core.io.tables import SYNTHETIC, image_files, read_images
+from stages.core.io.tables import SYNTHETIC, read_images
 from stages.core.run.console import CONSOLE
 from stages.core.run.params import EncoderParams, load_params
 from stages.core.run.stage import command_entry
@@ -47,11 +47,9 @@ def main(argv: Sequence[str]) -> str:
             section = params.model_dump()["fine_neighbours"] | {"training_images": count, "cells_per_image": cells}
             bank = FineNeighboursParams.model_validate(section)
             started = time.perf_counter()
-            results = [
-                score_at_high_resolution(images, image_files(inputs), bank, encoder=encoder.name, seed=n) for n in SEEDS
-            ]
+            results = [score_at_high_resolution(images, inputs, bank, encoder=encoder.name, seed=n) for n in SEEDS]
             seconds = (time.perf_counter() - started) / len(SEEDS)
-            aurocs = [synthetic_aurocs(result.scores) for result in results if result is not None]
+            aurocs = [synthetic_aurocs(fine.result.scores) for fine in results if fine is not None]
             means = [f"{statistics.mean(values):.1f}" for values in zip(*aurocs, strict=True)]
             table.add_row(category, str(count), str(cells), *means, f"{seconds:.0f}")
     CONSOLE.print(table)

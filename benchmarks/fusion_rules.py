@@ -7,7 +7,7 @@ Markdown and in %, mean ± half the range over the runs: the AUROC of every bran
 they are (plain sum), of their scaled sum with equal weights and with those of the stage `hybrid_fusion` (weighted sum),
 of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and how
 much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
-validation images those with synthetic defects and those with edited components; `--own-anomalies` excludes test
+validation images those with synthetic defects and those with an edited part; `--own-anomalies` excludes test
 images. It describes; nothing in the pipeline reads it.
 """
 
@@ -26,10 +26,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.edited_components import EDITED, edited_rows
+from benchmarks.edited_pictures import EDITED, edited_rows
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
+from stages.aecsad.model.edited import EDITED as PICTURES
+from stages.aecsad.model.edited import read_edited as read_pictures
 from stages.aecsad.model.fusion import KEYS, Combination, columns_of_branches, fuse
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.tables import IMAGE_TABLE
@@ -85,7 +87,7 @@ def read_run(run: str, category: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def read_edited(run: str, category: str, scores: pd.DataFrame) -> pd.DataFrame:
-    """Rows of edited components, see `edited_rows`, to stand below those of `read_run`.
+    """Rows of edited pictures, see `edited_rows`, to stand below those of `read_run`.
 
     Raises:
         UserError: a file is not there.
@@ -95,7 +97,11 @@ def read_edited(run: str, category: str, scores: pd.DataFrame) -> pd.DataFrame:
         file.write(read(run, f"artifacts/aecsad/segmentation/{category}/label_maps.npz"))
         file.flush()
         label_maps = read_label_maps(Path(file.name))
-    return edited_rows(scores, images, label_maps, load_params(HistogramParams, section="aecsad.histogram"))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        file.write(read(run, f"artifacts/aecsad/segmentation/{category}/{PICTURES}"))
+        file.flush()
+        edited = read_pictures(Path(file.name))
+    return edited_rows(scores, images, label_maps, edited, load_params(HistogramParams, section="aecsad.histogram"))
 
 
 def read(run: str, path: str) -> bytes:

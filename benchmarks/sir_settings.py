@@ -143,7 +143,7 @@ def judge(
         images = read_images(inputs)
         rows = images[images["split"].isin(["validation", SYNTHETIC] if synthetic else ["test"])]
         scores = score_images(one.models, features[category].teacher, rows, image_files(inputs), maps).scores
-        columns = [name for name in map(str, scores) if name.startswith("draw_")] or ["score"]
+        columns = [name for name in map(str, scores) if name.startswith("repetition_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)
             values = [roc_auc_score(labels, [*normal[name], *odd[name]]) for name in columns]

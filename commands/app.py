@@ -42,15 +42,17 @@ def main() -> None:
 
 @app.command(epilog="Example: oddpart doctor")
 @verb
-def doctor() -> None:
+def doctor(
+    data: Annotated[bool, typer.Option("--data", help="Only what `dvc repro` stumbles over: products, files.")] = False,
+) -> None:
     """Check that everything is in place to run.
 
-    Python, memory, disk, packages, weights, params.yaml, git and DVC. One line each: ok, warn or fail, what it is
-    about, and the remedy. The exit code is 1 if anything fails.
+    Python, memory, disk, packages, weights, params.yaml, the products' files, git and DVC. One line each: ok, warn or
+    fail, what it is about, and the remedy. The exit code is 1 if anything fails. `make repro` begins with --data.
     """
     from commands.doctor.report import examine
 
-    if examine():
+    if examine(data=data):
         raise typer.Exit(1)
 
 
@@ -108,6 +110,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures, and folders to search for them.", metavar="PATH")],
     category: Category,
     output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
+    method: Annotated[
+        str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
 ) -> Closing:
     """Score new pictures with a product's trained parts.
@@ -115,19 +120,19 @@ def predict(
     Run `dvc repro` once before. Makes scores.csv (path, score, threshold, is_anomalous, display_score with 0.5 at
     the threshold, a column for each branch, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous),
     unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden, a link to a folder) and
-    run.json (product, trained parts, counts). A branch's column is empty where the pipeline excluded the branch.
+    run.json (product, method, trained parts, counts). A branch's column is empty where the pipeline excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
     there; interrupted, that folder stays.
     """
-    from commands.predict.parts import check_given, check_one_run, part_files
+    from commands.predict.parts import check_given, check_one_run, trained_files
 
-    check_one_run(part_files(category))  # said before torch is loaded, which takes seconds
+    check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
-    return predict_images(images, category=category, output=output, overwrite=overwrite)
+    return predict_images(images, category=category, output=output, overwrite=overwrite, method=method)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")
@@ -171,7 +176,7 @@ def compare(
     Shows each metric's difference, its interval, and a verdict: gain and drop (both significant), noise, missing
     (was there, is gone) and added. Files that git tracks are enough. The exit code is 0 whatever the verdicts are.
     """
-    from commands.compare.__main__ import compare_revisions
+    from commands.compare.comparison import compare_revisions
 
     return compare_revisions(
         old, new, form=format, output=output, tolerance=tolerance, confidence=confidence, metrics=str(metrics)
@@ -182,23 +187,23 @@ def compare(
 @verb
 def seeds(
     revisions: Annotated[list[str], typer.Argument(help="Commits, branches, tags or DVC experiments.")],
-) -> None:
+) -> str:
     """Show mean and spread of several runs.
 
     For example of three seeds; and on how many test images their verdicts differ.
     """
-    from commands.seeds import main as run
+    from commands.seeds import show_seeds
 
-    run(list(revisions))
+    return show_seeds(revisions)
 
 
 @app.command(epilog="Example: oddpart table")
 @verb
-def table(metrics: Metrics = Path("metrics")) -> None:
+def table(metrics: Metrics = Path("metrics")) -> str:
     """Print the results of all products and methods."""
-    from commands.table import main as run
+    from commands.table import show_table
 
-    run(["--metrics", str(metrics)])
+    return show_table(metrics)
 
 
 @app.command(epilog="Examples: oddpart published --runs work/paper/results/paper;  "

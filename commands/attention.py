@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from commands.predict.model import load_parts, predict
-from commands.predict.parts import part_files
+from commands.predict.parts import trained_files
 from stages.aecsad.model.networks import GlobalStudent, SelfAttention
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
@@ -42,14 +42,15 @@ def show_attention(image: Path, *, category: str, output: Path, at: tuple[float,
     """
     if at is not None and not all(0 <= share < 1 for share in at):
         raise UserError(f"--at {at[0]} {at[1]}: two shares from 0 to below 1 are needed")
-    files = part_files(category)
+    files = trained_files(category, "aecsad")
     if output.exists():
         raise UserError(f"{output} (--output) exists already: name a new folder")
     seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
     parts = load_parts(files, device=pick_device())
+    assert parts.students is not None
     picture = read_like_training(image, parts.grey_range)
-    pixels = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
-    blocks = attention_of(parts.student_teacher.global_student, parts.encoder, pixels)
+    pixels = to_float(stack_images([picture], size=parts.students.image_size)).to(parts.encoder.mean.device)
+    blocks = attention_of(parts.students.network.global_student, parts.encoder, pixels)
     place = at or highest(predict(parts, picture).anomaly_map)
     with replacing_folder(output, only_new=True) as folder:
         write_arrays(folder / ARRAYS, **{block.name: block.weights for block in blocks})

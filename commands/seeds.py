@@ -3,7 +3,6 @@
 Files tracked by git are enough; see `oddpart compare` for what a revision may be.
 """
 
-import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,6 @@ from commands.compare.revisions import Evaluated, read_revision
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
-from stages.core.run.stage import command_entry
 
 METRICS = "metrics"  # the folder that evaluations write to
 COLUMNS = {
@@ -30,11 +28,12 @@ DIFFERING = "verdicts that differ"  # share of the test images that not all runs
 Runs = Mapping[str, Mapping[tuple[str, str], Evaluated]]  # by revision, then by category and method
 
 
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("revisions", nargs="+", help="commits, branches, tags or DVC experiments")
-    revisions = parser.parse_args(argv).revisions
+def show_seeds(revisions: Sequence[str]) -> str:
+    """Print mean and spread of all that was evaluated, and return the closing counts.
+
+    Args:
+        revisions: commits, branches, tags or DVC experiments.
+    """
     runs = {revision: read_revision(revision, METRICS) for revision in revisions}
     CONSOLE.print(comparing_table(runs, load_methods().pairs()))
     return f"{len(revisions)} runs compared"
@@ -85,7 +84,3 @@ def mean_and_spread(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> s
             return "-"
         values.append(100 * value)
     return f"{statistics.mean(values):.1f} ± {(max(values) - min(values)) / 2:.1f}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,26 +1,28 @@
 """Print the overview of all categories and methods in the terminal: `oddpart table`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.core.run.params import check_category_names
-from stages.core.run.stage import command_entry, parse_paths
 from stages.report.rows import COLUMNS, Row, read_costs, read_rows, unmeasured_lines
 from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
 NAMES = 2  # first columns: category and method
 
 
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["metrics"], about=__doc__)
+def show_table(metrics: Path) -> str:
+    """Print the results below a folder of metrics, and return the closing counts."""
+    if not metrics.exists():
+        raise UserError(f"{metrics} (--metrics) does not exist: run `dvc repro` to make it")
     methods = load_methods()
     check_category_names(methods.categories)
-    rows = read_rows(paths.metrics, methods, read_costs(paths.metrics / "cost"))
+    rows = read_rows(metrics, methods, read_costs(metrics / "cost"))
     console = Console()
     console.print(terminal_table(rows))
     for line in unmeasured_lines(rows):
@@ -51,7 +53,3 @@ def terminal_repetitions(lines: Sequence[Sequence[str]]) -> Table:
     for line in lines:
         table.add_row(*line)
     return table
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from typing import ParamSpec
 import typer
 
 from stages.core.run.console import set_up_logging
-from stages.core.run.errors import UserError
+from stages.core.run.errors import UserError, machine_problem
 from stages.core.run.parent import unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ class Closing:
 def verb(function: Callable[P, str | Closing | None]) -> Callable[P, None]:
     """Turn a function that returns its closing counts ("420 images scored") into one that typer can call.
 
-    A UserError, or a package that is not installed, ends the process with one message and code 1, Ctrl-C with code 130
-    and SIGTERM with code 143. None instead of counts means that the function has closed by itself.
+    A UserError, what the machine refuses (a full disk), or a package that is not installed, ends the process with one
+    message and code 1, Ctrl-C with code 130 and SIGTERM with code 143. None instead of counts means that the function
+    has closed by itself.
     """
 
     @functools.wraps(function)
@@ -52,6 +53,11 @@ def verb(function: Callable[P, str | Closing | None]) -> Callable[P, None]:
                 closing = function(*args, **kwargs)
         except UserError as error:
             LOG.error("%s", error)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if (problem := machine_problem(error)) is None:
+                raise
+            LOG.error("%s", problem)
             raise typer.Exit(1) from None
         except ModuleNotFoundError as error:
             extra = extra_of(error.name)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.aecsad.pseudo_label.foundation.weights import obtain, problem_of, read_weight_files, record, require
+from stages.core.io.fetch import without_secrets
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def provide_weights(path: Path, parts: Sequence[str], *, check: bool, fetch: boo
         entry = manifest.files[part]
         state = problem_of(manifest, part) or f"{manifest.path(part)} is ready"
         LOG.info(
-            "%s: %s; %s; %s; sha256 %s; licence: %s", part, state, entry.url, entry.size, entry.sha256, entry.licence
-        )
+            "%s: %s; %s; %s; sha256 %s; licence: %s",
+            part, state, without_secrets(entry.url), entry.size, entry.sha256, entry.licence,
+        )  # fmt: skip
     require(manifest, chosen)
     return f"{len(chosen)} files ready"

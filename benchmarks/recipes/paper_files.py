@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from stages.core.io.fetch import without_secrets
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 from stages.download.manifest import DownloadManifest, read_manifest
@@ -72,7 +73,7 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path)
     if not archive.exists() and not answers(manifest.url):
         missing.append(
             f"{manifest.file} ({manifest.size}, {manifest.licence}, sha256 {manifest.sha256})\n"
-            f"      from {manifest.url}\n      to {archive}"
+            f"      from {without_secrets(manifest.url)}\n      to {archive}"
         )
     missing += missing_weights(files.weights)
     if missing:
@@ -100,5 +101,5 @@ def answers(url: str) -> bool:
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             return bool(response.status < 400)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, ValueError):
         return False

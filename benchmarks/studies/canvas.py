@@ -80,8 +80,14 @@ def box(left: float, top: float, right: float, bottom: float) -> list[tuple[floa
 Product = Callable[[np.random.Generator], Canvas]
 
 
-def photographs(product: Product) -> tuple[UInt8[torch.Tensor, "N 3 H W"], UInt8[np.ndarray, "N H W"]]:
-    """IMAGES images of a product, as the proposers want them, and their classes."""
-    taken = [product(np.random.default_rng(number)).photograph() for number in range(IMAGES)]
+def photographs(
+    product: Product, *, count: int = IMAGES, first: int = 0
+) -> tuple[UInt8[torch.Tensor, "N 3 H W"], UInt8[np.ndarray, "N H W"]]:
+    """`count` images of a product, as the proposers want them, and their classes.
+
+    Args:
+        first: number of the first one; another number is another photograph.
+    """
+    taken = [product(np.random.default_rng(number)).photograph() for number in range(first, first + count)]
     images = torch.from_numpy(np.stack([image for image, _ in taken])).permute(0, 3, 1, 2).contiguous()
     return images, np.stack([classes for _, classes in taken])

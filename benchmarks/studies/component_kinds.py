@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> str:
     agreements: dict[str, list[float]] = {way: [] for way in WAYS}
     for name, product in DECIDING.items():
         images, true_classes = photographs(product)
-        if (taken := choose(images).choice.proposer) != MERGING:
+        if (taken := choose(product, images).choice.proposer) != MERGING:
             table.add_row(name, f"does not count: {taken}")
             continue
         for way, agreement in compare(table, name, take_again(images, seed=0), true_classes).items():

@@ -47,7 +47,7 @@ def rows(table: Table, name: str, product: Product, folder: Path) -> dict[str, f
     image_ids = [f"{number:03d}" for number in range(IMAGES)]
     for image_id, classes in zip(image_ids, true_classes, strict=True):
         cv2.imwrite(str(folder / f"{image_id}.png"), classes)
-    chosen = choose(images)
+    chosen = choose(product, images)
     truths = np.stack([true_instances(classes, size=images.shape[-1]) for classes in true_classes])
     still, qualities = np.zeros((IMAGES, 2), dtype=np.int64), {}
     for proposer, trial in chosen.trials.items():

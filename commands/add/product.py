@@ -102,7 +102,7 @@ def setting_of(text: str) -> tuple[str, Any]:
     """
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise UserError(f"--set {text}: write key=value, for example --set equal_files=leave_out")
+        raise UserError(f"--set {text}: write key=value, for example --set equal_files=exclude")
     if key in ("source", "path", "subfolder"):
         raise UserError(f"--set {text}: `{key}` has an argument or option of its own, see `oddpart add --help`")
     return key, yaml.safe_load(value)
@@ -118,7 +118,7 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         UserError: the layout is not known or not that of the source, or there are findings, for example files that are
             no images; they are listed.
     """
-    with open_source(folder) as files:
+    with open_source(folder, follow_links=options.get("links") == "follow") as files:
         names = [file.name for file in files if not is_stray(file.name)]
     subfolder = options.get("subfolder")
     if source is None:

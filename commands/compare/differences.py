@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.stats import norm, rankdata
 
 from commands.compare.revisions import Evaluated
+from commands.compare.rows import MetricRow
 from stages.evaluation.image_metrics import GROUPS
 
 LOG = logging.getLogger(__name__)
@@ -108,33 +109,13 @@ METRICS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a comparison; low and high are the interval of new - old, None where there is nothing to compare.
-
-    Attributes:
-        verdict: gain, drop (both significant), noise, missing (was there, is gone) or added.
-    """
-
-    category: str
-    method: str
-    kind: str
-    metric: str
-    old: float | None
-    new: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    verdict: str
-
-
 def compare(
     old: Mapping[tuple[str, str], Evaluated],
     new: Mapping[tuple[str, str], Evaluated],
     *,
     confidence: float,
     tolerance: float,
-) -> list[Row]:
+) -> list[MetricRow]:
     """Return one row for each category, method and metric that either side has.
 
     Args:
@@ -146,7 +127,7 @@ def compare(
 
 def rows_of(
     key: tuple[str, str], old: Evaluated | None, new: Evaluated | None, confidence: float, tolerance: float
-) -> Iterator[Row]:
+) -> Iterator[MetricRow]:
     """Yield the rows of one category and method; a metric that neither side has gives none."""
     for metric in METRICS:
         before, after = metric.of(old), metric.of(new)
@@ -154,7 +135,7 @@ def rows_of(
             continue
         if old is None or new is None or before is None or after is None:
             verdict = "missing" if after is None else "added"
-            yield Row(*key, metric.kind, metric.name, before, after, None, None, None, verdict)
+            yield MetricRow(*key, metric.kind, metric.name, before, after, None, None, None, verdict)
             continue
         error = standard_error(metric, old, new, confidence=confidence)
         if error is None:
@@ -163,7 +144,7 @@ def rows_of(
         difference, half = after - before, float(norm.ppf((1 + confidence) / 2)) * error
         verdict = verdict_of(metric, difference, half, tolerance=tolerance)
         low, high = (None if math.isinf(half) else round(difference + side, 6) for side in (-half, half))
-        yield Row(
+        yield MetricRow(
             *key, metric.kind, metric.name, before, after, round(difference, 6), low=low, high=high, verdict=verdict
         )
 

@@ -2,8 +2,6 @@
 
 from pydantic import BaseModel
 
-from commands.enough.pictures import EnoughParams
-from commands.predict.parts import PredictParams
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
@@ -35,13 +33,12 @@ PARAMS_SECTIONS: dict[str, type[BaseModel] | None] = {  # None: in TEXTS
     "profile": None,
     "seed": None,
     "categories": None,
+    "components": None,
     "methods": None,
     "split": None,
     "evaluation": EvaluationParams,
     "near_duplicates": section_of(SplitParams, "near_duplicates"),
     "data_health": section_of(SplitParams, "data_health"),
-    "enough": EnoughParams,
-    "predict": PredictParams,
 }
 SOURCES: tuple[type[BaseModel], ...] = (Folder, Csv, Sample, MvtecLoco, Mvtec, Elpv, Medical, Aptos2019, Isic2018)
 PROFILE_SECTIONS: dict[str, type[BaseModel]] = {
@@ -66,6 +63,10 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "profile": ("text", "The file in `profiles/` that is active."),
     "seed": ("integer from 0", "Of every random draw: split, initial weights, batches, synthetic defects."),
     "categories.*": ("section", "One for each product, see `categories.*`. The name: letters, digits, `-` and `_`."),
+    "components": (
+        "section",
+        "By product, names for the numbers of component classes: `my_part: {1: label}`. Only the report reads them.",
+    ),
     "methods.*.categories": (
         "`all`, or section",
         "Products that the method scores; each is a key of `categories`. An empty section switches the method off.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 
 Level = Literal["ok", "warn", "fail"]
@@ -19,7 +20,7 @@ class Finding:
 
     def __str__(self) -> str:
         text = self.what + (f": {self.remedy}" if self.remedy else "")
-        return f"{self.level:<5} {' '.join(line.strip() for line in text.splitlines())}"
+        return f"{self.level:<5} {printable(' '.join(line.strip() for line in text.splitlines()))}"
 
 
 Check = Callable[[], Iterable[Finding]]

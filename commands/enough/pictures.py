@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 from stages.core.images.reading import IMAGE_SUFFIXES, Window
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.run.params import PARAMS_FILE, load_value, validate
 from stages.download.source_files import is_stray
 from stages.split.grey_range import choose_grey_range
 from stages.split.inspect_files import Inspection, inspect_files
@@ -29,18 +29,9 @@ MOST = 320  # to learn from; more would take longer than their number is worth h
 MOST_HELD_OUT = 200
 FOLDS = 5
 ROTATIONS = 3  # of the folds, each with other folds
+INPUTS = "artifacts/split/{category}/inputs"
 GOOD = Path("images/good")  # of the layout `folder`
 LISTED = 10  # findings in a message
-
-
-class EnoughParams(Params):
-    """Section `enough`: what `oddpart enough` reads; `{category}` stands for the product's key.
-
-    Attributes:
-        inputs: the product's pictures as the split has divided them.
-    """
-
-    inputs: str
 
 
 @dataclass(frozen=True)
@@ -105,8 +96,7 @@ def find_normals(name: str, *, budget: float, seed: int) -> Normals:
 
 def of_product(key: str, *, budget: float, random: np.random.Generator) -> Normals:
     """Take training and validation pictures of a split; those of test are not looked at."""
-    params = validate(EnoughParams, load_value("enough"), where="enough")
-    inputs = Path(params.inputs.replace("{category}", key))
+    inputs = Path(INPUTS.replace("{category}", key))
     if not inputs.is_dir():
         raise UserError(f"{key} has not been split, {inputs} is missing: run `dvc repro split@{key}`")
     images = read_images(inputs)

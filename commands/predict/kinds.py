@@ -2,43 +2,14 @@
 
 import errno
 import os
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.images.kinds import FOREIGN, kind_of
+from stages.core.images.kinds import FOREIGN, HEAD, RAW_SUFFIXES, kind_of, refusal
 from stages.core.images.reading import IMAGE_SUFFIXES
 
-HEAD = 512  # bytes looked at
-CONVERT = "convert it to PNG or JPEG"
-OTHER = {  # kind: first bytes, what to do
-    "HEIC or AVIF": (
-        rb".{4}ftyp(?:.{4}){0,8}?(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])",
-        f"{CONVERT}; an iPhone saves JPEG with Settings, Camera, Formats, Most Compatible",
-    ),
-    "Canon raw": (rb".{4}ftypcrx", CONVERT),
-    "JPEG XL": (rb"\xff\x0a|\0\0\0\x0cJXL ", CONVERT),
-    "JPEG XR": (rb"II\xbc[\0\x01]", CONVERT),
-    "Photoshop": (rb"8BPS", CONVERT),
-    "OpenEXR": (rb"\x76\x2f\x31\x01", CONVERT),
-    "Radiance HDR": (rb"#\?(?:RADIANCE|RGBE)", CONVERT),
-    "camera raw": (rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0", CONVERT),
-    "FITS": (rb"SIMPLE  =", CONVERT),
-    "DirectDraw surface": (rb"DDS \x7c", CONVERT),
-    "QOI": (rb"qoif.{8}[\x03\x04][\0\x01]", CONVERT),
-    "PAM": (rb"P7\n", CONVERT),
-    "icon": (rb"\0\0[\x01\x02]\0.\0.{3}[\0\x01]", CONVERT),
-    "Targa": (rb".[\0\x01][\x01-\x03\x09-\x0b].{13}[\x08\x10\x18\x20][\0-\x2f]", CONVERT),
-    "NIfTI": (rb"\x5c\x01\0\0|\0\0\x01\x5c", "convert its slices to PNG or DICOM"),
-    "SVG": (rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]", CONVERT),
-}
-WEAK = {  # too few bytes to go by alone: the name in small letters must fit, too
-    "Targa": r".*\.tga",
-    "icon": r".*\.(ico|cur)",
-}
 INDEX = "dicomdir"  # begins like a DICOM image and is none
-RAW_SUFFIXES = (".cr2", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".pef", ".3fr")  # TIFF with a small preview at its head
 OTHER_SUFFIXES = (
     ".jfif", ".jpe", ".jif", ".jps", ".mpo", ".apng", ".dib", ".j2k", ".jpf", ".jpx", ".j2c", ".pbm", ".pnm", ".dicom",
     ".dic", ".heic", ".heif", ".avif", ".jxl", ".jxr", ".psd", ".exr", ".hdr", ".cr3", ".raf", ".orf", ".rw2", ".tga",
@@ -103,18 +74,9 @@ def judge_head(head: bytes, name: str, *, named: bool) -> Seen:
         name: of the file in small letters.
         named: whether it is called like an image.
     """
-
-    def begins(kind: str, pattern: bytes) -> bool:
-        fits = kind not in WEAK or re.fullmatch(WEAK[kind], name, re.DOTALL) is not None
-        return fits and re.match(pattern, head, re.DOTALL) is not None
-
     if name == INDEX:
         return Seen(False, "is the index of a DICOM folder")
-    if name.endswith(RAW_SUFFIXES):
-        return Seen(True, f"is of kind camera raw, which is not read: {CONVERT}")
-    if (readable := kind_of(head)) is not None and readable not in FOREIGN:
-        return Seen(True)
-    for kind, (pattern, remedy) in OTHER.items():
-        if begins(kind, pattern):
-            return Seen(True, f"is of kind {kind}, which is not read: {remedy}")
-    return Seen(named, None if named else "is no image by its content")
+    kind = kind_of(head, name)
+    if kind is None:
+        return Seen(named, None if named else "is no image by its content")
+    return Seen(True, refusal(kind) if kind in FOREIGN else None)

@@ -1,4 +1,4 @@
-"""A category's trained parts: find them, load them, refuse those that do not belong together, score one image.
+"""A category's trained parts: load them, refuse those that do not belong together, score one image.
 
 Scoring uses the pipeline's own functions, so that the same file gets the same score to the last bit. That holds on the
 machine of the training and with as many cores: torch divides sums by the number of threads, which shifts the last
@@ -7,27 +7,35 @@ digits of a score.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float16, Float32, UInt8
 from torch import Tensor, nn
 
-from commands.predict.parts import check_one_run
+from commands.predict.parts import FINE, TrainedFiles, check_one_run
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
+from stages.aecsad.model.map_fusion import MapFusion, map_fusion_from_json
 from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distances, read_histogram_models
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
+from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
 from stages.core.images.reading import Window
 from stages.core.io.calibration import Calibration, read_calibration
+from stages.core.io.maps import to_half
+from stages.core.io.result import MAPS
 from stages.core.io.weights import read_weights
+from stages.core.neighbours.memory import MemoryBank, read_bank
 from stages.core.run.errors import UserError
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
+NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks
+Features = Sequence[Float[Tensor, "1 _C _h _w"]]
+Map = Float32[np.ndarray, "h w"] | Float16[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -39,91 +47,123 @@ class HistogramBranch:
 
 
 @dataclass(frozen=True)
+class StudentBranch:
+    """The students, and how images have to be for them."""
+
+    network: StudentTeacher
+    encoder: str
+    image_size: int
+    grey_range: Window | None
+
+
+@dataclass(frozen=True)
 class Parts:
     """All that turns an image into a verdict.
 
     Attributes:
-        image_size: pixels of the square that the networks see.
+        encoder: the frozen network of all branches.
         grey_range: what images of more than 8 bits are spread over; None where the training images had 8.
-        histogram: None where the pipeline excluded that branch.
+        histogram: None where the pipeline excluded that branch, or the method has none.
+        students: None where the method has none.
+        banks: of the branches of NEIGHBOURS, those that are needed.
+        fusion, map_fusion: None for a method of one branch, and the latter for one whose map is the students'.
         fingerprints: sha256 of each part.
     """
 
     encoder: FrozenEncoder
-    image_size: int
     grey_range: Window | None
     histogram: HistogramBranch | None
-    student_teacher: StudentTeacher
-    fusion: Fusion
+    students: StudentBranch | None
+    banks: Mapping[str, MemoryBank]
+    fusion: Fusion | None
+    map_fusion: MapFusion | None
     calibration: Calibration
     fingerprints: Mapping[str, str]
 
 
-def load_parts(files: Mapping[str, Path], *, device: torch.device) -> Parts:
-    """Load the parts from the paths of `part_files`.
+def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
+    """Load a method's parts.
 
     Raises:
         UserError: a part is damaged, of another run than the others, or was replaced meanwhile.
     """
-    fingerprints = check_one_run(files)
-    fusion, calibration = read_fusion(files["fusion"]), read_calibration(files["calibration"])
-    state, arguments = read_weights(files["student_teacher"])
-    with blamed_on(files["student_teacher"]):
-        name, image_size = arguments["encoder"], arguments["image_size"]
-        grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
-        student_teacher = rebuild(state, arguments["module"])
-    columns = set(fusion.normal)
+    fingerprints, paths = check_one_run(files), files.paths
+    fusion, map_fusion = read_fusion(paths["fusion"]) if "fusion" in paths else (None, None)
+    students = read_students(paths[STUDENT_TEACHER], device) if STUDENT_TEACHER in paths else None
     histogram = None
-    if columns - {STUDENT_TEACHER}:
-        wanted = {"encoder": name, "image_size": image_size}
-        histogram = read_histogram_branch(files, columns - {STUDENT_TEACHER}, wanted)
-        lay_out_as_trained(histogram.segmentor.to(device))
-    lay_out_as_trained(student_teacher.local_student)
-    lay_out_as_trained(student_teacher.global_student)
+    if fusion is not None and students is not None:
+        columns = set(fusion.normal) - {STUDENT_TEACHER, *NEIGHBOURS}
+        histogram = read_histogram_branch(paths, columns, students, device) if columns else None
+    needed = set(NEIGHBOURS) if fusion is None else {*fusion.normal, *(map_fusion.scales if map_fusion else ())}
+    banks = {name: read_bank(paths[name]) for name in NEIGHBOURS if name in paths and name in needed}
+    seen_by: list[MemoryBank | StudentBranch] = [*banks.values(), *([] if students is None else [students])]
+    described = [(one.encoder, one.grey_range) for one in seen_by]
+    if any(one != described[0] for one in described):
+        raise UserError(f"the trained parts see images differently ({described}): run `dvc repro`")
+    name, grey_range = described[0]
     encoder = FrozenEncoder(name).to(device)
+    banks = {branch: replace(bank, patches=bank.patches.to(device)) for branch, bank in banks.items()}
+    calibration = read_calibration(paths["calibration"])
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
-    return Parts(
-        encoder, image_size, grey_range, histogram, student_teacher.to(device), fusion, calibration, fingerprints
-    )
+    return Parts(encoder, grey_range, histogram, students, banks, fusion, map_fusion, calibration, fingerprints)
 
 
-def read_fusion(path: Path) -> Fusion:
-    """Read what the stage score_fusion fitted.
+def read_fusion(path: Path) -> tuple[Fusion, MapFusion | None]:
+    """Read how a method joins its branches' scores and, where it does, their maps.
 
     Raises:
         UserError: the file is damaged.
     """
     with blamed_on(path):
-        return fusion_from_json(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return fusion_from_json(content), map_fusion_from_json(content[MAPS]) if MAPS in content else None
+
+
+def read_students(path: Path, device: torch.device) -> StudentBranch:
+    """Read the students' branch.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    state, arguments = read_weights(path)
+    with blamed_on(path):
+        grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
+        network = rebuild(state, arguments["module"])
+        lay_out_as_trained(network.local_student)
+        lay_out_as_trained(network.global_student)
+        return StudentBranch(network.to(device), arguments["encoder"], arguments["image_size"], grey_range)
 
 
 def read_histogram_branch(
-    files: Mapping[str, Path], columns: set[str], wanted: Mapping[str, object]
+    paths: Mapping[str, Path], columns: set[str], students: StudentBranch, device: torch.device
 ) -> HistogramBranch:
     """Read the histogram branch.
 
     Args:
-        files: of `part_files`.
+        paths: of the parts.
         columns: names of the histogram columns that the fusion needs.
-        wanted: encoder and image size of the other branch.
+        students: the branch whose encoder and image size it shares.
+        device: for its network.
 
     Raises:
         UserError: a file is damaged, or the parts are not of the same run.
     """
-    state, arguments = read_weights(files["segmentation"])
-    models = tuple(model for model in read_histogram_models(files["histogram"]) if model.column in columns)
-    with blamed_on(files["segmentation"]):
+    state, arguments = read_weights(paths["segmentation"])
+    models = tuple(model for model in read_histogram_models(paths["histogram"]) if model.column in columns)
+    wanted = {"encoder": students.encoder, "image_size": students.image_size}
+    with blamed_on(paths["segmentation"]):
         segmentor = Segmentor(**arguments["module"])
         segmentor.load_state_dict(state, strict=True)
         num_classes = segmentor.arguments["num_classes"]
         if any(arguments[key] != value for key, value in wanted.items()):
             raise ValueError(f"made with {arguments['encoder']} at {arguments['image_size']} px, not with {wanted}")
-    with blamed_on(files["histogram"]):
+    with blamed_on(paths["histogram"]):
         if {model.column for model in models} != columns:
             raise ValueError(f"the fusion needs {', '.join(sorted(columns))}")
         if any(model.num_classes != num_classes for model in models):
             raise ValueError(f"the segmentation has {num_classes} classes, the histograms another number")
+    lay_out_as_trained(segmentor.to(device))
     return HistogramBranch(segmentor.eval().requires_grad_(False), models)
 
 
@@ -153,29 +193,69 @@ class Prediction:
 
     score: float
     branches: dict[str, float | None]
-    anomaly_map: Float32[np.ndarray, "h w"]
+    anomaly_map: Map
 
 
 def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
     """Score an image of `read_like_training` by itself, so that no score depends on other images."""
-    image = to_float(stack_images([picture], size=parts.image_size)).to(parts.encoder.mean.device)
-    features = parts.encoder(image)
-    columns = histogram_columns(parts, features)
-    anomaly_map = parts.student_teacher.combine(
-        parts.student_teacher.raw_maps(parts.encoder.normalise(image), features)
-    )
-    columns[STUDENT_TEACHER] = float(parts.student_teacher.pool(anomaly_map))
-    fused, used = parts.fusion({name: np.array([value], dtype=np.float64) for name, value in columns.items()})
-    branches = {
-        branch.name: float(used[branch.name][0]) if branch.name in used else None for branch in parts.fusion.branches
-    }
-    return Prediction(float(fused[0]), branches, anomaly_map[0].cpu().numpy())
+    encode = Encoding(parts.encoder, picture)
+    columns: dict[str, float] = {}
+    maps: dict[str, Map] = {}
+    if parts.students is not None:
+        image, features = encode(parts.students.image_size)
+        columns |= histogram_columns(parts.histogram, features, size=parts.students.image_size)
+        columns[STUDENT_TEACHER], maps[STUDENT_TEACHER] = judge_students(parts, image, features)
+    for name, bank in parts.banks.items():
+        _, features = encode(bank.image_size, mixed=bank.mixed)
+        columns[name], maps[name] = bank.judge(features)
+    if parts.fusion is None:
+        (name,) = columns
+        return Prediction(columns[name], {}, maps[name])
+    scores = {name: np.array([value], dtype=np.float64) for name, value in columns.items()}
+    fused, used = parts.fusion(scores)
+    branches = {one.name: float(used[one.name][0]) if one.name in used else None for one in parts.fusion.branches}
+    if parts.map_fusion is None:
+        return Prediction(float(fused[0]), branches, maps[STUDENT_TEACHER])
+    fused_map = parts.map_fusion({name: to_half(np.asarray(one)[None]) for name, one in maps.items()})
+    return Prediction(float(fused[0]), branches, fused_map[0])
 
 
-def histogram_columns(parts: Parts, features: Sequence[Float[Tensor, "1 C h w"]]) -> dict[str, float]:
-    """The histogram distances by column; empty where that branch is excluded."""
-    if parts.histogram is None:
+class Encoding:
+    """Encodes one image, once for each size."""
+
+    def __init__(self, encoder: FrozenEncoder, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+        self.encoder, self.picture = encoder, picture
+        self._known: dict[tuple[int, bool], tuple[Float[Tensor, "1 3 S S"], Features]] = {}
+
+    def __call__(self, size: int, *, mixed: bool = False) -> tuple[Float[Tensor, "1 3 S S"], Features]:
+        """Return the image with values in [0, 1], and its features.
+
+        Args:
+            size: side in pixels to which it is resized.
+            mixed: see `stages.core.neighbours.bank.PatchReader`.
+        """
+        if (size, mixed) not in self._known:
+            device = self.encoder.mean.device
+            image = to_float(stack_images([self.picture], size=size).to(device))
+            with mixed_precision(device) if mixed else nullcontext():
+                self._known[size, mixed] = image, self.encoder(image)
+        return self._known[size, mixed]
+
+
+def judge_students(
+    parts: Parts, image: Float[Tensor, "1 3 S S"], features: Features
+) -> tuple[float, Float32[np.ndarray, "h w"]]:
+    """Return score and map of the students."""
+    assert parts.students is not None
+    network = parts.students.network
+    anomaly_map = network.combine(network.raw_maps(parts.encoder.normalise(image), features))
+    return float(network.pool(anomaly_map)), anomaly_map[0].cpu().numpy()
+
+
+def histogram_columns(branch: HistogramBranch | None, features: Features, *, size: int) -> dict[str, float]:
+    """Return the histogram distances by column; none where that branch is excluded."""
+    if branch is None:
         return {}
     low, _, high = features
-    label_map = parts.histogram.segmentor.label_map(low, high, size=parts.image_size).cpu().numpy()
-    return {model.column: float(histogram_distances(model, label_map)[0]) for model in parts.histogram.models}
+    label_map = branch.segmentor.label_map(low, high, size=size).cpu().numpy()
+    return {model.column: float(histogram_distances(model, label_map)[0]) for model in branch.models}

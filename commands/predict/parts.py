@@ -1,81 +1,146 @@
 """What a call of `oddpart predict` names: a category's trained parts and pictures, checked before torch is loaded."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.io.lineage import content_hash, read_lineage
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Params, load_value, validate
+from stages.core.run.methods import methods_of
+from stages.core.run.params import PARAMS_FILE, load_value
 
-MADE_FROM = {  # which parts each part names
-    "histogram": ("segmentation",),
-    "fusion": ("segmentation", "histogram", "student_teacher"),
-    "calibration": ("fusion",),
-}
 SHOWN = 8  # digits of a sha256 in messages
+FINE = "fine_neighbours"
+OPTIONAL = (FINE,)  # parts that a profile may switch off
+BRANCHES = {
+    "segmentation": "artifacts/aecsad/segmentation/{category}/model.safetensors",
+    "histogram": "artifacts/aecsad/histogram/{category}/model.npz",
+    "student_teacher": "artifacts/aecsad/student_teacher/{category}/model.safetensors",
+}
 
 
-class PredictParams(Params):
-    """Section `predict`: one path for each part; `{category}` in it stands for the category's key.
+@dataclass(frozen=True)
+class Recipe:
+    """Where a method's trained parts lie, and which of them were made from which.
 
     Attributes:
-        segmentation: segmentation network of the histogram branch.
-        histogram: its histograms of normal images.
-        student_teacher: teacher's head and both students.
-        fusion: how the branches' scores become one.
-        calibration: threshold and colour range.
+        files: path of each part; `{category}` in it stands for the category's key.
+        made_from: for each part that says what it was made from, those parts by the names it has for them.
     """
 
-    segmentation: str
-    histogram: str
-    student_teacher: str
-    fusion: str
-    calibration: str
+    files: Mapping[str, str]
+    made_from: Mapping[str, Mapping[str, str]]
 
 
-def part_files(category: str) -> dict[str, Path]:
-    """Return the path of each part, by its name in `PredictParams`.
+RECIPES = {  # the first one that is switched on is the default
+    "oddpart": Recipe(
+        {
+            **BRANCHES,
+            "neighbours": "artifacts/scores/{category}/patchcore/bank.safetensors",
+            FINE: "artifacts/scores/{category}/oddpart/bank.safetensors",
+            "fusion": "artifacts/scores/{category}/oddpart/fusion.json",
+            "calibration": "artifacts/evaluation/{category}/oddpart/calibration.json",
+        },
+        {
+            "histogram": {"segmentation": "segmentation"},
+            "fusion": {part: part for part in (*BRANCHES, "neighbours")},
+            "calibration": {"fusion": "fusion", "bank": FINE},
+        },
+    ),
+    "aecsad": Recipe(
+        {
+            **BRANCHES,
+            "fusion": "artifacts/scores/{category}/aecsad/fusion.json",
+            "calibration": "artifacts/evaluation/{category}/aecsad/calibration.json",
+        },
+        {
+            "histogram": {"segmentation": "segmentation"},
+            "fusion": {part: part for part in BRANCHES},
+            "calibration": {"fusion": "fusion"},
+        },
+    ),
+    "patchcore": Recipe(
+        {
+            "neighbours": "artifacts/scores/{category}/patchcore/bank.safetensors",
+            "calibration": "artifacts/evaluation/{category}/patchcore/calibration.json",
+        },
+        {"calibration": {"bank": "neighbours"}},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrainedFiles:
+    """The files of a category's trained parts.
+
+    Attributes:
+        method: a key of RECIPES.
+        paths: by part; an optional part that the profile has switched off is not among them.
+    """
+
+    method: str
+    paths: Mapping[str, Path]
+
+
+def trained_files(category: str, method: str | None = None) -> TrainedFiles:
+    """Find the parts of a method, of the default one without a name.
 
     Raises:
-        UserError: params.yaml has no such category, or a part has not been trained yet.
+        UserError: params.yaml has no such category, the method is off or cannot judge new pictures, or a part has not
+            been trained yet.
     """
     known = load_value("categories")
     if not isinstance(known, dict) or category not in known:
         raise UserError(
             f"{PARAMS_FILE} has no category {category!r}: known are {', '.join(map(str, known or [])) or 'none'}"
         )
-    params = validate(PredictParams, load_value("predict"), where="predict")
-    files = {part: Path(path.replace("{category}", category)) for part, path in params.model_dump().items()}
-    missing = [str(path) for path in files.values() if not path.is_file()]
+    chosen = choose_method(category, method)
+    paths = {part: Path(path.replace("{category}", category)) for part, path in RECIPES[chosen].files.items()}
+    missing = [str(path) for part, path in paths.items() if part not in OPTIONAL and not path.is_file()]
     if missing:
         raise UserError(
-            f"{category} is not trained yet, {', '.join(missing)} missing: run `dvc repro`, or wait for its end"
+            f"{category} is not trained yet for {chosen}, {', '.join(missing)} missing: run `dvc repro`, or wait for "
+            "its end"
         )
-    return files
+    return TrainedFiles(chosen, {part: path for part, path in paths.items() if path.is_file()})
 
 
-def check_one_run(files: Mapping[str, Path]) -> dict[str, str]:
+def choose_method(category: str, method: str | None) -> str:
+    """Return the method that judges new pictures.
+
+    Raises:
+        UserError: it is off for this category, or none that is on can judge new pictures.
+    """
+    able = [name for name in RECIPES if name in methods_of(category)]
+    if method is None and able:
+        return able[0]
+    if method in able:
+        return str(method)
+    if method is not None and method not in RECIPES:
+        raise UserError(f"--method {method}: new pictures are judged by {', '.join(RECIPES)} only")
+    off = f"--method {method}: it" if method else f"every method that judges new pictures ({', '.join(RECIPES)})"
+    raise UserError(f"{off} is off for {category}: switch it on in `methods` of {PARAMS_FILE} and run `dvc repro`")
+
+
+def check_one_run(files: TrainedFiles) -> dict[str, str]:
     """Return the sha256 of each part, if those that were made from others were made from these.
 
     A retraining replaces one part after the other. Until it has ended, and after it was interrupted, the scores of such
     a mixture mean nothing.
 
-    Args:
-        files: of `part_files`.
-
     Raises:
         UserError: a part was made from another version of a part; all such pairs are named. Or a part cannot be read,
             or does not say what it was made from.
     """
-    found = {part: content_hash(path) for part, path in files.items()}
+    found = {part: content_hash(path) for part, path in files.paths.items()}
     problems = []
-    for part, needed in MADE_FROM.items():
-        recorded = read_lineage(files[part])
+    for part, needed in RECIPES[files.method].made_from.items():
+        recorded = read_lineage(files.paths[part])
         problems += [
-            f"{files[part]} was made from {of} {recorded.get(of, 'unknown')[:SHOWN]}, but {files[of]} is "
-            f"{found[of][:SHOWN]}"
-            for of in needed
-            if recorded.get(of) != found[of]
+            f"{files.paths[part]} was made from {of} {recorded.get(name, 'unknown')[:SHOWN]}, but "
+            + (f"{files.paths[of]} is {found[of][:SHOWN]}" if of in found else "that is missing")
+            for name, of in needed.items()
+            if recorded.get(name) != found.get(of)
         ]
     if problems:
         raise UserError(

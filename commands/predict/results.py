@@ -19,6 +19,7 @@ from typing import Any
 
 from commands.predict.marker import MARKER, is_results, read_marker, write_marker
 from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, sweep, workspace
+from stages.core.run.console import harmless_cell
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ OWN = {SCORES, UNREADABLE, SKIPPED, HEATMAPS, MARKER}
 UNFINISHED = ".unfinished-"
 LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay below the 255 bytes of file systems
 EARLIER = "holds earlier results"
-FORMULA = tuple("=+-@\t\r＝＋－＠")  # a cell that begins so is computed by spreadsheets
 
 
 @dataclass
@@ -210,12 +210,12 @@ def start_table(path: Path, columns: Sequence[str]) -> None:
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Add a row to a UTF-8 table, which is made with a header where there is none; None becomes an empty field.
 
-    A file name that is not UTF-8 keeps its bytes. No text begins like a formula of a spreadsheet: see `harmless`.
+    A file name that is not UTF-8 keeps its bytes. No text begins like a formula of a spreadsheet: see `harmless_cell`.
     """
     if not path.exists():
         start_table(path, list(row))
     with path.open("ab") as file:
-        file.write(as_line([harmless(value) if isinstance(value, str) else value for value in row.values()]))
+        file.write(as_line([harmless_cell(value) if isinstance(value, str) else value for value in row.values()]))
 
 
 def as_line(values: Sequence[Any]) -> bytes:
@@ -223,8 +223,3 @@ def as_line(values: Sequence[Any]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode("utf-8", errors="surrogateescape")
-
-
-def harmless(text: str) -> str:
-    """Return text that no spreadsheet computes; a path with ./ before it stays the same path."""
-    return f"./{text}" if text.startswith(FORMULA) else text

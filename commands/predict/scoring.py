@@ -14,7 +14,7 @@ from PIL import Image
 
 from commands.predict.inputs import Inputs, Unreadable, find_images, shortened
 from commands.predict.model import Parts, load_parts, predict
-from commands.predict.parts import part_files
+from commands.predict.parts import trained_files
 from commands.predict.results import (
     HEATMAPS,
     SCORES,
@@ -27,8 +27,10 @@ from commands.predict.results import (
 )
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.images.depth import is_deep
+from stages.core.images.kinds import DICOM, image_kind
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.images.reading import Window, read_like_training
+from stages.core.images.reading import SMALLEST_SIDE, Window, open_image, read_like_training
 from stages.core.io.calibration import Calibration
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -37,10 +39,17 @@ from stages.core.run.params import load_value
 LOG = logging.getLogger(__name__)
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
+NOTES = {"size_note": "size or aspect ratio", "kind_note": "kind or depth"}  # columns, and what they are about
+NOT_COVERED = (
+    "logical anomalies (missing, extra or swapped parts) are not covered for %s: %s has no active branch that looks at "
+    "components; the report says why, and what would help"
+)
 NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
 
 
-def predict_images(given: Sequence[Path], *, category: str, output: Path, overwrite: bool) -> Closing:
+def predict_images(
+    given: Sequence[Path], *, category: str, output: Path, overwrite: bool, method: str | None = None
+) -> Closing:
     """Score the images of some files and folders with a category's trained parts.
 
     Args:
@@ -48,6 +57,7 @@ def predict_images(given: Sequence[Path], *, category: str, output: Path, overwr
         category: a key of `categories` in params.yaml.
         output: folder to make for the results.
         overwrite: whether earlier results there may be replaced.
+        method: whose parts; the first of `commands.predict.parts.RECIPES` that is on where None.
 
     Returns:
         The counts, and NOT_ALL if something could not be read.
@@ -55,13 +65,20 @@ def predict_images(given: Sequence[Path], *, category: str, output: Path, overwr
     Raises:
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
-    files = part_files(category)
+    files = trained_files(category, method)
     inputs = find_images(given, output=output)
     with results_folder(output, overwrite=overwrite) as results:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
         parts = load_parts(files, device=pick_device())
         outcome = score_images(parts, inputs, folder=results.folder)
-        results.about |= {"category": category, "parts": dict(parts.fingerprints), **outcome.counts()}
+        results.about |= {
+            "category": category,
+            "method": files.method,
+            "parts": dict(parts.fingerprints),
+            **outcome.counts(),
+        }
+    if parts.histogram is None:
+        LOG.warning(NOT_COVERED, category, files.method)
     return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
 
 
@@ -72,7 +89,7 @@ class Outcome:
     Attributes:
         milliseconds: of each image that was scored.
         anomalous, unsure: how many of them.
-        other_sizes: how many of them differ in size or aspect ratio from the training images.
+        unlike: how many of them differ from the training images, by the column that says so.
         unreadable: what could not be read.
         skipped: how many files and folders were passed over.
     """
@@ -81,7 +98,7 @@ class Outcome:
     milliseconds: list[float] = field(default_factory=list)
     anomalous: int = 0
     unsure: int = 0
-    other_sizes: int = 0
+    unlike: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTES, 0))
     unreadable: list[Unreadable] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -127,13 +144,14 @@ def score_images(parts: Parts, inputs: Inputs, *, folder: Path) -> Outcome:
         outcome.milliseconds.append(row["milliseconds"])
         outcome.anomalous += row["is_anomalous"]
         outcome.unsure += bool(row["unsure"])
-        outcome.other_sizes += row["size_note"] is not None
-    if outcome.other_sizes:
-        LOG.warning(
-            "%d images differ in size or aspect ratio from the training images, which may change their scores: see "
-            "size_note in %s",
-            outcome.other_sizes, SCORES,
-        )  # fmt: skip
+        for note in outcome.unlike:
+            outcome.unlike[note] += row[note] is not None
+    for note, count in outcome.unlike.items():
+        if count:
+            LOG.warning(
+                "%d images differ in %s from the training images, which may change their scores: see %s in %s",
+                count, NOTES[note], note, SCORES,
+            )  # fmt: skip
     lines = shortened([f"{entry.path}: {entry.error}" for entry in outcome.unreadable])
     if not outcome.milliseconds:
         raise UserError("; ".join(["no image could be read", *lines]))
@@ -187,6 +205,7 @@ def score_file(parts: Parts, path: Path, *, heatmap: Path) -> dict[str, Any]:
         "unsure": None if sureness is None else sureness.unsure(prediction.score),
         **prediction.branches,
         "size_note": None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
+        "kind_note": unlike_training(path, parts.grey_range),
         "heatmap": f"{HEATMAPS}/{heatmap.name}",
         "milliseconds": round(1000 * seconds, 1),
     }
@@ -196,15 +215,36 @@ def read_any(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"
     """Read a picture; whatever a decoder raises is a finding about the file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is too small to be judged.
     """
     try:
-        return read_like_training(path, grey_range)
+        picture = read_like_training(path, grey_range)
     except UserError:
         raise
     except Exception as error:  # decoders are others' code and raise what they like on damaged files
         problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be decoded ({problem}): replace or remove it") from None
+    height, width, _ = picture.shape
+    if min(height, width) < SMALLEST_SIDE:
+        raise UserError(f"{path}: is {width} x {height} pixels, at least {SMALLEST_SIDE} a side are needed: replace it")
+    return picture
+
+
+def unlike_training(path: Path, grey_range: Window | None) -> str | None:
+    """Say that a picture has not the depth of the training images; None where it has.
+
+    Pictures of more than 8 bits are spread over a range that those of 8 bits know nothing of: brightness may differ.
+
+    Args:
+        path: of a readable picture.
+        grey_range: of the training images; None where they have 8 bits, and a deeper picture is refused.
+    """
+    if grey_range is None:
+        return None
+    if image_kind(path) == DICOM:
+        return "DICOM, training images have more than 8 bits"
+    with open_image(path) as image:
+        return None if is_deep(image) else "8 bits, training images have more"
 
 
 def write_heatmap(

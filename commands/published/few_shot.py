@@ -27,7 +27,7 @@ REFERENCE = Path(__file__).parent / "reference"
 CONFIDENCE = 0.95
 IMAGE, PRECISION, PIXEL = "image AUROC", "image AUPRC", "pixel AUROC"
 CATEGORIES_OF = {"VisA": 12, "Avg": 6}  # of published means; every other name stands for one category
-REPETITION = "draw_"  # branches of a method are called so by their number
+REPETITION = "repetition_"  # branches of a method are called so by their number
 Line = tuple[str, str, str, str]  # method, source, metric, value in percent
 
 

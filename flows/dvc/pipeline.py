@@ -11,6 +11,7 @@ import yaml
 from dvc.repo import Repo
 from dvc.utils.serialize import dump_yaml
 
+from flows.dvc.products import refuse_products
 from flows.schedule.plan import Stage
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
@@ -35,8 +36,9 @@ def read_pipeline(clone: Path, *, data_elsewhere: bool = False) -> Pipeline:
             decides so as well, but its dry run stops at a stage to run whose inputs are missing).
 
     Raises:
-        UserError: DVC cannot read the pipeline.
+        UserError: DVC cannot read the pipeline, or would hang at a product's files.
     """
+    refuse_products(clone)
     with _opened(clone) as repo:
         differing = _changed_but_for_missing(repo) if data_elsewhere else repo.status()
         changed = frozenset(_name(node, clone) for node in repo.index.graph if node.addressing in differing)

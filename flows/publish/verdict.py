@@ -1,44 +1,17 @@
 """Compare the metrics of two revisions, and judge whether a scheduled run passes. Knows neither DVC nor Prefect."""
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+from commands.compare.rows import MetricRow, read_rows
 from flows.process.commands import checked
 from flows.schedule.loop import Report
-from stages.core.run.errors import UserError
 
-COMMAND = "commands.compare"
+COMMAND = ("-m", "commands", "compare")  # of the clone, whose version may be another one
 SHOWN = 10
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One metric in both revisions, as a fraction; None where a revision has no value.
-
-    Attributes:
-        low, high: the interval of the difference.
-        verdict: "gain" or "drop" (both significant and beyond the tolerance), "noise", "missing" or "added".
-    """
-
-    category: str
-    method: str
-    kind: str
-    metric: str
-    old: float | None
-    new: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    verdict: str
-
-    @property
-    def name(self) -> str:
-        """Category, method, metric and kind in words."""
-        return f"{self.category} {self.method} {self.metric} {self.kind}".strip()
 
 
 @dataclass(frozen=True)
@@ -65,23 +38,10 @@ def compare(clone: Path, old: str, new: str, *, tolerance: float) -> Comparison:
         for form in ("json", "markdown"):
             output = Path(folder) / form
             options = ["--format", form, "--output", str(output), "--tolerance", str(tolerance)]
-            command = [sys.executable, "-m", COMMAND, old, new, *options]
+            command = [sys.executable, *COMMAND, old, new, *options]
             checked(command, folder=clone, doing=f"comparing {new} with {old}")
             texts[form] = output.read_text(encoding="utf-8")
     return Comparison(old, new, tuple(read_rows(texts["json"])), texts["markdown"])
-
-
-def read_rows(text: str) -> Sequence[MetricRow]:
-    """Read the rows of the command's JSON; keys that are not ours are ignored.
-
-    Raises:
-        UserError: it has another form.
-    """
-    names = [field.name for field in fields(MetricRow)]
-    try:
-        return [MetricRow(**{name: row[name] for name in names}) for row in json.loads(text)["rows"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{COMMAND} wrote JSON of another form ({error!r}): {text[:200]}") from None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from stages.download.source import locate, open_source, write_dataset
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, writes=["dataset"], values=["category"], about=__doc__)
     category = load_category(paths.category)
-    with open_source(locate(Path(category.path))) as files:
+    with open_source(locate(Path(category.path)), follow_links=category.links == "follow") as files:
         chosen = choose_files(
             files,
             source=category.source,

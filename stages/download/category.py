@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, RootModel
+from pydantic import Field, NonNegativeInt, RootModel, model_validator
 
 from stages.core.run.params import Bits, GreyRange, Params, check_category_names, load_value, validate
 
@@ -17,7 +17,9 @@ class Category(Params):
         subfolder: the category's folder inside `path`, where it is not called like the category.
         ratios: train : validation : test in place of `split.ratios`.
         equal_files: what happens where images of equal content are in different splits or have different labels:
-            "refuse" stops with a list; "leave_out" keeps the copies in the last split, of different labels none.
+            "refuse" stops with a list; "exclude" keeps the copies in the last split, of different labels none.
+        links: what happens where a file of a folder is a link that leads out of it: "refuse" stops, "follow" copies the
+            file that it leads to. Links into DVC's cache are followed anyway.
         bits: how many bits of its 16-bit images are used, e.g. 12; null lets the training images decide.
         grey_range: the two values of its 16-bit images that become black and white, in place of `bits`.
         prompts: words for the proposer `foundation`: [component masks](methods/component_masks.md).
@@ -26,10 +28,19 @@ class Category(Params):
     path: str
     subfolder: str | None = None
     ratios: Ratios | None = None
-    equal_files: Literal["refuse", "leave_out"] = "refuse"
+    equal_files: Literal["refuse", "exclude"] = "refuse"
+    links: Literal["refuse", "follow"] = "refuse"
     bits: Bits | None = None
     grey_range: GreyRange | None = None
     prompts: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def components_stand_elsewhere(cls, values: Any) -> Any:
+        """Refuse names of components here, where a change of one would run the product's first stages again."""
+        if isinstance(values, dict) and "components" in values:
+            raise ValueError("names of components go into the section `components`: my_part: {1: label}")
+        return values
 
     @property
     def elpv_kind(self) -> str | None:

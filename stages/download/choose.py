@@ -77,7 +77,8 @@ def only_kind(files: Sequence[SourceFile], kind: str) -> list[SourceFile]:
     if ELPV_LABELS not in by_name:
         raise UserError(f"ELPV's {ELPV_LABELS} is missing")
     with by_name[ELPV_LABELS].open() as content:
-        rows = [line.split() for line in content.read().decode("utf-8").splitlines() if line.strip()]
+        lines = content.read().decode("utf-8", errors="replace").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
     wrong = [f"line {i}: {' '.join(row)}" for i, row in enumerate(rows, start=1) if len(row) != ELPV_FIELDS]
     missing = [row[0] for row in rows if len(row) == ELPV_FIELDS and row[0] not in by_name]
     if wrong or missing:

@@ -1,6 +1,5 @@
 """Cut photographs of the eye to the round retina, as APTOS2019's protocol does before anything else."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from stages.core.images.memory import threads_for
 from stages.core.images.reading import read_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -27,7 +27,7 @@ def crop_folder(dataset: Path) -> None:
         UserError: some cannot be read or are all dark; all of them are listed.
     """
     paths = sorted((dataset / IMAGES).glob("*.png"))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads_for(paths)) as pool:
         problems = list(progress(pool.map(crop_file, paths), total=len(paths), label="crop to the retina"))
     if any(problems):
         listed = "\n  - ".join(problem.removeprefix(f"{dataset}/") for problem in problems if problem)

@@ -67,8 +67,10 @@ def read_manifest(path: Path) -> DownloadManifest | PackageManifest:
     except ValidationError as error:
         findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError(f"{path}: " + "; ".join(findings)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     LOG.info("%s: licence %s", path.name, manifest.licence)
     return manifest
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -33,14 +34,18 @@ def locate(path: Path) -> Path:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[list[SourceFile]]:
+def open_source(path: Path, *, follow_links: bool = False) -> Iterator[list[SourceFile]]:
     """Yield the files of a folder or an archive, to be read until the block ends.
+
+    Args:
+        path: of the folder or the archive.
+        follow_links: whether links of a folder may lead out of it.
 
     Raises:
         UserError: see `folder_files` and `open_archive`.
     """
     if path.is_dir():
-        yield folder_files(path)
+        yield folder_files(path, follow_links=follow_links)
     else:
         with open_archive(path) as files:
             yield files
@@ -60,10 +65,15 @@ def write_dataset(dataset: Path, files: Sequence[SourceFile], *, crop_fundus: bo
     needed, free = sum(file.size for file in files), shutil.disk_usage(dataset.parent).free
     if needed > free:
         raise UserError(f"{dataset} needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left: make space")
+    written: dict[Any, Path] = {}
     with replacing_folder(dataset, only_new=True) as folder:
         for file in progress(files, total=len(files), label=f"copy {dataset.name}"):
             target = folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
+            first = written.setdefault(file.open, target)
+            if first != target:  # a link: an archive is not unpacked again for it
+                shutil.copyfile(first, target)
+                continue
             with file.open() as content, target.open("xb") as copy:
                 shutil.copyfileobj(content, copy, 1 << 20)
         if crop_fundus:

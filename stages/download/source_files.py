@@ -1,8 +1,9 @@
 """Files that can be copied: which names are safe to write, and those of a local folder."""
 
+import configparser
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,10 @@ from typing import IO
 
 from stages.core.run.errors import UserError
 
+LISTED = 50  # problems in the message
 LONGEST_NAME, LONGEST_PATH = 255, 2000  # bytes; file systems take no longer name
+LEAVES = "is a link that leads"
+DVC = Path(".dvc")  # in the repository's root, where every stage runs
 STRAY_NAMES = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
@@ -32,6 +36,8 @@ class SourceFile:
 def name_problem(name: str) -> str | None:
     """Return why writing this name could leave the target folder or could not be read again; None when it is safe."""
     path = PurePosixPath(name)
+    if not path.parts:
+        return "is no name of a file"
     if path.is_absolute():
         return "is an absolute path"
     if ".." in path.parts:
@@ -66,22 +72,28 @@ def is_stray(name: str) -> bool:
 
 
 def refuse_unsafe(where: Path, problems: Iterable[str]) -> None:
-    """Raise one UserError that lists the problems, or do nothing when there are none."""
+    """Raise one UserError that lists the first LISTED problems, or do nothing when there are none."""
     lines = list(problems)
     if lines:
-        shown = "\n  - ".join(repr(line)[1:-1] for line in lines)
+        more = [f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+        shown = "\n  - ".join([*(repr(line)[1:-1] for line in lines[:LISTED]), *more])
         raise UserError(f"{where} is refused, nothing was written: {len(lines)} unsafe entries\n  - {shown}")
 
 
-def folder_files(root: Path) -> list[SourceFile]:
-    """List all regular files below a folder, sorted by name; links to files inside it count as the file they lead to.
+def folder_files(root: Path, *, follow_links: bool = False) -> list[SourceFile]:
+    """List all regular files below a folder, sorted by name; links to files count as the file they lead to.
+
+    Args:
+        root: the folder.
+        follow_links: whether links to files may lead out of the folder. Into DVC's cache they always may: that is how
+            DVC keeps a tracked folder with `cache.type symlink`.
 
     Raises:
         UserError: an entry leads out of the folder, is a device, a socket or a link to a folder, may not be read, or
             has an unsafe name.
     """
-    files, problems = [], []
-    inside = root.resolve()
+    files, problems, leaving = [], [], []
+    inside = [root.resolve(), *dvc_caches(), *([Path("/")] if follow_links else [])]
 
     def note(error: OSError) -> None:
         name = Path(error.filename).relative_to(root).as_posix()
@@ -90,12 +102,29 @@ def folder_files(root: Path) -> list[SourceFile]:
     for path in walk(root, note):
         name = path.relative_to(root).as_posix()
         problem = name_problem(name) or entry_problem(path, inside)
-        if problem:
+        if problem == LEAVES:
+            leaving.append(name)
+        elif problem:
             problems.append(f"{name}: {problem}")
         else:
             files.append(SourceFile(name, path.stat().st_size, partial(open_binary, path)))
+    if leaving:
+        count = f"it and {len(leaving) - 1} others are links that lead" if len(leaving) > 1 else LEAVES
+        problems.append(f"{leaving[0]}: {count} out of the folder: copy the files in their place, or set "
+                        "`links: follow` in the product's entry of params.yaml")  # fmt: skip
     refuse_unsafe(root, problems)
     return files
+
+
+def dvc_caches() -> list[Path]:
+    """Return where DVC keeps the files of this repository: the folder that its configuration names, or its own."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        config.read([DVC / "config", DVC / "config.local"], encoding="utf-8")
+        named = config.get("cache", "dir", fallback="cache")
+    except (configparser.Error, ValueError):
+        named = "cache"
+    return [(DVC / named).resolve()] if DVC.is_dir() else []
 
 
 def walk(root: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
@@ -106,12 +135,12 @@ def walk(root: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names + links))
 
 
-def entry_problem(path: Path, root: Path) -> str | None:
-    """Return why an entry cannot be copied, None when it can; `root` is resolved."""
+def entry_problem(path: Path, inside: Sequence[Path]) -> str | None:
+    """Return why an entry cannot be copied, None when it can; `inside` are resolved folders that links may lead to."""
     if path.is_symlink():
         target = path.resolve()
-        if not target.is_relative_to(root):
-            return "is a link that leads out of the folder: copy the file in its place"
+        if not any(target.is_relative_to(folder) for folder in inside):
+            return LEAVES
         if not target.is_file():
             return "is a link to a folder or to nothing: copy the files in its place"
     elif not stat.S_ISREG(path.lstat().st_mode):

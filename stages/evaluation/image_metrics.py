@@ -22,7 +22,7 @@ GROUPS = ("all", "logical", "structural")  # "all" holds the anomalies of unspec
 RECALL = 0.95  # at which the false-positive rate is stated
 Pair = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]  # scores of normal and of anomalous images
 NO_ANOMALY, NO_NORMAL = "no anomalous test image", "no normal test image"
-REPETITION = re.compile(r"draw_\d+")  # the branch of one repetition, by any method
+REPETITION = re.compile(r"repetition_\d+")  # the branch of one repetition, by any method
 
 
 def anomalies(test: pd.DataFrame, group: str) -> pd.DataFrame:
@@ -211,9 +211,9 @@ def repetition_metrics(ranking: Mapping[Name, Measured], branches: Sequence[str]
         return {}
     values = {group: [ranking["branches", name, group] for name in repetitions] for group in GROUPS}
     return {
-        ("draws", "count"): len(repetitions),
-        **{("draws", "image_auroc_mean", group): mean(found) for group, found in values.items()},
-        **{("draws", "image_auroc_deviation", group): deviation(found) for group, found in values.items()},
+        ("repetitions", "count"): len(repetitions),
+        **{("repetitions", "image_auroc_mean", group): mean(found) for group, found in values.items()},
+        **{("repetitions", "image_auroc_deviation", group): deviation(found) for group, found in values.items()},
     }
 
 

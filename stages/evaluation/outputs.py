@@ -17,6 +17,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from stages.core.io.truth import KINDS
 from stages.core.run.atomic import replacing_file
+from stages.core.run.console import harmless_cell
 from stages.core.run.errors import UserError
 from stages.evaluation.judging import Calibrated
 from stages.evaluation.names import as_json, nested, rounded
@@ -145,7 +146,9 @@ def decisions(test: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 def write_tracked_scores(path: Path, tests: Mapping[str, pd.DataFrame]) -> None:
     """Write method and COLUMNS of the test images; 9 significant digits keep the order of float32 scores."""
-    write_csv(path, {method: test.sort_values("image_id")[COLUMNS] for method, test in tests.items()}, digits=9)
+    tables = {method: test.sort_values("image_id")[COLUMNS] for method, test in tests.items()}
+    safe = {method: test.assign(image_id=test["image_id"].map(harmless_cell)) for method, test in tables.items()}
+    write_csv(path, safe, digits=9)
 
 
 def parse_tracked_scores(text: str, *, where: str) -> dict[str, pd.DataFrame]:

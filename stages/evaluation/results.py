@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from stages.core.images.overlays import heatmap_overlay
 from stages.core.io.calibration import Calibration, PictureSizes, Sureness, write_calibration
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
+from stages.core.io.wording import describe
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.evaluation.explained import in_order
@@ -127,7 +128,7 @@ def write_image(folder: Path, name: str, row: Row, scene: Scene, calibrated: Cal
     result = image_result(row, branches=calibrated.branches, fitted=calibrated.fitted)
     result["prediction"]["heatmap_path"] = paths.pop("heatmap_path")
     findings = in_order(calibrated.explanations.images.get(image_id, ()), row, calibrated.fitted.uncertainty)
-    result |= {**paths, "explanations": [asdict(finding) for finding in findings]}
+    result |= {**paths, "explanations": [asdict(finding) | {"text": describe(finding, {})} for finding in findings]}
     text = json.dumps(result, indent=2, ensure_ascii=False)
     (folder / "results" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
@@ -192,8 +193,9 @@ def sheet_cell(row: Row, scene: Scene, calibrated: Calibrated) -> Cell:
     pictures = [scene.outlined(scene.image)]
     if calibrated.maps:
         pictures.append(scene.outlined(heatmap_of(row, scene, calibrated)))
-    correct = calibrated.fitted.calibration.calls(row["score"]) == bool(row["is_anomalous"])
+    calibration = calibrated.fitted.calibration
+    correct = calibration.calls(row["score"]) == bool(row["is_anomalous"])
     kind, defect = row["kind"], row["defect_type"]
     what = kind if defect == "good" or defect.startswith(kind) else f"{kind}, {defect}"
     verdict = "correct" if correct else "WRONG"
-    return Cell(tuple(pictures), f"{verdict}, score {row['score']:.3g} ({what})", correct)
+    return Cell(tuple(pictures), f"{verdict}, {calibration.in_words(row['score'])} ({what})", correct)

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.io.result import write_result
+from stages.core.images.grey_range import read_grey_range
+from stages.core.io.result import BANK, write_result
 from stages.core.io.tables import image_files, read_images
 from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
+from stages.core.neighbours.memory import MemoryBank, write_bank
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.patchcore.params import PatchcoreParams
@@ -26,7 +29,13 @@ def main(argv: Sequence[str]) -> str:
         reader, images, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
     )
     result = score_images(reader, images, bank, neighbours=params.neighbours)
-    write_result(paths.scores, result)
+    memory = MemoryBank(
+        bank, shared.name, shared.image_size, params.strides, params.neighbours, mixed=False,
+        grey_range=read_grey_range(paths.inputs),
+    )  # fmt: skip
+    with replacing_folder(paths.scores) as temporary:
+        write_result(temporary, result)
+        write_bank(temporary / BANK, memory)
     return f"{len(result.scores)} images scored against {len(bank)} patches"
 
 

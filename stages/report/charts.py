@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.core.io.calibration import UNIT, Calibration
 from stages.core.run.errors import UserError
 
-WIDTH, HEIGHT = 300, 210  # of a drawing
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34  # margins for axes
+WIDTH, HEIGHT = 480, 240  # of a drawing, which the page scales to its own width
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 38  # margins for axes
+APART = 48  # pixels between marks on the horizontal axis, so that their numbers do not touch
+PLOT = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM}
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,28 @@ def unit_chart(title: str, curves: Mapping[str, pd.DataFrame], *, x: str, y: str
     )
 
 
-def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Chart:
+def score_chart(bins: pd.DataFrame, calibration: Calibration) -> Chart:
+    """Draw the scores of test images on the scale of `Calibration.multiple`, or as they are where it has none.
+
+    Args:
+        bins: as for `histogram_chart`.
+        calibration: of the method.
+    """
+    multiples = [calibration.multiple(float(score)) for score in bins["score"]]
+    title, known = "Scores of test images", [one for one in multiples if one is not None]
+    if len(known) < len(multiples):
+        return histogram_chart(title, bins, threshold=calibration.threshold.value)
+    return histogram_chart(title, bins.assign(score=known), threshold=1.0, x_label=f"score, {UNIT}")
+
+
+def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float, x_label: str = "score") -> Chart:
     """Draw the scores of each kind as steps, as a share of that kind's images, with the threshold as marker.
 
     Args:
+        title: of the chart.
         bins: column score (middles of even bins), and a count column for each kind.
+        threshold: on the scale of the scores.
+        x_label: of the scores.
     """
     kinds = [name for name in bins.columns if name != "score"]
     shares = {kind: (bins[kind] / bins[kind].sum()).tolist() for kind in kinds}
@@ -87,10 +107,11 @@ def histogram_chart(title: str, bins: pd.DataFrame, *, threshold: float) -> Char
         Line(kind, points(*steps(middles, half, shares[kind]), x_range, y_range), number)
         for number, kind in enumerate(kinds)
     )
-    x_values = (x_range[0], threshold, x_range[1])
     marker = scaled(threshold, x_range, LEFT, WIDTH - RIGHT)
+    ends = [one for one in x_range if abs(scaled(one, x_range, LEFT, WIDTH - RIGHT) - marker) >= APART]
+    x_values = sorted({threshold, *ends})
     return Chart(
-        title, "score", "share of images", lines, x_ticks(x_range, x_values), y_ticks(y_range, y_range), marker
+        title, x_label, "share of images", lines, x_ticks(x_range, x_values), y_ticks(y_range, y_range), marker
     )
 
 

@@ -51,9 +51,9 @@ function boxed(frame, explanation) {
 }
 
 function badge(image) {
-  const made = element("span", "badge", Number(image.anomaly_score).toPrecision(4));
+  const made = element("span", "badge", image.badge);
   made.style.setProperty("--heat", image.anomaly_score_display);
-  made.title = `on a scale where 0.5 is the threshold: ${image.anomaly_score_display}`;
+  made.title = "0: a typical normal image, 1: the threshold; p: share of normal images that score at least as high";
   return made;
 }
 
@@ -97,6 +97,7 @@ function detail(image) {
   const line = element("p");
   line.append(badge(image), ` called ${verdict(image)}; truth: ${image.kind} (${image.defect_type}); by ${image.method}`);
   const facts = element("table");
+  facts.append(fact("score", Number(image.anomaly_score).toPrecision(4)));
   facts.append(fact("p-value (share of normal images with at least this score)", image.p_value));
   if (image.decided_by) facts.append(fact("decided by", image.decided_by));
   for (const [name, value] of Object.entries(image.branches)) facts.append(fact(name, value === null ? "–" : Number(value).toPrecision(4)));
@@ -139,7 +140,8 @@ function fill(container, positions) {
 
 function matches(image) {
   const same = (name) => !byId(`filter-${name}`).value || byId(`filter-${name}`).value === image[name];
-  return same("category") && same("method") && same("kind") &&
+  const method = byId("filter-method").value === "*" ? image.main : same("method"); // *: the first of each product
+  return same("category") && method && same("kind") &&
     (!byId("only-wrong").checked || !image.correct) && (!byId("only-unsure").checked || image.unsure);
 }
 
@@ -149,12 +151,16 @@ function more() {
   byId("more").hidden = shown === chosen.length;
 }
 
+function height(image) {
+  return image.multiple === null ? image.anomaly_score : image.multiple; // comparable between methods and products
+}
+
 function refresh() {
   const images = data.images;
   chosen = images.map((_, position) => position).filter((position) => matches(images[position]));
   const order = byId("sort").value;
   if (order === "name") chosen.sort((a, b) => images[a].filename.localeCompare(images[b].filename) || a - b);
-  else chosen.sort((a, b) => (images[b].anomaly_score - images[a].anomaly_score) * (order === "down" ? 1 : -1) || a - b);
+  else chosen.sort((a, b) => (height(images[b]) - height(images[a])) * (order === "down" ? 1 : -1) || a - b);
   byId("gallery").replaceChildren();
   shown = 0;
   more();
@@ -235,8 +241,9 @@ byId("theme").addEventListener("click", () => {
 });
 for (const details of document.querySelectorAll("details")) {
   details.addEventListener("toggle", () => {
-    for (const image of details.querySelectorAll("img[data-picture]")) image.src = data.pictures[image.dataset.picture];
-    for (const strip of details.querySelectorAll("[data-positions]")) {
+    const own = (one) => one.closest("details") === details; // those of details inside wait until they are opened
+    for (const image of [...details.querySelectorAll("img[data-picture]")].filter(own)) image.src = data.pictures[image.dataset.picture];
+    for (const strip of [...details.querySelectorAll("[data-positions]")].filter(own)) {
       if (!strip.childElementCount) fill(strip, strip.dataset.positions.split(" ").map(Number));
     }
   });

@@ -9,13 +9,16 @@ import io
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from stages.core.io.calibration import Calibration
 from stages.core.io.decision import read_choice as read_json
+from stages.core.io.explanations import Explanation
+from stages.core.io.wording import Names, describe
 from stages.core.run.errors import UserError
 
 LIMIT = 24 * 2**20  # bytes of all pictures as text; the page stays below 30 MB with them
@@ -164,22 +167,40 @@ def strips(results: Sequence[Result], *, first: int) -> tuple[Strip, ...]:
     )
 
 
-def page_image(evaluation: Path, result: Result, store: PictureStore, *, category: str, method: str) -> dict[str, Any]:
-    """Describe one image; a picture is None when there is no space for it or the method makes none."""
+def page_image(
+    evaluation: Path, result: Result, store: PictureStore, calibration: Calibration, *, names: Names
+) -> dict[str, Any]:
+    """Describe one image; a picture is None when there is no space for it or the method makes none.
+
+    Args:
+        evaluation: the method's folder.
+        result: what it holds of the image.
+        store: takes the pictures.
+        calibration: of the method.
+        names: of components.
+    """
     paths = {
         "picture": result["picture_path"],
         "heatmap": result["prediction"]["heatmap_path"],
         "mask": result["mask_path"],
         "disagreement": result["disagreement_path"],
     }
+    own, p_value = score(result), float(result["prediction"]["p_value"])
     return {
-        "category": category,
-        "method": method,
-        **{name: result[name] for name in ("filename", "kind", "defect_type", "correct", "branches", "explanations")},
+        **{name: result[name] for name in ("filename", "kind", "defect_type", "correct", "branches")},
+        "explanations": [explained(finding, names) for finding in result["explanations"]],
+        "multiple": calibration.multiple(own),
+        "badge": f"{calibration.in_words(own)}, p = {p_value:.2g}",
         "anomalous": result["ground_truth"]["is_anomalous"],
         **result["prediction"],
         **{name: store.take(evaluation / path) if path else None for name, path in paths.items()},
     }
+
+
+def explained(finding: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """Return what the page shows of a finding: its box, its component, and the words with the component's name."""
+    values: dict[str, Any] = {field.name: finding[field.name] for field in fields(Explanation)}
+    return {**{name: finding[name] for name in ("box", "component")}, "text": describe(Explanation(**values), names)}
 
 
 def component_pictures(evaluation: Path, store: PictureStore) -> dict[str, str]:

@@ -88,6 +88,14 @@ def read_rows(metrics: Path, methods: Methods, costs: Costs) -> list[Row]:
     return rows
 
 
+def main_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the first row of each category: of the method that is shown by default."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.category, row)
+    return list(first.values())
+
+
 def read_costs(folder: Path) -> Costs:
     """Read the cost of every stage instance, empty where nothing ran yet; a damaged one is logged and not known."""
     costs = {}
@@ -174,3 +182,8 @@ def read_health(metrics: Path, *, categories: Sequence[str]) -> dict[str, Any]:
     """
     paths = {category: metrics / "data_health" / f"{category}.json" for category in categories}
     return {category: read_json(path) for category, path in paths.items() if path.exists()}
+
+
+def image_counts(health: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of images of each category that is known of."""
+    return {category: int(found["images"]) for category, found in health.items()}

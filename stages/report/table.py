@@ -64,7 +64,7 @@ def markdown(headings: Sequence[str], cells: Sequence[Sequence[str]], *, note: s
 
 def repetition_lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Return a line of REPETITION_HEADINGS for each row whose method has repetitions."""
-    repeated = [(row, row.metrics["draws"]) for row in rows if "draws" in row.metrics]
+    repeated = [(row, row.metrics["repetitions"]) for row in rows if "repetitions" in row.metrics]
     return [
         (row.category, row.method, str(found["count"]), *(mean_and_deviation(found, group) for group in GROUPS))
         for row, found in repeated

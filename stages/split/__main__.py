@@ -6,6 +6,7 @@ from stages.core.run.stage import parse_paths, stage_entry
 from stages.split.checks import check_all, refuse, settle_equal
 from stages.split.grey_range import choose_grey_range
 from stages.split.health import measure_health
+from stages.split.history import log_moved
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
 from stages.split.rule import assign_splits
@@ -21,10 +22,11 @@ def main(argv: Sequence[str]) -> str:
     params = load_split_params(paths.category)
     reading = read_source(paths.dataset, params)
     files = inspect_files(paths.dataset, reading.records)
-    kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "leave_out")
+    kept, equal = settle_equal(reading.records, files, excluded=params.equal_files == "exclude")
     duplicates = find_groups(files.hashes, files.contents, params.near_duplicates)
     assigned = assign_splits(kept, duplicates, ratios=params.ratios, resplit=params.resplit, seed=params.seed)
-    records, checks = assigned.records, check_all(assigned.records, files, reading.defect_names)
+    records = assigned.records
+    checks = check_all(records, files, reading.defect_names, together=assigned.together, ratios=assigned.ratios)
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
     truth = build_truth(records, files, reading.defect_names)
@@ -33,6 +35,7 @@ def main(argv: Sequence[str]) -> str:
     write_inputs(paths.inputs, paths.dataset, truth, grey_range=grey_range, deep=files.extents, seed=params.seed)
     write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)
     write_counts(paths.counts, truth, excluded=reading.excluded, together=assigned.together, equal=equal)
+    log_moved(paths.category, truth)
     return f"{len(truth)} images of {paths.category}{in_words(assigned.together)}"
 
 

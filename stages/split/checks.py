@@ -4,34 +4,60 @@ Each check takes the records and the facts of the files, and returns its finding
 content that would spoil a split which the source brings are findings, or excluded where that is asked for.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core.images.reading import SMALLEST_SIDE
 from stages.core.run.errors import UserError
 from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, Inspection, MaskFacts
 from stages.split.readers.records import Record
+from stages.split.rule import Ratios, Together, count_normals
 
 MIN_TRAINING_IMAGES = 8
+LISTED = 50  # findings in the message
 SPLITS = ("train", "validation", "test")  # the latest last
 
 
 def refuse(dataset: Path, findings: Sequence[str]) -> None:
-    """Raise one UserError that lists all findings, or do nothing when there are none."""
+    """Raise one UserError that lists the findings, or do nothing when there are none.
+
+    The first LISTED are listed: a wrong column in a table is wrong in each of a hundred thousand rows.
+    """
     if findings:
         distinct = list(dict.fromkeys(findings))
-        listed = "\n  - ".join(distinct)
+        listed = "\n  - ".join([*distinct[:LISTED], *more_than(LISTED, distinct)])
         raise UserError(f"{dataset}: nothing was written, findings: {len(distinct)}\n  - {listed}")
 
 
-def check_all(records: Sequence[Record], files: Inspection, defect_names: Mapping[int, str]) -> list[str]:
-    """Return the findings of every check."""
+def more_than(shown: int, lines: Sequence[str]) -> list[str]:
+    """Return a line that counts those beyond the first ones; none where there are no more."""
+    return [f"and {len(lines) - shown} more"] if len(lines) > shown else []
+
+
+def check_all(
+    records: Sequence[Record],
+    files: Inspection,
+    defect_names: Mapping[int, str],
+    *,
+    together: Together | None = None,
+    ratios: Ratios | None = None,
+) -> list[str]:
+    """Return the findings of every check.
+
+    Args:
+        records: with their splits.
+        files: facts of the images and masks.
+        defect_names: that a mask's values may stand for.
+        together: effect of near-duplicates where the rule divided the images, else None.
+        ratios: by which the rule divided all of them, else None.
+    """
     return [
         *check_duplicate_ids(records),
         *check_train_is_normal(records),
-        *check_empty_splits(records),
-        *check_number_of_training_images(records),
+        *check_parts_filled(records, files, together, ratios),
+        *check_large_enough(records, files),
         *check_something_is_seen(records, files),
         *check_shared_content(records, files),
         *check_contradicting_labels(records, files),
@@ -56,20 +82,64 @@ def check_train_is_normal(records: Sequence[Record]) -> list[str]:
     return [f"{path}: is anomalous and in train, which holds normal images only" for path in wrong]
 
 
-def check_empty_splits(records: Sequence[Record]) -> list[str]:
-    """Find splits without normal images to learn from, to calibrate on, or to judge false alarms by."""
+def check_parts_filled(
+    records: Sequence[Record], files: Inspection, together: Together | None, ratios: Ratios | None
+) -> list[str]:
+    """Find parts without normal images to learn from, to calibrate on or to judge false alarms by, and a small train.
+
+    Args:
+        records: with their splits.
+        files: facts of the images.
+        together: effect of near-duplicates where the rule divided the images, else None.
+        ratios: by which the rule divided all of them, else None.
+    """
     if any(record.split is None for record in records):
         return []  # the split itself failed, which is a finding of its own
-    filled = {record.split for record in records if not record.is_anomalous}
-    return [f"{split}: is empty, it has no normal image: add some" for split in SPLITS if split not in filled]
+    counts = Counter(record.split for record in records if not record.is_anomalous)
+    found = [f"{split}: is empty, it has no normal image" for split in SPLITS if not counts[split]]
+    if 0 < counts["train"] < MIN_TRAINING_IMAGES:
+        found.append(f"train: has {counts['train']} normal images, at least {MIN_TRAINING_IMAGES} are needed")
+    reasons = reasons_of_shortage(records, files, together, ratios) if found else []
+    return [f"{problem}: {'; '.join([*reasons, 'add some'])}" for problem in found]
 
 
-def check_number_of_training_images(records: Sequence[Record]) -> list[str]:
-    """Find too small a train split."""
-    count = sum(record.split == "train" and not record.is_anomalous for record in records)
-    if not 0 < count < MIN_TRAINING_IMAGES:
+def reasons_of_shortage(
+    records: Sequence[Record], files: Inspection, together: Together | None, ratios: Ratios | None
+) -> list[str]:
+    """Say why a part of a split by the rule has few normal images; see `check_parts_filled`."""
+    if together is None or ratios is None:
         return []
-    return [f"train: has {count} normal images, at least {MIN_TRAINING_IMAGES} are needed: add some"]
+    normal = [files.images[one.path].sha256 for one in records if not one.is_anomalous and one.path in files.images]
+    reasons = [f"there are {len(normal)} in all, of which {needed_normals(ratios)} are the least for this split"]
+    if equal := len(normal) - len(set(normal)):
+        reasons.append(f"{equal} of them are copies of others with the same content, which stay together")
+    if together.normals_beside_anomalies:
+        reasons.append(
+            f"{together.normals_beside_anomalies} of them are nearly the same as a picture of a defect, so that train "
+            "may not have them"
+        )
+    return reasons
+
+
+def needed_normals(ratios: Ratios) -> int:
+    """Return the fewest normal images of which the rule gives train enough, and the other parts one each."""
+    parts = sum(ratios)
+    for count in range(MIN_TRAINING_IMAGES, MIN_TRAINING_IMAGES * parts + 1):
+        train, validation, test = count_normals(count, ratios) if ratios[0] else (0, 0, 0)
+        if train >= MIN_TRAINING_IMAGES and validation and test:
+            return count
+    return MIN_TRAINING_IMAGES
+
+
+def check_large_enough(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find images of fewer pixels a side than anything can be seen in, as thumbnails and damaged exports have."""
+    small = {record.path: files.images[record.path] for record in records if record.path in files.images}
+    return [
+        f"{path}: is {facts.width} x {facts.height} pixels, at least {SMALLEST_SIDE} a side are needed: replace or "
+        "remove it"
+        for path, facts in small.items()
+        if min(facts.width, facts.height) < SMALLEST_SIDE
+    ]
 
 
 def check_something_is_seen(records: Sequence[Record], files: Inspection) -> list[str]:

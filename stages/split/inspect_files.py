@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.core.images.depth import is_deep, stored_values, stores_16_bit
-from stages.core.images.kinds import DICOM, FORMATS, image_kind
+from stages.core.images.kinds import DICOM, image_kind
+from stages.core.images.memory import threads_for
 from stages.core.images.reading import Window, open_image, to_rgb
 from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
@@ -28,8 +29,6 @@ from stages.split.readers.records import Record
 EXIF_ROTATED = "EXIF-rotated"
 TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
 FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
-BYTES_A_PIXEL = 20  # that a decoded image takes with the copies that are measured
-MEMORY = Path("/proc/meminfo")
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -137,30 +136,6 @@ def inspect(
     findings = [result for result in results if isinstance(result, str)]
     facts = {name: result for name, result in zip(names, results, strict=True) if not isinstance(result, str)}
     return facts, findings
-
-
-def threads_for(paths: Iterable[Path]) -> int:
-    """Return how many of these images may be decoded at once: the largest decides, by its header."""
-    largest = max(map(pixels_of, paths), default=0)
-    at_once = available_memory() // 2 // max(1, BYTES_A_PIXEL * largest)  # half of it is left to others
-    return max(1, min(len(os.sched_getaffinity(0)), at_once))
-
-
-def pixels_of(path: Path) -> int:
-    """Read an image's size from its header, in pixels; 0 where that cannot be read, and for DICOM."""
-    try:
-        if image_kind(path) not in FORMATS:
-            return 0
-        with Image.open(path, formats=FORMATS) as image:
-            return image.width * image.height
-    except Exception:  # the file's own check says what is wrong with it
-        return 0
-
-
-def available_memory() -> int:
-    """Return how many bytes programs may still take, as Linux estimates it."""
-    lines = MEMORY.read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def inspect_depth(path: Path) -> Extent | None:

@@ -216,11 +216,13 @@ class Assignment:
         records: sorted by path.
         complaints: of the rule; where there are any, the records keep their own split.
         together: the effect of near-duplicates; None where the source's own split was kept.
+        ratios: by which all images were divided; None where the source's own split was kept, wholly or in part.
     """
 
     records: list[Record]
     complaints: list[str]
     together: Together | None
+    ratios: Ratios | None = None
 
 
 def assign_splits(
@@ -233,14 +235,15 @@ def assign_splits(
     stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs.
     """
     ordered, together = sorted(records, key=lambda record: record.path), None
+    by_rule = resplit or all(record.split is None for record in ordered)
     try:
-        if resplit or all(record.split is None for record in ordered):
+        if by_rule:
             ordered, together = split_together(ordered, duplicates, ratios=ratios, seed=seed)
         elif all(record.split != "validation" for record in ordered):
             ordered, together = take_validation(ordered, duplicates, ratios=ratios, seed=seed)
     except UserError as error:
         return Assignment(ordered, [str(error)], None)
-    return Assignment(sorted(ordered, key=lambda record: record.path), [], together)
+    return Assignment(sorted(ordered, key=lambda record: record.path), [], together, ratios if by_rule else None)
 
 
 def take_validation(

@@ -61,7 +61,7 @@ class SplitParams(Params):
     bits: Bits | None
     grey_range: GreyRange | None
     test_part: Literal["test", "validation"] | None
-    equal_files: Literal["refuse", "leave_out"]
+    equal_files: Literal["refuse", "exclude"]
     seed: NonNegativeInt
     near_duplicates: NearDuplicateParams
     data_health: DataHealthParams

@@ -161,7 +161,7 @@ def copy_components(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
 def write_counts(
     path: Path, truth: pd.DataFrame, *, excluded: int, together: Together | None, equal: EqualFiles | None
 ) -> None:
-    """Count images by split and kind, with a mask, and excluded ones (`left_out`), as JSON for `dvc metrics diff`.
+    """Count images by split and kind, with a mask, and excluded ones (`excluded`), as JSON for `dvc metrics diff`.
 
     Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are excluded, also
     `equal_files`: see `EqualFiles`.
@@ -172,7 +172,7 @@ def write_counts(
         }
         for split in ("train", "validation", "test")
     }
-    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "left_out": excluded}
+    counts |= {"with_mask": int((truth["mask_files"].str.len() > 0).sum()), "excluded": excluded}
     if together is not None:
         counts["near_duplicates"] = asdict(together)
     if equal is not None:
@@ -207,6 +207,7 @@ def log_remarks(
     unmasked = sum(not record.mask_paths for record in anomalous)
     if unmasked:
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
+    warn_of_shapes(records, files)
     warn_of_masks(records, files)
     if together is not None and together.normals_beside_anomalies:
         LOG.info(
@@ -221,6 +222,19 @@ def log_remarks(
         )
     if not any(record.split == "test" for record in anomalous):
         LOG.warning("test has no anomalous image: detection cannot be measured")
+
+
+def warn_of_shapes(records: Sequence[Record], files: Inspection) -> None:
+    """Warn where upright and lying pictures are mixed: all are scaled to a square, so the product has two shapes."""
+    train = [files.images[one.path] for one in records if one.split == "train" and one.path in files.images]
+    tall = sum(facts.height > facts.width for facts in train)
+    wide = sum(facts.height < facts.width for facts in train)
+    if tall and wide:
+        LOG.warning(
+            "train mixes %d portrait and %d landscape pictures, and all are scaled to a square: the product is seen in "
+            "two shapes. Take all alike, or crop them",
+            tall, wide,
+        )  # fmt: skip
 
 
 def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:

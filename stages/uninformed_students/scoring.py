@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
-from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.maps import AnomalyMaps, to_half
 from stages.core.io.result import MethodResult, rows_to_score
@@ -111,7 +110,7 @@ def map_image(
     shape = (1, -(-height // stride), -(-width // stride))
     maps = RawMaps(torch.empty(shape), torch.empty(shape))
     for part in teacher.tiles(height, width, stride=stride, side=tile):
-        with mixed_precision(padded.device):
+        with teacher.precision(padded.device):
             described = teacher.describe_tile(padded, part, stride=stride)
             imitations = [student.describe_tile(padded, part, stride=stride) for student in ensemble.students]
         found = raw_maps(torch.stack(imitations).float(), described.float())

@@ -7,7 +7,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
-from stages.core.encoder.device import mixed_precision
 from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import StudentsParams
@@ -95,7 +94,7 @@ def teacher_tiles(
     """Yield for each tile the part of the padded images that a network sees, and the teacher's descriptors."""
     padded = teacher.pad(images)
     for part in teacher.tiles(*images.shape[-2:], stride=stride, side=tile):
-        with mixed_precision(images.device):
+        with teacher.precision(images.device):
             target = teacher.describe_tile(padded, part, stride=stride)
         yield padded[(..., *part.seen)], target.float()
 
@@ -113,7 +112,7 @@ def tile_loss(
 def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) -> Float[Tensor, ""]:
     """Average the loss over the tile's pixels."""
     height, width = target.shape[-2:]
-    with mixed_precision(seen.device):
+    with student.precision(seen.device):
         described = student.on_padded(seen, stride=stride)[..., :height, :width]
     return imitation_loss(described.float(), target)
 

@@ -4,7 +4,9 @@ import yaml
 
 from tests.architecture.source_files import ROOT, imports, parse, python_files
 
-LENT_TO_FLOWS = {f"stages.core.run.{name}" for name in ("errors", "atomic", "stage", "parent")}  # no model code
+LENT_TO_FLOWS = {
+    f"stages.core.run.{name}" for name in ("errors", "atomic", "stage", "parent", "params")
+}  # no model code
 DVC_INTERNALS = "flows/dvc/pipeline.py"
 NEVER_IN_FLOWS = ("torch", "numpy", "tests", "benchmarks")
 LOGIC_OF_FLOWS = (

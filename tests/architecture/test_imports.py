@@ -138,12 +138,13 @@ def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path) -> None:
 
 
 def test_commands_are_imported_by_no_stage_and_no_flow() -> None:
+    """But for the rows of a comparison: a flow runs `oddpart compare` in a clone and reads the JSON it wrote."""
     found = [
         f"{path.relative_to(ROOT)}:{item.line} imports {item.module}"
         for folder in ("stages", "flows")
         for path in python_files(ROOT / folder)
         for item in imports(parse(path))
-        if item.module.split(".")[0] == "commands"
+        if item.module.split(".")[0] == "commands" and item.module != "commands.compare.rows"
     ]
     assert found == []
 

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sections_of_snippets_are_those_of_params() -> None:
-    found = [(path, value) for path, value in snippets() if not set(value) <= {"categories", SECTION}]
+    found = [(path, value) for path, value in snippets() if not set(value) <= set(PARAMS)]
     products = [(path, product) for path, value in found for product in value.values()]  # excerpts of `categories`
     assert [path.name for path, product in products if not {"source", "path"} <= set(product)] == []
 

@@ -22,7 +22,7 @@ def read(root: Path, name: str) -> Any:
 def test_masked_slices_reach_the_split(tmp_path: Path) -> None:
     space = copy_repository(tmp_path)
     WRITERS["brats"](space.root / "data/brats")
-    entry = {"source": "brats", "path": "data/brats", "equal_files": "leave_out"}
+    entry = {"source": "brats", "path": "data/brats", "equal_files": "exclude"}
     space.set_params({"profile": "smoke", "categories": {"brats2021": entry}})
     space.dvc("repro", "split@brats2021")
     counts = read(space.root, "metrics/split/brats2021.json")

@@ -97,12 +97,13 @@ def test_the_same_seed_gives_the_same_bytes(workspace: Workspace) -> None:
     assert [(workspace.root / "artifacts" / name).read_bytes() for name in artefacts] == before
 
 
-def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["oddpart", "aecsad", "patchcore"])
+def test_predict_gives_the_scores_of_the_pipeline(workspace: Workspace, tmp_path: Path, method: str) -> None:
     images = workspace.root / DATA / "test"
-    options = ["--category", "tiny", str(images), "--output", str(tmp_path / "out")]
+    options = ["--category", "tiny", "--method", method, str(images), "--output", str(tmp_path / "out")]
     command = [sys.executable, "-m", "commands", "predict", *options]
     subprocess.run(command, cwd=workspace.root, env=workspace.environment, check=True, capture_output=True)
-    scores = pd.read_parquet(workspace.root / "artifacts/scores/tiny/aecsad/scores.parquet").set_index("image_id")
+    scores = pd.read_parquet(workspace.root / f"artifacts/scores/tiny/{method}/scores.parquet").set_index("image_id")
     with (tmp_path / "out/scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20

@@ -51,16 +51,16 @@ def test_it_beats_chance_on_defects_that_show_in_the_pixels(space: Workspace, me
     assert metrics["images"]["normal"] == 15
     assert metrics["image_auroc"]["all"] > 0.75
     assert metrics["pixel_auroc"]["all"] > 0.75
-    draws = {"draw_0", "draw_1"} if "one_shot" in method else set()
-    assert set(metrics.get("branches", {})) == draws
-    if draws:
-        both = [metrics["branches"][name]["all"] for name in sorted(draws)]
-        over = metrics["draws"]
+    repetitions = {"repetition_0", "repetition_1"} if "one_shot" in method else set()
+    assert set(metrics.get("branches", {})) == repetitions
+    if repetitions:
+        both = [metrics["branches"][name]["all"] for name in sorted(repetitions)]
+        over = metrics["repetitions"]
         assert over["count"] == 2
         assert over["image_auroc_mean"]["all"] == pytest.approx(sum(both) / 2, abs=1e-5)
         assert over["image_auroc_deviation"]["all"] == pytest.approx(abs(both[0] - both[1]) / 2**0.5, abs=1e-5)
     else:
-        assert "draws" not in metrics
+        assert "repetitions" not in metrics
 
 
 def test_synthetic_defects_score_higher_than_their_images(space: Workspace) -> None:
@@ -86,7 +86,7 @@ def test_scores_curves_and_costs_are_kept_like_those_of_other_methods(space: Wor
     scores = read_result(space.root / "artifacts/scores/plate/sir_one_shot_universal").scores
     assert set(scores["image_id"]) == set(images["image_id"][images["split"] != "train"])
     curve = pd.read_csv(space.root / "metrics/plots/training/sir/sir_one_shot_universal.csv")
-    assert curve["draw_1"].iloc[-1] < curve["draw_1"].iloc[0]
+    assert curve["repetition_1"].iloc[-1] < curve["repetition_1"].iloc[0]
     costs = space.root / "metrics/cost"
     found = {path.relative_to(costs).as_posix() for path in costs.rglob("sir_*.json")}
     each = {f"{category}/sir_features.json" for category in PRODUCTS}

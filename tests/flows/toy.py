@@ -56,12 +56,12 @@ if name.startswith("score") and not (pathlib.Path("control") / "no metrics").exi
     pathlib.Path(f"metrics/overview/{category}").mkdir(parents=True, exist_ok=True)
     pathlib.Path(f"metrics/overview/{category}/method.svg").write_text(picture)
 """
-# As `python -m commands.compare OLD NEW --format F --output FILE`, with one metric a file.
+# As `python -m commands compare OLD NEW --format F --output FILE`, with one metric a file.
 COMPARE = """
 import argparse, json, subprocess, sys
 from pathlib import Path
 parser = argparse.ArgumentParser()
-for name in ("old", "new"):
+for name in ("verb", "old", "new"):
     parser.add_argument(name)
 for name in ("--format", "--output", "--tolerance"):
     parser.add_argument(name)
@@ -181,7 +181,7 @@ def write_toy(root: Path) -> Toy:
     (root / "stages/__init__.py").touch()
     (root / "commands").mkdir()
     (root / "commands/__init__.py").touch()
-    (root / "commands/compare.py").write_text(COMPARE)
+    (root / "commands/__main__.py").write_text(COMPARE)
     (root / "stage.py").write_text(STAGE)
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages()}, sort_keys=False))
     (root / "params.yaml").write_text("categories: {a: {value: 30}, b: {value: 31}}\n")

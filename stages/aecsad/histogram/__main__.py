@@ -4,21 +4,22 @@ from collections.abc import Sequence
 
 from stages.aecsad.histogram.columns import score_histograms, write_histograms
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.model.edited import read_edited
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.decision import write_choice
 from stages.core.io.lineage import read_lineage
 from stages.core.io.tables import read_images
-from stages.core.run.params import load_params, load_value
+from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Run the stage and return its closing counts."""
-    paths = parse_paths(argv, reads=["inputs", "label_maps"], writes=["output", "choice"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs", "label_maps", "edited"], writes=["output", "choice"], about=__doc__)
     params = load_params(HistogramParams, section="aecsad.histogram")
     images, label_maps = read_images(paths.inputs), read_label_maps(paths.label_maps)
-    result = score_histograms(images, label_maps, params, seed=load_value("seed"))
+    result = score_histograms(images, label_maps, read_edited(paths.edited), params)
     write_histograms(paths.output, result, made_from=read_lineage(paths.label_maps))
     write_choice(paths.choice, result.as_json())
     used = sum(column.weight > 0 for column in result.reliability.values())

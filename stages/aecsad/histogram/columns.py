@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 
-from stages.aecsad.histogram.edits import edit_components
 from stages.aecsad.histogram.params import HistogramParams
-from stages.aecsad.model.conformal import AUROC, write_jackknife
+from stages.aecsad.model.conformal import AUROC, LARGEST, write_jackknife
+from stages.aecsad.model.edited import EditedPictures, Seen, rows_of_sources, see_edits
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.lineage import HISTOGRAM_FILE
 from stages.aecsad.model.patch_histogram import (
@@ -38,12 +38,15 @@ class Reliability(Decision):
 
     Attributes:
         weight: from 0, excluded, to 1.
-        edit_auroc: probability that an edited normal image scores above a normal one; 0.5 where there is no edit.
+        edit_auroc: probability that an edited picture scores above a normal image, mean over the kinds of edits; 0.5
+            where there is no edit.
+        edits: the same for each kind of edit.
         inflation: median distance of held-out normal images over that of training images.
     """
 
     weight: float
     edit_auroc: float
+    edits: Mapping[str, float]
     inflation: float
     reason: str
 
@@ -52,31 +55,42 @@ def judge_column(
     *,
     train: Float64[np.ndarray, " N"],
     validation: Float64[np.ndarray, " V"],
-    edited: Float64[np.ndarray, " E"],
+    seen: Seen,
     min_edit_auroc: float,
     max_inflation: float,
 ) -> Reliability:
-    """Weigh a column by what it sees of edits, and by how well it carries over to unseen normal images.
+    """Weigh a column by what it sees of edited pictures, and by how well it carries over to unseen normal images.
 
-        weight = (2 AUROC - 1) / max(1, inflation),  0 where AUROC < min_edit_auroc or inflation > max_inflation
+        weight = (2 AUROC - 1) / max(1, inflation),
+        0 where AUROC < min_edit_auroc or may be chance, or inflation > max_inflation
 
     A histogram finer than the training images support fits them closely: unseen normal images then lie far out, and
     real anomalies no farther, though edits of the same image look easy.
 
     Args:
         train, validation: distances of normal images.
-        edited: distances of validation images after one edit each.
+        seen: edited pictures against these validation images.
+        min_edit_auroc, max_inflation: limits.
     """
-    auroc, inflation = separation(validation, edited), inflation_of(train, validation)
-    weight = (2 * auroc - 1) / max(1.0, inflation)
-    reason = f"sees {auroc:.1%} of edits, held-out normals {inflation:.2f} times as far as training normals"
-    if not validation.any() and not edited.any():
-        return Reliability(0.0, auroc, inflation, "excluded: every distance is 0, there is nothing to compare")
-    if auroc < min_edit_auroc:
-        return Reliability(0.0, auroc, inflation, f"excluded: {reason} (AUROC needed: {min_edit_auroc:.0%})")
-    if inflation > max_inflation:
-        return Reliability(0.0, auroc, inflation, f"excluded: {reason} (allowed: {max_inflation:g})")
-    return Reliability(weight, auroc, inflation, reason)
+    inflation = inflation_of(train, validation)
+    kinds = ", ".join(f"{kind} {auroc:.0%}" for kind, auroc in seen.kinds.items()) or "there are none"
+    reason = (
+        f"sees {seen.auroc:.1%} of edited pictures ({kinds}), "
+        f"held-out normals {inflation:.2f} times as far as training normals"
+    )
+    fault = ""
+    if not validation.any() and seen.auroc == 0.5:
+        reason, fault = "every distance is 0, there is nothing to compare", " "
+    elif seen.auroc < min_edit_auroc:
+        fault = f" (AUROC needed: {min_edit_auroc:.0%})"
+    elif not seen.above_chance:
+        fault = " (which may be chance)"
+    elif inflation > max_inflation:
+        fault = f" (allowed: {max_inflation:g})"
+    if fault:
+        return Reliability(0.0, seen.auroc, seen.kinds, inflation, f"excluded: {reason}{fault}".strip())
+    weight = (2 * seen.auroc - 1) / max(1.0, inflation)
+    return Reliability(weight, seen.auroc, seen.kinds, inflation, reason)
 
 
 def inflation_of(train: Float64[np.ndarray, " N"], validation: Float64[np.ndarray, " V"]) -> float:
@@ -91,51 +105,45 @@ class Judged:
 
     Attributes:
         train, validation: distances of normal images.
-        edited: distances of validation images after one edit each.
-        sources: the row in `validation` that each edit was made of.
+        edited: distances of edited pictures.
+        rows: of each edited picture's source in `validation`.
+        kinds: of each edited picture.
     """
 
     train: Float64[np.ndarray, " N"]
     validation: Float64[np.ndarray, " V"]
-    edited: Float64[np.ndarray, " E"]
-    sources: Int[np.ndarray, " E"]
+    edited: Float64[np.ndarray, " M"]
+    rows: Int64[np.ndarray, " M"]
+    kinds: Sequence[str]
 
     def verdict(self, params: HistogramParams) -> Reliability:
         """See `judge_column`."""
         return judge_column(
             train=self.train,
             validation=self.validation,
-            edited=self.edited,
+            seen=see_edits(self.validation, self.edited, rows=self.rows, kinds=self.kinds),
             min_edit_auroc=params.min_edit_auroc,
             max_inflation=params.max_inflation,
         )
 
     def without_each(self, params: HistogramParams) -> list[Reliability]:
-        """Return the verdict without one validation image and its edits, for each of them.
+        """Return the verdict without one validation image and what was made of it, for each of them.
 
         With a single one nothing is left to judge by: the column then counts unless there are no components at all,
-        whatever that image is like.
+        whatever that image is like. None where there are too many for one to matter.
         """
         if len(self.validation) == 1:
-            return [Reliability(float(self.train.any()), 0.5, 1.0, "no other validation image")]
+            return [Reliability(float(self.train.any()), 0.5, {}, 1.0, "no other validation image")]
+        if len(self.validation) > LARGEST:
+            return []
         return [self.without(row).verdict(params) for row in range(len(self.validation))]
 
     def without(self, row: int) -> "Judged":
         """Leave one validation image out."""
-        kept = self.sources != row
-        return Judged(self.train, np.delete(self.validation, row), self.edited[kept], self.sources[kept])
-
-
-def separation(normal: Float64[np.ndarray, " V"], edited: Float64[np.ndarray, " E"]) -> float:
-    """Return the AUROC of edited against normal distances, ties counting half; 0.5 where one of them is empty.
-
-    Counted by hand: it is asked for without each validation image, and scikit-learn's checks would take the most time.
-    """
-    if not len(normal) or not len(edited):
-        return 0.5
-    ordered = np.sort(normal)
-    below, up_to = (np.searchsorted(ordered, edited, side=side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * len(normal)))
+        kept = self.rows != row
+        kinds = [kind for kind, stays in zip(self.kinds, kept, strict=True) if stays]
+        rows = self.rows[kept]
+        return Judged(self.train, np.delete(self.validation, row), self.edited[kept], rows - (rows > row), kinds)
 
 
 @dataclass(frozen=True)
@@ -154,9 +162,15 @@ class HistogramScores:
     reliability: Mapping[str, Reliability]
     without: Mapping[str, Sequence[Reliability]]
 
+    @property
+    def covered(self) -> bool:
+        """Whether any column sees logical anomalies: those of our own making, for lack of others."""
+        return any(column.weight > 0 for column in self.reliability.values())
+
     def as_json(self) -> dict[str, Any]:
         """Return the number of classes, the weight of each column, and the reasons for the weights."""
         return {
+            "covered": self.covered,
             "num_classes": self.models[0].num_classes,
             "weights": rounded({name: column.weight for name, column in self.reliability.items()}),
             "columns": {name: column.as_json() for name, column in self.reliability.items()},
@@ -164,7 +178,7 @@ class HistogramScores:
 
 
 def score_histograms(
-    images: pd.DataFrame, label_maps: LabelMaps, params: HistogramParams, *, seed: int
+    images: pd.DataFrame, label_maps: LabelMaps, edited: EditedPictures, params: HistogramParams
 ) -> HistogramScores:
     """Fit on the training images, score all, and judge the columns by validation images and edits of them.
 
@@ -172,29 +186,30 @@ def score_histograms(
 
     Args:
         images: the image table.
-        seed: of the edits.
+        label_maps: of these images.
+        edited: label maps of pictures made from validation images.
+        params: grids and limits.
 
     Raises:
-        UserError: an image has no label map, or there are too few normal images.
+        UserError: an image has no label map, there are too few normal images, or others were edited.
     """
     table, maps = images[["image_id", "split"]].reset_index(drop=True), values_of(images["image_id"], label_maps)
     train, validation = normal_rows(table["split"])
-    num_classes, random = label_maps.num_classes, np.random.default_rng(seed)
-    edited, sources = edit_components(
-        maps[validation], num_classes=num_classes, edits_per_image=params.edits_per_image, min_area=params.min_area,
-        max_area=params.max_area, random=random,
-    )  # fmt: skip
+    rows = rows_of_sources(edited, table["image_id"][validation].tolist())
     models, verdicts, without = [], {}, {}
     for grid in progress(params.grids, total=len(params.grids), label="patch histograms"):
-        model = fit_histograms(maps[train], grid=grid, num_classes=num_classes, shrinkage=params.shrinkage)
+        model = fit_histograms(maps[train], grid=grid, num_classes=label_maps.num_classes, shrinkage=params.shrinkage)
         distances = histogram_distances(model, maps)
-        judged = Judged(distances[train], distances[validation], histogram_distances(model, edited), sources)
-        verdict = judged.verdict(params)
-        without[model.column] = judged.without_each(params)
+        seen = histogram_distances(model, edited.values)
+        judged = Judged(distances[train], distances[validation], seen, rows, edited.kinds)
+        verdict, without[model.column] = judged.verdict(params), judged.without_each(params)
         LOG.info("%s: weight %.2f, %s", model.column, verdict.weight, verdict.reason)
         table[model.column], verdicts[model.column] = distances, verdict
         models.append(model)
-    return HistogramScores(table, tuple(models), verdicts, without)
+    result = HistogramScores(table, tuple(models), verdicts, without)
+    if not result.covered:
+        LOG.warning("logical anomalies are not covered: no grid sees edited pictures, the histogram branch is excluded")
+    return result
 
 
 def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
@@ -237,6 +252,7 @@ def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineag
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
         weights = {name: [one.weight for one in column] for name, column in result.without.items()}
         seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in result.without.items()}
-        validation = result.table["image_id"][result.table["split"] == "validation"]
-        write_jackknife(temporary, validation.to_list(), pd.DataFrame(weights | seen))
+        validation = result.table["image_id"][result.table["split"] == "validation"].to_list()
+        if len(validation) <= LARGEST:
+            write_jackknife(temporary, validation, pd.DataFrame(weights | seen))
         write_histogram_models(temporary / HISTOGRAM_FILE, result.models, made_from=made_from)

@@ -12,8 +12,8 @@ from stages.aecsad.model.lineage import read_branch_lineage
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.explanations import read_explanations
 from stages.core.io.lineage import content_hash
-from stages.core.io.result import SCORES
-from stages.core.io.tables import image_files, read_images
+from stages.core.io.result import BANK
+from stages.core.io.tables import read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
@@ -26,10 +26,10 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=READS, writes=["scores", "choice"], about=__doc__)
     params = load_params(HybridFusionParams, section="aecsad.hybrid_fusion")
     encoder = load_params(EncoderParams, section="encoder")
-    images, files, seed = read_images(paths.inputs), image_files(paths.inputs), load_value("seed")
+    images, seed = read_images(paths.inputs), load_value("seed")
     made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
-    made_from[NEIGHBOURS] = content_hash(paths.neighbours / SCORES)
-    fine = score_at_high_resolution(images, files, params.fine_neighbours, encoder=encoder.name, seed=seed)
+    made_from[NEIGHBOURS] = content_hash(paths.neighbours / BANK)
+    fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.name, seed=seed)
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
     choice = read_choice(paths.histogram_choice)
     weights = weigh_branches(branches.scores, choice, chance=params.chance)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> str:
         branches, weights, choice["weights"], images, label_maps, explanations,
         combination=params.combination, without=without,
     )  # fmt: skip
-    write_hybrid(paths.scores, result, branches.scores, made_from=made_from)
+    write_hybrid(paths.scores, result, branches.scores, fine, made_from=made_from)
     write_choice(paths.choice, {name: weight.as_json() for name, weight in weights.items()})
     return f"{len(result.scores)} images scored by {sum(one.weight > 0 for one in weights.values())} branches"
 

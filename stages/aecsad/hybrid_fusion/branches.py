@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import mannwhitneyu
 
+from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.model.conformal import AUROC, Jackknife
 from stages.aecsad.model.fusion import (
     HISTOGRAM,
@@ -23,7 +24,7 @@ from stages.aecsad.model.fusion import (
 from stages.aecsad.model.scaling import fit_trimmed_z
 from stages.core.io.decision import Decision
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps
-from stages.core.io.result import MAPS, MethodResult, read_result
+from stages.core.io.result import MAPS, read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 
@@ -51,7 +52,7 @@ class BranchWeight(Decision):
     Attributes:
         weight: from 0, excluded, to 1.
         synthetic_auroc: probability that a validation image with a synthetic defect scores above one without.
-        edit_auroc: the same for edited components, where the branch's stage measured it.
+        edit_auroc: the same for edited pictures, where the branch's stage measured it.
         constant: whether it scores every image the same.
     """
 
@@ -63,19 +64,19 @@ class BranchWeight(Decision):
 
 
 def collect_branches(
-    histogram: Path, student_teacher: Path, neighbours: Path, *, fine: MethodResult | None
+    histogram: Path, student_teacher: Path, neighbours: Path, *, fine: FineNeighbours | None
 ) -> Branches:
     """Read the branches and join them; a neighbours' score is named after its branch.
 
     Args:
         histogram, student_teacher: the folders of these stages.
         neighbours: the folder of that method's result.
-        fine: of the branch at a higher resolution, None without it.
+        fine: the branch at a higher resolution, None without it.
 
     Raises:
         UserError: a file is missing or damaged, or the tables are not of the same images.
     """
-    results = {NEIGHBOURS: read_result(neighbours)} | ({} if fine is None else {FINE_NEIGHBOURS: fine})
+    results = {NEIGHBOURS: read_result(neighbours)} | ({} if fine is None else {FINE_NEIGHBOURS: fine.result})
     tables = read_branches(histogram, student_teacher)
     maps = {STUDENT_TEACHER: read_anomaly_maps(student_teacher / MAPS)}
     for name, result in results.items():
@@ -167,7 +168,7 @@ def sum_of_columns(
 def weigh_branch(
     normal: Float64[np.ndarray, " n"], synthetic: Float64[np.ndarray, " m"], edits: list[float], *, chance: float
 ) -> BranchWeight:
-    """Weigh a branch by the better of what it sees of synthetic defects and of edited components.
+    """Weigh a branch by the better of what it sees of synthetic defects and of edited pictures.
 
         weight = 2 max(AUROC_synthetic, AUROC_edits) - 1,  0 where synthetic defects are told apart no better than by
                  chance (one-sided Mann-Whitney test) and no edits were either
@@ -186,7 +187,7 @@ def weigh_branch(
     best_edit = max(edits, default=None)
     seen = f"separates {auroc:.1%} of synthetic defects from normal images"
     if best_edit is not None:
-        reason = f"{seen} and {best_edit:.1%} of edited components"
+        reason = f"{seen} and {best_edit:.1%} of edited pictures"
         return BranchWeight(2 * max(auroc, best_edit) - 1, auroc, best_edit, reason)
     if test.pvalue > chance:
         return BranchWeight(0.0, auroc, None, f"excluded: {seen}, which may be chance (p = {test.pvalue:.2g})")

@@ -9,16 +9,18 @@ import pandas as pd
 from jaxtyping import Float16
 
 from stages.aecsad.hybrid_fusion.branches import Branches, BranchWeight
-from stages.aecsad.hybrid_fusion.maps import active_maps, fuse_maps
+from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.model.conformal import Jackknife
 from stages.aecsad.model.fusion import KEYS, Combination, fuse
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.map_fusion import active_maps, fit_map_fusion
 from stages.core.io.explanations import Explanation, Explanations
 from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.io.maps import AnomalyMaps
-from stages.core.io.result import MethodResult, write_result
+from stages.core.io.result import BANK, MAPS, MethodResult, write_result
 from stages.core.io.tables import write_table
+from stages.core.neighbours.memory import write_bank
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
@@ -56,9 +58,11 @@ def fuse_branches(
     branch_weights = {name: branch.weight for name, branch in weights.items()}
     scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
     maps = active_maps(scores, branches.maps, branch_weights)
-    together = AnomalyMaps(tuple(scores["image_id"]), fuse_maps(scores, maps, branch_weights), maps)
+    map_fusion = fit_map_fusion(scores, maps, branch_weights)
+    together = AnomalyMaps(tuple(scores["image_id"]), map_fusion(maps), maps)
     findings = explain_branches(explanations, images, label_maps, scores, maps)
-    return MethodResult(scores, together, Explanations(findings, explanations.pictures), fusion.to_json())
+    fitted = fusion.to_json() | {MAPS: map_fusion.to_json()}
+    return MethodResult(scores, together, Explanations(findings, explanations.pictures), fitted)
 
 
 def explain_branches(
@@ -99,16 +103,21 @@ def explain_branches(
     }
 
 
-def write_hybrid(folder: Path, result: MethodResult, branches: pd.DataFrame, *, made_from: Lineage) -> None:
-    """Write the result and, next to it, the scores of the branches, all or nothing.
+def write_hybrid(
+    folder: Path, result: MethodResult, branches: pd.DataFrame, fine: FineNeighbours | None, *, made_from: Lineage
+) -> None:
+    """Write the result and, next to it, the scores of the branches and the fine branch's bank, all or nothing.
 
     Args:
         folder: of the result.
         result: to write.
         branches: scores before they are scaled and weighed.
+        fine: the branch at a higher resolution, None without it.
         made_from: the parts that the fusion joins.
     """
     fusion = {**(result.fusion or {}), MADE_FROM: dict(made_from)}
     with replacing_folder(folder) as temporary:
         write_result(temporary, replace(result, fusion=fusion))
         write_table(temporary / BRANCH_SCORES, branches, columns=KEYS)
+        if fine is not None:
+            write_bank(temporary / BANK, fine.bank)

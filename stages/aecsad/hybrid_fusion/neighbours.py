@@ -1,6 +1,7 @@
 """Nearest neighbours at a higher input resolution, where small structural defects fill more cells."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -9,15 +10,26 @@ import torch
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
+from stages.core.io.tables import image_files
 from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
+from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class FineNeighbours:
+    """What the branch makes of all images that are not for training, and what it judges them by."""
+
+    result: MethodResult
+    bank: MemoryBank
+
+
 def score_at_high_resolution(
-    images: pd.DataFrame, folder: Path, params: FineNeighboursParams | None, *, encoder: str, seed: int
-) -> MethodResult | None:
+    images: pd.DataFrame, inputs: Path, params: FineNeighboursParams | None, *, encoder: str, seed: int
+) -> FineNeighbours | None:
     """Score and map every image that is not for training; None where the branch is off.
 
     It is affordable because the bank is chosen from a draw of training images and of their patches, and because the
@@ -25,7 +37,7 @@ def score_at_high_resolution(
 
     Args:
         images: the image table.
-        folder: holds the image files.
+        inputs: a split's `inputs/`.
         encoder: its name.
         seed: of the draws and of the coreset.
 
@@ -38,13 +50,18 @@ def score_at_high_resolution(
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
     drawn = draw_training_images(images, count=params.training_images, generator=generator)
-    reader = PatchReader(network, folder, size=params.image_size, strides=params.strides, mixed=True)
+    reader = PatchReader(network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True)
     bank = fill_bank(
         reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
         dimensions=params.projection_dimensions, generator=generator,
     )  # fmt: skip
     LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank), len(drawn))
-    return score_images(reader, images, bank, neighbours=params.neighbours)
+    result = score_images(reader, images, bank, neighbours=params.neighbours)
+    memory = MemoryBank(
+        bank, encoder, params.image_size, params.strides, params.neighbours, mixed=True,
+        grey_range=read_grey_range(inputs),
+    )  # fmt: skip
+    return FineNeighbours(result, memory)
 
 
 def draw_training_images(images: pd.DataFrame, *, count: int, generator: torch.Generator) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Explain an anomaly map: its hottest spot, where that is in words, and which component normal images show there."""
+"""Explain an anomaly map: its hottest spot, and which component normal images and this one show there."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,8 @@ from jaxtyping import Float, UInt8
 
 from stages.core.io.explanations import Box, Explanation
 
-DOWN, ACROSS = ("upper", "", "lower"), ("left", "", "right")
-ALONE = {"upper": "top", "lower": "bottom", "left": "left side", "right": "right side", "": "centre"}
 TINY = 1e-12  # spread of maps that are all the same
 COVERED = 10  # a component is named where components cover at least one in so many pixels of a spot
-
-
-def where(box: Box) -> str:
-    """Name the ninth of the image that holds a box's centre, such as "lower left" or "centre"."""
-    down, across = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    words = [word for word in (DOWN[third(down)], ACROSS[third(across)]) if word]
-    return " ".join(words) if len(words) == 2 else ALONE["".join(words)]
-
-
-def third(share: float) -> int:
-    """Return which third a share from 0 to 1 is in: 0, 1 or 2."""
-    return min(max(int(3 * share), 0), 2)
 
 
 @dataclass(frozen=True)
@@ -78,16 +64,8 @@ def explain_map(
     deviation = (float(values[peak]) - normal.mean) / normal.spread
     return Explanation(
         normal.branch, expected or seen or None, "hot_spot", box, float(values[peak]), normal.mean, deviation,
-        f"unusual look at the {where(box)}, {described(expected, seen)}",
+        (expected, seen),
     )  # fmt: skip
-
-
-def described(expected: int, seen: int) -> str:
-    """Say which component is meant; 0 stands for none."""
-    if expected == seen:
-        return f"on component {seen}" if seen else "on no component"
-    names = [f"component {label}" if label else "no component" for label in (expected, seen)]
-    return f"where normal images show {names[0]} and this one {names[1]}"
 
 
 def inside(label_map: UInt8[np.ndarray, "H W"], box: Box) -> UInt8[np.ndarray, "h w"]:

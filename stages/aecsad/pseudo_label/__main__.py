@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from stages.aecsad.pseudo_label.choice import propose, summarise, write_results
+from stages.aecsad.pseudo_label.choice import load_pictures, propose, summarise, write_results
 from stages.aecsad.pseudo_label.classical.propose import classical_proposers
 from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
 from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
+from stages.aecsad.pseudo_label.judging import judge_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.core.encoder.device import seed_everything
-from stages.core.encoder.encoder import load_stack
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
@@ -24,16 +24,19 @@ def main(argv: Sequence[str]) -> str:
     encoder = load_params(EncoderParams, section="encoder")
     prompts = load_prompts(paths.category)
     seed_everything(seed := load_value("seed"))
-    table, folder = read_images(paths.inputs).query("split == 'train'"), image_files(paths.inputs)
-    images = load_stack(folder, table["file"], size=encoder.image_size)
+    table, folder = read_images(paths.inputs), image_files(paths.inputs)
+    train, pictures = load_pictures(table, folder, size=encoder.image_size)
     by_foundation = partial(
-        propose_by_foundation, folder, table["file"].tolist(), paths.weights, prompts, params.foundation,
+        propose_by_foundation, folder, train["file"].tolist(), paths.weights, prompts, params.foundation,
         size=encoder.image_size, min_area=params.min_area,
     )  # fmt: skip
-    chosen = propose(images, classical_proposers(params, encoder.name, seed=seed), by_foundation, params)
-    write_results(paths.output, chosen, table["image_id"].tolist(), choice=paths.choice)
+    judge = partial(judge_proposers, encoder_name=encoder.name, seed=seed)
+    chosen = propose(
+        pictures, classical_proposers(params, encoder.name, seed=seed), by_foundation, judge, params, seed=seed
+    )
+    write_results(paths.output, chosen, train["image_id"].tolist(), choice=paths.choice)
     typical = summarise(chosen.proposal.values).count_median
-    return f"{len(images)} images, {typical:g} parts in a typical one by {chosen.choice.proposer}"
+    return f"{len(train)} images, {typical:g} parts in a typical one by {chosen.choice.proposer}"
 
 
 if __name__ == "__main__":

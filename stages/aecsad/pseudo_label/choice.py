@@ -1,29 +1,59 @@
-"""Choose the proposer that suits a product by what each finds in normal training images, without labels."""
+"""Choose the proposer that suits a product, without labels: by what its parts let one see of edited pictures.
+
+Where several are equal in that up to chance, what each finds in normal training images decides.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
+from stages.aecsad.model.edited import EDITED, EditedPictures, Seen, write_edited
+from stages.aecsad.pseudo_label.edits import edit_pictures
 from stages.aecsad.pseudo_label.foundation.tags import write_tags
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
+from stages.core.encoder.encoder import load_stack
 from stages.core.io.components import COMPONENT_MAPS, TRIALS, ComponentMaps, write_component_maps
-from stages.core.io.decision import Decision, write_choice
+from stages.core.io.decision import Decision, rounded, write_choice
 from stages.core.run.atomic import replacing_folder
 
 LOG = logging.getLogger(__name__)
 TAGS = "tags.yaml"
 FEW_PARTS = 2  # fewer are no division of a product, however steady
-FEW = 50  # images that show how a proposer does
+FEW = 32  # images that show how a proposer does
+MOST_NORMAL = 40  # validation images that are edited
 CLASSICAL = ("background_difference", "graph_merging", "dense_clusters")
 FOUNDATION = "foundation"
 Proposer = Callable[[UInt8[Tensor, "N 3 H W"]], Proposal]
+Judge = Callable[[Mapping[str, Proposal], "Pictures", EditedPictures], Mapping[str, Seen]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Normal images that proposers are tried on; 8-bit RGB.
+
+    Attributes:
+        train: all training images.
+        validation: some validation images, which are edited.
+        image_ids: of the latter.
+    """
+
+    train: UInt8[Tensor, "N 3 H W"]
+    validation: UInt8[Tensor, "V 3 H W"]
+    image_ids: tuple[str, ...]
+
+    @property
+    def trial(self) -> UInt8[Tensor, "T 3 H W"]:
+        """The training images of `trial_rows`."""
+        return self.train[list(trial_rows(len(self.train)))]
 
 
 @dataclass(frozen=True)
@@ -52,19 +82,27 @@ class Choice(Decision):
     Attributes:
         human_input: whose words the proposer went by; None for one that reads no words.
         tried_on: number of images that the summaries are of.
+        edited: number of edited pictures.
+        seen: what each proposer's parts let one see of these.
     """
 
     proposer: str
     reason: str
     human_input: str | None
     tried_on: int
+    edited: int
     summaries: Mapping[str, Summary]
+    seen: Mapping[str, Seen]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields, with each proposer's summary under its name."""
-        values = super().as_json()
-        summaries: dict[str, Any] = values.pop("summaries")
-        return values | summaries
+        """Return the fields, with each proposer's summary and what it sees under its name."""
+        verdict = {"proposer": self.proposer, "reason": self.reason, "human_input": self.human_input}
+        numbers = {"tried_on": self.tried_on, "edited": self.edited}
+        return (
+            verdict
+            | numbers
+            | {name: rounded(asdict(summary) | self.seen[name].as_json()) for name, summary in self.summaries.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -74,11 +112,36 @@ class Chosen:
     Attributes:
         proposal: of all images, by the chosen proposer.
         trials: by every proposer that was run, of the images `trial_rows` names.
+        edited: pictures made from validation images.
     """
 
     proposal: Proposal
     choice: Choice
     trials: Mapping[str, Proposal]
+    edited: EditedPictures
+
+
+def load_pictures(table: pd.DataFrame, folder: Path, *, size: int) -> tuple[pd.DataFrame, Pictures]:
+    """Load all training images and at most MOST_NORMAL validation images, and return the rows of the former, too.
+
+    Args:
+        table: of all images.
+        folder: of the image files.
+        size: side in pixels.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    train, validation = (table[table["split"] == split] for split in ("train", "validation"))
+    rows = np.linspace(0, len(validation) - 1, min(len(validation), MOST_NORMAL)).round().astype(np.int64)
+    some = validation.iloc[rows]
+    stacks = [load_stack(folder, part["file"], size=size) if len(part) else no_images(size) for part in (train, some)]
+    return train, Pictures(stacks[0], stacks[1], tuple(some["image_id"]))
+
+
+def no_images(size: int) -> UInt8[Tensor, "0 3 S S"]:
+    """Return a stack without an image."""
+    return torch.zeros((0, 3, size, size), dtype=torch.uint8)
 
 
 def summarise(values: UInt16[np.ndarray, "N H W"]) -> Summary:
@@ -102,64 +165,100 @@ def trial_rows(count: int) -> range:
 
 
 def propose(
-    images: UInt8[Tensor, "N 3 H W"],
+    pictures: Pictures,
     classical: Mapping[str, Proposer],
     foundation: Callable[[], Proposal],
+    judge: Judge,
     params: PseudoLabelParams,
+    *,
+    seed: int,
 ) -> Chosen:
     """Try every classical proposer on a few images, and run the wanted one, or with "auto" the best of them, on all.
 
     The foundation models run only when they are asked for by name: they need weights of several gigabytes. The
-    classical ones are also tried then, so that a person can compare.
+    classical ones are also tried then: a person can compare, and their parts are those that are edited.
 
     Args:
-        images: RGB.
+        pictures: to propose parts of.
         classical: by the names of CLASSICAL.
-        foundation: proposes parts of all images.
+        foundation: proposes parts of all training images.
+        judge: see `judging.judge_proposers`.
         params: `proposer` is the wanted one; see `best` for the limits.
+        seed: of the edits.
     """
-    rows = list(trial_rows(len(images)))
+    rows, count = list(trial_rows(len(pictures.train))), len(pictures.trial)
     by_name: dict[str, Proposal] = {FOUNDATION: foundation()} if params.proposer == FOUNDATION else {}
-    trials = {name: proposer(images[rows]) for name, proposer in classical.items()}
-    trials |= {name: Proposal(all_of_it.values[rows], all_of_it.kinds[rows]) for name, all_of_it in by_name.items()}
-    summaries = {name: summarise(trial.values) for name, trial in trials.items()}
+    together = torch.cat([pictures.trial, pictures.validation])
+    found = {name: proposer(together) for name, proposer in classical.items()}
+    photos = pictures.validation.permute(0, 2, 3, 1).contiguous().numpy()
+    edited = edit_pictures(
+        photos, {name: proposal.values[count:] for name, proposal in found.items()}, pictures.image_ids,
+        random=np.random.default_rng(seed),
+    )  # fmt: skip
+    trials = {name: proposal[:count] for name, proposal in found.items()}
+    trials |= {name: proposal[rows] for name, proposal in by_name.items()}
+    summaries, seen = {name: summarise(trial.values) for name, trial in trials.items()}, judge(trials, pictures, edited)
     name, reason = str(params.proposer), "set in params.yaml"
     if params.proposer == "auto":
         name, reason = best(
-            summaries, min_count_agreement=params.min_count_agreement,
+            summaries, seen, min_count_agreement=params.min_count_agreement,
             max_count_variation=params.graph_merging.max_count_variation,
             max_part=params.background_difference.max_part,
         )  # fmt: skip
     LOG.info("proposer %s: %s", name, reason)
-    if name in classical:
-        by_name[name] = trials[name] if len(rows) == len(images) else classical[name](images)
-    words = None if (tags := by_name[name].tags) is None else tags.source
-    return Chosen(by_name[name], Choice(name, reason, words, len(rows), summaries), trials)
+    proposal = by_name[name] if name in by_name else classical[name](pictures.train)
+    words = None if proposal.tags is None else proposal.tags.source
+    choice = Choice(name, reason, words, len(rows), len(edited.kinds), summaries, seen)
+    return Chosen(proposal, choice, trials, edited)
 
 
 def best(
-    summaries: Mapping[str, Summary], *, min_count_agreement: float, max_count_variation: float, max_part: float
+    summaries: Mapping[str, Summary],
+    seen: Mapping[str, Seen],
+    *,
+    min_count_agreement: float,
+    max_count_variation: float,
+    max_part: float,
 ) -> tuple[str, str]:
-    """Return the first of background difference, graph merging and dense clusters that suits, and why.
+    """Return the proposer whose parts let one see most of edited pictures, and why.
 
-    The first two find whole parts, the better components where they work: where about the same number of parts is
+    Of those that are as good up to chance, the first of background difference and graph merging that suits is taken:
+    they find whole parts, the better components where they work, which is where about the same number of parts is
     found in image after image and, for background difference, none is as large as its window hides.
 
     Args:
-        summaries: by the names of CLASSICAL.
-        min_count_agreement: smallest `Summary.count_agreement` with which background difference is taken.
-        max_count_variation: largest `Summary.count_variation` with which graph merging is taken.
+        summaries, seen: by the names of CLASSICAL.
+        min_count_agreement: smallest `Summary.count_agreement` with which background difference suits.
+        max_count_variation: largest `Summary.count_variation` with which graph merging suits.
         max_part: largest part that background difference can see, as a fraction of the image.
     """
     background, merging, clusters = CLASSICAL
-    found = summaries[background]
-    if not (fault := fault_of_background(found, min_count_agreement=min_count_agreement, max_part=max_part)):
-        return background, f"{found.count_median:g} parts in {found.count_agreement:.0%} of the images"
-    reason, found = f"background difference fails: {fault}", summaries[merging]
-    if fault := fault_of_merging(found, max_count_variation=max_count_variation):
-        return clusters, f"{reason}; graph merging fails: {fault}"
-    parts = f"{found.count_median:g} parts, a number that varies by {found.count_variation:.0%}"
-    return merging, f"{parts}; {reason}"
+    top = max(CLASSICAL, key=lambda name: seen[name].auroc)
+    level = [name for name in CLASSICAL if seen[top].better_by_chance(seen[name])]
+    faults = {
+        background: fault_of_background(
+            summaries[background], min_count_agreement=min_count_agreement, max_part=max_part
+        ),
+        merging: fault_of_merging(summaries[merging], max_count_variation=max_count_variation),
+    }
+    reason = "no part could be edited"
+    if seen[top].kinds:
+        shares = ", ".join(f"{name.replace('_', ' ')} {seen[name].auroc:.0%}" for name in CLASSICAL)
+        reason = f"edited pictures are seen: {shares}"
+    for name, fault in faults.items():
+        if name not in level:
+            continue
+        if not fault:
+            return name, f"{reason}; {steadiness(name, summaries[name])}"
+        reason += f"; {name.replace('_', ' ')} fails: {fault}"
+    return (top if seen[top].kinds else clusters), reason
+
+
+def steadiness(name: str, found: Summary) -> str:
+    """Return how many parts one of the proposers of whole parts finds, and how steadily."""
+    background = name == CLASSICAL[0]
+    agreed, varied = f" in {found.count_agreement:.0%} of the images", f", varying by {found.count_variation:.0%}"
+    return f"{found.count_median:g} parts{agreed if background else varied}"
 
 
 def fault_of_background(summary: Summary, *, min_count_agreement: float, max_part: float) -> str:
@@ -183,7 +282,7 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
 
 
 def write_results(folder: Path, chosen: Chosen, image_ids: Sequence[str], *, choice: Path) -> None:
-    """Write the maps of all images, those of the trials, the words for a person, and the choice.
+    """Write the maps of all images, those of the trials, edited pictures, the words for a person, and the choice.
 
     Args:
         folder: of all but the choice, which is written last.
@@ -195,5 +294,6 @@ def write_results(folder: Path, chosen: Chosen, image_ids: Sequence[str], *, cho
         (temporary / TRIALS).mkdir()
         for name, trial in chosen.trials.items():
             write_component_maps(temporary / TRIALS / f"{name}.npz", ComponentMaps(tried, trial.values, trial.kinds))
+        write_edited(temporary / EDITED, chosen.edited)
         write_tags(temporary / TAGS, chosen.proposal.tags, proposer=chosen.choice.proposer)
     write_choice(choice, chosen.choice.as_json())

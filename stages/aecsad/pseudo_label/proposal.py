@@ -22,6 +22,10 @@ class Proposal:
     kinds: UInt8[np.ndarray, "N instances+1"]
     tags: TagReport | None = None
 
+    def __getitem__(self, rows: slice | list[int]) -> "Proposal":
+        """Return the instances of some images."""
+        return Proposal(self.values[rows], self.kinds[rows], self.tags)
+
 
 def instances_of_regions(labels: UInt8[np.ndarray, "N H W"], *, min_area: float, kinds_known: bool) -> Proposal:
     """Number the 8-connected regions of each label above 0; small ones become background.

@@ -7,7 +7,7 @@ from stages.aecsad.model.fusion import join_branches, read_branches
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.model.lineage import read_branch_lineage
 from stages.aecsad.score_fusion.explaining import explain_images
-from stages.aecsad.score_fusion.fusing import fuse_scores
+from stages.aecsad.score_fusion.fusing import coverage_warnings, fuse_scores
 from stages.aecsad.score_fusion.params import ScoreFusionParams
 from stages.core.io.decision import read_choice
 from stages.core.io.lineage import MADE_FROM
@@ -35,7 +35,9 @@ def main(argv: Sequence[str]) -> str:
         images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_value("seed")
     )
     fitted = fusion.to_json() | {MADE_FROM: made_from}
-    write_result(paths.scores, MethodResult(scores, maps, explanations, fitted, paths.review))
+    write_result(
+        paths.scores, MethodResult(scores, maps, explanations, fitted, paths.review, coverage_warnings(choice))
+    )
     used = sum(branch.used for branch in fusion.branches)
     return f"{len(scores)} images scored by {used} branches, {len(explanations.images)} explained"
 

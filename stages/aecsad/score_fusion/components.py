@@ -12,7 +12,6 @@ from jaxtyping import Float64, Int64, UInt8
 from sklearn.cluster import KMeans
 
 from stages.aecsad.model.fusion import HISTOGRAM
-from stages.aecsad.model.hot_spots import where
 from stages.aecsad.model.patch_histogram import patch_histograms
 from stages.core.images.regions import Region, connected_regions
 from stages.core.io.explanations import Box, Explanation
@@ -21,8 +20,6 @@ MIN_SPREAD = 0.01  # of a place, in image sides
 MIN_AREA_SPREAD = 0.05  # of the mean area
 COUNT_SPREAD = 0.05  # of a number that never varied: one image in 400 with one more or less
 UNUSUAL = 2.0  # standard deviations from which the area of a class in a cell is a finding
-NEXT_TO_NONE = 1e-4  # share of the image below which an area has no multiples
-MOST_TIMES = 10  # multiples of an area above that number are not told apart
 
 
 def find_components(label_map: UInt8[np.ndarray, "H W"], component: int, *, min_area: float) -> list[Region]:
@@ -118,14 +115,6 @@ def nearest_place(gaps: Float64[np.ndarray, "components places"]) -> Int64[np.nd
     return gaps.argmin(axis=1) if len(gaps) else np.zeros(0, dtype=np.int64)
 
 
-def times(observed: float, normal: float) -> str:
-    """Compare a size with the normal one in words, such as "0.5 x normal"."""
-    if normal < NEXT_TO_NONE:
-        return "where normal images have next to none"
-    multiple = observed / normal
-    return f"{multiple:.1f} x normal" if multiple < MOST_TIMES else f"more than {MOST_TIMES} x normal"
-
-
 @dataclass(frozen=True)
 class NormalComponents:
     """What component classes are like in training images.
@@ -184,12 +173,10 @@ def place_findings(component: int, regions: Sequence[Region], places: Sequence[P
         own = sorted(np.flatnonzero(nearest == number).tolist(), key=lambda index: gaps[index, number])
         if not own:
             box = expected_box(place)
-            text = f"component {component}: {len(regions)}, normal {len(places)}; missing at the {where(box)}"
-            yield Explanation(HISTOGRAM, component, "missing", box, *counts, 1 / COUNT_SPREAD, text)
+            yield Explanation(HISTOGRAM, component, "missing", box, *counts, 1 / COUNT_SPREAD)
         for index in own[1:]:
             box, deviation = share_box(regions[index]), 1 / COUNT_SPREAD + gaps[index, number]
-            text = f"component {component}: {len(regions)}, normal {len(places)}; one too many at the {where(box)}"
-            yield Explanation(HISTOGRAM, component, "extra", box, *counts, float(deviation), text)
+            yield Explanation(HISTOGRAM, component, "extra", box, *counts, float(deviation))
         for index in own:
             yield from region_findings(component, regions[index], place, float(gaps[index, number]))
 
@@ -197,12 +184,9 @@ def place_findings(component: int, regions: Sequence[Region], places: Sequence[P
 def region_findings(component: int, region: Region, place: Place, gap: float) -> Iterator[Explanation]:
     """Yield how far a component's area and place are from what is normal there."""
     box, area = share_box(region), region.share
-    at = where(box)
     deviation = abs(area - place.area) / place.area_spread
-    text = f"component {component}: area {times(area, place.area)} at the {at}"
-    yield Explanation(HISTOGRAM, component, "area", box, area, place.area, deviation, text)
-    text = f"component {component}: displaced at the {at}"
-    yield Explanation(HISTOGRAM, component, "place", box, gap * place.spread, 0.0, gap, text)
+    yield Explanation(HISTOGRAM, component, "area", box, area, place.area, deviation)
+    yield Explanation(HISTOGRAM, component, "place", box, gap * place.spread, 0.0, gap)
 
 
 def expected_box(place: Place) -> Box:
@@ -221,6 +205,4 @@ def cell_findings(normal: NormalComponents, label_map: UInt8[np.ndarray, "H W"])
         column, row = divmod(cell, normal.grid)  # cells go down the columns
         box = (row / normal.grid, column / normal.grid, (row + 1) / normal.grid, (column + 1) / normal.grid)
         observed, usual = (float(values[index]) / normal.grid**2 for values in (histogram, normal.mean))
-        text = f"component {component}: area {times(observed, usual)}, in row {row + 1}, column {column + 1}"
-        text += f" of {normal.grid} x {normal.grid} cells"
-        yield Explanation(HISTOGRAM, component, "cell_area", box, observed, usual, float(deviations[index]), text)
+        yield Explanation(HISTOGRAM, component, "cell_area", box, observed, usual, float(deviations[index]))

@@ -64,3 +64,17 @@ def column_weights(choice: Mapping[str, Any], *, equal: bool) -> dict[str, float
     if equal and choice["num_classes"] > 1:
         return {str(name): 1.0 for name in weights}
     return {str(name): float(weight) for name, weight in weights.items()}
+
+
+def coverage_warnings(choice: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say where the histograms see no logical anomaly; nothing where they do.
+
+    Args:
+        choice: the histogram stage's.
+    """
+    if choice["covered"]:
+        return ()
+    return (
+        "logical anomalies are not covered: no histogram of components tells pictures with a part cut out, pasted or "
+        "exchanged from normal images",
+    )

@@ -1,9 +1,10 @@
-"""Learn to segment a product's components from pseudo-labels, and segment every image."""
+"""Learn to segment a product's components from pseudo-labels, and segment every image and every edited picture."""
 
 from collections.abc import Sequence
 
+from stages.aecsad.model.edited import read_edited
 from stages.aecsad.model.label_maps import read_label_maps
-from stages.aecsad.segmentation.fitting import fit_segmentation, segment_images, write_segmentation
+from stages.aecsad.segmentation.fitting import fit_segmentation, segment_edited, segment_images, write_segmentation
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
@@ -14,13 +15,14 @@ from stages.core.training.curve import write_training_curve
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Run the stage and return its closing counts."""
-    paths = parse_paths(argv, reads=["inputs", "labels"], writes=["output", "curve"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs", "labels", "edited"], writes=["output", "curve"], about=__doc__)
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
     images, labels = read_images(paths.inputs), read_label_maps(paths.labels)
     fitted = fit_segmentation(images, image_files(paths.inputs), labels, params, encoder, seed=load_value("seed"))
     label_maps = segment_images(fitted, images, image_files(paths.inputs))
-    write_segmentation(paths.output, fitted, label_maps)
+    edited = segment_edited(fitted, read_edited(paths.edited))
+    write_segmentation(paths.output, fitted, label_maps, edited)
     write_training_curve(paths.curve, fitted.curve)
     return f"{len(images)} images segmented into {label_maps.num_classes - 1} component classes"
 

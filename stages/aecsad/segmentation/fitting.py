@@ -1,6 +1,7 @@
 """Fit the component segmentation on one product's pseudo-labels and apply it to every image."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import UInt8
 
+from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.lineage import SEGMENTATION
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
@@ -107,20 +110,42 @@ def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size:
 
 def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelMaps:
     """Segment every image, one at a time so that a map never depends on its neighbours in a batch."""
-    size = fitted.image_size
-    values = np.zeros((len(images), size, size), dtype=np.uint8)
-    if fitted.segmentor is not None:
-        stacks = read_ahead(folder, images["file"], size=size)
-        for row, stack in enumerate(progress(stacks, total=len(images), label="label maps")):
-            low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
-            values[row] = fitted.segmentor.label_map(low, high, size=size)[0].cpu().numpy()
+    stacks = read_ahead(folder, images["file"], size=fitted.image_size)
+    values = label_values(fitted, stacks, total=len(images), label="label maps")
     labelled = np.ones(len(images), dtype=bool)
     return LabelMaps(tuple(images["image_id"]), values, fitted.num_classes, labelled)
 
 
-def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps) -> None:
-    """Write `folder`/label_maps.npz and `folder`/model.safetensors, both or neither; the maps name their model."""
+def segment_edited(fitted: Fitted, edited: EditedPictures) -> EditedPictures:
+    """Segment the edited pictures as if they were images of the product.
+
+    Raises:
+        UserError: they are of another size.
+    """
+    size = fitted.image_size
+    if edited.values.shape[1:3] != (size, size):
+        raise UserError(f"the edited pictures are not of {size} x {size} pixels: run `dvc repro pseudo_label`")
+    stacks = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous().split(1)
+    return edited.with_values(label_values(fitted, stacks, total=len(edited.values), label="edited pictures"))
+
+
+def label_values(
+    fitted: Fitted, stacks: Iterable[UInt8[torch.Tensor, "1 3 S S"]], *, total: int, label: str
+) -> UInt8[np.ndarray, "N S S"]:
+    """Return the label maps of `total` images; all background where nothing was trained."""
+    size = fitted.image_size
+    values = np.zeros((total, size, size), dtype=np.uint8)
+    if fitted.segmentor is not None:
+        for row, stack in enumerate(progress(stacks, total=total, label=label)):
+            low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
+            values[row] = fitted.segmentor.label_map(low, high, size=size)[0].cpu().numpy()
+    return values
+
+
+def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures) -> None:
+    """Write label maps, those of edited pictures, and the model, all or nothing; the maps name their model."""
     with replacing_folder(folder) as temporary:
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
         made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
         write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)
+        write_edited(temporary / EDITED, edited)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> str:
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.heads.state_dict(), {**run.heads.arguments, "images": run.trained_on})
     write_result(paths.scores, run.result)
-    return f"{len(run.result.scores)} images scored with {params.shots} prompts, {params.draws} repetitions"
+    return f"{len(run.result.scores)} images scored with {params.shots} prompts, {params.repetitions} repetitions"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class InctrlParams(Params):
     Attributes:
         blocks: of the vision transformer, whose patches are compared.
         shots: normal prompts, in training and at the target.
-        draws: repetitions, each with independent prompts of the target; the first one decides, all are reported.
+        repetitions: each with independent prompts of the target; the first one decides, all are reported.
         exclude_query: whether a normal training image is never its own prompt; the published code lets it be.
         batching: "paired", or "published" for that code's mixed-up batches in training.
         double_sigmoid: whether the loss takes scores for logits, as the published code does.
@@ -41,7 +41,7 @@ class InctrlParams(Params):
     clip: ClipParams
     blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     shots: PositiveInt
-    draws: PositiveInt
+    repetitions: PositiveInt
     exclude_query: bool
     batching: Literal["paired", "published"]
     double_sigmoid: bool

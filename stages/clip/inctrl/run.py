@@ -70,7 +70,7 @@ def fit_and_score(
     generator = seed_everything(seed)
     data = gather_auxiliary(pools, auxiliary, images, target=category, shots=params.shots)
     prompt_generator = torch.Generator().manual_seed(seed)
-    prompts = choose_prompts(images, shots=params.shots, repetitions=params.draws, generator=prompt_generator)
+    prompts = choose_prompts(images, shots=params.shots, repetitions=params.repetitions, generator=prompt_generator)
     files = FileFeatures(params.clip, blocks=params.blocks, prepare=crop_and_normalise)
     names = {name: chosen.object for name, chosen in auxiliary.items()} | {TARGET: target.object}
     texts = encode_texts(files.encoder, names)
@@ -89,5 +89,5 @@ def describe_run(run: Run, params: InctrlParams, target: ObjectParams) -> dict[s
         "shots": params.shots,
         "batching": params.batching,
         "auxiliary": run.counts,
-        "prompts": {f"draw_{number}": own for number, own in enumerate(run.prompts)},
+        "prompts": {f"repetition_{number}": own for number, own in enumerate(run.prompts)},
     }

@@ -34,7 +34,7 @@ def score_images(
     """Score every image that is not for training, one by one: no score depends on the other images.
 
     The first repetition decides and makes the map; an average over repetitions would be no few-shot result any more.
-    The scores have a column `draw_<n>` for each repetition, then the first one's parts.
+    The scores have a column `repetition_<n>` for each repetition, then the first one's parts.
 
     Args:
         heads: trained.
@@ -77,7 +77,7 @@ def columns(found: Sequence[InContextScores], text: Float[Tensor, " 1"]) -> dict
     """Return the columns of one image."""
     first = found[0]
     parts = {"text": text, "image_residual": first.image, "patch_residual": first.patch, "holistic": first.holistic}
-    repetitions = {f"draw_{number}": scores.final for number, scores in enumerate(found)}
+    repetitions = {f"repetition_{number}": scores.final for number, scores in enumerate(found)}
     return {name: float(value[0]) for name, value in {"score": first.final, **repetitions, **parts}.items()}
 
 

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> str:
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.network.state_dict(), run.network.arguments)
     write_result(paths.scores, run.result)
-    return f"{len(run.result.scores)} images scored with {params.shots} shots, {params.draws} repetitions"
+    return f"{len(run.result.scores)} images scored with {params.shots} shots, {params.repetitions} repetitions"
 
 
 if __name__ == "__main__":

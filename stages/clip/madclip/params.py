@@ -90,7 +90,7 @@ class MadclipParams(Params):
         texts: states whose texts are learned; the others have 245 fixed sentences.
         decision: how the detection loss combines the patches.
         shots: normal and as many anomalous training images.
-        draws: repetitions, each with independent shots and a training of its own; the first one decides.
+        repetitions: each with independent shots and a training of its own; the first one decides.
     """
 
     clip: ClipParams
@@ -99,7 +99,7 @@ class MadclipParams(Params):
     texts: Learned
     decision: DetectionDecision
     shots: PositiveInt
-    draws: PositiveInt
+    repetitions: PositiveInt
     training: TrainingParams
 
 

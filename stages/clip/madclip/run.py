@@ -68,7 +68,7 @@ def train_and_score(
     """
     pool_window, generator, variant = target.pool_window(category), seed_everything(seed), VARIANTS[params.variant]
     shots = choose_shots(
-        read_labelled_pool(pool), shots=params.shots, repetitions=params.draws,
+        read_labelled_pool(pool), shots=params.shots, repetitions=params.repetitions,
         generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     files = FileFeatures(params.clip, blocks=params.blocks, prepare=squash)
@@ -90,7 +90,7 @@ def all_masked(shots: Sequence[pd.DataFrame]) -> bool:
 
     Without a mask a network learns no segmentation. As all repetitions must be scored alike, one such costs the maps.
     """
-    bare = [f"draw_{number}" for number, own in enumerate(shots) if not (own["mask_files"].str.len() > 0).any()]
+    bare = [f"repetition_{number}" for number, own in enumerate(shots) if not (own["mask_files"].str.len() > 0).any()]
     if bare and len(bare) < len(shots):
         LOG.warning(
             "no anomalous shot of %s has a mask: all repetitions are scored by detection and there are no maps; more "
@@ -109,7 +109,7 @@ def describe_run(run: Run, params: MadclipParams, target: TargetParams) -> dict[
         "image_score": run.reported,
         "shots": params.shots,
         "drawn": {
-            f"draw_{number}": {
+            f"repetition_{number}": {
                 "normal": own.loc[~own["is_anomalous"], "image_id"].to_list(),
                 "anomalous": own.loc[own["is_anomalous"], "image_id"].to_list(),
                 "anomalous_without_mask": int((own["is_anomalous"] & (own["mask_files"].str.len() == 0)).sum()),

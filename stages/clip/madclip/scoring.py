@@ -84,5 +84,5 @@ def tabulate(rows: pd.DataFrame, scored: Sequence[Scored], *, reported: ImageSco
     """
     table = rows[["image_id", "split"]].reset_index(drop=True).assign(score=scored[0].scores[reported])
     for number, one in enumerate(scored):
-        table[f"draw_{number}"] = one.scores[reported]
+        table[f"repetition_{number}"] = one.scores[reported]
     return table.assign(**scored[0].scores)

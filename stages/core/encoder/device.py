@@ -36,7 +36,7 @@ def seed_everything(seed: int) -> torch.Generator:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - third-party code (hdbscan, scikit-learn) draws from the global state
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` does the same and imports a compiler
     # filling every new tensor with NaN costs a sixth of a training step; it only helps to find reads of empty memory
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - not in torch's stubs
     return torch.Generator().manual_seed(seed)

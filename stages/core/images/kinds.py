@@ -6,13 +6,39 @@ from pathlib import Path
 
 DICOM = "DICOM"
 DICOM_PREAMBLE = 128  # bytes before the letters DICM
-HEAD = DICOM_PREAMBLE + 4
+HEAD = 512  # bytes looked at
 
 # Kinds that `read_image` reads, by Pillow's names. None of them runs another program.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 
-# Kinds that it does not read; its message says what to do.
-FOREIGN = ("HEIC", "AVIF", "JPEG XL")
+CONVERT = "convert it to PNG or JPEG"
+FOREIGN = {  # kinds that it does not read: first bytes, what to do
+    "HEIC or AVIF": (
+        rb".{4}ftyp(?:.{4}){0,8}?(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])",
+        f"{CONVERT}; an iPhone saves JPEG with Settings, Camera, Formats, Most Compatible",
+    ),
+    "Canon raw": (rb".{4}ftypcrx", CONVERT),
+    "JPEG XL": (rb"\xff\x0a|\0\0\0\x0cJXL ", CONVERT),
+    "JPEG XR": (rb"II\xbc[\0\x01]", CONVERT),
+    "Photoshop": (rb"8BPS", CONVERT),
+    "OpenEXR": (rb"\x76\x2f\x31\x01", CONVERT),
+    "Radiance HDR": (rb"#\?(?:RADIANCE|RGBE)", CONVERT),
+    "camera raw": (rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0", CONVERT),
+    "FITS": (rb"SIMPLE  =", CONVERT),
+    "DirectDraw surface": (rb"DDS \x7c", CONVERT),
+    "QOI": (rb"qoif.{8}[\x03\x04][\0\x01]", CONVERT),
+    "PAM": (rb"P7\n", CONVERT),
+    "icon": (rb"\0\0[\x01\x02]\0.\0.{3}[\0\x01]", CONVERT),
+    "Targa": (rb".[\0\x01][\x01-\x03\x09-\x0b].{13}[\x08\x10\x18\x20][\0-\x2f]", CONVERT),
+    "NIfTI": (rb"\x5c\x01\0\0|\0\0\x01\x5c", "convert its slices to PNG or DICOM"),
+    "SVG": (rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]", CONVERT),
+}
+RAW = "camera raw"
+RAW_SUFFIXES = (".cr2", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".pef", ".3fr")  # TIFF with a small preview at its head
+WEAK = {  # too few bytes to go by alone: the name must fit, too
+    "Targa": (".tga",),
+    "icon": (".ico", ".cur"),
+}
 
 SIGNATURES = (
     ("PNG", rb"\x89PNG\r\n\x1a\n"),
@@ -31,11 +57,11 @@ SIGNATURES = (
         rb"(?:\x02\0[\0\x01\x02\x10]|\x08\0[\0\x01\x05\x06\x08\x10-\x18])\0"
         rb"(?:CS|DA|LO|OB|SH|TM|UI|UL|[\0-\x7e]\0\0\0)",
     ),
-    ("AVIF", rb".{4}ftypavi[fs]"),
-    ("HEIC", rb".{4}ftyp(?:hei|hev|mif1|msf1)"),
-    ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
 )
-PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIGNATURES)
+PATTERNS = tuple(
+    (kind, re.compile(pattern, re.DOTALL))
+    for kind, pattern in (*SIGNATURES, *((kind, pattern) for kind, (pattern, _) in FOREIGN.items()))
+)
 
 
 class Unsupported(ValueError):
@@ -56,9 +82,23 @@ def image_kind(path: Path) -> str | None:
     if not stat.S_ISREG(path.stat().st_mode):
         return None
     with path.open("rb") as file:
-        return kind_of(file.read(HEAD))
+        return kind_of(file.read(HEAD), path.name)
 
 
-def kind_of(head: bytes) -> str | None:
-    """Return the kind that the first 132 bytes of a file announce, None where they announce no image."""
-    return next((kind for kind, pattern in PATTERNS if pattern.match(head)), None)
+def kind_of(head: bytes, name: str) -> str | None:
+    """Return the kind that the first HEAD bytes of a file announce, None where they announce no image.
+
+    Args:
+        head: the bytes.
+        name: of the file, for kinds that are not told by their first bytes alone.
+    """
+    small = name.lower()
+    for kind, pattern in PATTERNS:
+        if pattern.match(head) and small.endswith(WEAK.get(kind, "")):
+            return RAW if kind == "TIFF" and small.endswith(RAW_SUFFIXES) else kind
+    return None
+
+
+def refusal(kind: str) -> str:
+    """Say of a kind of FOREIGN that it is not read, and what to do; it goes on after the file's name."""
+    return f"is of kind {kind}, which is not read: {FOREIGN[kind][1]}"

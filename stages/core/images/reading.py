@@ -12,12 +12,13 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from stages.core.images.depth import DEEPEST, is_deep, is_deep_grey, stored_values
-from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind
+from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind, refusal
 from stages.core.images.upright import orientation_of, turned
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
+SMALLEST_SIDE = 16  # pixels; on fewer nothing can be judged
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm",
 )  # fmt: skip
@@ -136,8 +137,8 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
         if status.st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes): replace or remove it")
         kind = image_kind(path)
-        if kind in FOREIGN:
-            raise UserError(f"{path}: is a {kind} image, which is not read: save it as JPEG or PNG")
+        if kind is not None and kind in FOREIGN:
+            raise UserError(f"{path}: {refusal(kind)}")
         if kind == DICOM:
             yield dicom_picture(path, window)
             return

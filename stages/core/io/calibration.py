@@ -13,6 +13,8 @@ from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 
+UNIT = "x threshold distance"  # of a score in words: see Calibration.multiple
+MANY = 100  # of them are not told apart
 SAME_ASPECT = 0.01  # share by which an aspect ratio may lie outside, since sizes are whole pixels
 
 
@@ -130,6 +132,26 @@ class Calibration:
             return 0.5 + 0.5 * ((distance > 0) - (distance < 0))
         exponent = -math.log(9.0) * distance / spread
         return 1.0 / (1.0 + math.exp(min(exponent, 700.0)))  # exp(710) overflows
+
+    def multiple(self, score: float) -> float | None:
+        """Return where the score lies on the way from a typical normal image to the threshold.
+
+            d = (s - m) / (t - m):  0 at the median m of normal validation images, 1 at the threshold t
+
+        Unlike s / t it means the same for scores that may be negative. None where t is not above m.
+        """
+        spread = self.threshold.value - self.median
+        return (score - self.median) / spread if spread > 0 else None
+
+    def in_words(self, score: float) -> str:
+        """Return the score as a multiple, such as "1.8 x threshold distance"; 1.0 only within a thousandth."""
+        multiple = self.multiple(score)
+        if multiple is None:
+            return "above the threshold" if self.calls(score) else "not above the threshold"
+        if multiple > MANY:
+            return f"more than {MANY} {UNIT}"
+        digits = next((digits for digits in (1, 2, 3) if round(multiple, digits) != 1), 1)
+        return f"{round(multiple, digits) + 0.0:.{digits}f} {UNIT}"  # + 0.0: no minus zero
 
 
 def write_calibration(path: Path, calibration: Calibration, *, made_from: Lineage) -> None:

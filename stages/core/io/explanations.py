@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,31 +12,33 @@ from stages.core.run.errors import UserError
 
 FILE, PICTURES = "explanations.json", "components"
 Box = tuple[float, float, float, float]
+Measure = Literal["missing", "extra", "area", "place", "cell_area", "hot_spot"]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One finding.
+    """One finding; `stages.core.io.wording.describe` says it in words.
 
     Attributes:
         branch: column of the score table that it explains.
         component: class of component it is about; None when there is none.
-        measure: missing, extra, area, place, cell_area or hot_spot.
+        measure: what is unusual: the number of components ("missing", "extra"), a component's area or place, the
+            class's area in a cell of a grid, or the hottest spot of an anomaly map.
         box: where, (top, left, bottom, right) as shares of the image's height and width.
         observed, normal: the measured value and what it is in normal images, in the measure's unit: number of
-            components, area as a share of the image, or image sides.
+            components, area as a share of the image, image sides, or the map's own.
         deviation: distance from normal in standard deviations of normal images; larger is more unusual.
-        text: the finding in words.
+        classes: of a hot spot, the class that normal images show there and the one that this image shows; 0 is none.
     """
 
     branch: str
     component: int | None
-    measure: str
+    measure: Measure
     box: Box
     observed: float
     normal: float
     deviation: float
-    text: str
+    classes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ combined).
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.core.io.components import NUMBERS
+from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.explanations import Explanations, read_explanations, write_explanations
 from stages.core.io.lineage import content_hash
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
@@ -23,6 +25,7 @@ from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
 SCORES, MAPS, EXPLANATIONS, REVIEW, FUSION = "scores.parquet", "maps", "explanations", "review", "fusion.json"
+BANK = "bank.safetensors"  # of methods with a memory bank (`stages.core.neighbours.memory`)
 # split as in the image table; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
 
@@ -39,6 +42,7 @@ class MethodResult:
         fusion: how the branches' scores become one, as JSON-able values; None where there is nothing to combine.
         review: a folder with the components that the method sees in training images and pictures of them
             (`stages.core.io.components`); None where it knows no components.
+        warnings: what a person should know of the components besides what the review says; become part of it.
     """
 
     scores: pd.DataFrame
@@ -46,6 +50,7 @@ class MethodResult:
     explanations: Explanations | None = None
     fusion: Mapping[str, Any] | None = None
     review: Path | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def write_result(path: Path, result: MethodResult) -> None:
@@ -68,8 +73,16 @@ def write_result(path: Path, result: MethodResult) -> None:
             write_explanations(folder / EXPLANATIONS, result.explanations)
         if result.review is not None:
             shutil.copytree(result.review, folder / REVIEW)
+            add_warnings(folder / REVIEW / NUMBERS, result.warnings)
         if result.fusion is not None:
             (folder / FUSION).write_text(json.dumps(result.fusion, indent=2) + "\n", encoding="utf-8")
+
+
+def add_warnings(numbers: Path, warnings: Sequence[str]) -> None:
+    """Add warnings to those that a review has."""
+    if warnings:
+        found = read_choice(numbers)
+        write_choice(numbers, {**found, "warnings": [*found["warnings"], *warnings]})
 
 
 def read_result(path: Path) -> MethodResult:
@@ -86,8 +99,8 @@ def read_result(path: Path) -> MethodResult:
 
 
 def result_lineage(path: Path) -> dict[str, str]:
-    """Return the sha256 of what a calibration of this result is made from: its scores and how they were combined."""
-    files = {"scores": path / SCORES, "fusion": path / FUSION}
+    """Return the sha256 of what a calibration of this result is made from: its scores, and what made and fused them."""
+    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK}
     return {part: content_hash(file) for part, file in files.items() if file.exists()}
 
 

@@ -67,8 +67,17 @@ class PatchReader:
         for image in progress(images, total=len(names), label=label):
             with mixed_precision(device) if self.mixed else nullcontext():
                 features = self.encoder.recall(to_float(image.to(device)))
-            stages = [features[STRIDES.index(stride)].float() for stride in self.strides]
-            yield join_stages(stages)[0].permute(1, 2, 0)
+            yield patches_of(features, self.strides)
+
+
+def patches_of(features: Sequence[Float[Tensor, "1 _C _h _w"]], strides: Sequence[int]) -> Float[Tensor, "h w C"]:
+    """Return the patches of an image.
+
+    Args:
+        features: of the encoder, at STRIDES.
+        strides: of those that are joined, the finest first.
+    """
+    return join_stages([features[STRIDES.index(stride)].float() for stride in strides])[0].permute(1, 2, 0)
 
 
 def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, "B C h w"]:

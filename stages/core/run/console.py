@@ -1,4 +1,4 @@
-"""What a run says: log lines and one progress bar, both on standard error."""
+"""What a run says: log lines and one progress bar, both on standard error, and what no text of it may do."""
 
 import logging
 import re
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 200)  # a log file should not be wrapped at 80
 # C0 and C1, line and paragraph separators, marks of direction
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # a cell that begins so is computed by spreadsheets
 Item = TypeVar("Item")
 
 
@@ -36,6 +37,11 @@ class HarmlessFormatter(logging.Formatter):
 def printable(text: str) -> str:
     """Write what moves the cursor, changes colours, breaks the line or turns the direction of writing as an escape."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def harmless_cell(text: str) -> str:
+    """Return a text that no spreadsheet computes; a path with ./ before it stays the same path."""
+    return f"./{text}" if text.startswith(FORMULA) else text
 
 
 def progress(items: Iterable[Item], *, total: int, label: str) -> Iterator[Item]:

@@ -78,7 +78,9 @@ def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
         value = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{file.resolve()} is missing: run from the repository's root") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: not valid YAML: {error}") from None
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import set_up_logging
-from stages.core.run.errors import UserError
+from stages.core.run.errors import UserError, machine_problem
 from stages.core.run.parent import DVC_MARK, die_with_dvc, unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def command_entry(main: Main) -> Callable[..., None]:
 
 
 def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
-    """Run `main`, log its closing line and write its cost; a UserError ends the process with code 1."""
+    """Run `main`, log its closing line and write its cost; what a user can put right ends the process with code 1."""
     started = time.perf_counter()
     COUNTED.clear()
     set_up_logging()
@@ -68,6 +68,11 @@ def run(main: Main, argv: Sequence[str], *, cost: Path | None = None) -> None:
         counts = main(argv)
     except UserError as error:
         LOG.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if (problem := machine_problem(error)) is None:
+            raise
+        LOG.error("%s", problem)
         sys.exit(1)
     seconds = time.perf_counter() - started
     if cost is not None:

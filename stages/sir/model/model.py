@@ -63,8 +63,12 @@ def write_models(path: Path, models: Sequence[SirModel], teacher: dict[str, Any]
         models: all of the same architecture.
         teacher: name, stages and image_size of the network whose features they rebuild.
     """
-    state = {f"draw_{n}.{key}": value for n, model in enumerate(models) for key, value in model.state_dict().items()}
-    write_weights(path, state, {"teacher": teacher, "draws": len(models), "decoder": models[0].decoder.arguments})
+    state = {
+        f"repetition_{number}.{key}": value
+        for number, model in enumerate(models)
+        for key, value in model.state_dict().items()
+    }
+    write_weights(path, state, {"teacher": teacher, "repetitions": len(models), "decoder": models[0].decoder.arguments})
 
 
 def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
@@ -75,9 +79,10 @@ def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
     """
     state, arguments = read_weights(path)
     try:
-        models = [SirModel(RefinementDecoder(**arguments["decoder"])) for _ in range(arguments["draws"])]
+        models = [SirModel(RefinementDecoder(**arguments["decoder"])) for _ in range(arguments["repetitions"])]
         for number, model in enumerate(models):
-            own = {k.removeprefix(f"draw_{number}."): v for k, v in state.items() if k.startswith(f"draw_{number}.")}
+            prefix = f"repetition_{number}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             model.load_state_dict(own)
         teacher = dict(arguments["teacher"])
     except (KeyError, TypeError, RuntimeError) as error:

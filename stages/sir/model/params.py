@@ -48,11 +48,11 @@ class OneShotParams(Params):
 
     Attributes:
         iterations: of the training.
-        draws: repetitions, each with an independent choice of that image and a training of its own.
+        repetitions: each with an independent choice of that image and a training of its own.
     """
 
     iterations: PositiveInt
-    draws: PositiveInt
+    repetitions: PositiveInt
 
 
 class FullShotParams(Params):

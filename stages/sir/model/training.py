@@ -26,7 +26,7 @@ class Trained:
     Attributes:
         models: one a repetition.
         drawn: for each repetition the one image_id of every category; empty where all images are learned from.
-        curve: see `stages.core.training.curve.TrainingCurve.table`; a column `draw_<n>` for each repetition.
+        curve: see `stages.core.training.curve.TrainingCurve.table`; a column `repetition_<n>` for each repetition.
         loss_by_loop: for each repetition, of every loop after the training, on its images or on one random batch.
     """
 
@@ -58,8 +58,8 @@ def train(
     device, generator = pick_device(), seed_everything(seed)
     rows: list[list[int]] = []
     if shots == "one_shot":
-        rows = [choose_single_images(one, repetitions=training.one_shot.draws, seed=seed) for one in features]
-    count = training.one_shot.draws if rows else 1
+        rows = [choose_single_images(one, repetitions=training.one_shot.repetitions, seed=seed) for one in features]
+    count = training.one_shot.repetitions if rows else 1
     models = [new_model(features[0].channels, decoder).to(device) for _ in range(count)]
     batches = Batches(features, rows, batch_size=training.full_shot.batch_size, device=device)
     if decoder.standardise:
@@ -100,14 +100,14 @@ def fit(
             with mixed_precision(batches.device):
                 targets, loops = model(batches.load(tuple(own)))
             rebuilt = [[stage.float() for stage in loop] for loop in loops]
-            terms[f"draw_{number}"] = reconstruction_loss(
+            terms[f"repetition_{number}"] = reconstruction_loss(
                 targets, rebuilt, loop_weights=weights, stage_weights=training.stage_weights
             )
         return terms
 
     together = nn.ModuleList(models).train()
     curve = optimise(
-        together, batches.picks(generator), terms_of, weights={f"draw_{n}": 1.0 for n in range(len(models))},
+        together, batches.picks(generator), terms_of, weights={f"repetition_{n}": 1.0 for n in range(len(models))},
         iterations=shots.iterations, optimizer=training.optimizer, schedule=training.schedule,
         learning_rate=training.learning_rate, weight_decay=training.weight_decay,
         label=f"decoders of {len(models)} repetitions" if batches.rows else "decoder",
@@ -166,11 +166,11 @@ def check_consistency(features: Sequence[TeacherFeatures], decoder: DecoderParam
 def describe(trained: Trained, features: Sequence[TeacherFeatures]) -> dict[str, Any]:
     """Report which images were learned from and how well the loops rebuild them, for `metrics/choices/`."""
     losses = {
-        f"draw_{number}": {f"loop_{loop + 1}": round(value, 6) for loop, value in enumerate(values)}
+        f"repetition_{number}": {f"loop_{loop + 1}": round(value, 6) for loop, value in enumerate(values)}
         for number, values in enumerate(trained.loss_by_loop)
     }
     return {
         "images": {one.category: len(one.image_ids) for one in features},
-        "drawn": {f"draw_{number}": own for number, own in enumerate(trained.drawn)},
+        "drawn": {f"repetition_{number}": own for number, own in enumerate(trained.drawn)},
         "loss_after_training": losses,
     }

@@ -48,7 +48,7 @@ def score_images(
     """Score images one by one: no score depends on the other test images.
 
     The first repetition decides and makes the map; an average over repetitions would be no one-shot result any more.
-    Where there are several, each has a column `draw_<n>`.
+    Where there are several, each has a column `repetition_<n>`.
 
     Args:
         models: one a repetition.
@@ -76,7 +76,7 @@ def score_images(
     scores, by_repetition = rows.drop(columns="file").reset_index(drop=True), np.stack(table)
     scores["score"] = by_repetition[:, 0]
     if len(models) > 1:
-        scores = scores.assign(**{f"draw_{number}": by_repetition[:, number] for number in range(len(models))})
+        scores = scores.assign(**{f"repetition_{number}": by_repetition[:, number] for number in range(len(models))})
     return MethodResult(scores, AnomalyMaps(tuple(rows["image_id"]), np.stack(kept).astype(np.float16)))
 
 

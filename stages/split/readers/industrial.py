@@ -10,14 +10,12 @@
 - ELPV's solar cells of one kind: labels.csv with `filename,probability,type`, as the download stage writes it.
 """
 
-import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from stages.core.images.reading import IMAGE_SUFFIXES
-from stages.core.run.errors import UserError
 from stages.split.readers.records import (
     Reading,
     Record,
@@ -33,6 +31,7 @@ FOLDERS = {"train": ("good",), "validation": ("good",), "test": tuple(KIND_OF_LO
 DEFECTS = "defects_config.json"
 TABLE = "labels.csv"
 REQUIRED = ("filename", "is_anomalous")
+ELPV_COLUMNS = ("filename", "probability")
 OPTIONAL = ("split", "mask_path", "defect_type", "kind")
 TRUTH_VALUES = {"0": False, "false": False, "1": True, "true": True}
 SPLITS = {"": None, "train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -72,7 +71,7 @@ def read_defects(root: Path) -> tuple[dict[int, str], list[str]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         return {int(entry["pixel_value"]): str(entry["defect_name"]) for entry in entries}, []
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError) as error:
         return {}, [f"{DEFECTS}: is not a list of objects with pixel_value and defect_name ({error!r})"]
 
 
@@ -119,15 +118,7 @@ def read_csv(root: Path) -> Reading:
 
 def row_problems(row: Mapping[str, str]) -> list[str]:
     """List what is wrong with the values of one row."""
-    problems = []
-    if not row["filename"]:
-        problems.append("filename is empty")
-    for column in ("filename", "mask_path"):
-        name = PurePosixPath(row.get(column, ""))
-        if name.is_absolute() or ".." in name.parts:
-            problems.append(f"{column} {row[column]!r} leads out of the data set's folder")
-        elif row.get(column) and not name.name:
-            problems.append(f"{column} {row[column]!r} names no file")
+    problems = path_problems(row, ("filename", "mask_path"))
     anomalous = TRUTH_VALUES.get(row["is_anomalous"].lower())
     if anomalous is None:
         problems.append(f"is_anomalous is {row['is_anomalous']!r}, not 0 or 1")
@@ -137,6 +128,20 @@ def row_problems(row: Mapping[str, str]) -> list[str]:
     if kind not in KINDS if anomalous else kind not in ("", "normal"):
         allowed = "logical, structural or unspecified" if anomalous else "normal"
         problems.append(f"kind is {row['kind']!r}, not {allowed}")
+    if anomalous and row.get("defect_type", "").lower() == "good":
+        problems.append("defect_type is 'good', and is_anomalous says that it is a defect: correct one of them")
+    return problems
+
+
+def path_problems(row: Mapping[str, str], columns: Sequence[str]) -> list[str]:
+    """List what is wrong with the paths of one row; the first column must have one."""
+    problems = [] if row[columns[0]] else [f"{columns[0]} is empty"]
+    for column in columns:
+        name = PurePosixPath(row.get(column, ""))
+        if name.is_absolute() or ".." in name.parts:
+            problems.append(f"{column} {row[column]!r} leads out of the data set's folder")
+        elif row.get(column) and not name.name:
+            problems.append(f"{column} {row[column]!r} names no file")
     return problems
 
 
@@ -163,19 +168,19 @@ def read_elpv(root: Path) -> Reading:
     """Read the table: defect probability 0 is normal, from 0.66 on structural; rows between are excluded and counted.
 
     Raises:
-        UserError: the table is missing.
+        UserError: see `read_label_table`.
     """
-    path = root / TABLE
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run `dvc repro` to make it")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    _, rows = read_label_table(root / TABLE, ELPV_COLUMNS)
     records, findings, excluded = [], [], 0
-    for line, row in enumerate(rows, start=2):
+    for line, row, problem in ((row.line, row.values, row.problem) for row in rows):
         probability = as_probability(row["probability"])
-        if probability is None:
-            findings.append(f"{TABLE}, row {line}: probability is {row['probability']!r}, not a number from 0 to 1")
-        elif probability == 0:
+        problems = [problem] if problem else path_problems(row, ["filename"])
+        if probability is None and not problem:
+            problems.append(f"probability is {row['probability']!r}, not a number from 0 to 1")
+        findings += [f"{TABLE}, line {line}: {text}" for text in problems]
+        if problems or probability is None:
+            continue
+        if probability == 0:
             records.append(Record(row["filename"], "normal", "good"))
         elif probability >= ANOMALOUS_FROM:
             records.append(Record(row["filename"], "structural", f"probability_{probability:.2f}"))

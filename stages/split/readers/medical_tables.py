@@ -183,7 +183,7 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: a medianomaly source has a table of that name") from None
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise UserError(f"{path}: is not a JSON file ({error})") from None
     for split, labels in REQUIRED.items():
         for label in labels:

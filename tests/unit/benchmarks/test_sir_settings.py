@@ -17,8 +17,8 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_values_below_sir_are_replaced() -> None:
-    sections = changed_sections(["training.learning_rate=0.5", "training.one_shot.draws=3"])
-    assert (sections.training.learning_rate, sections.training.one_shot.draws) == (0.5, 3)
+    sections = changed_sections(["training.learning_rate=0.5", "training.one_shot.repetitions=3"])
+    assert (sections.training.learning_rate, sections.training.one_shot.repetitions) == (0.5, 3)
 
 
 def test_mistakes_are_one_clear_message(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,14 +100,14 @@ def write_clip_params(root: Path, **changes: Any) -> None:
         "profiles": {
             "smoke": {
                 "inctrl": {
-                    "clip": TINY, "blocks": [1, 2, 3], "shots": 2, "draws": 2, "exclude_query": True,
+                    "clip": TINY, "blocks": [1, 2, 3], "shots": 2, "repetitions": 2, "exclude_query": True,
                     "batching": "paired", "double_sigmoid": True,
                     "training": {"epochs": 1, "steps_per_epoch": 3, "batch_size": 4, "learning_rate": 0.001,
                                  "weight_decay": 0.01},
                 },
                 "madclip": {
                     "clip": TINY, "blocks": [1, 2, 3, 4], "variant": "as_code", "texts": "both", "decision": "mean",
-                    "shots": 2, "draws": 2, "training": {"epochs": 1, "batch_size": 16, "learning_rate": 0.001},
+                    "shots": 2, "repetitions": 2, "training": {"epochs": 1, "batch_size": 16, "learning_rate": 0.001},
                 },
             }
         },

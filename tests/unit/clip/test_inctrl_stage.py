@@ -41,10 +41,10 @@ def run(name: str) -> pd.DataFrame:
 
 def test_the_stage_writes_scores_maps_model_and_prompts(place: Path) -> None:
     scores = run("out")
-    expected = ["draw_0", "draw_1", "text", "image_residual", "patch_residual", "holistic"]
+    expected = ["repetition_0", "repetition_1", "text", "image_residual", "patch_residual", "holistic"]
     assert branch_names(scores.reset_index()) == expected
     assert len(scores) == 9
-    assert scores["score"].equals(scores["draw_0"].rename("score"))
+    assert scores["score"].equals(scores["repetition_0"].rename("score"))
     bad = scores.index.str.startswith("test/bad")
     assert scores["patch_residual"][bad].min() > scores["patch_residual"][~bad].max()
     maps = read_anomaly_maps(place / "out" / "maps")

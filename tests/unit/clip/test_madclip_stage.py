@@ -42,16 +42,16 @@ def run(name: str) -> pd.DataFrame:
 
 def test_the_stage_writes_scores_maps_model_and_shots(place: Path) -> None:
     scores = run("out")
-    assert branch_names(scores.reset_index()) == ["draw_0", "draw_1", "largest_cell", "detection"]
+    assert branch_names(scores.reset_index()) == ["repetition_0", "repetition_1", "largest_cell", "detection"]
     assert len(scores) == 6
-    assert scores["score"].to_list() == scores["largest_cell"].to_list() == scores["draw_0"].to_list()
+    assert scores["score"].to_list() == scores["largest_cell"].to_list() == scores["repetition_0"].to_list()
     maps = read_anomaly_maps(place / "out" / "maps")
     assert maps.values.shape == (6, SIZE, SIZE)
     assert maps.values.astype(np.float32).reshape(6, -1).max(axis=1) == pytest.approx(scores["score"], abs=2e-3)
     choice = json.loads((place / "choice.json").read_text())
     assert choice["image_score"] == "largest_cell"
     assert all(len(draw["normal"]) == len(draw["anomalous"]) == 2 for draw in choice["drawn"].values())
-    assert choice["drawn"]["draw_0"] != choice["drawn"]["draw_1"]
+    assert choice["drawn"]["repetition_0"] != choice["drawn"]["repetition_1"]
     state, arguments = read_weights(place / "model.safetensors")
     MadClip(load_encoder(tiny_params()), **arguments).load_state_dict(state, strict=True)
 
@@ -73,7 +73,7 @@ def test_shots_of_any_repetition_are_not_scored(place: Path) -> None:
 
 
 def test_16_bit_images_go_through_the_window_of_their_category(place: Path) -> None:
-    target, source, fast = place / "target/images", place / "pool/images", {"profiles__smoke__madclip__draws": 1}
+    target, source, fast = place / "target/images", place / "pool/images", {"profiles__smoke__madclip__repetitions": 1}
     for folder in (target, source):
         make_grey(folder)
     write_clip_params(place, **fast)
@@ -99,7 +99,7 @@ def test_scores_repeat_with_the_seed_and_depend_on_every_option(place: Path) -> 
         write_clip_params(place, **{f"profiles__smoke__madclip__{key}": value for key, value in changes.items()}, **one)
         return run(name)["score"]
 
-    one = {"profiles__smoke__madclip__draws": 1}
+    one = {"profiles__smoke__madclip__repetitions": 1}
     first = scores("a")
     assert first.equals(scores("b"))
     for changes in ({"training__epochs": 2}, {"decision": "max"}, {"decision": "both"}):
@@ -126,7 +126,7 @@ def test_a_repetition_without_a_mask_costs_all_their_maps(place: Path, caplog: p
     scores = run("out")
     assert scores["score"].to_list() == scores["detection"].to_list()
     assert not (place / "out" / "maps").exists()
-    assert "no anomalous shot of draw_0 has a mask: all repetitions are scored by detection" in caplog.text
+    assert "no anomalous shot of repetition_0 has a mask: all repetitions are scored by detection" in caplog.text
 
 
 def test_no_score_depends_on_the_other_images(place: Path) -> None:

@@ -8,32 +8,33 @@ import yaml
 from PIL import Image
 
 from stages.aecsad.histogram.__main__ import main as histogram
+from stages.aecsad.hybrid_fusion.__main__ import main as hybrid_fusion
+from stages.aecsad.model.edited import EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
 from stages.aecsad.score_fusion.__main__ import main as score_fusion
 from stages.aecsad.segmentation.__main__ import main as segmentation
 from stages.aecsad.student_teacher.__main__ import main as student_teacher
 from stages.core.io.components import ComponentMaps, write_component_maps
-from stages.core.io.tables import image_files, write_images
+from stages.core.io.tables import SYNTHETIC, image_files, write_images
 from stages.core.io.truth import component_files, health_file, mask_files, write_truth
 from stages.evaluation.__main__ import main as evaluation
+from stages.patchcore.__main__ import main as patchcore
 from tests.params_files import write_params
 
 SPLITS = ["train"] * 12 + ["validation"] * 8 + ["test"] * 6
 DEFECT = len(SPLITS) - 3  # from here on the square is missing
 SIZE = 256
 INPUTS, TRUTH = Path("split/inputs"), Path("split/truth")
-PARTS = {
-    "segmentation": "{category}/segmentation/model.safetensors", "histogram": "{category}/histogram/model.npz",
-    "student_teacher": "{category}/student_teacher/model.safetensors", "fusion": "scores/aecsad/fusion.json",
-    "calibration": "evaluation/aecsad/calibration.json",
-}  # fmt: skip
 PARAMS = """
 profile: tiny
 seed: 0
 categories: {part: {}, bar: {}}
 evaluation: {false_alarm_budget: 0.2, aupro_max_false_positive_rate: 0.3, spro_max_false_positive_rates: [0.05, 1.0],
              confidence: 0.95, bootstrap_resamples: 50, unsure_confidence: 0.9}
-methods: {aecsad: {categories: {part: {}}, stages: [segmentation]}}
+methods:
+  oddpart: {categories: {part: {}}, stages: [hybrid_fusion], needs: [aecsad, patchcore]}
+  aecsad: {categories: {part: {}, bar: {}}, stages: [segmentation]}
+  patchcore: {categories: {part: {}}}
 profiles:
   tiny:
     encoder: {name: tf_efficientnet_lite0, image_size: 256}
@@ -44,8 +45,7 @@ profiles:
          loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
-        {grids: [1, 2], shrinkage: 0.1, edits_per_image: 2, min_area: 0.001, max_area: 0.5, min_edit_auroc: 0.5,
-         max_inflation: 1000.0}
+        {grids: [1, 2], shrinkage: 0.1, min_edit_auroc: 0.0, max_inflation: 1000.0}
       student_teacher:
         cpu_threads: 1
         teacher: {dim: 8, map_size: 32, projection: orthonormal, stage_weights: [1.0, 1.0]}
@@ -61,17 +61,24 @@ profiles:
       score_fusion:
         {histogram_columns: reliability, branch_weights: {histogram: 1.0, student_teacher: 1.0},
          explanation: {min_area: 0.0006, stable_share: 0.9, area_floor: 0.01, grid: 2, kept: 3, examples: 3}}
+      hybrid_fusion:
+        chance: 0.9
+        combination: fisher
+        fine_neighbours:
+          {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, coreset_ratio: 0.1,
+           projection_dimensions: 128, neighbours: 3}
+    patchcore: {strides: [8, 16], coreset_ratio: 0.01, projection_dimensions: 128, neighbours: 3}
 """
 
 
-def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(number: int, *, square: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """A noisy plate with a disc (class 1) and a square (class 2), each a little elsewhere, and its labels."""
     generator = np.random.default_rng(number)
     image = generator.normal(120, 8, (SIZE, SIZE, 3))
     labels = np.zeros((SIZE, SIZE), dtype=np.uint8)
     y, x = np.mgrid[:SIZE, :SIZE]
     labels[np.hypot(y - generator.integers(70, 90), x - generator.integers(60, 80)) < generator.integers(30, 36)] = 1
-    if number < DEFECT:
+    if square:
         top, left = generator.integers(140, 170, size=2)
         labels[top : top + 56, left : left + 56] = 2
     image[labels == 1] += (90, -60, -60)
@@ -86,7 +93,7 @@ def make_data_set() -> None:
     health_file(TRUTH).write_text("{}", encoding="utf-8")
     rows, label_maps = [], []
     for number, name in enumerate(SPLITS):
-        image, labels = draw(number)
+        image, labels = draw(number, square=number < DEFECT)
         Image.fromarray(image).save(image_files(INPUTS) / f"{number:02d}.png")
         rows.append((f"{name}/{number:02d}", f"{number:02d}.png", name))
         label_maps.append(labels)
@@ -95,15 +102,19 @@ def make_data_set() -> None:
     values = np.stack(label_maps)[train.to_numpy()]
     trusted = np.arange(len(values)) < 9
     image_ids = tuple(images["image_id"][train])
-    write_images(INPUTS, images)
+    write_images(INPUTS, pd.concat([images, scratch_validation_images(images)], ignore_index=True))
     write_label_maps(Path("cluster/label_maps.npz"), LabelMaps(image_ids, values, 3, trusted))
+    validation = images.index[images["split"] == "validation"]
+    edited = np.stack([draw(number, square=False)[0] for number in validation])
+    sources = tuple(images["image_id"][validation])
+    write_edited(Path("proposal/edited.npz"), EditedPictures(sources, ("cut",) * len(edited), edited))
     write_pasted_images(Path("cluster/pasted.npz"), np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8))
     kinds = np.zeros((len(values), 3), dtype=np.uint8)
     write_component_maps(
         Path("cluster/review/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
     )
-    for name in ("review.json", "overlays.jpg", "classes.jpg"):
-        Path("cluster/review", name).write_text(name)
+    for name, content in (("review.json", '{"warnings": []}'), ("overlays.jpg", "o"), ("classes.jpg", "c")):
+        Path("cluster/review", name).write_text(content)
     anomalous = images.index >= DEFECT
     truth = images.assign(source_path=images["file"], is_anomalous=anomalous,
                           kind=np.where(anomalous, "logical", "normal"), defect_type="x", mask_files=[[]] * len(images),
@@ -111,51 +122,83 @@ def make_data_set() -> None:
     write_truth(TRUTH, truth)
 
 
+def scratch_validation_images(images: pd.DataFrame) -> pd.DataFrame:
+    """Write a copy of each validation image with a white scratch, as the stage split does; their rows."""
+    rows = images[images["split"] == "validation"]
+    for file in rows["file"]:
+        with Image.open(image_files(INPUTS) / file) as picture:
+            values = np.array(picture)
+        values[100:104, 20:120] = 255
+        Image.fromarray(values).save(image_files(INPUTS) / f"synthetic-{file}")
+    return rows.assign(image_id=rows["image_id"] + "#synthetic", file="synthetic-" + rows["file"], split=SYNTHETIC)
+
+
 def fuse_and_judge() -> None:
-    """Run the stages score_fusion and evaluation."""
+    """Run the stages score_fusion, hybrid_fusion and evaluation."""
     fuse()
+    fuse_hybrid()
     judge()
+
+
+def remember() -> None:
+    """Run the stage patchcore."""
+    patchcore(["--inputs", str(INPUTS), "--scores", "artifacts/scores/part/patchcore"])
+
+
+def fuse_hybrid() -> None:
+    """Run the stage hybrid_fusion."""
+    hybrid_fusion(["--inputs", str(INPUTS), "--label-maps", "artifacts/aecsad/segmentation/part/label_maps.npz",
+                   "--histogram", "artifacts/aecsad/histogram/part", "--histogram-choice", "histogram.json",
+                   "--student-teacher", "artifacts/aecsad/student_teacher/part",
+                   "--neighbours", "artifacts/scores/part/patchcore",
+                   "--explanations", "artifacts/scores/part/aecsad/explanations",
+                   "--scores", "artifacts/scores/part/oddpart", "--choice", "hybrid.json"])  # fmt: skip
 
 
 def fuse() -> None:
     """Run the stage score_fusion."""
-    score_fusion(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
-                  "--histogram", "part/histogram", "--histogram-choice", "histogram.json",
-                  "--student-teacher", "part/student_teacher", "--review", "cluster/review",
-                  "--scores", "scores/aecsad"])  # fmt: skip
+    score_fusion(["--inputs", str(INPUTS), "--label-maps", "artifacts/aecsad/segmentation/part/label_maps.npz",
+                  "--histogram", "artifacts/aecsad/histogram/part", "--histogram-choice", "histogram.json",
+                  "--student-teacher", "artifacts/aecsad/student_teacher/part", "--review", "cluster/review",
+                  "--scores", "artifacts/scores/part/aecsad"])  # fmt: skip
 
 
 def judge() -> None:
     """Run the stage evaluation."""
-    evaluation(["--category", "part", "--scores", "scores", "--inputs", str(INPUTS), "--truth", str(TRUTH),
-                "--results", "evaluation", "--metrics", "m/part.json",
+    evaluation(["--category", "part", "--scores", "artifacts/scores/part", "--inputs", str(INPUTS),
+                "--truth", str(TRUTH),
+                "--results", "artifacts/evaluation/part", "--metrics", "m/part.json",
                 "--intervals", "m/intervals.json", "--test-scores", "m/scores.csv", "--agreement", "m/agreement.json",
                 "--health", "m/health.json", "--plots", "m/plots"])  # fmt: skip
 
 
 def train_parts(root: Path) -> None:
     """Train the category `part` below the current folder, which is `root`."""
-    write_params(root, {**yaml.safe_load(PARAMS), "predict": PARTS})
+    write_params(root, yaml.safe_load(PARAMS))
     make_data_set()
     segment()
     count_areas()
     train_students()
+    remember()
     fuse_and_judge()
 
 
 def segment() -> None:
     """Run the stage segmentation."""
-    segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz", "--output", "part/segmentation",
+    segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz",
+                  "--edited", "proposal/edited.npz", "--output", "artifacts/aecsad/segmentation/part",
                   "--curve", "curves/segmentation.csv"])  # fmt: skip
 
 
 def count_areas() -> None:
     """Run the stage histogram."""
-    histogram(["--inputs", str(INPUTS), "--label-maps", "part/segmentation/label_maps.npz",
-               "--output", "part/histogram", "--choice", "histogram.json"])  # fmt: skip
+    histogram(["--inputs", str(INPUTS), "--label-maps", "artifacts/aecsad/segmentation/part/label_maps.npz",
+               "--edited", "artifacts/aecsad/segmentation/part/edited.npz",
+               "--output", "artifacts/aecsad/histogram/part", "--choice", "histogram.json"])  # fmt: skip
 
 
 def train_students() -> None:
     """Run the stage student_teacher."""
-    student_teacher(["--inputs", str(INPUTS), "--pasted", "cluster/pasted.npz", "--output", "part/student_teacher",
+    student_teacher(["--inputs", str(INPUTS), "--pasted", "cluster/pasted.npz",
+                     "--output", "artifacts/aecsad/student_teacher/part",
                      "--curve", "curves/student_teacher.csv"])  # fmt: skip

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from commands.compare.__main__ import as_markdown, as_text, main
+from commands.app import app
+from commands.compare.comparison import as_markdown, as_text
 from commands.compare.differences import (
     Metric,
     compare,
@@ -26,6 +28,7 @@ from stages.core.run.errors import UserError
 from stages.evaluation.outputs import write_tracked_scores
 from tests.table import violations
 
+RUNNER = CliRunner()
 KEY = ("tray", "ours")
 AUROC = Metric("logical", "image_auroc", ("image_auroc", "logical"))
 KINDS = ["normal"] * 60 + ["logical"] * 40
@@ -193,7 +196,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(root: Path, *arguments: str) -> Mapping[str, Any]:
-    main([*arguments, "--format", "json", "--output", str(root / "out/c.json")])
+    done = RUNNER.invoke(app, ["compare", *arguments, "--format", "json", "--output", str(root / "out/c.json")])
+    assert done.exit_code == 0
     content: dict[str, Any] = json.loads((root / "out/c.json").read_text())
     return content
 
@@ -221,26 +225,23 @@ def test_the_workspace_is_a_revision_and_a_lost_method_is_missing(repository: Pa
     assert {row["new"] for row in rows if row["method"] == "theirs"} == {None}
 
 
-def test_text_and_markdown(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["HEAD~2", "HEAD"])
-    printed = capsys.readouterr().out
+def test_text_and_markdown(repository: Path) -> None:
+    printed = RUNNER.invoke(app, ["compare", "HEAD~2", "HEAD"]).stdout
     assert "HEAD~2 compared with HEAD" in printed
     assert "gain" in printed
-    main(["HEAD~2", "HEAD", "--format", "markdown", "--output", "c.md"])
+    RUNNER.invoke(app, ["compare", "HEAD~2", "HEAD", "--format", "markdown", "--output", "c.md"])
     lines = Path("c.md").read_text(encoding="utf-8").splitlines()
     assert lines[2] == "| category | method | kind | metric | old | new | difference | interval | verdict |"
     assert {line.count("|") for line in lines[2:-2]} == {10}
-    odd = compare({("a|b", "[red]"): make_side(None)}, {}, confidence=0.95, tolerance=0.0)
+    odd = compare({("a|b", "[red]\x1b[2J\u202e"): make_side(None)}, {}, confidence=0.95, tolerance=0.0)
     assert "a\\|b" in as_markdown("x", "y", odd)
-    assert "[red]" in as_text("x", "y", odd)
+    assert "[red]\\x1b[2J\\u202e" in as_text("x", "y", odd).replace("\n", "")
 
 
 def test_mistakes_end_with_one_message(repository: Path, caplog: pytest.LogCaptureFixture) -> None:
     def check(arguments: list[str], message: str) -> None:
         caplog.clear()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        assert ended.value.code == 1
+        assert RUNNER.invoke(app, ["compare", *arguments]).exit_code == 1
         assert message in caplog.text
 
     rows = [

@@ -1,6 +1,7 @@
 """The doctor's lines: each check on a folder in which it fails, and none that breaks."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from commands.doctor import machine, repository
 from commands.doctor.findings import Finding, guarded
 from commands.doctor.report import CHECKS, examine
+from flows.dvc.products import refuse_products
 from stages.core.run.errors import UserError
 
 GOOD: dict[str, Any] = {
@@ -82,7 +84,45 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     write({**GOOD, "methods": {"aecsad": {"stages": []}}})
     assert lines(repository.check_methods) == ["fail  params.yaml: methods.aecsad.categories: Field required"]
     write({**GOOD, "categories": {}, "methods": {}})
-    assert lines(repository.check_products) == ["fail  params.yaml: there is no product: `oddpart add NAME FOLDER`"]
+    (line,) = lines(repository.check_products)
+    assert line == "fail  params.yaml: there is no product below `categories`: `oddpart add NAME FOLDER`"
+
+
+def test_no_name_reaches_a_shell_that_could_command_it(folder: Path) -> None:
+    sir = {"categories": {"part": {}}, "universal": ["m; touch pwned;"], "specialised": ["-x"]}
+    pool = {"categories": {"part": {"trained_on": "$(touch pwned)"}}, "stages": []}
+    part = GOOD["categories"]["part"]
+    write({**GOOD, "categories": {"x'; touch pwned; echo 'y": part, "part": part},
+           "methods": {"sir": sir, "madclip": pool}})  # fmt: skip
+    with pytest.raises(UserError) as refused:
+        refuse_products(folder)
+    for name in ("x'; touch pwned; echo 'y", "m; touch pwned;", "-x", "$(touch pwned)"):
+        assert f"the name {name!r} does not consist of letters, digits, - and _" in str(refused.value)
+
+
+def test_what_dvc_stumbles_over_is_said_before(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert examine(data=True) == 0
+    assert capsys.readouterr().out == ""
+    os.mkfifo(folder / "pictures/a.png")
+    (folder / "pictures/b.png").symlink_to("/dev/zero")
+    (folder / "pictures/gone.png").symlink_to("nothing")
+    Path(os.fsdecode(bytes(folder) + b"/pictures/Tr\xe4ger.png")).touch()
+    products = {"part": GOOD["categories"]["part"], "home": {"path": "~/x"}, "typo": {"paths": "x"},
+                "device": {"path": "/dev/zero"}, "again": GOOD["categories"]["part"]}  # fmt: skip
+    write({**GOOD, "categories": products})
+    assert examine(data=True) == 6
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "fail  /dev/zero: is a pipe, a socket or a device, which would be read for ever: remove it",
+        "fail  params.yaml: the path ~/x of the product home: write it out, `~` and `$` are not replaced",
+        "fail  params.yaml: the product typo has no `path`: add it; is `paths` meant to be `path`?",
+        "fail  pictures/Tr\\udce4ger.png: its name is not valid UTF-8: rename it (`convmv` does so for whole folders)",
+        "fail  pictures/a.png: is a pipe, a socket or a device, which would be read for ever: remove it",
+        "fail  pictures/b.png: is a pipe, a socket or a device, which would be read for ever: remove it",
+    ]
+    with pytest.raises(UserError, match="pictures/a.png: is a pipe"):
+        refuse_products(folder)
+    write({**GOOD, "categories": {"gone": {"path": "nowhere"}}})
+    refuse_products(folder)  # DVC names it
 
 
 def test_a_method_needs_those_that_it_combines() -> None:

@@ -20,7 +20,7 @@ from stages.core.io.tables import image_files, write_images
 from stages.patchcore.params import PatchcoreParams
 from tests.params_files import write_params
 
-INPUTS = Path("split/part/inputs")
+INPUTS = Path("artifacts/split/part/inputs")
 EVALUATION = {
     "false_alarm_budget": 0.05, "aupro_max_false_positive_rate": 0.3, "spro_max_false_positive_rates": [1.0],
     "confidence": 0.95, "bootstrap_resamples": 10, "unsure_confidence": 0.9,
@@ -32,7 +32,6 @@ PARAMS = {
     "split": {"ratios": [70, 15, 15]},
     "evaluation": EVALUATION,
     "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
-    "enough": {"inputs": "split/{category}/inputs"},
     "profiles": {
         "embedded": {
             "encoder": {"name": "tf_efficientnet_lite0", "image_size": 64},
@@ -143,7 +142,7 @@ def test_what_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     Path("empty").mkdir()
     for name, message in (
         ("screw", "screw: params.yaml has no such product (known: part, bar), and there is no such folder"),
-        ("bar", "bar has not been split, split/bar/inputs is missing: run `dvc repro split@bar`"),
+        ("bar", "bar has not been split, artifacts/split/bar/inputs is missing: run `dvc repro split@bar`"),
         ("nine", "nine has 9 normal pictures: 10 are the least"),
         ("cut", "a.png: is unreadable, truncated or damaged"),
         ("same", "same: its 12 pictures are copies of 1: add other ones"),

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.parts import PredictParams, check_given, check_one_run, part_files
+from commands.predict.parts import RECIPES, TrainedFiles, check_given, check_one_run, trained_files
 from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.core.io.calibration import (
     Calibration,
@@ -21,13 +21,14 @@ from stages.core.io.calibration import (
 from stages.core.io.lineage import content_hash
 from stages.core.run.errors import UserError
 
-PARTS = dict.fromkeys(PredictParams.model_fields, "parts/{category}/x.bin")
+ON = {"categories": {"part": {}, "bar": {}}}
 
 
 @pytest.fixture(autouse=True)
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    content = {"categories": {"part": {}, "bar": {}}, "predict": PARTS | {"fusion": "fusion/{category}.json"}}
+    methods = {"oddpart": {"categories": {"part": {}}}, "aecsad": ON, "patchcore": ON}
+    content = {"categories": {"part": {}, "bar": {}, "none": {}}, "methods": methods}
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
@@ -38,13 +39,24 @@ def touch(*names: str) -> None:
 
 
 def test_missing_parts_are_named_together() -> None:
-    with pytest.raises(UserError, match=r"params\.yaml has no category 'tray': known are part, bar"):
-        part_files("tray")
-    touch("parts/part/x.bin")
-    with pytest.raises(UserError, match=r"part is not trained yet, fusion/part\.json missing: run `dvc repro`, or"):
-        part_files("part")
-    touch("fusion/part.json")
-    assert part_files("part")["histogram"] == Path("parts/part/x.bin")
+    with pytest.raises(UserError, match=r"params\.yaml has no category 'tray': known are part, bar, none"):
+        trained_files("tray")
+    touch("artifacts/scores/bar/patchcore/bank.safetensors")
+    message = r"bar is not trained yet for patchcore, \S*/patchcore/calibration\.json missing: run `dvc repro`, or"
+    with pytest.raises(UserError, match=message):
+        trained_files("bar", "patchcore")
+    touch("artifacts/evaluation/bar/patchcore/calibration.json")
+    assert set(trained_files("bar", "patchcore").paths) == {"neighbours", "calibration"}
+
+
+def test_the_method_is_the_first_that_is_on() -> None:
+    for recipe in RECIPES.values():
+        touch(*(path.replace("{category}", category) for path in recipe.files.values() for category in ("part", "bar")))
+    assert [trained_files(category).method for category in ("part", "bar")] == ["oddpart", "aecsad"]
+    with pytest.raises(
+        UserError, match=r"every method that judges new pictures \(oddpart, .*\) is off for none: switch"
+    ):
+        trained_files("none")
 
 
 def write_parts(files: dict[str, Path], *, seed: int) -> None:
@@ -68,14 +80,40 @@ def test_every_mixture_of_two_runs_is_refused_and_says_which_part_is_another(tmp
         write_parts(runs[-1], seed=seed)
     again = {part: tmp_path / path.name for part, path in runs[0].items()}
     write_parts(again, seed=0)
-    assert check_one_run(again) == check_one_run(runs[0]) != check_one_run(runs[1])
+    hashes = [check_one_run(TrainedFiles("aecsad", files)) for files in (again, *runs)]
+    assert hashes[0] == hashes[1] != hashes[2]
     for number in range(1, 31):  # every choice but all of one run
         mixed = {part: runs[number >> place & 1][part] for place, part in enumerate(names)}
         with pytest.raises(UserError, match=r"of different runs.* was made from \w+ \w{8}, but .*run `dvc repro`"):
-            check_one_run(mixed)
+            check_one_run(TrainedFiles("aecsad", mixed))
     mixed = runs[0] | {"segmentation": runs[1]["segmentation"]}
     with pytest.raises(UserError, match=f"0/histogram.npz was made from segmentation .*, but {tmp_path}/1/segm"):
-        check_one_run(mixed)
+        check_one_run(TrainedFiles("aecsad", mixed))
+
+
+def write_banks(files: dict[str, Path], *, fine: bool) -> None:
+    """Parts of `oddpart`, with or without the branch that a profile may switch off."""
+    write_parts(files, seed=0)
+    files["neighbours"].write_bytes(b"bank")
+    content = json.loads(files["fusion"].read_text())
+    content["made_from"]["neighbours"] = content_hash(files["neighbours"])
+    files["fusion"].write_text(json.dumps(content))
+    files["fine_neighbours"].write_bytes(b"fine bank")
+    bank = {"bank": content_hash(files["fine_neighbours"])} if fine else {}
+    calibration = Calibration(Threshold(0.5, 0.05, 0.05, 40, 19), median=0.1, low=0.0, high=1.0)
+    write_calibration(files["calibration"], calibration, made_from={"fusion": content_hash(files["fusion"]), **bank})
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_part_that_is_switched_off_is_not_missed_and_one_too_many_is_refused(tmp_path: Path, fine: bool) -> None:
+    paths = {part: tmp_path / f"{part}{'.npz' * (part == 'histogram')}" for part in RECIPES["oddpart"].files}
+    write_banks(paths, fine=fine)
+    without = {part: path for part, path in paths.items() if part != "fine_neighbours"}
+    right, wrong = (paths, without) if fine else (without, paths)
+    assert set(check_one_run(TrainedFiles("oddpart", right))) == set(right)
+    message = "but that is missing" if fine else "was made from fine_neighbours unknown, but"
+    with pytest.raises(UserError, match=message):
+        check_one_run(TrainedFiles("oddpart", wrong))
 
 
 def test_a_call_needs_one_path_that_exists() -> None:
@@ -89,7 +127,7 @@ def test_a_user_error_is_one_message_and_exit_code_1(caplog: pytest.LogCaptureFi
     touch("a.png")
     words = ["predict", "--category", "bar", "a.png", "--output", "out"]
     assert CliRunner().invoke(app, words).exit_code == 1
-    assert "bar is not trained yet, parts/bar/x.bin" in caplog.text
+    assert "bar is not trained yet for aecsad, artifacts/aecsad/segmentation/bar/model.safetensors" in caplog.text
     assert not Path("out").exists()
 
 

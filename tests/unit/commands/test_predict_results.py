@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from commands.predict.marker import read_marker
-from commands.predict.results import append_row, harmless, heatmap_names, results_folder, start_table
+from commands.predict.results import append_row, heatmap_names, results_folder, start_table
+from stages.core.run.console import harmless_cell
 from stages.core.run.errors import UserError
 from tests.table import new_folder, violations
 
@@ -264,7 +265,7 @@ def test_no_name_becomes_a_formula_and_every_one_is_still_found(
         assert row["path"] == f"./{name}"
         assert Path(row["path"]).exists()
         assert row["score"] == "-1.5"
-        assert harmless("a=b") == "a=b"
+        assert harmless_cell("a=b") == "a=b"
 
     values = ['=HYPERLINK("x").png', "+1.png", "-1.png", "@a.png", "\t=1.png", "＝1.png"]
     assert violations(check, zip(values)) == []

@@ -14,35 +14,43 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.predict.model import Prediction
+from commands.predict.parts import TrainedFiles
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
+from stages.core.images.grey_range import between
 from stages.core.images.reading import Window, read_like_training
 from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
 from tests.table import new_folder, violations
+from tests.unit.split.test_medical_images import write_dicom
 
 CALIBRATION = Calibration(
     Threshold(100.0, 0.05, 0.05, 4, 19), median=50.0, low=0.0, high=1.0,
     sureness=Sureness((40.0, 50.0, 90.0, 100.0), low=90.0, high=120.0),
-    sizes=PictureSizes((8, 16), (6, 12), (4 / 3, 4 / 3)),
+    sizes=PictureSizes((32, 64), (24, 48), (4 / 3, 4 / 3)),
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    parts = SimpleNamespace(calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=None)
-    monkeypatch.setattr("commands.predict.scoring.part_files", lambda category: {})
-    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts)
+    monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts())
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
     monkeypatch.setattr("commands.predict.scoring.predict", score)
+
+
+def parts(*, histogram: object | None = "components", grey_range: Window | None = None) -> SimpleNamespace:
+    return SimpleNamespace(
+        calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=grey_range, histogram=histogram
+    )
 
 
 def score(parts: Any, picture: np.ndarray) -> Prediction:
     return Prediction(float(picture.mean()), {"students": 1.0}, np.zeros((4, 4), dtype=np.float32))
 
 
-def draw(*names: str, grey: int = 60, size: tuple[int, int] = (8, 6)) -> None:
+def draw(*names: str, grey: int = 60, size: tuple[int, int] = (32, 24)) -> None:
     for name in names:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size, (grey, grey, grey)).save(name)
@@ -126,7 +134,32 @@ def test_pictures_of_any_shape_have_a_heatmap(tmp_path: Path, monkeypatch: pytes
         assert run("in").code == 0
         assert Path("out/heatmaps/a.jpg").exists()
 
-    assert violations(check, zip([(1, 1), (3000, 1), (1, 3000)])) == []
+    assert violations(check, zip([(16, 16), (3000, 16), (16, 3000)])) == []
+
+
+def test_pictures_too_small_to_be_judged() -> None:
+    draw("in/a.png")
+    draw("in/dot.png", size=(1, 1))
+    draw("in/line.png", size=(40_000, 1))
+    assert run("in").code == 2
+    assert [row["error"] for row in rows("out/unreadable.csv")] == [
+        "is 1 x 1 pixels, at least 16 a side are needed: replace it",
+        "is 40000 x 1 pixels, at least 16 a side are needed: replace it",
+    ]
+
+
+def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A product of 12 bits: a picture of 8 comes in its own brightness, whatever the range of the others."""
+    deep = parts(grey_range=between(0, 4095))
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: deep)
+    draw("in/b.png")
+    Image.fromarray(np.full((24, 32), 4095, dtype=np.uint16)).save("in/a.png")
+    write_dicom(Path("in/c.dcm"), np.arange(768).reshape(24, 32))
+    assert run("in").code == 0
+    assert [row["kind_note"] for row in rows("out/scores.csv")] == [
+        "", "8 bits, training images have more", "DICOM, training images have more than 8 bits",
+    ]  # fmt: skip
+    assert "2 images differ in kind or depth from the training images, which may change their scores" in caplog.text
 
 
 def test_only_damaged_images_leave_nothing() -> None:
@@ -145,7 +178,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
     def check(damaged: Sequence[str], code: int) -> None:
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
-        monkeypatch.setattr("commands.predict.parts.part_files", lambda category: {})
+        monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
         monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
@@ -180,6 +213,15 @@ def test_a_verdict_says_how_sure_it_is(tmp_path: Path, monkeypatch: pytest.Monke
     assert violations(check, cases) == []
 
 
+def test_what_is_not_covered_is_said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png")
+    run("in")
+    assert "not covered" not in caplog.text
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(histogram=None))
+    run("in", output="again")
+    assert "logical anomalies (missing, extra or swapped parts) are not covered for part: aecsad has no" in caplog.text
+
+
 def test_another_size_is_said(
     caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,10 +234,10 @@ def test_another_size_is_said(
         assert ("1 images differ in size or aspect ratio from the training images" in caplog.text) == bool(note)
 
     cases = [
-        ((8, 6), ""), ((12, 9), ""), ((15, 11), "aspect ratio 1.36, training images 1.33"),
-        ((400, 300), "400 x 300 pixels, training images 8 to 16 x 6 to 12"),
-        ((6, 8), "6 x 8 pixels, training images 8 to 16 x 6 to 12"),
-        ((12, 12), "aspect ratio 1.00, training images 1.33"),
+        ((32, 24), ""), ((48, 36), ""), ((60, 44), "aspect ratio 1.36, training images 1.33"),
+        ((400, 300), "400 x 300 pixels, training images 32 to 64 x 24 to 48"),
+        ((24, 32), "24 x 32 pixels, training images 32 to 64 x 24 to 48"),
+        ((48, 48), "aspect ratio 1.00, training images 1.33"),
     ]  # fmt: skip
     assert violations(check, cases) == []
 

@@ -14,15 +14,21 @@ import pytest
 from PIL import Image
 
 from commands.attention import show_attention
+from commands.predict.model import load_parts
+from commands.predict.model import predict as score_picture
+from commands.predict.parts import trained_files
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.conformal import JACKKNIFE
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
+from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
+from stages.core.images.reading import read_like_training
 from stages.core.io.calibration import PictureSizes, read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
+from stages.core.io.tables import SYNTHETIC
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
 from tests.unit.commands.predict_case import (
@@ -31,16 +37,23 @@ from tests.unit.commands.predict_case import (
     count_areas,
     fuse,
     fuse_and_judge,
+    fuse_hybrid,
     judge,
+    remember,
     segment,
     train_parts,
     train_students,
 )
 
-CHOICE, SEGMENTOR = Path("histogram.json"), Path("part/segmentation/model.safetensors")
-LABEL_MAPS, HISTOGRAM = Path("part/segmentation/label_maps.npz"), Path("part/histogram/model.npz")
-RETRAINING = (segment, count_areas, train_students, fuse, judge)  # in the order in which parts become new
-FUSION, CALIBRATION = "scores/aecsad/fusion.json", "evaluation/aecsad/calibration.json"
+CHOICE, SEGMENTOR = Path("histogram.json"), Path("artifacts/aecsad/segmentation/part/model.safetensors")
+LABEL_MAPS, HISTOGRAM = (
+    Path("artifacts/aecsad/segmentation/part/label_maps.npz"),
+    Path("artifacts/aecsad/histogram/part/model.npz"),
+)
+RETRAINING = (  # in the order in which parts become new
+    segment, count_areas, train_students, fuse, remember, fuse_hybrid, judge
+)  # fmt: skip
+FUSION, CALIBRATION = "artifacts/scores/part/aecsad/fusion.json", "artifacts/evaluation/part/aecsad/calibration.json"
 SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
 
@@ -54,8 +67,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def predict(output: Path, *inputs: Path, overwrite: bool = False) -> list[dict[str, str]]:
-    closing = predict_images(inputs, category="part", output=output, overwrite=overwrite)
+def predict(
+    output: Path, *inputs: Path, overwrite: bool = False, method: str | None = "aecsad"
+) -> list[dict[str, str]]:
+    closing = predict_images(inputs, category="part", output=output, overwrite=overwrite, method=method)
     assert closing.counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
     assert closing.code == (2 if read_rows(output / "unreadable.csv") else 0)
     return read_rows(output / "scores.csv")
@@ -73,9 +88,10 @@ def copy_images(folder: Path, numbers: range = SCORED) -> Path:
     return folder
 
 
-def assert_pipeline_scores(rows: list[dict[str, str]]) -> None:
+def assert_pipeline_scores(rows: list[dict[str, str]], method: str = "aecsad") -> None:
     """The rows hold the pipeline's scores of the same files, to the last bit."""
-    expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")
+    expected = read_result(Path("artifacts/scores/part", method)).scores.set_index("image_id")
+    expected = expected[expected["split"] != SYNTHETIC]
     expected.index = expected.index.str[-2:]
     found = {Path(row["path"]).stem[-2:]: row for row in rows}
     assert sorted(found) == sorted(expected.index)
@@ -97,7 +113,32 @@ def test_scores_are_those_of_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mo
     assert encoded == [1] * len(rows)
 
 
-def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["oddpart", "patchcore"])
+def test_scores_and_maps_of_the_other_methods(tmp_path: Path, method: str) -> None:
+    """`oddpart` is what is taken without a name. Maps are the pipeline's, to the last bit, too."""
+    asked = None if method == "oddpart" else method
+    rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"), method=asked)
+    assert_pipeline_scores(rows, method)
+    assert json.loads((tmp_path / "out/run.json").read_text())["method"] == method
+    branches = {"oddpart": {"student_teacher", "neighbours", "fine_neighbours"}, "patchcore": set()}[method]
+    assert all(rows[0][name] for name in branches), "with fewer branches this test would prove little"
+    result = read_result(Path("artifacts/scores/part", method))
+    assert result.maps is not None
+    parts = load_parts(trained_files("part", method), device=pick_device())
+    for image_id, expected in zip(result.maps.image_ids[:3], result.maps.values, strict=False):
+        assert image_id.startswith("test/")
+        picture = read_like_training(Path("split/inputs/images", f"{image_id[-2:]}.png"), None)
+        np.testing.assert_array_equal(score_picture(parts, picture).anomaly_map, expected)
+
+
+def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--method sir: new pictures are judged by oddpart, aecsad, patchcore only"):
+        predict(tmp_path / "out", INPUTS, method="sir")
+    with pytest.raises(UserError, match="--method patchcore: it is off for bar: switch it on in `methods`"):
+        trained_files("bar", "patchcore")
+
+
+def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
     without = HISTOGRAM.parent / JACKKNIFE
     kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM, without)}
@@ -106,7 +147,7 @@ def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
     write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
     count_areas()
     choice = read_choice(CHOICE)
-    write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0)})
+    write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0), "covered": False})
     table = pd.read_parquet(without)
     table.assign(**dict.fromkeys(choice["weights"], 0.0)).to_parquet(without)
     try:
@@ -114,6 +155,7 @@ def test_scores_without_the_histogram_branch(tmp_path: Path) -> None:
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
         assert_pipeline_scores(rows)
         assert {row["histogram"] for row in rows} == {""}
+        assert "are not covered for part: aecsad has no active branch" in caplog.text
     finally:
         for path, content in kept.items():
             path.write_bytes(content)
@@ -137,7 +179,7 @@ def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path
         (INPUTS / GREY_RANGE).unlink()
         train_students()
         fuse_and_judge()
-    expected = read_result(Path("scores/aecsad")).scores.set_index("image_id")["score"]
+    expected = read_result(Path("artifacts/scores/part/aecsad")).scores.set_index("image_id")["score"]
     assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
 
 
@@ -175,7 +217,7 @@ def test_columns(tmp_path: Path) -> None:
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
-        "student_teacher", "size_note", "heatmap", "milliseconds",
+        "student_teacher", "size_note", "kind_note", "heatmap", "milliseconds",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value
@@ -184,7 +226,7 @@ def test_columns(tmp_path: Path) -> None:
     assert float(rows[0]["score"]) == float(rows[0]["histogram"]) + float(rows[0]["student_teacher"])
     assert float(rows[0]["milliseconds"]) > 0
     assert calibration.sureness is not None
-    scores = read_result(Path("scores/aecsad")).scores
+    scores = read_result(Path("artifacts/scores/part/aecsad")).scores
     normal = scores["score"][scores["split"] == "validation"]
     assert calibration.sureness.normal == tuple(sorted(normal))
     assert float(rows[0]["p_value"]) == pytest.approx((1 + (normal >= score).sum()) / (len(normal) + 1), abs=1e-6)
@@ -209,7 +251,7 @@ def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
 def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> None:
     """With another seed each part becomes another one; only when all are new, there is something to score with."""
     photos = copy_images(tmp_path / "photos", range(20, 22))
-    before = [row["score"] for row in predict(tmp_path / "before", photos)]
+    before = [row["score"] for row in predict(tmp_path / "before", photos, method="oddpart")]
     shutil.copytree(Path(), tmp_path / "kept")
     params, last = Path("params.yaml"), len(RETRAINING) - 1
     params.write_text(params.read_text().replace("seed: 0", "seed: 1"))
@@ -218,15 +260,19 @@ def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> N
             stage()
             if number < last:
                 with pytest.raises(UserError, match="the trained parts are of different runs, .*: run `dvc repro` to"):
-                    predict(tmp_path / f"out-{number}", photos)
-        after = [row["score"] for row in predict(tmp_path / "after", photos)]
+                    predict(tmp_path / f"out-{number}", photos, method="oddpart")
+        after = [row["score"] for row in predict(tmp_path / "after", photos, method="oddpart")]
         assert after != before
-        shutil.copy(tmp_path / "kept/part/student_teacher/model.safetensors", "part/student_teacher")
-        with pytest.raises(UserError, match=rf"{FUSION} was made from student_teacher \w{{8}}, but part/stud"):
-            predict(tmp_path / "out", photos)
+        shutil.copy(
+            tmp_path / "kept/artifacts/aecsad/student_teacher/part/model.safetensors",
+            "artifacts/aecsad/student_teacher/part",
+        )
+        message = r"oddpart/fusion.json was made from student_teacher \w{8}, but artifacts/aecsad/stud"
+        with pytest.raises(UserError, match=message):
+            predict(tmp_path / "out", photos, method="oddpart")
     finally:
         shutil.copytree(tmp_path / "kept", Path(), dirs_exist_ok=True)
-    assert [row["score"] for row in predict(tmp_path / "again", photos)] == before
+    assert [row["score"] for row in predict(tmp_path / "again", photos, method="oddpart")] == before
 
 
 def test_parts_replaced_while_they_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.table import new_folder, violations
 
 
 def test_interval_by_hand() -> None:
-    """Three draws 90, 92, 94: deviation 2, t(0.975, 2) = 4.3027, half width 4.3027 * 2 / sqrt(3)."""
+    """Three repetitions 90, 92, 94: deviation 2, t(0.975, 2) = 4.3027, half width 4.3027 * 2 / sqrt(3)."""
     assert mean_and_interval([90.0, 92.0, 94.0]) == f"92.0 ± {4.3027 * 2 / math.sqrt(3):.1f} (3 repetitions)"
     assert mean_and_interval([90.0]) == "90.0 (1 repetition)"
 
@@ -36,9 +36,9 @@ def test_published_rows() -> None:
     assert read_madclip(REFERENCE, "nothing", 4) == read_madclip(REFERENCE, "BrainMRI/nothing", 4) == []
 
 
-def write_result(root: Path, method: str, category: str, draws: list[float | None], *, shots: int = 4) -> None:
+def write_result(root: Path, method: str, category: str, repetitions: list[float | None], *, shots: int = 4) -> None:
     """What evaluation and the method write of a category."""
-    branches = {f"draw_{n}": {"all": value} for n, value in enumerate(draws)} | {"detection": {"all": 0.1}}
+    branches = {f"repetition_{n}": {"all": value} for n, value in enumerate(repetitions)} | {"detection": {"all": 0.1}}
     metrics = {"branches": branches, "average_precision": {"all": 0.765}, "pixel_auroc": {"all": 0.987}}
     for path, content in (
         (root / "evaluation" / f"{category}.json", {method: metrics}),
@@ -68,7 +68,7 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_published_mean_next_to_that_of_as_many_categories(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Twelve categories, half with draws 80 and 86, half with 90 and 100: 85 and 93, mean 89; t(0.975, 1) = 12.7062."""
+    """12 categories, half with values 80 and 86, half with 90 and 100: 85 and 93, mean 89; t(0.975, 1) = 12.7062."""
     names = [f"c{n}" for n in range(12)]
     for number, name in enumerate(names):
         write_result(tmp_path, "inctrl", name, [0.8, 0.86] if number % 2 else [0.9, 1.0], shots=8)
@@ -82,8 +82,8 @@ def test_a_published_mean_next_to_that_of_as_many_categories(
 def test_mistakes(tmp_path: Path) -> None:
     def check(pair: str, message: str) -> None:
         folder = new_folder(tmp_path)
-        for name, draws in (("a", [0.9, 0.8]), ("b", [0.9, 0.8]), ("few", [0.9]), ("good", [None, None])):
-            write_result(folder, "inctrl", name, draws, shots=8)
+        for name, repetitions in (("a", [0.9, 0.8]), ("b", [0.9, 0.8]), ("few", [0.9]), ("good", [None, None])):
+            write_result(folder, "inctrl", name, repetitions, shots=8)
         with pytest.raises(UserError, match=message):
             show_pairs("inctrl", [pair], metrics=folder)
 

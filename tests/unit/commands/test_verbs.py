@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from commands.app import Format, app
-from commands.compare.__main__ import FORMATS
+from commands.compare.comparison import FORMATS
 from commands.verbs import extra_of, verb
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
@@ -51,6 +51,7 @@ def test_a_verb_ends_with_counts_or_one_message(caplog: pytest.LogCaptureFixture
             1,
             "needs torch.nn: run `pip install -c constraints.txt -e '.[train]'`",
         ),
+        (OSError(28, "No space left on device"), 1, "the disk is full: make space"),
         (KeyboardInterrupt(), 130, "work: interrupted"),
     ):
         caplog.clear()

@@ -23,7 +23,7 @@ PARAMS: Mapping[str, Any] = {
         "false_alarm_budget": 0.2, "aupro_max_false_positive_rate": 0.3, "spro_max_false_positive_rates": [0.05, 1.0],
         "confidence": 0.95, "bootstrap_resamples": 50, "unsure_confidence": 0.9,
     },
-    "categories": {"tray": {}},
+    "categories": {"tray": {}}, "components": {}, "profile": "embedded",
     "methods": {"ours": {"categories": {"tray": {}}, "stages": ["first", "second"]}},
 }  # fmt: skip
 HEALTH = {

@@ -22,7 +22,7 @@ LEFT, RIGHT = (0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 1.0, 1.0)
 
 
 def finding(branch: str, box: tuple[float, float, float, float], component: int | None = 1) -> Explanation:
-    return Explanation(branch, component, "area", box, 1.0, 2.0, 3.0, f"{branch} {box}")
+    return Explanation(branch, component, "area", box, 1.0, 2.0, 3.0)
 
 
 def test_overlap_and_chance_by_hand() -> None:

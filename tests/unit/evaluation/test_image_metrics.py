@@ -41,23 +41,24 @@ def test_auroc_of_each_kind_is_against_all_normals() -> None:
 
 
 def test_repetitions_by_hand() -> None:
-    """Three values 0.7, 0.8, 0.9: deviation 0.1. `draw_own` and `drawn` are other branches."""
+    """Three values 0.7, 0.8, 0.9: deviation 0.1. `repetition_own` and `drawn` are other branches."""
+    values = {"repetition_0": 0.7, "drawn": 0.1, "repetition_1": 0.8, "repetition_2": 0.9, "repetition_own": 0.1}
     ranking = {
         ("branches", name, group): Undefined("none") if group == "logical" else value
-        for name, value in (("draw_0", 0.7), ("draw_1", 0.8), ("draw_2", 0.9), ("draw_own", 0.1), ("drawn", 0.1))
+        for name, value in values.items()
         for group in ("all", "logical", "structural")
     }
-    found = nested(repetition_metrics(ranking, ["draw_0", "drawn", "draw_1", "draw_2", "draw_own"]))["draws"]
+    found = nested(repetition_metrics(ranking, list(values)))["repetitions"]
     assert found["count"] == 3
     assert found["image_auroc_mean"] == {
         "all": pytest.approx(0.8), "logical": Undefined("none"), "structural": pytest.approx(0.8)
     }  # fmt: skip
     assert found["image_auroc_deviation"]["all"] == pytest.approx(0.1)
     assert found["image_auroc_deviation"]["logical"] == Undefined("none")
-    alone = repetition_metrics(ranking, ["draw_0"])
-    assert alone["draws", "image_auroc_mean", "all"] == 0.7
-    assert alone["draws", "image_auroc_deviation", "all"] == Undefined("a single repetition has no spread")
-    assert repetition_metrics(ranking, ["drawn", "draw_own"]) == {}
+    alone = repetition_metrics(ranking, ["repetition_0"])
+    assert alone["repetitions", "image_auroc_mean", "all"] == 0.7
+    assert alone["repetitions", "image_auroc_deviation", "all"] == Undefined("a single repetition has no spread")
+    assert repetition_metrics(ranking, ["drawn", "repetition_own"]) == {}
 
 
 def test_equal_to_scikit_learn() -> None:

@@ -34,7 +34,7 @@ def test_metrics_by_hand(case: Case) -> None:
     assert metrics["image_auroc"] == {"all": pytest.approx(22 / 24, abs=1e-6), "logical": 0.833333, "structural": 1.0}
     assert metrics["defect_type_auroc"] == {"logical_x": 0.833333, "structural_x": 1.0}
     assert metrics["branches"] == {"local-student": metrics["image_auroc"]}
-    assert "draws" not in metrics
+    assert "repetitions" not in metrics
     # k = ceil(11 * 0.8) = 9 of the scores 0 to 9; above 8 lie 8.5 and five anomalies.
     assert metrics["threshold"] == {"value": 8.0, "false_alarm_budget": 0.2, "normals": 10, "normals_needed": 4,
                                     "attainable_false_alarm_rate": 0.181818}  # fmt: skip
@@ -152,10 +152,10 @@ def test_equal_scores(case: Case) -> None:
 def test_repetitions_are_averaged(case: Case) -> None:
     """The second one ranks the other way round: AUROC a and 1 - a have mean 1/2 and deviation |2 a - 1| / sqrt(2)."""
     scores = case.scores()
-    case.write_scores(scores.assign(draw_0=scores["score"], draw_1=-scores["score"]))
+    case.write_scores(scores.assign(repetition_0=scores["score"], repetition_1=-scores["score"]))
     case.run()
     metrics = case.metrics()
-    assert metrics["draws"] == {
+    assert metrics["repetitions"] == {
         "count": 2,
         "image_auroc_mean": {"all": 0.5, "logical": 0.5, "structural": 0.5},
         "image_auroc_deviation": {"all": 0.589256, "logical": 0.471405, "structural": 0.707107},

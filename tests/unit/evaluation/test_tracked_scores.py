@@ -1,5 +1,6 @@
 """The scores that git keeps."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,16 @@ def test_damaged_scores_are_refused() -> None:
         f"{HEADER}m,a,normal,1\nm,a,normal,2\n",
     ]  # fmt: skip
     assert violations(check, zip(values)) == []
+
+
+def test_no_name_of_an_image_is_a_formula(tmp_path: Path) -> None:
+    names = ['=HYPERLINK("x")', "+1", "-1", "@a", "\ta", "a=1"]
+    test = pd.DataFrame({"image_id": names, "kind": "normal", "score": 1.0})
+    write_tracked_scores(tmp_path / "s.csv", {"m": test})
+    with (tmp_path / "s.csv").open(newline="") as file:
+        written = [row["image_id"] for row in csv.DictReader(file)]
+    assert sorted(written) == sorted(["a=1", *(f"./{name}" for name in names[:-1])])
+    assert sorted(parse_tracked_scores((tmp_path / "s.csv").read_text(), where="s")["m"].index) == sorted(written)
 
 
 def test_tracked_scores_come_back(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from commands.compare.rows import MetricRow, read_rows
 from flows.dvc.batch import Fault
-from flows.publish.verdict import MetricRow, judge_run, read_rows
+from flows.publish.verdict import judge_run
 from flows.schedule.loop import Report
 from stages.core.run.errors import UserError
 from tests.table import violations

@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from stages.core.io.calibration import Calibration, Sureness, Threshold, write_calibration
 from stages.report.__main__ import main
 
 CATEGORIES: dict[str, Any] = {"tray": {}, "<b>&cell": {}}
@@ -14,7 +15,12 @@ METHODS = {
     "ours": {"categories": CATEGORIES, "stages": ["first", "second"]},
     "theirs": {"categories": {"tray": {}}, "stages": ["third"]},
 }
-PARAMS: dict[str, Any] = {"categories": CATEGORIES, "methods": METHODS}
+PARAMS: dict[str, Any] = {
+    "categories": CATEGORIES, "methods": METHODS, "profile": "embedded", "components": {"tray": {"1": "the <i>label"}},
+}  # fmt: skip
+CALIBRATION = Calibration(
+    Threshold(1.5, 0.05, 0.2, 4, 19), median=1.0, low=0.0, high=1.0, sureness=Sureness((0.9, 1.0, 1.0, 1.5), 1.0, 2.0)
+)  # a score of 2 is twice as far from the median as the threshold
 EVALUATED = (("ours", "tray"), ("theirs", "tray"), ("ours", "<b>&cell"))
 FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")
 PLOTS = {
@@ -54,7 +60,8 @@ def make_result(number: int, *, anomalous: bool, score: float) -> dict[str, Any]
         "mask_path": f"masks/{number:04d}.png" if anomalous else None,
         "disagreement_path": f"disagreement/{number:04d}.png" if number > 1 else None,
         "explanations": [{"branch": "map", "component": 1, "measure": "area", "box": [0.0, 0.25, 0.5, 0.75],
-                          "observed": 1.0, "normal": 2.0, "deviation": 9.0, "text": "component 1: <half>"}],
+                          "observed": 1.0, "normal": 2.0, "deviation": 9.0, "classes": None,
+                          "text": "component 1 smaller (0.5 x): top"}],
     }  # fmt: skip
 
 
@@ -70,6 +77,7 @@ def make_evaluation(root: Path, method: str, category: str) -> None:
             save(folder / kind / f"{number:04d}.jpg", (hue, 60 * number, len(category)))
         save(folder / "masks" / f"{number:04d}.png", (255, 0, 0, 128 + number))
         save(folder / "disagreement" / f"{number:04d}.png", (110, 40, 200, 40 + number))
+    write_calibration(folder / "calibration.json", CALIBRATION, made_from={})
     save(folder / "overview.jpg", (9, 9, len(method)))
     save(folder / "components" / "1.jpg", (1, 2, 3))
     add_metrics(root, method, category, make_metrics())

@@ -64,7 +64,7 @@ def names(page: "sync_api.Page") -> list[str]:
 
 
 def scores(page: "sync_api.Page") -> list[float]:
-    return [float(text) for text in page.locator("#gallery .badge").all_inner_texts()]
+    return [float(text.split(" x ")[0]) for text in page.locator("#gallery .badge").all_inner_texts()]
 
 
 def test_it_loads_and_a_screenshot_is_made(page: "sync_api.Page", tmp_path: Path) -> None:
@@ -78,6 +78,9 @@ def test_it_loads_and_a_screenshot_is_made(page: "sync_api.Page", tmp_path: Path
 
 def test_filters_work(page: "sync_api.Page") -> None:
     page.click("[data-view=images]")
+    assert page.inner_text("#count") == "8 of 12 images"  # of the first method; others on request
+    assert page.input_value("#filter-method") == "*"
+    page.select_option("#filter-method", "")
     assert page.inner_text("#count") == "12 of 12 images"
     page.select_option("#filter-category", "<b>&cell")
     assert page.inner_text("#count") == "4 of 12 images"
@@ -99,6 +102,8 @@ def test_filters_work(page: "sync_api.Page") -> None:
 
 def test_sorting_works(page: "sync_api.Page") -> None:
     page.click("[data-view=images]")
+    page.select_option("#filter-method", "")
+    assert page.locator("#gallery .badge").first.inner_text() == "2.0 x threshold distance, p = 0.5"
     assert scores(page) == sorted(scores(page), reverse=True)
     page.select_option("#sort", "up")
     assert scores(page) == sorted(scores(page))
@@ -108,6 +113,7 @@ def test_sorting_works(page: "sync_api.Page") -> None:
 
 def test_the_disagreement_of_branches_is_shown_on_demand(page: "sync_api.Page") -> None:
     page.click("[data-view=images]")
+    page.select_option("#filter-method", "")
     overlays = page.locator("#gallery .overlay")
     assert overlays.count() == 0
     page.check("#disagreement")
@@ -139,7 +145,9 @@ def test_keys_move_open_and_close(page: "sync_api.Page") -> None:
     for _ in range(9):
         page.keyboard.press("ArrowRight")
     assert page.inner_text("#detail h2").endswith("test/<img> 3.png")
-    assert "component 1: <half>" in page.inner_text("#detail-body")
+    assert "component 1 smaller (0.5 x): top" in page.inner_text("#detail-body")  # <b>&cell has no names
+    page.keyboard.press("ArrowLeft")
+    assert "the <i>label smaller (0.5 x): top" in page.inner_text("#detail-body")
     box = page.locator("#detail .box").bounding_box()
     frame = page.locator("#detail .frame").first.bounding_box()
     assert box is not None and frame is not None
@@ -181,6 +189,38 @@ def test_strips_show_their_cards_when_opened(page: "sync_api.Page") -> None:
     first.locator("summary").click()
     first.locator(".card").first.wait_for()
     assert first.locator(".card").all_inner_texts()[0].startswith("test/<img> 2.png")
+
+
+def test_other_methods_are_shown_on_request(page: "sync_api.Page") -> None:
+    others = page.locator("details.others")
+    heading = page.get_by_role("heading", name="tray: theirs")
+    assert heading.is_hidden()
+    assert page.get_by_role("heading", name="tray: ours").is_visible()
+    others.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert heading.is_visible()
+    assert others.locator(".card").count() == 0  # strips inside wait until they are opened themselves
+    others.locator("details:has([data-positions]) > summary").first.click()
+    others.locator(".card").first.wait_for()
+
+
+def test_charts_use_the_width_of_the_page(page: "sync_api.Page") -> None:
+    for width, share in ((1280, 0.4), (360, 0.85)):
+        page.set_viewport_size({"width": width, "height": 740})
+        box = page.locator(".chart").first.bounding_box()
+        assert box is not None
+        assert box["width"] > share * width
+
+
+def test_without_scripts_the_overview_and_other_methods_can_be_read(
+    browser: "sync_api.Browser", page_file: Path
+) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(page_file.as_uri())
+    assert page.get_by_role("heading", name="What this run can see").is_visible()
+    page.locator("details.others > summary").click()
+    assert page.get_by_role("heading", name="tray: theirs").is_visible()
+    page.context.close()
 
 
 @pytest.mark.parametrize("view", ["overview", "images", "data-set", "data-health"])

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from stages.report.pictures import PictureStore, fitting_side
+from stages.report.run_cost import Cost, Reference
 from tests.table import new_folder, violations
-from tests.unit.report.case import EVALUATED, make_curve, make_labels, make_report, run_report, save
+from tests.unit.report.case import EVALUATED, make_cost, make_curve, make_labels, make_report, run_report, save
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -109,8 +110,77 @@ def test_the_page_says_what_is_missing_or_undefined(root: Path) -> None:
     assert "Undefined: the test images are all of one class." in text  # the empty precision-recall curve
 
 
-def test_what_is_known_of_the_data_is_said(root: Path) -> None:
-    assert "No findings were made about the data." in run_report()
+def test_a_sentence_a_product_says_what_can_be_seen(root: Path) -> None:
+    choices = {
+        "first": {},
+        "histogram": {"columns": {"1x1": {"weight": 0.0, "edit_auroc": 0.5, "reason": "no <component>"}}},
+        "hybrid_fusion": {"far": {"weight": 1.0, "synthetic_auroc": 0.875}},
+    }
+    (root / "metrics/choices/tray").mkdir(parents=True)
+    for stage, content in choices.items():
+        (root / f"metrics/choices/tray/{stage}.json").write_text(json.dumps(content))
+    params = json.loads((root / "params.yaml").read_text())
+    params["methods"]["ours"]["stages"] += ["histogram", "hybrid_fusion"]
+    (root / "params.yaml").write_text(json.dumps(params))
+    text = run_report()
+    words = "".join(Page(text).texts)
+    assert words.index("What this run can see") < words.index("In this table")
+    assert "tray: Logical anomalies: not covered, the branch of components is off: no <component>." in words
+    assert "Structural anomalies: covered in part (synthetic defects score above normal images in 87.5%" in words
+    assert "False alarms: 20.0% of good products expected, from 4 validation images" in words
+    assert "What would help: 15 more normal validation images" in words
+    assert "<component>" not in text
+    assert "<b>&cell: Logical anomalies: not covered, the method looks for no components." in words
+
+
+def test_the_first_method_is_shown_and_others_on_request(root: Path) -> None:
+    text = run_report()
+    first, _, rest = text.partition("<summary>All methods</summary>")
+    assert first.count("<td>ours</td>") == 2
+    assert "<td>theirs</td>" not in first
+    assert rest.count("<td>theirs</td>") == 1
+    before, _, others = text.partition("<summary>Other methods: theirs</summary>")
+    assert "<h3>tray: ours</h3>" in before
+    assert "<h3>tray: theirs</h3>" in others
+    assert [one["main"] for one in page_data(text)["images"]] == [True] * 4 + [False] * 4 + [True] * 4
+
+
+def test_scores_are_multiples_with_a_p_value(root: Path) -> None:
+    first, second, *_ = page_data(run_report())["images"]
+    assert (first["badge"], first["multiple"]) == ("0.0 x threshold distance, p = 0.5", 0.0)
+    assert (second["badge"], second["multiple"]) == ("2.0 x threshold distance, p = 0.5", 2.0)
+
+
+def test_names_of_components_are_put_in_where_they_are_shown(root: Path) -> None:
+    make_labels(root, "tray")
+    text = run_report()
+    data = page_data(text)
+    assert data["images"][0]["explanations"][0]["text"] == "the <i>label smaller (0.5 x): top"
+    assert data["images"][8]["explanations"][0]["text"] == "component 1 smaller (0.5 x): top"
+    assert "Names: 1 the <i>label." in "".join(Page(text).texts)
+    assert "<i>" not in text
+    (result,) = (root / "evaluations/tray/ours/results").glob("0000.json")
+    assert json.loads(result.read_text())["explanations"][0]["text"] == "component 1 smaller (0.5 x): top"
+
+
+def test_the_run_is_compared_with_the_reference(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Is my run normal? Nothing to compare" in "".join(Page(run_report()).texts)
+    reference = Reference(
+        "2 <cores>", "embedded", {"tray": 7}, {"tray/first": Cost(1.0, 2.0, 10), "tray/second": Cost(50.0)}
+    )
+    monkeypatch.setattr("stages.report.__main__.read_reference", lambda: reference)
+    make_health(root, "tray")
+    make_cost(root, "tray", "first", 9.5)
+    text = run_report()
+    words = "".join(Page(text).texts)
+    assert "Is my run normal? 1 of 2 stages are, or are faster" in words
+    cells = "".join(f'<td class="number">{cell}</td>' for cell in ("10 (1)", "– (2)", "10 (10)"))
+    assert f"<td>tray</td><td>first</td>{cells}<td>slower (9.5 x)</td>" in text
+    assert "the same stage on the reference machine, 2 <cores>" in words
+
+
+def make_health(root: Path, category: str) -> dict[str, Any]:
+    """Findings about seven images."""
     health = {
         "images": 7, "counts": {"train": {"normal": 7}}, "sizes": {"8 x 8": 7}, "anomalous_without_mask": 0,
         "duplicates": {"exact": 1, "near": 2, "exact_across_splits": 1, "near_across_splits": 0},
@@ -119,13 +189,19 @@ def test_what_is_known_of_the_data_is_said(root: Path) -> None:
                   "duplicates": [{"first": "<a>", "second": "b", "splits": ["train", "test"], "exact": True}]},
     }  # fmt: skip
     (root / "metrics/data_health").mkdir()
-    (root / "metrics/data_health/tray.json").write_text(json.dumps(health))
+    (root / f"metrics/data_health/{category}.json").write_text(json.dumps(health))
+    return health
+
+
+def test_what_is_known_of_the_data_is_said(root: Path) -> None:
+    assert "No findings were made about the data." in run_report()
+    health = make_health(root, "tray")
     text = "".join(Page(run_report()).texts)
     assert "tray: 7 images" in text
     assert "1 pairs of the same or nearly the same image lie in two splits" in text
     assert "<a> (train) and b (test): the same file" in text
     health |= {"masks": {"count": 6, "doubtful": 1, "median_marked": 2.67, "largest_marked": 69.33}, "one_colour": 0}
-    health["named"]["doubtful_masks"] = [{"path": "masks/<b>.png", "doubt": "marks 69.3% of the image"}]  # type: ignore[index]
+    health["named"]["doubtful_masks"] = [{"path": "masks/<b>.png", "doubt": "marks 69.3% of the image"}]
     (root / "metrics/data_health/tray.json").write_text(json.dumps(health))
     text = "".join(Page(run_report()).texts)
     assert "6 masks mark 2.67 % of their image in the middle and 69.3 % at most." in text
@@ -248,6 +324,9 @@ def test_one_broken_product_costs_the_others_nothing(
         (write, "metrics/data_health/tray.json", '{"images": 3}'),
         (Path.unlink, "evaluations/tray/ours/pictures/0001.jpg"),
         (shutil.rmtree, "evaluations/tray"),
+        (Path.unlink, "evaluations/tray/ours/calibration.json"),
+        (write, "evaluations/tray/theirs/calibration.json", "{}"),
+        (write, "metrics/choices/tray/first.json", "["),
     ]
     assert violations(check, rows) == []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.table import main as print_table
+from commands.table import show_table
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.report.rows import COLUMNS, Row, missing_pairs, read_rows
@@ -33,13 +33,14 @@ def test_the_table(root: Path) -> None:
     assert {line.count("|") for line in lines[:5]} == {len(COLUMNS) + 3}
 
 
-def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(SystemExit):
-        print_table(["--metrics", "metrics"])
-    assert "the name '<b>&cell' does not consist of letters" in caplog.text
+def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="the name '<b>&cell' does not consist of letters"):
+        show_table(Path("metrics"))
+    with pytest.raises(UserError, match="elsewhere .--metrics. does not exist"):
+        show_table(Path("elsewhere"))
     change_products("tray", "cell")
     capsys.readouterr()
-    print_table(["--metrics", "metrics"])
+    show_table(Path("metrics"))
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines() if line.startswith("tray")][0] == [
         "tray", "ours", "87.5", "–", "90.0", "90.0", "90.0", "50.0", "10.0", "3"
@@ -50,14 +51,14 @@ def test_the_table_is_printed(root: Path, capsys: pytest.CaptureFixture[str], ca
 def test_repetitions_have_a_table_of_their_own(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spread = {"all": 0.25, "logical": None, "structural": None}
     found = {"count": 2, "image_auroc_mean": make_metrics()["image_auroc"], "image_auroc_deviation": spread}
-    add_metrics(root, "ours", "tray", {**make_metrics(), "draws": found})
+    add_metrics(root, "ours", "tray", {**make_metrics(), "repetitions": found})
     page = run_report()
     line = ["tray", "ours", "2", "87.5", "–", "90.0 ± 25.0"]
     assert f"| {' | '.join(line)} |" in Path("metrics/table.md").read_text(encoding="utf-8")
     assert "".join(f'<td class="number">{value}</td>' for value in line[2:]) in page
     change_products("tray")
     capsys.readouterr()
-    print_table(["--metrics", "metrics"])
+    show_table(Path("metrics"))
     assert " ".join(line) in " ".join(capsys.readouterr().out.split())
 
 
@@ -108,7 +109,7 @@ def test_what_was_not_measured_is_explained(root: Path, capsys: pytest.CaptureFi
     metrics["image_auroc"] = dict.fromkeys(metrics["image_auroc"])
     metrics["reasons"] = {"image_auroc.all": "no anomalous test image"}
     add_metrics(root, "ours", "tray", metrics)
-    print_table(["--metrics", "metrics"])
+    show_table(Path("metrics"))
     reason = "tray: detection was not measured: no anomalous test image"
     assert reason in capsys.readouterr().out
     assert f"\n- {reason}\n" in markdown_table(read_rows(root / "metrics", load_methods(), {}))

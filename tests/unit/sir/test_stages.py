@@ -25,12 +25,12 @@ def test_one_image_of_each_category_shows_a_defect_in_both(drawn: Path) -> None:
     assert [set(draw) for draw in choice["drawn"].values()] == [{"squares", "stripes"}] * 2
     assert all(name.startswith("train/") for draw in choice["drawn"].values() for name in draw.values())
     curve = pd.read_csv(model.with_suffix(".csv"))
-    assert list(curve.columns) == ["step", "loss", "draw_0", "draw_1"]
+    assert list(curve.columns) == ["step", "loss", "repetition_0", "repetition_1"]
     for category in ("stripes", "squares"):
         found = score(category, model, f"scores_{category}")
-        assert list(found.columns) == ["split", "score", "draw_0", "draw_1"]
-        assert found["score"].equals(found["draw_0"].rename("score"))
-        for column in ("draw_0", "draw_1"):
+        assert list(found.columns) == ["split", "score", "repetition_0", "repetition_1"]
+        assert found["score"].equals(found["repetition_0"].rename("score"))
+        for column in ("repetition_0", "repetition_1"):
             assert set(found.index[found[column].argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
         maps = read_anomaly_maps(drawn / f"scores_{category}" / "maps")
         assert maps.image_ids == tuple(found.index)
@@ -56,10 +56,10 @@ def test_no_score_depends_on_the_other_images(drawn: Path) -> None:
     change_params(drawn, SHORT)
     cache("stripes")
     model = train("sir_one_shot_specialised", "stripes")
-    expected = score("stripes", model, "all").loc["test/bad", "draw_1"]
+    expected = score("stripes", model, "all").loc["test/bad", "repetition_1"]
     table = read_images(Path("stripes/inputs"))
     write_images(Path("stripes/inputs"), table[table["image_id"] == "test/bad"])
-    assert score("stripes", model, "one")["draw_1"].to_list() == [expected]
+    assert score("stripes", model, "one")["repetition_1"].to_list() == [expected]
 
 
 def test_features_are_those_of_the_training_images_in_every_view(drawn: Path) -> None:

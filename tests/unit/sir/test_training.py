@@ -80,8 +80,8 @@ def test_the_loss_falls_and_the_result_repeats_bit_by_bit(here: Path, shots: Any
     features = [make_features(here, name) for name in ("a", "b")]
     trained = train(features, decoder_params(standardise=True), training_params(), shots=shots, seed=0)
     repetitions = 2 if shots == "one_shot" else 1
-    assert list(trained.curve.columns) == ["step", "loss", *(f"draw_{n}" for n in range(repetitions))]
-    assert trained.curve["draw_0"].iloc[-1] < trained.curve["draw_0"].iloc[0]
+    assert list(trained.curve.columns) == ["step", "loss", *(f"repetition_{n}" for n in range(repetitions))]
+    assert trained.curve["repetition_0"].iloc[-1] < trained.curve["repetition_0"].iloc[0]
     assert [len(losses) for losses in trained.loss_by_loop] == [3] * repetitions
     assert equal(
         weights(trained),
@@ -94,16 +94,16 @@ def test_the_loss_falls_and_the_result_repeats_bit_by_bit(here: Path, shots: Any
 
 def test_one_image_is_rebuilt_better_the_longer_it_is_seen(here: Path) -> None:
     features = [make_features(here, "a")]
-    longer = training_params(one_shot={"iterations": 60, "draws": 1})
+    longer = training_params(one_shot={"iterations": 60, "repetitions": 1})
     trained = train(features, decoder_params(widths=[16, 32]), longer, shots="one_shot", seed=0)
-    assert max(trained.loss_by_loop[0]) < 0.5 < trained.curve["draw_0"].iloc[0]
+    assert max(trained.loss_by_loop[0]) < 0.5 < trained.curve["repetition_0"].iloc[0]
 
 
 def test_repetitions_train_side_by_side_as_they_would_alone(here: Path) -> None:
     """The first of two repetitions has the weights of a training with one."""
     features = [make_features(here, name) for name in ("a", "b")]
     both = train(features, decoder_params(), training_params(), shots="one_shot", seed=0)
-    one = training_params(one_shot={"iterations": 12, "draws": 1})
+    one = training_params(one_shot={"iterations": 12, "repetitions": 1})
     alone = train(features, decoder_params(), one, shots="one_shot", seed=0)
     assert equal(weights(both)[:1], weights(alone))
     assert not equal(weights(both)[:1], weights(both)[1:])
@@ -116,8 +116,8 @@ def test_universal_and_specialised_learn_from_the_same_images(here: Path) -> Non
     assert [draw["b"] for draw in together.drawn] == [draw["b"] for draw in alone.drawn]
     described = describe(together, [first, second])
     assert described["images"] == {"a": 20, "b": 20}
-    assert set(described["drawn"]["draw_1"]) == {"a", "b"}
-    assert set(described["loss_after_training"]["draw_0"]) == {"loop_1", "loop_2", "loop_3"}
+    assert set(described["drawn"]["repetition_1"]) == {"a", "b"}
+    assert set(described["loss_after_training"]["repetition_0"]) == {"loop_1", "loop_2", "loop_3"}
 
 
 def test_the_loss_of_the_last_loop_alone_is_another_training(here: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_killed_process_continues(here: Path) -> None:
         "from stages.sir.model.model import write_models\nfrom stages.sir.model.training import train\n"
         "from tests.unit.sir.case import decoder_params, training_params\n"
         "set_up_logging()\nfeatures = [read_features(Path('a'), category='a')]\n"
-        "params = training_params(one_shot={'iterations': 80, 'draws': 2})\n"
+        "params = training_params(one_shot={'iterations': 80, 'repetitions': 2})\n"
         "trained = train(features, decoder_params(), params, shots='one_shot', seed=0)\n"
         "write_models(Path(sys.argv[1]), trained.models, features[0].teacher)\n"
     )

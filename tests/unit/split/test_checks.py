@@ -1,9 +1,8 @@
 """Bad input is refused before anything is written: all findings in one list, with file names, and code 1."""
 
-import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,19 @@ import pytest
 import yaml
 from PIL import Image
 
+from stages.core.run.errors import UserError
 from stages.split.__main__ import main
-from stages.split.checks import check_all
-from stages.split.inspect_files import Inspection, threads_for
+from stages.split.checks import check_all, refuse
+from stages.split.inspect_files import Inspection
 from stages.split.readers.records import Record
+from stages.split.rule import count_normals
 from tests.table import new_folder, violations
 
 DATASET = Path("artifacts/download/part")
 Refusal = Callable[..., str]
 
 
-def save(name: str, seed: int, size: tuple[int, int] = (8, 6)) -> None:
+def save(name: str, seed: int, size: tuple[int, int] = (24, 18)) -> None:
     """A small image of noise below the data set's root."""
     path = DATASET / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def save(name: str, seed: int, size: tuple[int, int] = (8, 6)) -> None:
     Image.fromarray(noise).save(path)
 
 
-def save_mask(name: str, value: int = 255, size: tuple[int, int] = (8, 6)) -> None:
+def save_mask(name: str, value: int = 255, size: tuple[int, int] = (24, 18)) -> None:
     """A mask that marks six pixels in the middle."""
     path = DATASET / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def test_all_findings_come_in_one_list(refusal: Refusal) -> None:
     (DATASET / "test/good/same.png").write_bytes((DATASET / "train/good/4.png").read_bytes())
     (DATASET / "validation/good/same.png").write_bytes((DATASET / "train/good/5.png").read_bytes())
     save("test/good/0.jpg", 103)
-    save_mask("ground_truth/logical_anomalies/0/001.png", size=(6, 8))
+    save_mask("ground_truth/logical_anomalies/0/001.png", size=(18, 24))
     save_mask("ground_truth/logical_anomalies/9/000.png")
     save("test/structural_anomalies/0.png", 104)
     (DATASET / "ground_truth/structural_anomalies/0").mkdir(parents=True)
@@ -101,7 +102,8 @@ def test_all_findings_come_in_one_list(refusal: Refusal) -> None:
         "- test/good/same.png (test), train/good/4.png (train): have the same content",
         "- train/good/5.png (train), validation/good/same.png (validation): have the same content",
         "- test/good/0.jpg, test/good/0.png: have one id, 'test/good/0'",
-        "- ground_truth/logical_anomalies/0/001.png: is 6 x 8 pixels, its image test/logical_anomalies/0.png is 8 x 6",
+        "- ground_truth/logical_anomalies/0/001.png: is 18 x 24 pixels, its image test/logical_anomalies/0.png is "
+        "24 x 18",
         "- ground_truth/logical_anomalies/9/000.png: is a mask without an image",
         "- ground_truth/structural_anomalies/0/000.png: is empty (0 bytes)",
     ):
@@ -150,7 +152,7 @@ def test_masks_that_contradict_the_label(refusal: Refusal) -> None:
         save(name, seed)
     save_mask("ground_truth/good/0_mask.png", value=255)
     save_mask("ground_truth/dent/0_mask.png", value=0)
-    Image.new("L", (8, 6), 255).save(DATASET / "ground_truth/dent/1_mask.png", format="JPEG")
+    Image.new("L", (24, 18), 255).save(DATASET / "ground_truth/dent/1_mask.png", format="JPEG")
     message = refusal(source="mvtec")
     assert "ground_truth/good/0_mask.png: marks a defect, though test/good/0.png is normal" in message
     assert "ground_truth/dent/0_mask.png: marks nothing, though test/dent/0.png is anomalous" in message
@@ -217,16 +219,57 @@ def test_bad_params(refusal: Refusal) -> None:
     assert "test_part belongs to isic2018, and isic2018 needs it" in refusal(source="isic2018")
 
 
-def test_large_images_are_decoded_by_fewer_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
-    monkeypatch.setattr("stages.split.inspect_files.MEMORY", tmp_path / "meminfo")
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 8000000 kB\n", encoding="ascii")
-    Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")  # 100 MP: 2 GB with all copies
-    Image.new("RGB", (1000, 1000)).save(tmp_path / "small.jpg")
-    (tmp_path / "none.jpg").write_text("not pixels", encoding="utf-8")
-    assert threads_for([tmp_path / "small.jpg", tmp_path / "none.jpg"]) == 16
-    assert threads_for([tmp_path / "small.jpg", tmp_path / "large.png"]) == 2
-    assert threads_for([]) == 16
+def plain(good: Iterable[int], defect: Iterable[int] = ()) -> None:
+    """Pictures by their seed: equal ones have equal content."""
+    for number, seed in enumerate(good):
+        save(f"images/good/{number}.png", seed)
+    for number, seed in enumerate(defect):
+        save(f"images/defect/{number}.png", seed)
+
+
+def test_too_few_pictures_say_how_many_are_needed_and_why(refusal: Refusal) -> None:
+    plain(range(8))
+    message = refusal(source="folder")
+    assert "train: has 6 normal images, at least 8 are needed: there are 8 in all, of which 11 are the least" in message
+    assert [count_normals(count, (70, 15, 15)) for count in (10, 11)] == [(7, 2, 1), (8, 2, 1)]
+
+
+def test_equal_pictures_are_the_reason_of_an_empty_part(refusal: Refusal) -> None:
+    plain([7] * 16)
+    message = refusal(source="folder")
+    assert "validation: is empty, it has no normal image: there are 16 in all, of which 11 are the least" in message
+    assert "15 of them are copies of others with the same content, which stay together" in message
+
+
+def test_twins_of_defects_are_the_reason_of_a_small_train(refusal: Refusal) -> None:
+    for number in range(14):
+        save(f"images/good/{number}.png", number)
+    for number in range(8):  # the same part before and after
+        with Image.open(DATASET / f"images/good/{number}.png") as picture:
+            picture.putpixel((0, 0), (0, 0, 0))
+            (DATASET / "images/defect").mkdir(exist_ok=True)
+            picture.save(DATASET / f"images/defect/{number}.png")
+    message = refusal(source="folder")
+    assert "train: has 6 normal images, at least 8 are needed: there are 14 in all" in message
+    assert "8 of them are nearly the same as a picture of a defect, so that train may not have them" in message
+
+
+def test_a_table_of_wrong_rows_is_a_short_list() -> None:
+    with pytest.raises(UserError, match="findings: 100000") as caught:
+        refuse(Path("x"), [f"labels.csv, line {line}: is wrong" for line in range(100_000)])
+    assert str(caught.value).splitlines()[-1] == "  - and 99950 more"
+    assert len(str(caught.value).splitlines()) == 1 + 50 + 1
+
+
+def test_pictures_too_small_to_see_anything(refusal: Refusal) -> None:
+    good_loco()
+    for name, size in (("dot", (1, 1)), ("line", (4000, 1)), ("strip", (15, 200)), ("enough", (16, 16))):
+        save(f"train/good/{name}.png", 7, size)
+    message = refusal(source="mvtec_loco")
+    assert "train/good/dot.png: is 1 x 1 pixels, at least 16 a side are needed: replace or remove it" in message
+    assert "train/good/line.png: is 4000 x 1 pixels" in message
+    assert "train/good/strip.png: is 15 x 200 pixels" in message
+    assert "enough" not in message
 
 
 def test_unreadable_files_are_named_once_and_by_no_other_check() -> None:

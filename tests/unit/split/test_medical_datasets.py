@@ -114,7 +114,7 @@ def test_wrong_entries_and_folders(caplog: pytest.LogCaptureFixture) -> None:
         ({"source": "isic2018"}, "test_part: Field required"),
         ({"source": "aptos2019"}, "crop: Field required"),
         ({"source": "br35h", "crop": "fundus"}, "crop: Extra inputs are not permitted"),
-        ({"source": "br35h", "equal_files": "ignore"}, "equal_files: Input should be 'refuse' or 'leave_out'"),
+        ({"source": "br35h", "equal_files": "ignore"}, "equal_files: Input should be 'refuse' or 'exclude'"),
         ({"source": "medianomaly"}, "no folder holds 'data.json'"),
     ):
         assert message in refusal(caplog, "data", **category)
@@ -137,7 +137,7 @@ def test_equal_files_are_refused_or_excluded(caplog: pytest.LogCaptureFixture) -
     assert "no/no1001.jpg (test): have the same content" in message
     assert "no/no1002.jpg, yes/y2.jpg: have the same content, some normal, some anomalous" in message
     with caplog.at_level("WARNING"):
-        truth, counts = run("data", source="br35h", equal_files="leave_out")
+        truth, counts = run("data", source="br35h", equal_files="exclude")
     assert counts["equal_files"] == {"seen_twice": 1, "contradicting": 2}
     assert counts["train"]["normal"] + counts["validation"]["normal"] == TRAIN - 1
     assert counts["test"] == {"normal": NORMAL - 1, "unspecified": ANOMALOUS - 1}
@@ -153,7 +153,7 @@ def test_a_name_in_train_and_test_stays_in_test_only() -> None:
     table = json.loads(Path("data/data.json").read_text(encoding="utf-8"))
     table["train"]["0"].append("normal_0.png")
     Path("data/data.json").write_text(json.dumps(table), encoding="utf-8")
-    truth, counts = run("data", source="medianomaly", equal_files="leave_out")
+    truth, counts = run("data", source="medianomaly", equal_files="exclude")
     assert counts["equal_files"] == {"seen_twice": 1, "contradicting": 0}
     assert truth.set_index("image_id").loc["images/normal_0", "split"] == "test"
 

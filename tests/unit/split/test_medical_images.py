@@ -1,8 +1,10 @@
 """DICOM slices and 16-bit grey images come out with the right grey values."""
 
+import io
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pydicom
@@ -10,11 +12,14 @@ import pytest
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import apply_windowing
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     generate_uid,
 )
@@ -154,12 +159,79 @@ def test_colours_are_read(tmp_path: Path) -> None:
     assert read_image(tmp_path / "palette.dcm").tolist() == colours.tolist()
 
 
-def test_a_file_deflated_as_a_whole_is_not_inflated(tmp_path: Path) -> None:
-    write_dicom(tmp_path / "a.dcm", STORED)
-    data = pydicom.dcmread(tmp_path / "a.dcm")
-    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    data.save_as(tmp_path / "a.dcm")
-    with pytest.raises(UserError, match=r"a\.dcm: is a DICOM file deflated as a whole: save it without that"):
+def test_a_file_deflated_as_a_whole_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small one can hold gigabytes, in a private element, too."""
+
+    def check(far: int, preamble: bool) -> None:
+        folder = new_folder(tmp_path)
+        write_dicom(folder / "a.dcm", STORED)
+        data = pydicom.dcmread(folder / "a.dcm")
+        data.add_new(0x00091001, "OB", bytes(1_000_000))
+        data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        data.file_meta.PrivateInformationCreatorUID, data.file_meta.PrivateInformation = "1.2", bytes(far)
+        meta = data.file_meta
+        syntax = meta["TransferSyntaxUID"]
+        del meta["TransferSyntaxUID"]
+        meta[syntax.tag] = syntax
+        data.save_as(folder / "a.dcm")
+        if not preamble:
+            content = (folder / "a.dcm").read_bytes()
+            (folder / "a.dcm").write_bytes(content[132:])
+        with pytest.raises(UserError, match=r"a\.dcm: is a DICOM file deflated as a whole: save it without that"):
+            read_image(folder / "a.dcm")
+
+    monkeypatch.setattr("zlib.decompress", Mock(side_effect=AssertionError("inflated")))
+    assert violations(check, product([0, 100_000], [True, False])) == []
+
+
+def test_a_compressed_picture_larger_than_its_header_says_is_not_decoded(tmp_path: Path) -> None:
+    for form, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):
+        picture = io.BytesIO()
+        Image.new("L", (64, 32), 7).save(picture, form)
+        eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "RescaleIntercept": 0}
+        for rows, columns in ((32, 64), (2, 4)):
+            write_dicom(tmp_path / "a.dcm", np.zeros((rows, columns)), **eight, WindowCenter=128, WindowWidth=256)
+            data = pydicom.dcmread(tmp_path / "a.dcm")
+            data.file_meta.TransferSyntaxUID = syntax
+            data.PixelData = encapsulate([picture.getvalue()])
+            data.save_as(tmp_path / "a.dcm")
+            if rows == 32:
+                assert (read_image(tmp_path / "a.dcm") == 7).all()
+        with pytest.raises(UserError, match="its picture is 64 x 32, its header says 4 x 2"):
+            read_image(tmp_path / "a.dcm")
+
+
+def test_the_files_own_table_of_grey_values(tmp_path: Path) -> None:
+    """Values up to 964 - 1024 HU are its first entry, from there on one entry each, and the last one beyond."""
+    for bits, entries, expected in (
+        (8, [255, 100, 0], [255, 255, 0, 0, 0, 0, 0, 0]),
+        (12, [4095, 2048, 0], [255, 255, 0, 0, 0, 0, 0, 0]),
+    ):
+        table = pydicom.Dataset()
+        table.add_new("LUTDescriptor", "SS", [3, -60, bits])
+        table.add_new("LUTData", "US", entries)
+        write_dicom(tmp_path / "a.dcm", STORED, VOILUTSequence=[table], WindowCenter=40, WindowWidth=80)
+        assert read_image(tmp_path / "a.dcm")[..., 0].ravel().tolist() == expected
+        stored = STORED.copy()
+        stored[0, 2] = 965
+        write_dicom(tmp_path / "a.dcm", stored, VOILUTSequence=[table])
+        assert read_image(tmp_path / "a.dcm")[0, 2, 0] == (100 if bits == 8 else 128)
+        wide = read_image(tmp_path / "a.dcm", Window(level=500, width=2000))[..., 0]
+        assert wide.tolist() == apply_window(stored - 1024, Window(level=500, width=2000)).tolist()
+
+
+def test_the_function_of_the_files_window(tmp_path: Path) -> None:
+    def check(function: str | None) -> None:
+        folder = new_folder(tmp_path)
+        write_dicom(folder / "a.dcm", STORED, WindowCenter=40, WindowWidth=80, VOILUTFunction=function)
+        data = pydicom.dcmread(folder / "a.dcm")
+        levels = apply_windowing(STORED - 1024, data)  # spread over -1024 to 64511
+        expected = (levels + 1024) / 65_535 * 255
+        np.testing.assert_allclose(read_image(folder / "a.dcm")[..., 0], expected, atol=0.5001)
+
+    assert violations(check, zip(["LINEAR", "LINEAR_EXACT", "SIGMOID"])) == []
+    write_dicom(tmp_path / "a.dcm", STORED, WindowCenter=40, WindowWidth=80, VOILUTFunction="CUBIC")
+    with pytest.raises(UserError, match=r"a\.dcm: is a DICOM file whose window is of the function CUBIC"):
         read_image(tmp_path / "a.dcm")
 
 

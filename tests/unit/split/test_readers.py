@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
+from stages.download.manifest import read_manifest
 from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec
+from stages.split.readers.medical_tables import read_medianomaly
 from stages.split.readers.records import Record
 
 
@@ -129,6 +131,37 @@ def test_csv_bad_values_are_all_named(tmp_path: Path) -> None:
     )
 
 
+def test_csv_rows_that_contradict_themselves(tmp_path: Path) -> None:
+    table(tmp_path, "filename,is_anomalous,defect_type", "1.png,1,Good", "2.png,0,good", "3.png,1,dent")
+    assert read_csv(tmp_path).findings == (
+        "labels.csv, line 2: defect_type is 'good', and is_anomalous says that it is a defect: correct one of them",
+    )
+
+
+def test_elpv_rows_that_are_wrong(tmp_path: Path) -> None:
+    table(tmp_path, "filename,probability,type", "a.png,0.0", "b.png,x,mono", "../c.png,1.0,mono", "d.png,1.0,mono")
+    reading = read_elpv(tmp_path)
+    assert reading.findings == (
+        "labels.csv, line 2: has 2 values, the table has 3 columns: add or remove commas",
+        "labels.csv, line 3: probability is 'x', not a number from 0 to 1",
+        "labels.csv, line 4: filename '../c.png' leads out of the data set's folder",
+    )
+    assert [record.path for record in reading.records] == ["d.png"]
+    (tmp_path / "labels.csv").write_bytes(b"filename,probability\n\xff,0\n")
+    with pytest.raises(UserError, match=r"labels\.csv: is not a comma-separated table in UTF-8"):
+        read_elpv(tmp_path)
+
+
+def test_json_nested_deeper_than_can_be_read(tmp_path: Path) -> None:
+    for content in ("[" * 200_000, '[{"pixel_value": Infinity, "defect_name": "x"}]'):
+        (tmp_path / "defects_config.json").write_text(content)
+        assert "defects_config.json: is not a list" in read_loco(tmp_path).findings[0]
+    (tmp_path / "data.json").write_text("[" * 200_000)
+    for read in (read_medianomaly, lambda folder: read_manifest(folder / "data.json")):
+        with pytest.raises(UserError, match=r"data\.json: (is )?not a JSON file"):
+            read(tmp_path)
+
+
 def test_csv_notes(tmp_path: Path) -> None:
     lay_out(tmp_path, "1.png", "2.PNG", "3.jpg", "notes.txt")
     reading = read_csv(table(tmp_path, "filename,is_anomalous,operator", "1.png,0,eve"))
@@ -165,6 +198,6 @@ def test_elpv(tmp_path: Path) -> None:
     )
     assert reading.excluded == 1
     assert reading.findings == tuple(
-        f"labels.csv, row {line}: probability is {text!r}, not a number from 0 to 1"
+        f"labels.csv, line {line}: probability is {text!r}, not a number from 0 to 1"
         for line, text in ((6, "nan"), (7, "1.5"), (8, "?"))
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def noise(seed: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, size=(6, 8, 3), dtype=np.uint8))
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, size=(18, 24, 3), dtype=np.uint8))
 
 
 def plain_folder(root: Path, normal: int, anomalous: int) -> None:
@@ -86,7 +87,7 @@ def test_sample_category(run: Run) -> None:
         "validation": {"normal": 40},
         "test": {"logical": 60, "normal": 60, "structural": 60},
         "with_mask": 120,
-        "left_out": 0,
+        "excluded": 0,
     }
     assert by_split(result.images) == {"train": 160, "validation": 40, "test": 180, "synthetic": 40}
     assert (mask_files(result.folder / "truth") / "defects_config.json").is_file()
@@ -120,7 +121,7 @@ def test_tables_and_files(run: Run) -> None:
     assert row["sha256"] == hashlib.sha256(content).hexdigest()
     assert row["file"] == row["sha256"][:16] + ".png"
     assert (image_files(result.folder / "inputs") / row["file"]).read_bytes() == content
-    assert (row["width"], row["height"], row["kind"], row["defect_type"]) == (8, 6, "unspecified", "defect")
+    assert (row["width"], row["height"], row["kind"], row["defect_type"]) == (24, 18, "unspecified", "defect")
     assert len(list(image_files(result.folder / "inputs").iterdir())) == 40 + 5
 
 
@@ -134,6 +135,46 @@ def test_the_seed_decides_and_a_rerun_is_identical(run: Run) -> None:
     run(source="folder")
     assert written() == first
     assert not run(source="folder", seed=1).images.equals(images)
+
+
+def test_portrait_and_landscape_mixed_are_warned_of(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Path("artifacts/download/part/images/good")
+    plain_folder(folder.parents[1], normal=20, anomalous=2)
+    run(source="folder")
+    assert "portrait" not in caplog.text
+    for path in sorted(folder.iterdir())[:10]:
+        with Image.open(path) as picture:
+            picture.transpose(Image.Transpose.ROTATE_90).save(path)
+    run(source="folder")
+    truth = run(source="folder").truth.query("split == 'train'")
+    tall = int((truth["height"] > truth["width"]).sum())
+    assert f"train mixes {tall} portrait and {len(truth) - tall} landscape pictures" in caplog.text
+
+
+def test_the_log_says_how_many_images_moved(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """DVC has deleted the old split by then."""
+    folder = Path("artifacts/download/part")
+    plain_folder(folder, normal=33, anomalous=7)
+
+    def said(**category: Any) -> str:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            run(source="folder", **category)
+        shutil.rmtree("artifacts/split")
+        return "; ".join(line for line in caplog.messages if "the last run here" in line)
+
+    assert said() == ""
+    (folder / "images/good/größe 3.PNG").rename(folder / "images/good/renamed.png")
+    assert "all 40 images that the last run here had are in the same part" in said()
+    (folder / "images/good/größe 5.PNG").unlink()
+    before = {record["sha256"]: record["split"] for record in run(source="folder").truth.to_dict("records")}
+    after = {one["sha256"]: one["split"] for one in run(source="folder", ratios=[50, 25, 25]).truth.to_dict("records")}
+    moved = sum(before[digest] != after[digest] for digest in before)
+    assert moved > 5
+    assert f"{moved} of 39 images are in another part of the split than in the last run here (" in caplog.text
+    assert " from train to validation" in caplog.text
+    Path("work/split/part.json").write_text("[")
+    assert said() == ""
 
 
 def test_resplit_and_ratios_of_the_category(run: Run) -> None:
@@ -160,7 +201,7 @@ def test_masks_keep_their_values_and_name_the_defects(run: Run) -> None:
     masks = root / "ground_truth/logical_anomalies/0"
     masks.mkdir(parents=True)
     for name, value in (("000.png", 254), ("001.png", 255)):
-        mask = Image.new("L", (8, 6))
+        mask = Image.new("L", (24, 18))
         mask.paste(value, (3, 2, 5, 5))
         mask.save(masks / name)
     names = [{"defect_name": "swapped", "pixel_value": 255}, {"defect_name": "missing", "pixel_value": 254}]
@@ -180,7 +221,7 @@ def test_colour_masks_become_black_and_white(run: Run) -> None:
     root = Path("artifacts/download/part")
     plain_folder(root, normal=33, anomalous=1)
     (root / "masks").mkdir()
-    mask = Image.new("RGBA", (8, 6), (0, 0, 0, 255))
+    mask = Image.new("RGBA", (24, 18), (0, 0, 0, 255))
     mask.putpixel((2, 1), (0, 7, 0, 0))
     mask.save(root / "masks/größe 0.png")
     truth = run(source="folder").truth.set_index("image_id")
@@ -200,12 +241,12 @@ def test_conversions_are_counted_in_the_log(run: Run, caplog: pytest.LogCaptureF
     noise(3).quantize(8).save(good / "palette.png")
     noise(4).convert("RGBA").save(good / "alpha.png")
     noise(5).save(good / "rotated.jpg", exif=exif)
-    Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000).save(good / "deep.png")
+    Image.fromarray(np.arange(432, dtype=np.uint16).reshape(18, 24) * 100).save(good / "deep.png")
     with caplog.at_level(logging.INFO):
         truth = run(source="folder").truth.set_index("image_id")
     assert "converted when read: 1 16-bit, 1 CMYK, 1 EXIF-rotated, 1 alpha, 2 grey, 1 palette" in caplog.text
     assert "2 of 2 anomalous images have no mask" in caplog.text
-    assert tuple(truth.loc["images/good/rotated", ["width", "height"]]) == (6, 8)
+    assert tuple(truth.loc["images/good/rotated", ["width", "height"]]) == (18, 24)
 
 
 def test_elpv_excludes_the_doubtful(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -224,7 +265,7 @@ def test_elpv_excludes_the_doubtful(run: Run, caplog: pytest.LogCaptureFixture) 
         "validation": {"normal": 2, "structural": 3},
         "test": {"normal": 2, "structural": 3},
         "with_mask": 0,
-        "left_out": 6,
+        "excluded": 6,
         "near_duplicates": {"groups": 0, "images": 0, "normals_beside_anomalies": 0, "too_large": 0},
     }
     assert "6 images excluded" in caplog.text

@@ -93,3 +93,12 @@ def test_other_patch_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"patches of \(33, 32\) pixels for a network of 33"):
         network(33)(torch.zeros(1, 3, 33, 32))
     assert sorted(LAYERS) == [17, 33, 65]
+
+
+def test_odd_numbers_of_channels_run_in_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions in bfloat16 join them in pairs, and fail on some processors."""
+    monkeypatch.setattr("stages.core.encoder.device.has_fast_bfloat16", lambda _device: True)
+    for width, dim, expected in ((0.1, 16, torch.float32), (0.25, 17, torch.float32), (0.25, 16, torch.bfloat16)):
+        net = PatchNetwork(33, dim=dim, width=width)  # of 0.1: 13 and 26 channels
+        with net.precision(torch.device("cpu")):
+            assert net(torch.rand(2, 3, 33, 33)).dtype == expected

@@ -193,8 +193,7 @@ def test_students_train_together_as_they_would_alone(tmp_path: Path) -> None:
 @pytest.fixture
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """No bfloat16 on CPUs that have it."""
-    for module in ("students", "scoring"):
-        monkeypatch.setattr(f"stages.uninformed_students.{module}.mixed_precision", lambda _device: nullcontext())
+    monkeypatch.setattr("stages.uninformed_students.patch_network.mixed_precision", lambda _device: nullcontext())
 
 
 @pytest.mark.usefixtures("float32")

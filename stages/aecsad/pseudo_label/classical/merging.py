@@ -56,16 +56,23 @@ class RegionTree:
         it), or is not larger than `min_area`, a fraction of the image. Parts that shade had divided are joined (see
         `join_shaded`).
         """
-        count, merged = len(self.area), int(np.searchsorted(self.heights, height, side="right"))
-        region = list(range(count + merged))
-        for number, (one, other) in reversed(list(enumerate(self.children[:merged].tolist(), start=count))):
-            region[one] = region[other] = region[number]
-        _, numbers = np.unique(region[:count], return_inverse=True)
+        numbers = self.regions_after(int(np.searchsorted(self.heights, height, side="right")))
         share = np.bincount(numbers, weights=self.area) / self.area.sum()
         at_rim = np.bincount(numbers, weights=self.rim) / self.rim.sum()
         inside = (at_rim < share) & (share > min_area)
         divided = np.where(inside, np.cumsum(inside), 0)[numbers]
         return join_shaded(divided, self.borders, self.colours, self.area).astype(np.uint16)
+
+    def regions_after(self, merges: int) -> Int64[np.ndarray, " n"]:
+        """Return the region that each superpixel belongs to after that many merges, 0.. without gaps."""
+        count = len(self.area)
+        region = np.arange(count + merges)
+        region[self.children[:merges]] = np.arange(count, count + merges)[:, None]
+        while not np.array_equal(whole := region[region], region):  # each round doubles the merges that are followed
+            region = whole
+        present = np.zeros(count + merges, dtype=bool)
+        present[region[:count]] = True
+        return np.asarray((np.cumsum(present) - 1)[region[:count]])
 
 
 def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness: float) -> RegionTree:

@@ -96,8 +96,8 @@ def gradual_borders(
     if not between.any():
         return np.zeros((0, 2), dtype=np.int64)
     sides, sign = np.sort(sides[between], axis=1), np.where(sides[between, 0] < sides[between, 1], 1.0, -1.0)
-    pairs, places = np.unique(sides, axis=0, return_inverse=True)
-    places = places.reshape(-1)
+    codes, places = np.unique(sides[:, 0] * size + sides[:, 1], return_inverse=True)
+    pairs = np.stack(np.divmod(codes, size), axis=1)
     steps = sums(places, borders.steps[between] * sign[:, None], len(pairs))
     steps /= np.bincount(places, weights=borders.counts[between], minlength=len(pairs))[:, None]
     whole = means[pairs[:, 0]] - means[pairs[:, 1]]

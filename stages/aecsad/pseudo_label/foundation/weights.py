@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from stages.core.io.fetch import fetch_file, sha256_of
+from stages.core.io.fetch import fetch_file, sha256_of, without_secrets
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
@@ -65,7 +65,7 @@ def read_weight_files(path: Path) -> WeightFiles:
     except ValidationError as error:
         findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError(f"{path}: " + "; ".join(findings)) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file: {error}") from None
 
 
@@ -78,7 +78,8 @@ def problem_of(manifest: WeightFiles, part: str) -> str | None:
     """Return what is wrong with a part's file; None where it is there with the sha256 of the manifest."""
     entry, path = manifest.files[part], manifest.path(part)
     if not path.is_file():
-        return f"{path} is missing ({entry.size}, sha256 {entry.sha256 or 'not yet recorded'}, from {entry.url})"
+        known = f"{entry.size}, sha256 {entry.sha256 or 'not yet recorded'}"
+        return f"{path} is missing ({known}, from {without_secrets(entry.url)})"
     if entry.sha256 is None:
         return f"{path} is there, but the manifest has no sha256 to compare it with"
     found = sha256_of(path)

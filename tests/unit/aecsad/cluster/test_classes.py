@@ -6,11 +6,12 @@ import pytest
 from pydantic import ValidationError
 from sklearn.cluster import MeanShift
 
-from stages.aecsad.cluster.classes import by_frequency, find_classes, find_modes, label_images, paint_classes
+from stages.aecsad.cluster.classes import label_images, paint_classes
 from stages.aecsad.cluster.composition import Plausibility
-from stages.aecsad.cluster.describe import measure_instances
 from stages.aecsad.cluster.params import ClusterParams
+from stages.aecsad.model.describe import measure_instances
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.modes import by_frequency, find_classes, find_modes
 from stages.core.io.components import ComponentMaps
 from tests.unit.aecsad.drawings import SECTIONS, draw
 

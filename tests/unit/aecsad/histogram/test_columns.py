@@ -9,30 +9,42 @@ import pytest
 from stages.aecsad.histogram.columns import Judged, judge_column, score_histograms
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.conformal import LARGEST, read_jackknife, write_jackknife
+from stages.aecsad.model.edited import EditedPictures, Seen, see_edits
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.core.run.errors import UserError
 
 LIMITS = {"min_edit_auroc": 0.6, "max_inflation": 2.0}
 
 
+def seen_of(validation: np.ndarray, edited: list[float]) -> Seen:
+    """Distances of one edited picture of each of the first validation images."""
+    rows = np.arange(len(edited)) % len(validation)
+    return see_edits(validation, np.array(edited), rows=rows, kinds=["cut"] * len(edited))
+
+
 def test_weight_falls_with_missed_edits_and_with_inflation() -> None:
-    train, validation = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])  # medians 2 and 3: inflation 1.5
-    verdict = judge_column(train=train, validation=validation, edited=np.array([5.0, 6.0, 2.5]), **LIMITS)
+    train, validation = np.repeat([1.0, 2.0, 3.0], 20), np.repeat([2.0, 3.0, 4.0], 20)  # medians 2 and 3
+    verdict = judge_column(train=train, validation=validation, seen=seen_of(validation, [5.0, 6.0, 2.5] * 20), **LIMITS)
     auroc = 7 / 9  # 2.5 is above one of three normals, 5 and 6 above all
-    assert verdict.edit_auroc == pytest.approx(auroc)
+    assert verdict.edit_auroc == verdict.edits["cut"] == pytest.approx(auroc)
     assert verdict.inflation == 1.5
     assert verdict.weight == pytest.approx((2 * auroc - 1) / 1.5)
-    closer = judge_column(train=validation, validation=train, edited=np.array([9.0]), **LIMITS)
+    closer = judge_column(train=validation, validation=train, seen=seen_of(train, [9.0] * 60), **LIMITS)
     assert closer.weight == 1.0  # normals that are closer than the training images are no merit
 
 
 @pytest.mark.parametrize(
     ("train", "edited", "reason"),
-    [(3.0, 2.0, "excluded: sees 0.0% of edits"), (1.0, 9.0, "3.00 times as far"), (3.0, None, "sees 50.0% of edits")],
+    [
+        (3.0, [2.0] * 9, "excluded: sees 0.0% of edited pictures (cut 0%)"),
+        (1.0, [9.0] * 9, "3.00 times as far"),
+        (3.0, [], "sees 50.0% of edited pictures (there are none)"),
+        (3.0, [9.0] * 6 + [1.0] * 3, "(which may be chance)"),
+    ],
 )
-def test_unreliable_columns_are_excluded(train: float, edited: float | None, reason: str) -> None:
-    edits = np.array([] if edited is None else [edited])
-    verdict = judge_column(train=np.full(3, train), validation=np.full(3, 3.0), edited=edits, **LIMITS)
+def test_unreliable_columns_are_excluded(train: float, edited: list[float], reason: str) -> None:
+    validation = np.full(9, 3.0)
+    verdict = judge_column(train=np.full(3, train), validation=validation, seen=seen_of(validation, edited), **LIMITS)
     assert verdict.weight == 0
     assert verdict.reason.startswith("excluded")
     assert reason in verdict.reason
@@ -49,26 +61,27 @@ def test_fewer_normals_than_dimensions_give_finite_distances_and_a_verdict() -> 
     names = [f"{number:02d}" for number in range(14)]
     images = pd.DataFrame({"image_id": names, "split": ["train"] * 5 + ["validation"] * 5 + ["test"] * 4})
     label_maps = LabelMaps(tuple(names), maps, 3, np.ones(14, dtype=bool))
-    params = HistogramParams(grids=(4,), shrinkage=0.0, edits_per_image=3, min_area=0.001, max_area=0.5, **LIMITS)
-    result = score_histograms(images, label_maps, params, seed=0)
+    params = HistogramParams(grids=(4,), shrinkage=0.0, **LIMITS)
+    edited = EditedPictures(tuple(names[5:10]), ("cut",) * 5, np.where(maps[5:10] == 1, 0, maps[5:10]))
+    result = score_histograms(images, label_maps, edited, params)
     assert np.isfinite(result.table["histogram_4x4"]).all()
     column = result.reliability["histogram_4x4"]
     assert column.inflation > 1.5
     assert column.weight == pytest.approx((2 * column.edit_auroc - 1) / column.inflation)
-    strict = score_histograms(images, label_maps, params.model_copy(update={"max_inflation": 1.5}), seed=0)
+    strict = score_histograms(images, label_maps, edited, params.model_copy(update={"max_inflation": 1.5}))
     assert strict.reliability["histogram_4x4"].weight == 0
 
 
 def test_a_verdict_without_an_image_does_not_know_it_or_its_edits() -> None:
     train, validation = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 9.0])
-    sources, edited = np.array([0, 1, 1, 2]), np.array([4.0, 2.5, 5.0, 1.0])
-    params = HistogramParams(grids=(4,), shrinkage=0.0, edits_per_image=3, min_area=0.001, max_area=0.5, **LIMITS)
-    found = Judged(train, validation, edited, sources).without_each(params)
+    rows, edited = np.array([0, 1, 1, 2]), np.array([4.0, 2.5, 5.0, 1.0])
+    params = HistogramParams(grids=(4,), shrinkage=0.0, **LIMITS)
+    found = Judged(train, validation, edited, rows, ["cut"] * 4).without_each(params)
     assert [one.edit_auroc for one in found] == pytest.approx([1 / 6, 1 / 4, 5 / 6])  # by hand
     assert [one.inflation for one in found] == [3.0, 2.75, 1.25]
-    alone = Judged(train, validation[:1], edited[:1], sources[:1]).without_each(params)
+    alone = Judged(train, validation[:1], edited[:1], rows[:1], ["cut"]).without_each(params)
     assert [one.weight for one in alone] == [1.0]
-    none = Judged(np.zeros(3), np.zeros(1), np.zeros(0), np.zeros(0, dtype=int)).without_each(params)
+    none = Judged(np.zeros(3), np.zeros(1), np.zeros(0), np.zeros(0, dtype=int), []).without_each(params)
     assert [one.weight for one in none] == [0.0]  # no components: every distance is 0
 
 

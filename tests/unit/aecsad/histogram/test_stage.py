@@ -8,26 +8,28 @@ import pandas as pd
 import pytest
 
 from stages.aecsad.histogram.__main__ import main
+from stages.aecsad.model.edited import EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.patch_histogram import histogram_distances, read_histogram_models
 from stages.core.io.tables import write_images
 from tests.params_files import write_params
 
 OPTIONS = [
-    "--inputs", "inputs", "--label-maps", "labels.npz", "--output", "out", "--choice", "histogram.json",
+    "--inputs", "inputs", "--label-maps", "labels.npz", "--edited", "edited.npz", "--output", "out",
+    "--choice", "histogram.json",
 ]  # fmt: skip
 SECTION = {
-    "grids": [1, 2], "shrinkage": 0.0, "edits_per_image": 4, "min_area": 0.003, "max_area": 0.2,
-    "min_edit_auroc": 0.6, "max_inflation": 2.0,
+    "grids": [1, 2], "shrinkage": 0.0, "min_edit_auroc": 0.6, "max_inflation": 2.0,
 }  # fmt: skip
 SPLITS = ["train"] * 20 + ["validation"] * 10 + ["test"] * 8
 
 
 @pytest.fixture(autouse=True)
 def inputs(here: Path) -> None:
-    """Params and an image table."""
+    """Params, an image table and edited pictures."""
     write_params(here, {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"aecsad": {"histogram": SECTION}}}})
     write_table(SPLITS)
+    write_edits(without_class_1())
 
 
 def write_table(splits: list[str]) -> None:
@@ -52,6 +54,17 @@ def write_maps(maps: np.ndarray, num_classes: int = 3, names: list[str] | None =
                      made_from={"segmentation": "5e6"})  # fmt: skip
 
 
+def write_edits(maps: np.ndarray) -> None:
+    """Write label maps of edited pictures, one of each of the ten validation images."""
+    sources = tuple(f"{number:02d}" for number in range(20, 30))
+    write_edited(Path("edited.npz"), EditedPictures(sources, ("cut",) * 10, maps))
+
+
+def without_class_1() -> np.ndarray:
+    maps = normals()[20:30]
+    return np.where(maps == 1, 0, maps)
+
+
 def test_missing_components_score_higher() -> None:
     write_maps(normals())
     main(OPTIONS)
@@ -61,7 +74,8 @@ def test_missing_components_score_higher() -> None:
     for column in ("histogram_1x1", "histogram_2x2"):
         assert scores[column][34:].min() > 2 * scores[column][:34].max()
     choice = json.loads(Path("histogram.json").read_text())
-    assert choice["num_classes"] == 3
+    assert (choice["num_classes"], choice["covered"]) == (3, True)
+    assert choice["columns"]["histogram_1x1"]["edits"] == {"cut": 1.0}
     assert set(choice["weights"]) == {"histogram_1x1", "histogram_2x2"}
     assert choice["weights"]["histogram_1x1"] == choice["columns"]["histogram_1x1"]["weight"] > 0.5
     for model, column in zip(read_histogram_models(Path("out/model.npz")), scores.columns[2:], strict=True):
@@ -79,6 +93,16 @@ def test_weights_do_not_depend_on_test_images() -> None:
     assert (Path("histogram.json").read_bytes(), Path("out/model.npz").read_bytes()) == before
 
 
+def test_edits_that_no_grid_sees_are_reported_as_not_covered(caplog: pytest.LogCaptureFixture) -> None:
+    write_maps(normals())
+    write_edits(normals()[20:30])  # a segmentation that is blind for the edits
+    main(OPTIONS)
+    choice = json.loads(Path("histogram.json").read_text())
+    assert choice["covered"] is False
+    assert set(choice["weights"].values()) == {0.0}
+    assert "logical anomalies are not covered" in caplog.text
+
+
 def test_label_maps_are_joined_by_image_id() -> None:
     maps, order = normals(), np.random.default_rng(0).permutation(len(SPLITS))
     write_maps(maps)
@@ -91,6 +115,7 @@ def test_label_maps_are_joined_by_image_id() -> None:
 
 def test_without_component_classes_every_column_is_excluded() -> None:
     write_maps(np.zeros_like(normals()), num_classes=1)
+    write_edits(np.zeros_like(normals()[20:30]))
     main(OPTIONS)
     choice = json.loads(Path("histogram.json").read_text())
     assert choice["num_classes"] == 1

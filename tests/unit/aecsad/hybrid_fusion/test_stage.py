@@ -30,7 +30,7 @@ OPTIONS = [
 ]  # fmt: skip
 Scores = Callable[..., pd.DataFrame]
 KEYS = ["image_id", "split"]
-FOUND = Explanation("student_teacher", 1, "hot_spot", (0, 0, 1, 1), 2.0, 1.0, 3.0, "AeCSAD's own")
+FOUND = Explanation("student_teacher", 1, "hot_spot", (0, 0, 1, 1), 2.0, 1.0, 3.0)
 FINE: dict[str, Any] = {
     "image_size": 64, "strides": [8, 16], "training_images": 4, "cells_per_image": 48, "coreset_ratio": 0.2,
     "projection_dimensions": 128, "neighbours": 3,
@@ -71,6 +71,7 @@ def write_inputs(
     write_table(Path("students/scores.parquet"), scores[[*KEYS, "student_teacher"]], columns=KEYS)
     write_anomaly_maps(Path("students/maps"), maps)
     write_result(Path("neighbours"), MethodResult(scores[KEYS].assign(score=scores["neighbours"]), maps))
+    Path("neighbours/bank.safetensors").write_bytes(b"bank")
     write_explanations(Path("explanations"), Explanations(dict.fromkeys(ids, [FOUND]), {1: b"picture"}))
     Path("histogram.json").write_text(json.dumps(histogram), encoding="utf-8")
     section = {"chance": 0.01, "combination": combination, "fine_neighbours": fine}
@@ -148,13 +149,13 @@ def test_the_fine_branch_sees_small_defects_and_is_fused_with_the_others(
 
 def test_fine_scores_repeat_and_do_not_depend_on_the_other_images(here: Path, make_scores: Scores) -> None:
     params = FineNeighboursParams(**FINE)
-    images, files = write_pictures(make_scores(4)), image_files(Path("inputs"))
+    images, inputs = write_pictures(make_scores(4)), Path("inputs")
     encoder = "tf_efficientnet_lite0"
-    first = score_at_high_resolution(images, files, params, encoder=encoder, seed=0)
+    first = score_at_high_resolution(images, inputs, params, encoder=encoder, seed=0)
     alone = images[(images["split"] == "train") | (images["image_id"] == "009")]
-    again = score_at_high_resolution(alone, files, params, encoder=encoder, seed=0)
+    again = score_at_high_resolution(alone, inputs, params, encoder=encoder, seed=0)
     assert first is not None
     assert again is not None
-    row = first.scores["image_id"].to_list().index("009")
-    assert again.scores["score"].to_list() == [first.scores["score"].iloc[row]]
-    assert score_at_high_resolution(images, files, None, encoder="no such network", seed=0) is None
+    row = first.result.scores["image_id"].to_list().index("009")
+    assert again.result.scores["score"].to_list() == [first.result.scores["score"].iloc[row]]
+    assert score_at_high_resolution(images, inputs, None, encoder="no such network", seed=0) is None

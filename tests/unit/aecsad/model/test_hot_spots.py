@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.aecsad.model.hot_spots import NormalSpots, explain_map, fit_spots, usual_classes, where
-from tests.table import violations
+from stages.aecsad.model.hot_spots import NormalSpots, explain_map, fit_spots, usual_classes
 from tests.unit.aecsad.layouts import SIZE, draw
 
 
@@ -18,12 +17,10 @@ def test_a_hot_spot_names_the_component_that_belongs_there() -> None:
     assert (found.branch, found.measure) == ("a", "hot_spot")
     assert (found.component, found.box) == (1, (0.75, 0.75, 0.8125, 0.875))
     assert found.deviation == pytest.approx(6.0)
-    assert (
-        found.text == "unusual look at the lower right, where normal images show component 1 and this one no component"
-    )
+    assert found.classes == (1, 0)
     nowhere = explain_map(NormalSpots("a", 0.5, 0.25, empty), heat, empty)
     assert nowhere.component is None
-    assert nowhere.text == "unusual look at the lower right, on no component"
+    assert nowhere.classes == (0, 0)
 
 
 def test_normal_spots_by_hand() -> None:
@@ -32,14 +29,3 @@ def test_normal_spots_by_hand() -> None:
     fitted = fit_spots("a", validation, usual)
     assert (fitted.mean, fitted.spread) == (4.0, 1.0)
     assert fit_spots("a", validation[:1], usual).spread > 0
-
-
-def test_places_in_words() -> None:
-    def check(box: tuple[float, float, float, float], expected: str) -> None:
-        assert where(box) == expected
-
-    rows = [
-        ((0, 0, 0.2, 0.2), "upper left"), ((0.4, 0.4, 0.6, 0.6), "centre"), ((0.9, 0.4, 1, 0.6), "bottom"),
-        ((0.4, 0.8, 0.6, 1.0), "right side"), ((0, 0.4, 0.1, 0.5), "top"),
-    ]  # fmt: skip
-    assert violations(check, rows) == []

@@ -1,10 +1,22 @@
 """The choice between proposers: their numbers by hand, every reason for and against one, and what runs on what."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import pytest
 import torch
 
-from stages.aecsad.pseudo_label.choice import CLASSICAL, Proposer, best, propose, summarise, trial_rows
+from stages.aecsad.model.edited import EditedPictures, Seen
+from stages.aecsad.pseudo_label.choice import (
+    CLASSICAL,
+    Chosen,
+    Pictures,
+    Proposer,
+    best,
+    propose,
+    summarise,
+    trial_rows,
+)
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
 from tests.table import violations
@@ -38,14 +50,46 @@ def test_summary() -> None:
     assert summarise(counts(0, 0, 4).values).count_agreement == 0  # to agree on nothing is not to agree
 
 
-def decide(background: Proposal, merging: Proposal, max_part: float = 0.02) -> tuple[str, str]:
+def seeing(auroc: float) -> Seen:
+    """A proposer with that AUROC, the same error in every image, so that any difference from another is certain."""
+    return Seen({"cut": auroc}, auroc, 0.01, np.zeros(40))
+
+
+BLIND = Seen({}, 0.5, 0.5, np.zeros(40))
+
+
+def decide(
+    background: Proposal, merging: Proposal, max_part: float = 0.02, aurocs: tuple[float, ...] | None = None
+) -> tuple[str, str]:
     found = dict(zip(CLASSICAL, (background, merging, counts(7)), strict=True))
     summaries = {name: summarise(proposal.values) for name, proposal in found.items()}
-    return best(summaries, **{**LIMITS, "max_part": max_part})
+    verdicts = [BLIND] * 3 if aurocs is None else [seeing(auroc) for auroc in aurocs]
+    return best(summaries, dict(zip(CLASSICAL, verdicts, strict=True)), **{**LIMITS, "max_part": max_part})
+
+
+def test_who_sees_most_of_edited_pictures_is_taken_however_steady_the_others() -> None:
+    steady = counts(4, 4, 4), counts(6, 6, 6)
+    for aurocs in ((0.5, 0.6, 0.9), (0.5, 0.9, 0.6), (0.9, 0.6, 0.5)):
+        assert decide(*steady, aurocs=aurocs)[0] == CLASSICAL[int(np.argmax(aurocs))]
+    assert (
+        "background difference 50%, graph merging 60%, dense clusters 90%" in decide(*steady, aurocs=(0.5, 0.6, 0.9))[1]
+    )
+
+
+def test_of_equals_whole_parts_are_taken_where_their_number_is_steady() -> None:
+    equal = (0.88, 0.89, 0.9)
+    assert decide(counts(4, 4, 4), counts(6, 6), aurocs=equal)[0] == "background_difference"
+    assert decide(counts(4, 5, 6), counts(6, 6), aurocs=equal)[0] == "graph_merging"
+    name, reason = decide(counts(4, 5, 6), counts(4, 6, 8), aurocs=equal)
+    assert name == "dense_clusters"
+    assert "graph merging fails: its number of parts varies by 27%" in reason
 
 
 def test_background_difference_is_taken_where_counts_agree() -> None:
-    assert decide(counts(4, 4, 3), counts(6, 6)) == ("background_difference", "4 parts in 67% of the images")
+    assert decide(counts(4, 4, 3), counts(6, 6)) == (
+        "background_difference",
+        "no part could be edited; 4 parts in 67% of the images",
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +104,7 @@ def test_graph_merging_is_taken_where_it_fails(found: Proposal, max_part: float,
     name, said = decide(found, counts(6, 7, 6, 6), max_part)
     assert name == "graph_merging"
     assert reason in said
-    assert "6 parts, a number that varies by 7%" in said
+    assert "6 parts, varying by 7%" in said
 
 
 @pytest.mark.parametrize(
@@ -83,13 +127,27 @@ def test_trials_are_spread_over_all_images() -> None:
         assert len(rows) == tried
         assert count - rows[-1] <= rows.step
 
-    rows = [(3, 3), (99, 99), (100, 50), (420, 53)]
+    rows = [(3, 3), (63, 63), (64, 32), (420, 33)]
     assert violations(check, rows) == []
 
 
 def parts_of(number: int) -> Proposer:
     """A proposer that finds `number` parts in every image."""
     return lambda images: counts(*[number] * len(images))
+
+
+def proposed(
+    count: int, classical: dict[str, Proposer], foundation: Callable[[], Proposal], proposer: str, normal: int = 5
+) -> Chosen:
+    """What comes of that many training and validation images; nobody sees an edit."""
+    stacks = [torch.zeros(number, 3, 10, 10, dtype=torch.uint8) for number in (count, normal)]
+    pictures = Pictures(*stacks, tuple(f"{number:02d}" for number in range(normal)))
+
+    def judge(trials: Mapping[str, Proposal], of: Pictures, edited: EditedPictures) -> dict[str, Seen]:
+        assert of is pictures
+        return dict.fromkeys(trials, BLIND)
+
+    return propose(pictures, classical, foundation, judge, params_of(proposer), seed=0)
 
 
 def test_all_are_tried_on_few_images_and_the_best_runs_on_all() -> None:
@@ -103,31 +161,32 @@ def test_all_are_tried_on_few_images_and_the_best_runs_on_all() -> None:
         return proposer
 
     classical = {name: counted(name, number) for number, name in enumerate(CLASSICAL, start=3)}
-    chosen = propose(torch.zeros(120, 3, 10, 10, dtype=torch.uint8), classical, never, params_of("auto"))
-    first, *others = CLASSICAL
-    assert calls == [(first, 60), *((name, 60) for name in others), (first, 120)]
+    chosen = proposed(120, classical, never, "auto")
+    first = CLASSICAL[0]
+    assert calls == [*((name, 40 + 5) for name in CLASSICAL), (first, 120)]  # every third one, and those to be edited
+    assert {len(trial.values) for trial in chosen.trials.values()} == {40}
     assert chosen.proposal.values.max(axis=(1, 2)).tolist() == [3] * 120
     assert {name: trial.values.max() for name, trial in chosen.trials.items()} == dict(
         zip(CLASSICAL, (3, 4, 5), strict=True)
     )
     written = chosen.choice.as_json()
-    assert set(written) == {"proposer", "reason", "human_input", "tried_on", *CLASSICAL}
-    assert (written["proposer"], written["tried_on"]) == (first, 60)
+    assert set(written) == {"proposer", "reason", "human_input", "tried_on", "edited", *CLASSICAL}
+    assert (written["proposer"], written["tried_on"]) == (first, 40)
+    assert written[first]["edit_auroc"] == 0.5
 
 
 def test_a_proposer_named_in_params_is_not_questioned() -> None:
     for name in CLASSICAL:
         classical = {other: parts_of(1 + (other == name)) for other in CLASSICAL}
-        chosen = propose(torch.zeros(3, 3, 10, 10, dtype=torch.uint8), classical, never, params_of(name))
+        chosen = proposed(3, classical, never, name)
         assert (chosen.choice.proposer, chosen.choice.reason) == (name, "set in params.yaml")
         assert chosen.proposal.values.max() == 2
 
 
 def test_foundation_models_run_on_all_and_are_compared_on_few() -> None:
-    images, classical = torch.zeros(100, 3, 10, 10, dtype=torch.uint8), {name: parts_of(1) for name in CLASSICAL}
-    chosen = propose(images, classical, lambda: counts(*[2, 5] * 50), params_of("foundation"))
-    assert chosen.proposal.values.max(axis=(1, 2)).tolist() == [2, 5] * 50
-    assert chosen.trials["foundation"].values.max(axis=(1, 2)).tolist() == [2] * 50  # every second image
+    chosen = proposed(64, {name: parts_of(1) for name in CLASSICAL}, lambda: counts(*[2, 5] * 32), "foundation")
+    assert chosen.proposal.values.max(axis=(1, 2)).tolist() == [2, 5] * 32
+    assert chosen.trials["foundation"].values.max(axis=(1, 2)).tolist() == [2] * 32  # every second image
     assert set(chosen.trials) == {*CLASSICAL, "foundation"}
     assert chosen.choice.proposer == "foundation"
 

@@ -10,9 +10,9 @@ from stages.aecsad.score_fusion.components import (
     fit_components,
     share_box,
     share_centre,
-    times,
 )
 from stages.core.io.explanations import Explanation
+from stages.core.io.wording import describe
 from tests.unit.aecsad.layouts import SIZE, draw
 
 FITTING = {"num_classes": 3, "grid": 4, "min_area": 0.002, "stable_share": 0.95, "area_floor": 0.01, "seed": 0}
@@ -37,7 +37,7 @@ def test_a_missing_component(normal: NormalComponents) -> None:
     labels[40:56, 4:20] = 0
     found = top(normal, labels)
     assert (found.component, found.measure, found.observed, found.normal) == (1, "missing", 3, 4)
-    assert found.text == "component 1: 3, normal 4; missing at the lower left"
+    assert describe(found, {}) == "component 1 missing: lower left, 3 instead of 4"
     assert inside(found, 48, 12)
 
 
@@ -55,7 +55,7 @@ def test_a_component_of_half_the_size(normal: NormalComponents) -> None:
     labels[:32, 32:][rows[: len(rows) // 2], columns[: len(rows) // 2]] = 0
     found = top(normal, labels)
     assert (found.component, found.measure) == (1, "area")
-    assert found.text == "component 1: area 0.5 x normal at the upper right"
+    assert describe(found, {}) == "component 1 smaller (0.5 x): upper right"
     assert found.observed / found.normal == pytest.approx(0.5, abs=0.05)
 
 
@@ -64,7 +64,7 @@ def test_a_displaced_component(normal: NormalComponents) -> None:
     labels[:24, :24] = 0
     labels[4:12, 22:30] = 1
     found = next(one for one in explain_components(normal, labels) if one.measure != "cell_area")
-    assert (found.component, found.measure, found.text) == (1, "place", "component 1: displaced at the top")
+    assert (found.component, found.measure) == (1, "place")
     assert found.observed == pytest.approx(14 / SIZE, abs=3 / SIZE)  # image sides from its place
     assert inside(found, 8, 26)
 
@@ -83,7 +83,7 @@ def test_an_area_of_a_class_that_varies() -> None:
     labels[2:14, 33:40] = 2
     found = top(normal, labels)
     assert (found.component, found.measure) == (2, "cell_area")
-    assert found.text == "component 2: area where normal images have next to none, in row 1, column 3 of 4 x 4 cells"
+    assert describe(found, {2: "cap"}) == "cap elsewhere: row 1, column 3 of 4 x 4"
 
 
 def test_normal_images_deviate_less_than_changed_ones(normal: NormalComponents) -> None:
@@ -115,9 +115,3 @@ def test_components_by_hand() -> None:
     assert (found.share, share_box(found)) == (8 / 200, (0.2, 0.2, 0.4, 0.4))
     assert share_centre(found) == pytest.approx((0.3, 0.3))
     assert len(find_components(labels, 1, min_area=0.001)) == 2
-
-
-def test_sizes_in_words() -> None:
-    assert [times(*pair) for pair in ((0.01, 0.02), (0.5, 0.01), (0.01, 0.0))] == [
-        "0.5 x normal", "more than 10 x normal", "where normal images have next to none"
-    ]  # fmt: skip

@@ -18,6 +18,7 @@ from stages.core.io.lineage import content_hash, read_lineage
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import branch_names, read_result
 from stages.core.io.tables import write_images
+from stages.core.io.wording import describe
 from tests.params_files import write_params
 from tests.unit.aecsad.layouts import draw
 
@@ -53,10 +54,10 @@ def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) 
     table.to_parquet("histogram/scores.parquet")
     rows = pd.DataFrame({"histogram_1x1": [weight] * 4, "histogram_1x1_edit_auroc": 0.9})
     write_jackknife(Path("histogram"), [name for name in IDS if name.startswith("validation")], rows)
-    choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes}
+    choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes, "covered": weight > 0}
     Path("histogram.json").write_text(json.dumps(choice))
     Path("review").mkdir()
-    Path("review/review.json").write_text("{}")
+    Path("review/review.json").write_text('{"warnings": ["first"]}')
     Path("students").mkdir()
     Path("students/model.safetensors").write_bytes(b"students")
     table.rename(columns={"histogram_1x1": "student_teacher"})[30:].to_parquet("students/scores.parquet")
@@ -83,7 +84,7 @@ def test_the_stage_writes_one_result(here: Path) -> None:
     assert [branch.name for branch in fusion_from_json(result.fusion).branches] == ["histogram", "student_teacher"]
     found = result.explanations.images["test/36"]
     assert [finding.branch for finding in found] == ["histogram"] * 3 + ["student_teacher"]
-    assert found[0].text == "component 1: 3, normal 4; missing at the lower left"
+    assert describe(found[0], {}) == "component 1 missing: lower left, 3 instead of 4"
     assert set(result.explanations.pictures) == {1, 2}
     with Image.open(io.BytesIO(result.explanations.pictures[1])) as picture:
         assert picture.size == (384, 80)  # five of them, in one row
@@ -110,6 +111,16 @@ def test_without_component_classes_one_branch_and_its_spots_remain(here: Path) -
     measures = {tuple(one.measure for one in findings) for findings in result.explanations.images.values()}
     assert measures == {("hot_spot",)}
     assert result.explanations.pictures == {}
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_review_warns_where_logical_anomalies_are_not_covered(here: Path, weight: float) -> None:
+    write_inputs(weight=weight)
+    main(OPTIONS)
+    first, *others = json.loads((here / "out/review/review.json").read_text())["warnings"]
+    assert first == "first"
+    assert [text.split(":")[0] for text in others] == ([] if weight else ["logical anomalies are not covered"])
+    assert json.loads((here / "review/review.json").read_text()) == {"warnings": ["first"]}  # another stage's output
 
 
 def test_a_missing_map_is_named(here: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.segmentation.fitting import Fitted, check_pseudo_labels, fit_segmentation, segment_images
+from stages.aecsad.segmentation.fitting import (
+    Fitted,
+    check_pseudo_labels,
+    fit_segmentation,
+    segment_edited,
+    segment_images,
+)
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
 from tests.unit.aecsad.scenes import PARAMS
@@ -46,4 +53,9 @@ def test_without_component_classes_every_map_is_background(caplog: pytest.LogCap
     maps = segment_images(fitted, images, None)  # type: ignore[arg-type]  # no file is opened
     assert not maps.usable
     assert not maps.values.any()
+    edited = segment_edited(fitted, EditedPictures(("a",), ("cut",), np.ones((1, 32, 32, 3), np.uint8)))
+    assert (edited.sources, edited.kinds, edited.values.shape) == (("a",), ("cut",), (1, 32, 32))
+    assert not edited.values.any()
+    with pytest.raises(UserError, match="edited pictures are not of 32 x 32 pixels"):
+        segment_edited(fitted, EditedPictures(("a",), ("cut",), np.ones((1, 16, 16, 3), np.uint8)))
     assert "no component classes" in caplog.text

@@ -45,7 +45,7 @@ def test_the_nine_data_sets_have_entries_that_both_stages_take(repository: Path)
     assert list(datasets) == NAMES
     change_params(categories={name: entry_of(dataset, Path("data")) for name, dataset in datasets.items()})
     for name, dataset in datasets.items():
-        assert load_category(name).equal_files == "leave_out"
+        assert load_category(name).equal_files == "exclude"
         assert load_split_params(name).source == dataset.category["source"]
         assert all(re.match(r"(original: )?https://", source) for source in dataset.sources)
 
@@ -105,7 +105,7 @@ def test_the_command_stops_before_any_work_with_the_list(
         message = refused(caplog)
     for part in (
         "nothing was run, 9 of what it takes are missing",  # eight data sets and the weights
-        f'brats2021: {{"source": "brats", "path": "{Path("sets/BraTS2021").resolve()}", "equal_files": "leave_out"}}',
+        f'brats2021: {{"source": "brats", "path": "{Path("sets/BraTS2021").resolve()}", "equal_files": "exclude"}}',
         "put it to sets/RSNA with data.json, images (also looked for: RSNA.tar.gz)",
         "from https://zenodo.org/records/12677223 (RSNA.tar.gz), original: https://www.kaggle.com/c/rsna-pneumonia",
         "terms: its authors: academic use only",

@@ -132,7 +132,7 @@ def test_a_pipe_is_refused_and_not_read(tmp_path: Path) -> None:
 
 def test_a_phones_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    with pytest.raises(UserError, match=r"a\.jpg: is a HEIC image, which is not read: save it as JPEG or PNG"):
+    with pytest.raises(UserError, match=r"a\.jpg: is of kind HEIC or AVIF, which is not read: convert it to PNG"):
         read_image(tmp_path / "a.jpg")
 
 

@@ -11,7 +11,7 @@ from stages.core.io.explanations import Explanation, Explanations
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, branch_names, read_result, rows_to_score, write_result
 
-FOUND = Explanation("z_hist", 1, "area", (0.0, 0.0, 0.5, 1.0), 0.2, 0.1, 3.0, "component 1: area 2.0 x normal")
+FOUND = Explanation("z_hist", 1, "area", (0.0, 0.0, 0.5, 1.0), 0.2, 0.1, 3.0, (1, 0))
 
 
 @pytest.fixture

@@ -204,3 +204,21 @@ def test_sigterm_ends_a_stage_without_leftovers(tmp_path: Path) -> None:
         stage.terminate()
         assert stage.wait(timeout=20) == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_machine_refuses_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Any other OSError may be a fault of the program, whose traceback tells where."""
+
+    @stage_entry
+    def main(argv: Sequence[str]) -> str:
+        raise OSError(int(argv[0]), "x", "a/b.png")
+
+    for number, message in ((28, "a/b.png: the disk is full"), (13, "a/b.png: permission denied"), (36, "is too long")):
+        caplog.clear()
+        with pytest.raises(SystemExit) as stop:
+            main([str(number)])
+        assert stop.value.code == 1
+        assert message in caplog.text
+        assert "Traceback" not in caplog.text
+    with pytest.raises(FileNotFoundError):
+        main(["2"])

@@ -1,17 +1,16 @@
-"""Rows of edited components: only what is read off the label map differs from the image that was edited."""
+"""Rows of edited pictures: only what is read off the label map differs from the image that was edited."""
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.edited_components import edited_rows
+from benchmarks.edited_pictures import edited_rows
 from benchmarks.fusion_rules import aurocs
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
 
-PARAMS = HistogramParams(
-    grids=(1,), shrinkage=0.0, edits_per_image=3, min_area=0.01, max_area=0.5, min_edit_auroc=0.6, max_inflation=2.0
-)
+PARAMS = HistogramParams(grids=(1,), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
 
 
 def make_maps(*, parts: bool) -> tuple[pd.DataFrame, pd.DataFrame, LabelMaps]:
@@ -30,7 +29,9 @@ def test_an_edit_moves_the_histogram_and_nothing_else() -> None:
     branches, images, maps = make_maps(parts=True)
     model = fit_histograms(maps.values[:8], grid=1, num_classes=3, shrinkage=0.0)
     branches["histogram_1x1"] = histogram_distances(model, maps.values[8:])
-    rows = edited_rows(branches, images, maps, PARAMS)
+    sources = tuple(branches["image_id"].repeat(3))
+    cut = np.where(maps.values[8:] == 1, 0, maps.values[8:]).repeat(3, axis=0)
+    rows = edited_rows(branches, images, maps, EditedPictures(sources, ("cut",) * 12, cut), PARAMS)
     assert list(rows.columns) == list(branches.columns)
     assert set(rows["split"]) == {"edited"}
     assert rows["neighbours"].tolist() == [score for score in (1.0, 2.0, 3.0, 4.0) for _ in range(3)]
@@ -42,4 +43,5 @@ def test_an_edit_moves_the_histogram_and_nothing_else() -> None:
 
 def test_without_components_there_is_nothing_to_edit() -> None:
     branches, images, maps = make_maps(parts=False)
-    assert edited_rows(branches, images, maps, PARAMS).empty
+    nothing = EditedPictures((), (), maps.values[:0])
+    assert edited_rows(branches, images, maps, nothing, PARAMS).empty

@@ -1,9 +1,11 @@
 """One map of several branches, worked out by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
-from stages.aecsad.hybrid_fusion.maps import active_maps, fuse_maps
+from stages.aecsad.model.map_fusion import active_maps, fit_map_fusion, map_fusion_from_json
 from stages.core.io.maps import AnomalyMaps
 
 
@@ -15,13 +17,15 @@ def test_maps_are_scaled_by_normal_cells_and_resized_before_they_add_up() -> Non
     weights = {"fine": 0.75, "coarse": 0.0}
     active = active_maps(scores, maps, weights)
     assert list(active) == ["fine"]  # the other branch has no weight
-    np.testing.assert_array_equal(fuse_maps(scores, active, weights), fine - 1)
+    np.testing.assert_array_equal(fit_map_fusion(scores, active, weights)(active), fine - 1)
     both = {"fine": 0.75, "coarse": 0.25}
-    np.testing.assert_allclose(
-        fuse_maps(scores.assign(split="validation"), active_maps(scores, maps, both), both)[1],
-        0.75 * (fine[1] - fine.mean()) / fine.std() + 0.25,
-        atol=2e-3,
-    )
+    active = active_maps(scores, maps, both)
+    fusion = fit_map_fusion(scores.assign(split="validation"), active, both)
+    expected = 0.75 * (fine[1] - fine.mean()) / fine.std() + 0.25
+    np.testing.assert_allclose(fusion(active)[1], expected, atol=2e-3)
+    again = map_fusion_from_json(json.loads(json.dumps(fusion.to_json())))
+    alone = {name: values[1:] for name, values in active.items()}
+    np.testing.assert_array_equal(again(alone), fusion(active)[1:])  # an image by itself, from the file
 
 
 def test_maps_count_equally_where_none_of_their_branches_has_weight() -> None:
@@ -30,4 +34,4 @@ def test_maps_count_equally_where_none_of_their_branches_has_weight() -> None:
     none = dict.fromkeys(maps, 0.0)
     active = active_maps(scores, maps, none)
     assert list(active) == ["one", "other"]
-    np.testing.assert_array_equal(fuse_maps(scores, active, none), [[[-1.0, 1.0]]])
+    np.testing.assert_array_equal(fit_map_fusion(scores, active, none)(active), [[[-1.0, 1.0]]])

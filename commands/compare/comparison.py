@@ -1,15 +1,11 @@
 """Compare the evaluations of two revisions: `oddpart compare HEAD~1 workspace`.
 
-Each metric gets the difference, its interval, and a verdict: gain or drop (both significant), noise, missing (was
-there, is gone) or added. Files tracked by git are enough. The exit code is 0 whatever the verdicts are.
+Files tracked by git are enough.
 """
 
-import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
@@ -18,22 +14,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commands.compare.differences import Row, compare
+from commands.compare.differences import compare
 from commands.compare.revisions import read_revision
+from commands.compare.rows import MetricRow, as_json
 from stages.core.run.atomic import replacing_file
+from stages.core.run.console import printable
 from stages.core.run.errors import UserError
-from stages.core.run.stage import command_entry
 
 HEADINGS = ("category", "method", "kind", "metric", "old", "new", "difference", "interval", "verdict")
 NOTE = (
     "In %. The interval is that of the difference (95 % unless asked otherwise); gain and drop are significant, and of "
     "20 comparisons without any real change about one comes out significant by chance."
 )
-
-
-@command_entry
-def main(argv: Sequence[str]) -> str:
-    return compare_revisions(**vars(parse(argv)))
 
 
 def compare_revisions(
@@ -64,24 +56,6 @@ def compare_revisions(
     return f"{len(rows)} metrics compared: " + (", ".join(f"{n} {name}" for name, n in counts.items()) or "none")
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("old", help="commit, branch, tag or experiment, or `workspace`")
-    parser.add_argument("new")
-    parser.add_argument("--format", dest="form", choices=tuple(FORMATS), default="text")
-    parser.add_argument("--output", type=Path, help="a file; without it the result is printed")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="POINTS",
-                        help="differences up to this many percentage points are noise, significant or not")  # fmt: skip
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--metrics", default="metrics", help="the folder that evaluations write to")
-    return parser.parse_args(argv)
-
-
 def write(text: str, path: Path | None) -> None:
     """Write to a file, or to standard output."""
     if path is None:
@@ -91,31 +65,26 @@ def write(text: str, path: Path | None) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def as_json(old: str, new: str, rows: Sequence[Row]) -> str:
-    """Write fractions, not percent; what is not there is null."""
-    return json.dumps({"old": old, "new": new, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
-
-
-def as_markdown(old: str, new: str, rows: Sequence[Row]) -> str:
+def as_markdown(old: str, new: str, rows: Sequence[MetricRow]) -> str:
     """Write a table; a bar in a name is escaped."""
     rules = ["---"] * 4 + ["---:"] * 4 + ["---"]
     lines = [f"| {' | '.join(line)} |" for line in (HEADINGS, rules, *map(cells, rows))]
     return "\n".join([f"`{old}` compared with `{new}`", "", *lines, "", NOTE, ""])
 
 
-def as_text(old: str, new: str, rows: Sequence[Row]) -> str:
+def as_text(old: str, new: str, rows: Sequence[MetricRow]) -> str:
     """Write a table for a terminal."""
     table = Table(title=f"{old} compared with {new}", caption=NOTE, caption_justify="left", box=SIMPLE_HEAD)
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if 4 <= number <= 7 else "left", no_wrap=number > 1)
     for row in rows:
-        table.add_row(*map(escape, cells(row)))
+        table.add_row(*(escape(printable(text)) for text in cells(row)))
     file = StringIO()
     Console(file=file, width=120).print(table)
     return file.getvalue()
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: MetricRow) -> list[str]:
     """Return a row's texts."""
     interval = "–" if row.low is None or row.high is None else f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
     difference = "–" if row.difference is None else f"{100 * row.difference:+.1f}"
@@ -124,12 +93,8 @@ def cells(row: Row) -> list[str]:
     return [*names, *values, difference, interval, row.verdict]
 
 
-FORMATS: dict[str, Callable[[str, str, Sequence[Row]], str]] = {
+FORMATS: dict[str, Callable[[str, str, Sequence[MetricRow]], str]] = {
     "text": as_text,
     "markdown": as_markdown,
     "json": as_json,
 }
-
-
-if __name__ == "__main__":
-    main()

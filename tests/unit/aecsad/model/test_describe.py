@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.aecsad.cluster.describe import (
+from stages.aecsad.model.describe import (
     crop_instances,
     describe_instances,
     eight_views,
