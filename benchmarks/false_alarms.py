@@ -3,8 +3,9 @@
     python -m benchmarks.false_alarms --draws 400 --write docs/reading-results.md
 
 Draws scores of normal images and scores them by the pipeline's own functions: `patchcore` (one score as it is),
-`aecsad` (scaled branches, summed) and `oddpart` (branches weighed by synthetic defects, Fisher's method). Branches are
-correlated and in different units; normal, lognormal, and of Student's t with two degrees of freedom in equal numbers.
+`aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (branches weighed by
+synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
+Student's t with two degrees of freedom in equal numbers.
 Each draw takes a threshold from its validation images and counts the new normal images above it. Prints Markdown, or
 with `--write` puts it between the markers of a document. No image is read.
 """
@@ -13,15 +14,22 @@ import argparse
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stages.aecsad.histogram.columns import Judged
+from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.hybrid_fusion import branches as hybrid_fusion
 from stages.aecsad.hybrid_fusion.branches import weigh_branches
+from stages.aecsad.model.conformal import AUROC
+from stages.aecsad.model.edited import KINDS
 from stages.aecsad.model.fusion import fuse
+from stages.aecsad.score_fusion import fusing as score_fusion
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import CONSOLE, progress
@@ -39,12 +47,12 @@ UNITS = {
     "neighbours": 10.0,
     "fine_neighbours": 30.0,
 }
-HISTOGRAM = {"histogram_1x1": 1.0, "histogram_2x2": 0.6}
-CHOICE = {
-    "weights": HISTOGRAM,
-    "columns": {name: {"edit_auroc": 0.5 + weight / 2} for name, weight in HISTOGRAM.items()},
-}
+HISTOGRAM = ("histogram_1x1", "histogram_2x2")
+OFFSET = 5.0  # of the histograms' distances, which are about 0 in no image
+JUDGING = HistogramParams(grids=(1, 2), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
+TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
+CHANCE = 0.01  # of the profile `embedded`
 NEW = 25  # normal images that each draw judges
 Alarms = dict[tuple[int, str, float], "Rate"]
 
@@ -93,8 +101,9 @@ def simulate(count: int, budgets: Sequence[float], *, draws: int, seed: int) -> 
     found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
     for number in range(draws):
         scores = draw_scores(random, count, SHAPES[number % len(SHAPES)])
+        choice, jackknife = judge_histogram(scores, draw_judged(random, scores))
         for method in METHODS:
-            fused = fuse_as(method, scores)
+            fused = fuse_as(method, scores, choice, jackknife)
             for budget in budgets:
                 found[method, budget].append(share_of_alarms(fused, budget=budget))
     rates = {}
@@ -119,21 +128,55 @@ def draw_scores(random: np.random.Generator, count: int, shape: str) -> pd.DataF
     strengths = np.maximum(random.uniform(-1, 2, size=len(UNITS)), 0)
     defects = values[:count] + strengths * random.exponential(size=(count, len(UNITS)))
     splits = ["validation"] * count + ["test"] * NEW + [SYNTHETIC] * count
-    table = pd.DataFrame(np.vstack([values, defects]) * list(UNITS.values()), columns=list(UNITS))
-    table.insert(0, "image_id", [f"{number:04}" for number in range(len(splits))])
+    table = pd.DataFrame(np.vstack([values, defects]), columns=list(UNITS))
+    table[list(HISTOGRAM)] += OFFSET
+    table *= list(UNITS.values())
+    names = [f"{number:04}" for number in range(count + NEW)]
+    table.insert(0, "image_id", names + [f"{name}#{SYNTHETIC}" for name in names[:count]])
     table.insert(1, "split", splits)
     return table
 
 
-def fuse_as(method: str, scores: pd.DataFrame) -> pd.DataFrame:
-    """Return split and score of a draw as the method's stage makes them."""
+def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, Judged]:
+    """Draw what each histogram column is judged by; each sees edits to another, random degree."""
+    validation = scores[scores["split"] == "validation"]
+    kinds = list(KINDS) * len(validation)
+    rows = np.repeat(np.arange(len(validation)), len(KINDS))
+    judged = {}
+    for name in HISTOGRAM:
+        normal = validation[name].to_numpy()
+        edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
+        train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
+        judged[name] = Judged(train, normal, edited, rows, kinds)
+    return judged
+
+
+def judge_histogram(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the histogram stage's choice, and what `read_jackknife` reads of it."""
+    verdicts = {name: one.verdict(JUDGING) for name, one in judged.items()}
+    choice = {
+        "weights": {name: verdict.weight for name, verdict in verdicts.items()},
+        "columns": {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()},
+    }
+    columns = {name: one.without_each(JUDGING) for name, one in judged.items()}
+    weights = {name: [one.weight for one in column] for name, column in columns.items()}
+    seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in columns.items()}
+    image_ids = scores["image_id"][scores["split"] == "validation"].to_list()
+    return choice, pd.DataFrame(weights | seen, index=image_ids)
+
+
+def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackknife: pd.DataFrame) -> pd.DataFrame:
+    """Return split and score of a draw as the method's stages make them."""
+    columns = choice["weights"]
     if method == "patchcore":
         return scores[["split"]].assign(score=scores["neighbours"])
     if method == "aecsad":
         pair = scores.drop(columns=["neighbours", "fine_neighbours"])
-        return fuse(pair, HISTOGRAM, {"histogram": 1.0, "student_teacher": 1.0})[0]
-    weights = {name: branch.weight for name, branch in weigh_branches(scores, CHOICE, chance=0.01).items()}
-    return fuse(scores, HISTOGRAM, weights, combination="fisher")[0]
+        branches = {"histogram": 1.0, "student_teacher": 1.0}
+        return fuse(pair, columns, branches, without=score_fusion.weights_without_each(jackknife, columns, branches))[0]
+    weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
+    without = hybrid_fusion.weights_without_each(scores, choice, jackknife, chance=CHANCE)
+    return fuse(scores, columns, weights, combination="fisher", without=without)[0]
 
 
 def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:

@@ -78,9 +78,7 @@ def add_row(
     """Train, score and report; returns the seconds of the training."""
     fitted, seconds = fit(category, params, seed)
     folder = split_folder(category)
-    scored = score_images(
-        fitted, read_images(folder / "inputs"), image_files(folder / "inputs"), quantiles=params.maps.quantiles
-    )
+    scored = score_images(fitted, read_images(folder / "inputs"), image_files(folder / "inputs"), params.maps)
     kinds = read_truth(folder / "truth")[["image_id", "kind"]]
     rows = scored.table.merge(kinds, on="image_id", how="left", validate="one_to_one")
     found = aurocs(rows["split"], rows["kind"], rows["student_teacher"])

@@ -81,6 +81,29 @@ def add(
     add_product(name, path, source=source, subfolder=subfolder, settings=option or [])
 
 
+@app.command(epilog="Examples: oddpart enough bracket;  oddpart enough /data/bracket --json")
+@verb
+def enough(
+    product: Annotated[
+        str,
+        typer.Argument(
+            help="A key of `categories` in params.yaml, or a folder: its images/good, or else the pictures in it.",
+            metavar="PRODUCT|FOLDER",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with shares from 0 to 1.")] = False,
+) -> str:
+    """Say whether a product's pictures are enough to learn from.
+
+    Run `dvc repro split@PRODUCT` once before, or name a folder of good pictures. Nearest neighbours learn from 5, 10,
+    20 ... and all of its normal pictures; a table shows what they find of synthetic defects in pictures that were held
+    out, then follows a verdict in words. 10 pictures are the least; no test picture is used, nothing is written.
+    """
+    from commands.enough.report import show_enough
+
+    return show_enough(product, as_json=as_json)
+
+
 @app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts")
 @verb
 def predict(

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.aecsad.model.fusion import fit_fusion, fit_trimmed_z
+from stages.aecsad.model.fusion import fit_fusion
+from stages.aecsad.model.scaling import fit_trimmed_z
 
 FINITE = ["n50", "n7", "n5", "n4", "n3", "onekept"]
 NAN_IN_THE_ORIGINAL = ["n2", "n1", "const", "ties", "ties_empty"]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from stages.aecsad.model.fusion import Combination, at_its_place, fit_fusion, fuse
+from stages.aecsad.model.conformal import Jackknife, at_its_place, beaten
+from stages.aecsad.model.fusion import Combination, fit_fusion, fuse
 from stages.evaluation.thresholds import Reference, conformal_threshold
 
 HISTOGRAM = {"h1": 1.0, "h2": 0.5, "excluded": 0.0}
@@ -79,12 +80,28 @@ def test_a_score_does_not_depend_on_the_images_scored_with_it(
 
 def test_a_score_moves_no_farther_than_to_its_place_by_hand() -> None:
     """Validation images at 1, 3 and 5; by the scales that were fitted with it, each new one lies above one of them."""
-    refitted = np.array([[0.0, 2.0, 4.0, 1.0]] * 4)
+    rank = beaten(np.array([[[0.0, 2.0, 4.0, 1.0]]] * 4))
     np.testing.assert_allclose(
-        at_its_place(np.array([0.5, 2.0, 3.0, 9.0]), np.array([5.0, 1.0, 3.0]), refitted), [1.0, 2.0, 3.0, 3.0]
+        at_its_place(np.array([0.5, 2.0, 3.0, 9.0]), np.array([5.0, 1.0, 3.0]), rank), [1.0, 2.0, 3.0, 3.0]
     )
-    moved = at_its_place(np.array([0.5]), np.array([5.0, 1.0, 3.0]), refitted[:1])
+    moved = at_its_place(np.array([0.5]), np.array([5.0, 1.0, 3.0]), rank[:1])
     assert Reference(np.array([1.0, 3.0, 5.0]), 5.0).p_value(moved[0]) == 0.75
+
+
+def test_each_pair_is_compared_by_weights_that_neither_has_chosen_by_hand() -> None:
+    """Two validation images and a new one: without the first one only "b" counts, without the second one only "a"."""
+    sets = np.array([[[9.0, 0.0, 8.0], [0.0, 3.0, 4.0]]])  # rows: by the weights without the first, without the second
+    assert beaten(sets).tolist() == [1]  # 9 > 8, and 3 < 4
+    normal = {"a": np.array([0.0, 1.0]), "b": np.array([3.0, 0.0])}
+    without = Jackknife({}, {"a": (0.0, 1.0), "b": (1.0, 0.0)})
+    weights = {"a": 1.0, "b": 0.0}
+    fusion = fit_fusion(
+        {"a": ["a"], "b": ["b"]}, dict.fromkeys("ab", 1.0), normal, branch_weights=weights, without=without
+    )
+    assert set(fusion.normal) == {"a", "b"}  # "b" has no weight now, and may have had with other images
+    for new, place in (({"a": 0.5, "b": 4.0}, 1), ({"a": 2.0, "b": 4.0}, 2), ({"a": 2.0, "b": 2.0}, 1)):
+        score = fusion({name: np.array([value]) for name, value in new.items()})[0]
+        assert int((fusion.of_fitted(normal)[0] < score[0]).sum()) == place
 
 
 def test_an_image_far_above_all_others_keeps_its_score() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.aecsad.model.fusion import evidence, fit_fusion, fit_trimmed_z, fusion_from_json
+from stages.aecsad.model.fusion import fit_fusion, fusion_from_json
+from stages.aecsad.model.scaling import evidence, fit_trimmed_z
 
 scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
 

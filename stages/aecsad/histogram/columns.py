@@ -1,16 +1,17 @@
 """Fit a histogram model for each grid, score every image, and judge each column on normal images alone."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.model.conformal import AUROC, LARGEST, write_jackknife
 from stages.aecsad.model.edited import EditedPictures, Seen, rows_of_sources, see_edits
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.lineage import HISTOGRAM_FILE
@@ -71,8 +72,7 @@ def judge_column(
         seen: edited pictures against these validation images.
         min_edit_auroc, max_inflation: limits.
     """
-    inner, outer = float(np.median(train)), float(np.median(validation))
-    inflation = outer / inner if inner > 0 else 1.0
+    inflation = inflation_of(train, validation)
     kinds = ", ".join(f"{kind} {auroc:.0%}" for kind, auroc in seen.kinds.items()) or "there are none"
     reason = (
         f"sees {seen.auroc:.1%} of edited pictures ({kinds}), "
@@ -93,13 +93,74 @@ def judge_column(
     return Reliability(weight, seen.auroc, seen.kinds, inflation, reason)
 
 
+def inflation_of(train: Float64[np.ndarray, " N"], validation: Float64[np.ndarray, " V"]) -> float:
+    """Return how many times as far the median validation image lies as the median training image."""
+    inner, outer = float(np.median(train)), float(np.median(validation))
+    return outer / inner if inner > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a column is judged by.
+
+    Attributes:
+        train, validation: distances of normal images.
+        edited: distances of edited pictures.
+        rows: of each edited picture's source in `validation`.
+        kinds: of each edited picture.
+    """
+
+    train: Float64[np.ndarray, " N"]
+    validation: Float64[np.ndarray, " V"]
+    edited: Float64[np.ndarray, " M"]
+    rows: Int64[np.ndarray, " M"]
+    kinds: Sequence[str]
+
+    def verdict(self, params: HistogramParams) -> Reliability:
+        """See `judge_column`."""
+        return judge_column(
+            train=self.train,
+            validation=self.validation,
+            seen=see_edits(self.validation, self.edited, rows=self.rows, kinds=self.kinds),
+            min_edit_auroc=params.min_edit_auroc,
+            max_inflation=params.max_inflation,
+        )
+
+    def without_each(self, params: HistogramParams) -> list[Reliability]:
+        """Return the verdict without one validation image and what was made of it, for each of them.
+
+        With a single one nothing is left to judge by: the column then counts unless there are no components at all,
+        whatever that image is like. None where there are too many for one to matter.
+        """
+        if len(self.validation) == 1:
+            return [Reliability(float(self.train.any()), 0.5, {}, 1.0, "no other validation image")]
+        if len(self.validation) > LARGEST:
+            return []
+        return [self.without(row).verdict(params) for row in range(len(self.validation))]
+
+    def without(self, row: int) -> "Judged":
+        """Leave one validation image out."""
+        kept = self.rows != row
+        kinds = [kind for kind, stays in zip(self.kinds, kept, strict=True) if stays]
+        rows = self.rows[kept]
+        return Judged(self.train, np.delete(self.validation, row), self.edited[kept], rows - (rows > row), kinds)
+
+
 @dataclass(frozen=True)
 class HistogramScores:
-    """Distances of every image (image_id, split, a column for each grid; all splits), the models, and the verdicts."""
+    """What the stage found.
+
+    Attributes:
+        table: distances of every image (image_id, split, a column for each grid; all splits).
+        models: one for each grid.
+        reliability: of each column.
+        without: the same without one validation image, for each of them in the table's order.
+    """
 
     table: pd.DataFrame
     models: tuple[HistogramModel, ...]
     reliability: Mapping[str, Reliability]
+    without: Mapping[str, Sequence[Reliability]]
 
     @property
     def covered(self) -> bool:
@@ -135,23 +196,17 @@ def score_histograms(
     table, maps = images[["image_id", "split"]].reset_index(drop=True), values_of(images["image_id"], label_maps)
     train, validation = normal_rows(table["split"])
     rows = rows_of_sources(edited, table["image_id"][validation].tolist())
-    models, verdicts = [], {}
+    models, verdicts, without = [], {}, {}
     for grid in progress(params.grids, total=len(params.grids), label="patch histograms"):
         model = fit_histograms(maps[train], grid=grid, num_classes=label_maps.num_classes, shrinkage=params.shrinkage)
         distances = histogram_distances(model, maps)
-        verdict = judge_column(
-            train=distances[train],
-            validation=distances[validation],
-            seen=see_edits(
-                distances[validation], histogram_distances(model, edited.values), rows=rows, kinds=edited.kinds
-            ),
-            min_edit_auroc=params.min_edit_auroc,
-            max_inflation=params.max_inflation,
-        )
+        seen = histogram_distances(model, edited.values)
+        judged = Judged(distances[train], distances[validation], seen, rows, edited.kinds)
+        verdict, without[model.column] = judged.verdict(params), judged.without_each(params)
         LOG.info("%s: weight %.2f, %s", model.column, verdict.weight, verdict.reason)
         table[model.column], verdicts[model.column] = distances, verdict
         models.append(model)
-    result = HistogramScores(table, tuple(models), verdicts)
+    result = HistogramScores(table, tuple(models), verdicts, without)
     if not result.covered:
         LOG.warning("logical anomalies are not covered: no grid sees edited pictures, the histogram branch is excluded")
     return result
@@ -186,7 +241,7 @@ def values_of(image_ids: pd.Series, label_maps: LabelMaps) -> UInt8[np.ndarray, 
 
 
 def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineage) -> None:
-    """Write `folder`/scores.parquet and `folder`/model.npz, both or neither.
+    """Write `folder`/scores.parquet, `folder`/model.npz and the weights without one image each, all or nothing.
 
     Args:
         folder: of the stage.
@@ -195,4 +250,9 @@ def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineag
     """
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
+        weights = {name: [one.weight for one in column] for name, column in result.without.items()}
+        seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in result.without.items()}
+        validation = result.table["image_id"][result.table["split"] == "validation"].to_list()
+        if len(validation) <= LARGEST:
+            write_jackknife(temporary, validation, pd.DataFrame(weights | seen))
         write_histogram_models(temporary / HISTOGRAM_FILE, result.models, made_from=made_from)

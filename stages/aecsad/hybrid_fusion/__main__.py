@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from stages.aecsad.hybrid_fusion.branches import NEIGHBOURS, collect_branches, weigh_branches
+from stages.aecsad.hybrid_fusion.branches import NEIGHBOURS, collect_branches, weigh_branches, weights_without_each
 from stages.aecsad.hybrid_fusion.fusing import fuse_branches, write_hybrid
 from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
+from stages.aecsad.model.conformal import read_jackknife
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.model.lineage import read_branch_lineage
 from stages.core.io.decision import read_choice, write_choice
@@ -32,10 +33,13 @@ def main(argv: Sequence[str]) -> str:
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
     choice = read_choice(paths.histogram_choice)
     weights = weigh_branches(branches.scores, choice, chance=params.chance)
+    jackknife = read_jackknife(paths.histogram, branches.scores)
+    without = weights_without_each(branches.scores, choice, jackknife, chance=params.chance)
     label_maps, explanations = read_label_maps(paths.label_maps), read_explanations(paths.explanations)
     result = fuse_branches(
-        branches, weights, choice["weights"], images, label_maps, explanations, combination=params.combination
-    )
+        branches, weights, choice["weights"], images, label_maps, explanations,
+        combination=params.combination, without=without,
+    )  # fmt: skip
     write_hybrid(paths.scores, result, branches.scores, fine, made_from=made_from)
     write_choice(paths.choice, {name: weight.as_json() for name, weight in weights.items()})
     return f"{len(result.scores)} images scored by {sum(one.weight > 0 for one in weights.values())} branches"

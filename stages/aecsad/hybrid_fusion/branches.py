@@ -12,15 +12,16 @@ from jaxtyping import Float64
 from scipy.stats import mannwhitneyu
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
+from stages.aecsad.model.conformal import AUROC, Jackknife
 from stages.aecsad.model.fusion import (
     HISTOGRAM,
     KEYS,
     STUDENT_TEACHER,
     columns_of_branches,
-    fit_trimmed_z,
     join_branches,
     read_branches,
 )
+from stages.aecsad.model.scaling import fit_trimmed_z
 from stages.core.io.decision import Decision
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps
 from stages.core.io.result import MAPS, read_result
@@ -94,6 +95,14 @@ def weigh_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
         histogram: the histogram stage's choice: the weight and `edit_auroc` of each of its columns.
         chance: see `weigh_branch`.
     """
+    weights = judge_branches(scores, histogram, chance=chance)
+    for name, one in weights.items():
+        LOG.info("branch %s: weight %.2f, %s", name, one.weight, one.reason)
+    return weights
+
+
+def judge_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float) -> dict[str, BranchWeight]:
+    """Do as `weigh_branches`, without a word."""
     columns = {name: float(weight) for name, weight in histogram["weights"].items()}
     edits = [float(histogram["columns"][name]["edit_auroc"]) for name in columns if columns[name] > 0]
     validation, synthetic = (scores[scores["split"] == split] for split in ("validation", SYNTHETIC))
@@ -103,9 +112,38 @@ def weigh_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
         weights[name] = weigh_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
     if not any(one.weight for one in weights.values()):
         weights = {name: count_equally(one) for name, one in weights.items()}
-    for name, one in weights.items():
-        LOG.info("branch %s: weight %.2f, %s", name, one.weight, one.reason)
     return weights
+
+
+def weights_without_each(
+    scores: pd.DataFrame, histogram: Mapping[str, Any], table: pd.DataFrame | None, *, chance: float
+) -> Jackknife | None:
+    """Return all weights without one validation image and its copy, for each of them; None without a table.
+
+    With a single one nothing is left to judge by: all branches then count, whatever that image is like.
+
+    Args:
+        scores, histogram, chance: see `weigh_branches`.
+        table: of `read_jackknife`.
+    """
+    if table is None:
+        return None
+    columns = {name: tuple(table[name].to_list()) for name in histogram["weights"]}
+    names = list(columns_of_branches(scores, columns))
+    image_ids = scores["image_id"][scores["split"] == "validation"]
+    if len(image_ids) == 1:
+        return Jackknife(columns, dict.fromkeys(names, (1.0,)))
+    judged = scores[scores["split"].isin(["validation", SYNTHETIC])]
+    source = judged["image_id"].str.removesuffix(f"#{SYNTHETIC}")
+    found = []
+    for image_id in image_ids:
+        seen = table.loc[image_id]
+        own = {
+            "weights": {name: seen[name] for name in columns},
+            "columns": {name: {"edit_auroc": seen[name + AUROC]} for name in columns},
+        }
+        found.append(judge_branches(judged[source != image_id], own, chance=chance))
+    return Jackknife(columns, {name: tuple(one[name].weight for one in found) for name in names})
 
 
 def count_equally(branch: BranchWeight) -> BranchWeight:

@@ -10,6 +10,7 @@ from jaxtyping import Float16
 
 from stages.aecsad.hybrid_fusion.branches import Branches, BranchWeight
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
+from stages.aecsad.model.conformal import Jackknife
 from stages.aecsad.model.fusion import KEYS, Combination, fuse
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
@@ -35,6 +36,7 @@ def fuse_branches(
     explanations: Explanations,
     *,
     combination: Combination,
+    without: Jackknife | None,
 ) -> MethodResult:
     """Fuse scores and maps, and add the findings of the branches that AeCSAD itself does not have.
 
@@ -43,7 +45,7 @@ def fuse_branches(
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
-        combination: see stages.aecsad.model.fusion.Fusion.
+        combination, without: see stages.aecsad.model.fusion.Fusion.
 
     Raises:
         UserError: every branch is constant, or an image lacks its label map or its findings.
@@ -54,7 +56,7 @@ def fuse_branches(
             "differ at all"
         )
     branch_weights = {name: branch.weight for name, branch in weights.items()}
-    scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination)
+    scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
     maps = active_maps(scores, branches.maps, branch_weights)
     map_fusion = fit_map_fusion(scores, maps, branch_weights)
     together = AnomalyMaps(tuple(scores["image_id"]), map_fusion(maps), maps)

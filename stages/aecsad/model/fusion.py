@@ -2,12 +2,11 @@
 
 A fitted fusion goes into a result as JSON: `predict` scores new images by it, and a person can read it.
 
-The scales come from the same normal validation images as the threshold. An image that helped to fit a scale looks more
-usual on it than a new one does, most of all where there are few. A new image therefore gets the place among the
-validation images that it has when it helps to fit the scales as they did (full conformal prediction: Vovk, Gammerman,
-Shafer, "Algorithmic Learning in a Random World", 2005, section 2.2). Normal images then take every place equally often.
+A new image gets its place among the validation images by scales that it helped to fit as they did, and by weights that
+neither it nor the one it is compared with has chosen, see stages.aecsad.model.conformal.
 """
 
+import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +15,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
-from scipy.stats import norm, truncnorm
+from jaxtyping import Float64, Int
 
+from stages.aecsad.model.conformal import Jackknife, at_its_place, beaten
+from stages.aecsad.model.scaling import Scores, TrimmedZ, evidence, fit_trimmed_z
 from stages.core.io.result import SCORES
 from stages.core.io.tables import read_table
 from stages.core.run.errors import UserError
@@ -26,11 +26,9 @@ from stages.core.run.errors import UserError
 KEYS = ["image_id", "split"]
 HISTOGRAM, STUDENT_TEACHER = "histogram", "student_teacher"
 LOG = logging.getLogger(__name__)
-TRIM = (0.2, 0.8)
-BLOCK = 256  # new images whose scales are fitted at once: bounds the memory
-TRIMMED_STD = float(truncnorm(*norm.ppf(TRIM)).std())  # of the middle of a standard normal variable: 0.46
-Scores = Float64[np.ndarray, "*B N"]
+BLOCK = 2_000_000  # scores that are scaled at once, each new image with all validation images: bounds the memory
 Combination = Literal["sum", "fisher"]
+Weight = float | Float64[np.ndarray, "n 1"]  # for all images, or a row for each validation image of a jackknife
 
 
 def read_branches(histogram: Path, student_teacher: Path) -> dict[str, pd.DataFrame]:
@@ -85,6 +83,7 @@ def fuse(
     branch_weights: Mapping[str, float],
     *,
     combination: Combination = "sum",
+    without: Jackknife | None = None,
 ) -> tuple[pd.DataFrame, "Fusion"]:
     """Fit the fusion on split "validation", which holds normal images only, and score every row.
 
@@ -95,6 +94,7 @@ def fuse(
         histogram: weight of each histogram column.
         branch_weights: of each branch.
         combination: see `Fusion`.
+        without: both weights without one validation image, where these images chose them; in the order of `scores`.
 
     Returns:
         A score table (stages.core.io.result) with one column for each branch in use, and the fitted fusion.
@@ -109,7 +109,12 @@ def fuse(
     branches = columns_of_branches(scores, histogram)
     weights = {**dict.fromkeys(branches, 1.0), **histogram}
     fusion = fit_fusion(
-        branches, weights, columns_of(validation), branch_weights=branch_weights, combination=combination
+        branches,
+        weights,
+        columns_of(validation),
+        branch_weights=branch_weights,
+        combination=combination,
+        without=without,
     )
     for branch in fusion.branches:
         LOG.info(
@@ -120,46 +125,12 @@ def fuse(
 
 
 @dataclass(frozen=True)
-class TrimmedZ:
-    """z = (s - mean) / std with statistics of normal validation scores; arrays (*B, 1) for B sets of scores at once."""
-
-    mean: float | Float64[np.ndarray, "*B 1"]
-    std: float | Float64[np.ndarray, "*B 1"]
-
-    def __call__(self, scores: Scores) -> Scores:
-        """Scale the scores."""
-        return (scores - self.mean) / self.std
-
-
-def fit_trimmed_z(validation: Scores) -> TrimmedZ:
-    """Fit on the scores strictly between the 20 % and the 80 % quantile.
-
-    AeCSAD thesis 4.17; population standard deviation as in CSAD's code, 1 where there is no spread. Where nothing
-    lies between the quantiles that code gives NaN; here the untrimmed statistics are taken.
-
-    Args:
-        validation: of normal images only, N >= 1; several sets of them, one a row, are fitted each by itself.
-
-    Raises:
-        ValueError: no score, or a score that is not finite.
-    """
-    if not validation.size or not np.isfinite(validation).all():
-        raise ValueError(f"validation scores must be finite and at least one, got {validation}")
-    low, high = np.quantile(validation, TRIM, axis=-1, keepdims=True)
-    kept = (validation > low) & (validation < high)
-    kept |= ~kept.any(axis=-1, keepdims=True)
-    mean, std = (measure(validation, axis=-1, keepdims=True, where=kept) for measure in (np.mean, np.std))
-    std = np.where(std > 0, std, 1.0)
-    return TrimmedZ(mean.item(), std.item()) if validation.ndim == 1 else TrimmedZ(mean, std)
-
-
-@dataclass(frozen=True)
 class Column:
     """One column of a branch: its scale and its weight, 0 where it is excluded."""
 
     name: str
     scale: TrimmedZ
-    weight: float
+    weight: Weight
 
 
 @dataclass(frozen=True)
@@ -169,7 +140,7 @@ class Branch:
     name: str
     columns: tuple[Column, ...]
     scale: TrimmedZ
-    weight: float = 1.0
+    weight: Weight = 1.0
 
     def __call__(self, columns: Mapping[str, Scores]) -> Scores:
         """Return the branch's score of each image."""
@@ -178,18 +149,23 @@ class Branch:
     @property
     def used(self) -> bool:
         """Whether it and any of its columns have weight."""
-        return self.weight > 0 and any(column.weight > 0 for column in self.columns)
+        return bool(np.any(self.weight > 0)) and any(np.any(column.weight > 0) for column in self.columns)
 
 
 Combined = tuple[Scores, dict[str, Scores]]  # the fused score, and the trimmed z of every branch in use by name
 
 
 def combined(branches: Sequence[Branch], combination: Combination, columns: Mapping[str, Scores]) -> Combined:
-    """Add the branches in use, as they are or, "fisher", their `evidence`."""
-    scores = {branch.name: branch(columns) for branch in branches if branch.used}
+    """Add the branches as they are or, "fisher", their `evidence`."""
+    scores = {branch.name: branch(columns) for branch in branches}
     weights = {branch.name: branch.weight for branch in branches}
     terms = {name: evidence(score) if combination == "fisher" else score for name, score in scores.items()}
-    return np.sum([weights[name] * term for name, term in terms.items()], axis=0), scores
+    return sum_of([weights[name] * term for name, term in terms.items()]), scores
+
+
+def sum_of(terms: Sequence[Scores]) -> Scores:
+    """Add arrays that broadcast to one shape."""
+    return np.asarray(functools.reduce(np.add, terms))
 
 
 @dataclass(frozen=True)
@@ -197,12 +173,14 @@ class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
     Attributes:
-        normal: unscaled scores of the normal validation images by column, of the columns in use only.
+        normal: unscaled scores of the normal validation images by column, of the columns that places depend on only.
+        without: weights without one validation image; None where these images did not choose them.
     """
 
     branches: tuple[Branch, ...]
     combination: Combination
     normal: Mapping[str, tuple[float, ...]]
+    without: Jackknife | None = None
 
     def __call__(self, columns: Mapping[str, Scores]) -> Combined:
         """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`.
@@ -213,69 +191,43 @@ class Fusion:
         (plain, plain_parts), (own, own_parts) = self.of_fitted(columns), self.of_fitted(normal)
         scores: list[Scores] = []
         parts: dict[str, list[Scores]] = {name: [] for name in plain_parts}
-        for start in range(0, len(plain), BLOCK):
-            block = slice(start, start + BLOCK)
+        size = max(1, BLOCK // (len(own) * (len(own) + 1)))
+        for start in range(0, len(plain), size):
+            block = slice(start, start + size)
             new = {name: columns[name][block] for name in normal}
             known = np.all([new[name][:, None] == normal[name] for name in normal], axis=0).any(axis=1)
-            placed, placed_parts = self.refitted(normal, new)
-            scores.append(np.where(known, plain[block], at_its_place(plain[block], own, placed)))
+            rank, ranks = self.places(normal, new)
+            scores.append(np.where(known, plain[block], at_its_place(plain[block], own, rank)))
             for name, part in parts.items():
-                moved = at_its_place(plain_parts[name][block], own_parts[name], placed_parts[name])
+                moved = at_its_place(plain_parts[name][block], own_parts[name], ranks[name])
                 part.append(np.where(known, plain_parts[name][block], moved))
         return np.concatenate(scores), {name: np.concatenate(part) for name, part in parts.items()}
 
     def of_fitted(self, columns: Mapping[str, Scores]) -> Combined:
         """Score the images that the scales were fitted on."""
-        return combined(self.branches, self.combination, columns)
+        return combined([branch for branch in self.branches if branch.used], self.combination, columns)
 
-    def refitted(self, normal: Mapping[str, Scores], new: Mapping[str, Scores]) -> Combined:
-        """Score n validation images and a new one by scales fitted on these n + 1 together, for each of M new ones.
-
-        Returns:
-            Arrays M x (n + 1), the new one last.
-        """
-        sets = {name: np.hstack([np.tile(normal[name], (len(new[name]), 1)), new[name][:, None]]) for name in normal}
-        used = [branch for branch in self.branches if branch.used]
-        names = {branch.name: [column.name for column in branch.columns if column.weight > 0] for branch in used}
-        weights = {column.name: column.weight for branch in used for column in branch.columns}
-        branch_weights = {branch.name: branch.weight for branch in used}
-        return combined(fit_branches(names, weights, sets, branch_weights), self.combination, sets)
+    def places(
+        self, normal: Mapping[str, Scores], new: Mapping[str, Scores]
+    ) -> tuple[Int[np.ndarray, " M"], dict[str, Int[np.ndarray, " M"]]]:
+        """Count the validation images below each of M new ones, by the score and by each branch, see `beaten`."""
+        sets = {
+            name: np.hstack([np.tile(values, (len(new[name]), 1)), new[name][:, None]])[:, None]
+            for name, values in normal.items()
+        }
+        weights: dict[str, Weight] = {one.name: one.weight for branch in self.branches for one in branch.columns}
+        branch_weights: dict[str, Weight] = {branch.name: branch.weight for branch in self.branches}
+        if self.without is not None:
+            weights |= {name: np.array(values)[:, None] for name, values in self.without.columns.items()}
+            branch_weights |= {name: np.array(values)[:, None] for name, values in self.without.branches.items()}
+        names = {branch.name: [one.name for one in branch.columns if one.name in normal] for branch in self.branches}
+        active = {name: columns for name, columns in names.items() if columns}
+        score, parts = combined(fit_branches(active, weights, sets, branch_weights), self.combination, sets)
+        return beaten(score), {name: beaten(part) for name, part in parts.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""
         return asdict(self)
-
-
-def at_its_place(
-    plain: Float64[np.ndarray, " M"], own: Float64[np.ndarray, " n"], refitted: Float64[np.ndarray, "M n+1"]
-) -> Float64[np.ndarray, " M"]:
-    """Move scores of new images so that each lies above as many validation images as with its own help in the fit.
-
-        r = |{i : s'_i < s'}|,    the score moves to the nearest one in (s_(r), s_(r+1)],  s_(0) = -inf,  s_(n+1) = inf
-
-    Scores in one such interval keep their order, and a score that is in the right one already stays.
-
-    Args:
-        plain: scores of M new images by scales that were fitted without them.
-        own: s, of the n validation images by the same scales.
-        refitted: s' of the validation images and then of the new one, by scales fitted on these n + 1 together.
-    """
-    rank = (refitted[:, :-1] < refitted[:, -1:]).sum(axis=1)
-    bounds = np.concatenate([[-np.inf], np.sort(own), [np.inf]])
-    return np.asarray(np.minimum(np.maximum(plain, np.nextafter(bounds[rank], np.inf)), bounds[rank + 1]))
-
-
-def evidence(scores: Scores) -> Scores:
-    """Return -log p of a trimmed z, p the share of normal images that would score as high; 0.7 for the typical one.
-
-    An anomaly that one branch sees clearly is not outvoted by branches that see nothing, as in a plain sum: the term
-    grows with the square of a high score and is close to 0 for every low one. Normal images are taken as normally
-    distributed; the trimmed z is in units of the spread of their middle, which is `TRIMMED_STD` of the whole spread.
-
-    R. A. Fisher, Statistical Methods for Research Workers (4th ed. 1932), 21.1; with weights: I. J. Good, On the
-    Weighted Combination of Significance Tests (JRSS B, 1955).
-    """
-    return np.asarray(-norm.logsf(TRIMMED_STD * scores))
 
 
 def fit_fusion(
@@ -285,6 +237,7 @@ def fit_fusion(
     *,
     branch_weights: Mapping[str, float] | None = None,
     combination: Combination = "sum",
+    without: Jackknife | None = None,
 ) -> Fusion:
     """Fit both levels of scaling on normal validation scores.
 
@@ -296,22 +249,37 @@ def fit_fusion(
         weights: of each column; a branch whose columns all have weight 0 is excluded.
         validation: scores of normal validation images by column.
         branch_weights: v; 1 for each branch where None.
+        without: w and v without one validation image.
 
     Raises:
         ValueError: no column has weight.
     """
     fitted = fit_branches(branches, weights, validation, branch_weights)
-    used = {column.name for branch in fitted if branch.used for column in branch.columns if column.weight > 0}
+    used = columns_in_use(fitted)
     if not used:
         raise ValueError("every branch has weight 0: nothing is left to score with")
-    return Fusion(fitted, combination, {name: tuple(validation[name].tolist()) for name in sorted(used)})
+    if without is not None:
+        used |= columns_in_use(fitted, without)
+    return Fusion(fitted, combination, {name: tuple(validation[name].tolist()) for name in sorted(used)}, without)
+
+
+def columns_in_use(branches: Sequence[Branch], without: Jackknife | None = None) -> set[str]:
+    """Name the columns with weight in a branch with weight; of a jackknife those that have it without any image."""
+    if without is None:
+        return {column.name for branch in branches if branch.used for column in branch.columns if column.weight > 0}
+    return {
+        column.name
+        for branch in branches
+        for column in branch.columns
+        if any(without.branches[branch.name]) and any(without.columns.get(column.name, (column.weight,)))
+    }
 
 
 def fit_branches(
     branches: Mapping[str, Sequence[str]],
-    weights: Mapping[str, float],
+    weights: Mapping[str, Weight],
     normal: Mapping[str, Scores],
-    branch_weights: Mapping[str, float] | None,
+    branch_weights: Mapping[str, Weight] | None,
 ) -> tuple[Branch, ...]:
     """Fit the scales of `fit_fusion`; on several sets of scores, one a row, each by itself."""
     fitted = []
@@ -324,8 +292,8 @@ def fit_branches(
 
 def weighted_sum(columns: Sequence[Column], values: Mapping[str, Scores]) -> Scores:
     """Sum weight times scaled score; columns of weight 0 are not looked at."""
-    terms = [column.weight * column.scale(values[column.name]) for column in columns if column.weight > 0]
-    return np.sum(terms, axis=0) if terms else np.zeros_like(next(iter(values.values())))
+    terms = [column.weight * column.scale(values[column.name]) for column in columns if np.any(column.weight > 0)]
+    return sum_of(terms) if terms else np.zeros_like(next(iter(values.values())))
 
 
 def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
@@ -337,6 +305,12 @@ def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
     """
     if value["combination"] not in get_args(Combination):
         raise ValueError(f"combination {value['combination']!r}: expected one of {', '.join(get_args(Combination))}")
+    without = value["without"]
+    if without is not None:
+        rows = {
+            key: {name: tuple(weights) for name, weights in without[key].items()} for key in ("columns", "branches")
+        }
+        without = Jackknife(**rows)
     return Fusion(
         tuple(
             Branch(
@@ -352,4 +326,5 @@ def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
         ),
         value["combination"],
         {name: tuple(scores) for name, scores in value["normal"].items()},
+        without,
     )

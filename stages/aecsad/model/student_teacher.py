@@ -19,7 +19,7 @@ class StudentTeacher(nn.Module):
 
     Attributes:
         arguments: rebuild the module; plain JSON values.
-        map_range: for each map of `maps`, the quantiles of validation cells that normalisation sends to 0 and 0.1.
+        map_range: for each map of `maps`, the quantiles of normal cells that normalisation sends to 0 and 0.1.
     """
 
     map_range: Tensor
@@ -97,7 +97,7 @@ class StudentTeacher(nn.Module):
         return torch.stack(list(self.normalised(raw).values())).sum(dim=0)
 
     def normalised(self, raw: Maps) -> Maps:
-        """Scale each map by validation images: 0 at the lower quantile of their cells, 0.1 at the upper one."""
+        """Scale each map by normal images: 0 at the lower quantile of their cells, 0.1 at the upper one."""
         ranges = zip(self.maps, self.map_range, strict=True)
         return {name: 0.1 * (raw[name] - low) / (high - low) for name, (low, high) in ranges}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stages.aecsad.model.conformal import read_jackknife
 from stages.aecsad.model.fusion import join_branches, read_branches
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.model.lineage import read_branch_lineage
@@ -26,8 +27,8 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(ScoreFusionParams, section="aecsad.score_fusion")
     made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
     branches = join_branches(read_branches(paths.histogram, paths.student_teacher))
-    choice = read_choice(paths.histogram_choice)
-    scores, fusion = fuse_scores(branches, choice, params)
+    choice, without = read_choice(paths.histogram_choice), read_jackknife(paths.histogram, branches)
+    scores, fusion = fuse_scores(branches, choice, params, without)
     maps = read_anomaly_maps(paths.student_teacher / MAPS)
     images, label_maps = read_images(paths.inputs), read_label_maps(paths.label_maps)
     explanations = explain_images(

@@ -1,23 +1,25 @@
 """Weigh AeCSAD's branches and add them, as published or by what the histogram stage judged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from stages.aecsad.model.conformal import Jackknife
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, Fusion, fuse
 from stages.aecsad.score_fusion.params import ScoreFusionParams
 from stages.core.run.errors import UserError
 
 
 def fuse_scores(
-    scores: pd.DataFrame, choice: Mapping[str, Any], params: ScoreFusionParams
+    scores: pd.DataFrame, choice: Mapping[str, Any], params: ScoreFusionParams, table: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, Fusion]:
     """Fit the fusion on normal validation images and score every row.
 
     Args:
         scores: of stages.aecsad.model.fusion.join_branches.
         choice: the histogram stage's, from normal images only.
+        table: of `read_jackknife`.
 
     Returns:
         See stages.aecsad.model.fusion.fuse.
@@ -29,7 +31,21 @@ def fuse_scores(
     weights = params.branch_weights.model_dump()
     if not weights[STUDENT_TEACHER] and not (weights[HISTOGRAM] and any(columns.values())):
         raise UserError("no branch is left to score with: give student_teacher a weight in score_fusion.branch_weights")
-    return fuse(scores, columns, weights)
+    chosen = params.histogram_columns == "reliability"  # equal weights depend on no image
+    without = None if table is None or not chosen else weights_without_each(table, columns, weights)
+    return fuse(scores, columns, weights, without=without)
+
+
+def weights_without_each(table: pd.DataFrame, columns: Iterable[str], branches: Mapping[str, float]) -> Jackknife:
+    """Return the weights without one validation image: the histogram's columns change, the branches do not.
+
+    Args:
+        table: of `read_jackknife`.
+        columns: of the histogram.
+        branches: weight of each branch.
+    """
+    constant = {name: (weight,) * len(table) for name, weight in branches.items()}
+    return Jackknife({name: tuple(table[name].to_list()) for name in columns}, constant)
 
 
 def column_weights(choice: Mapping[str, Any], *, equal: bool) -> dict[str, float]:

@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> str:
     encoder = load_params(EncoderParams, section="encoder")
     images, files, pasted = read_images(paths.inputs), image_files(paths.inputs), read_pasted_images(paths.pasted)
     fitted = fit_student_teacher(images, files, params, encoder, seed=load_value("seed"), pasted=pasted)
-    scored = score_images(fitted, images, files, quantiles=params.maps.quantiles)
+    scored = score_images(fitted, images, files, params.maps)
     write_students(paths.output, fitted, scored, grey_range=read_grey_range(paths.inputs))
     write_training_curve(paths.curve, fitted.curve)
     return f"{len(scored.table)} images scored"

@@ -130,8 +130,10 @@ class MapParams(Params):
         names: maps that are summed: "local" and "global", a student against the teacher; "global_local", one student
             against the other. CSAD has the first and the last.
         distance: "mean_square" over the channels (CSAD's code) or "norm" (AeCSAD thesis, 4.8-4.10).
-        quantiles: two quantiles of the cells of normal validation images, each from 0 to 1, the lower first; every map
-            is scaled so that they become 0 and 0.1. 0.9 and 0.995 in CSAD.
+        calibrated_on: normal images whose cells scale the maps to each other: "validation" as in CSAD; with "train" the
+            threshold, which is taken from validation images, keeps the stated rate of false alarms with few of these.
+        quantiles: two quantiles of these images' cells, each from 0 to 1, the lower first; every map is scaled so that
+            they become 0 and 0.1. 0.9 and 0.995 in CSAD.
         score_size: side in pixels that the summed map is enlarged to before its highest cells are averaged (CSAD's
             code: 256); null: not at all.
         pooled_cells: number of highest cells whose mean is the image score; 1 takes the maximum, as in CSAD.
@@ -139,6 +141,7 @@ class MapParams(Params):
 
     names: tuple[Literal["local", "global", "global_local"], ...]
     distance: Literal["mean_square", "norm"]
+    calibrated_on: Literal["train", "validation"]
     quantiles: tuple[float, float]
     score_size: PositiveInt | None
     pooled_cells: PositiveInt

@@ -1,4 +1,4 @@
-"""Calibrate the maps on validation images and score everything."""
+"""Calibrate the maps on normal images and score everything."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from torch import Tensor
 from stages.aecsad.model.lineage import STUDENT_TEACHER_FILE
 from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
+from stages.aecsad.student_teacher.params import MapParams
 from stages.core.encoder.encoder import read_ahead, to_float
 from stages.core.images.reading import Window
 from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
@@ -26,6 +27,7 @@ from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 SMALLEST_GAP = 1e-6  # between the quantiles of a map; below it, the map is constant
+CALIBRATING = 100  # training images, at most: as many cells as give steady quantiles
 CONSTANT_GAP = 0.1  # that is taken for a constant map: it is shifted and not scaled
 
 
@@ -42,17 +44,25 @@ class ScoredImages:
     maps: AnomalyMaps
 
 
-def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, *, quantiles: tuple[float, float]) -> ScoredImages:
-    """Calibrate the maps on split "validation" and score every image outside "train".
+def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, params: MapParams) -> ScoredImages:
+    """Calibrate the maps on normal images and score every image outside "train".
 
     Raises:
-        UserError: there is no validation image.
+        UserError: there is no image to calibrate on.
     """
+    calibrating = images[images["split"] == params.calibrated_on]
+    if calibrating.empty:
+        raise UserError(
+            f"there is no normal {params.calibrated_on} image to calibrate the maps on: check the split's ratios"
+        )
     scored = images[images["split"] != "train"].reset_index(drop=True)
-    if not (scored["split"] == "validation").any():
-        raise UserError("there is no normal validation image to calibrate the maps on: check the split's ratios")
     raw = maps_of_files(fitted, folder, scored["file"])
-    calibrate(fitted.module, [raw[row] for row in np.flatnonzero(scored["split"] == "validation")], quantiles=quantiles)
+    if params.calibrated_on == "train":
+        spread = np.unique(np.linspace(0, len(calibrating) - 1, CALIBRATING).round().astype(int))
+        normal = maps_of_files(fitted, folder, calibrating["file"].iloc[spread])
+    else:
+        normal = [raw[row] for row in np.flatnonzero(scored["split"] == "validation")]
+    calibrate(fitted.module, normal, quantiles=params.quantiles)
     return tabulate(fitted.module, scored, raw)
 
 
@@ -68,16 +78,16 @@ def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Ma
     return maps
 
 
-def calibrate(module: StudentTeacher, validation: Sequence[Maps], *, quantiles: tuple[float, float]) -> None:
-    """Set `module.map_range` to the quantiles of all cells of the validation images' maps, in place.
+def calibrate(module: StudentTeacher, normal: Sequence[Maps], *, quantiles: tuple[float, float]) -> None:
+    """Set `module.map_range` to the quantiles of all cells of normal images' maps, in place.
 
     A constant map gets a range that only shifts it, as in CSAD's code; this is logged.
     """
     for row, name in enumerate(module.maps):
-        cells = np.concatenate([maps[name].flatten().cpu().numpy() for maps in validation]).astype(np.float64)
+        cells = np.concatenate([maps[name].flatten().cpu().numpy() for maps in normal]).astype(np.float64)
         low, high = np.quantile(cells, quantiles)
         if high - low <= SMALLEST_GAP:
-            LOG.warning("map %s is constant on validation images (%.3g): it is shifted, not scaled", name, low)
+            LOG.warning("map %s is constant on normal images (%.3g): it is shifted, not scaled", name, low)
             high = low + CONSTANT_GAP
         module.map_range[row] = torch.tensor([low, high])
 

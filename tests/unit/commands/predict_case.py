@@ -55,7 +55,8 @@ profiles:
         training: {iterations: 6, batch_size: 4, optimizer: adamw, schedule: one_cycle, learning_rate: 0.003,
                    weight_decay: 0.0, hard_quantile: 0.9, global_images: {kind: plain, colour_strength: 0.2},
                    penalty_images: null}
-        maps: {names: [local, global, global_local], distance: mean_square, quantiles: [0.9, 0.995], score_size: null,
+        maps: {names: [local, global, global_local], distance: mean_square, calibrated_on: train,
+               quantiles: [0.9, 0.995], score_size: null,
                pooled_cells: 8}
       score_fusion:
         {histogram_columns: reliability, branch_weights: {histogram: 1.0, student_teacher: 1.0},

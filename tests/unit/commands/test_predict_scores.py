@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from commands.predict.model import load_parts
 from commands.predict.model import predict as score_picture
 from commands.predict.parts import trained_files
 from commands.predict.scoring import predict_images
+from stages.aecsad.model.conformal import JACKKNIFE
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
@@ -138,13 +140,16 @@ def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> Non
 
 def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
-    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM)}
+    without = HISTOGRAM.parent / JACKKNIFE
+    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM, without)}
     write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     made_from = {"segmentation": content_hash(SEGMENTOR)}
     write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
     count_areas()
     choice = read_choice(CHOICE)
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0), "covered": False})
+    table = pd.read_parquet(without)
+    table.assign(**dict.fromkeys(choice["weights"], 0.0)).to_parquet(without)
     try:
         fuse_and_judge()
         rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))

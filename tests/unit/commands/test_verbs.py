@@ -90,7 +90,7 @@ def test_a_missing_module_of_our_own_is_a_fault() -> None:
 def test_every_verb_is_explained_with_an_example() -> None:
     root = get_command(app)
     verbs = getattr(root, "commands", {})
-    known = {"add", "attention", "compare", "doctor", "predict", "published", "seeds", "table", "weights"}
+    known = {"add", "attention", "compare", "doctor", "enough", "predict", "published", "seeds", "table", "weights"}
     assert set(verbs) >= known
     overview = RUNNER.invoke(app, ["--help"]).output
     assert "..." not in overview.partition("Commands:")[2]  # no summary is cut

@@ -1,13 +1,17 @@
 """Weights of histogram columns, worked out by hand; and scores where normal images are few."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.histogram.columns import judge_column, score_histograms
+from stages.aecsad.histogram.columns import Judged, judge_column, score_histograms
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.model.conformal import LARGEST, read_jackknife, write_jackknife
 from stages.aecsad.model.edited import EditedPictures, Seen, see_edits
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.core.run.errors import UserError
 
 LIMITS = {"min_edit_auroc": 0.6, "max_inflation": 2.0}
 
@@ -66,3 +70,29 @@ def test_fewer_normals_than_dimensions_give_finite_distances_and_a_verdict() -> 
     assert column.weight == pytest.approx((2 * column.edit_auroc - 1) / column.inflation)
     strict = score_histograms(images, label_maps, edited, params.model_copy(update={"max_inflation": 1.5}))
     assert strict.reliability["histogram_4x4"].weight == 0
+
+
+def test_a_verdict_without_an_image_does_not_know_it_or_its_edits() -> None:
+    train, validation = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 9.0])
+    rows, edited = np.array([0, 1, 1, 2]), np.array([4.0, 2.5, 5.0, 1.0])
+    params = HistogramParams(grids=(4,), shrinkage=0.0, **LIMITS)
+    found = Judged(train, validation, edited, rows, ["cut"] * 4).without_each(params)
+    assert [one.edit_auroc for one in found] == pytest.approx([1 / 6, 1 / 4, 5 / 6])  # by hand
+    assert [one.inflation for one in found] == [3.0, 2.75, 1.25]
+    alone = Judged(train, validation[:1], edited[:1], rows[:1], ["cut"]).without_each(params)
+    assert [one.weight for one in alone] == [1.0]
+    none = Judged(np.zeros(3), np.zeros(1), np.zeros(0), np.zeros(0, dtype=int), []).without_each(params)
+    assert [one.weight for one in none] == [0.0]  # no components: every distance is 0
+
+
+def test_the_weights_without_each_image_are_kept_for_few_images(tmp_path: Path) -> None:
+    scores = pd.DataFrame({"image_id": ["b", "a", "t"], "split": ["validation", "validation", "test"]})
+    write_jackknife(tmp_path, ["a", "b"], pd.DataFrame({"h": [0.25, 0.5]}))
+    table = read_jackknife(tmp_path, scores)
+    assert table is not None
+    assert table["h"].to_dict() == {"b": 0.5, "a": 0.25}
+    assert list(table.index) == ["b", "a"]
+    with pytest.raises(UserError, match="is of other validation images than the scores: run `dvc repro`"):
+        read_jackknife(tmp_path, scores[1:])
+    many = pd.DataFrame({"image_id": [str(n) for n in range(LARGEST + 1)], "split": "validation"})
+    assert read_jackknife(tmp_path, many) is None

@@ -18,7 +18,9 @@ def make_scores() -> Scores:
         random = np.random.default_rng(0)
         split = ["validation"] * images + ["synthetic"] * images + ["test"] * images
         anomalous = np.array([0] * images + [1] * images + [0, 1] * (images // 2))
-        table = pd.DataFrame({"image_id": [f"{number:03}" for number in range(len(split))], "split": split})
+        names = [f"{number:03}" for number in range(len(split))]
+        names[images : 2 * images] = [f"{name}#synthetic" for name in names[:images]]
+        table = pd.DataFrame({"image_id": names, "split": split})
         for name, strength in (("student_teacher", seen), ("neighbours", 1.5), ("noise", 0.0)):
             table[name] = random.normal(size=len(split)) + strength * anomalous
         return table.assign(histogram_1x1=random.normal(size=len(split)), histogram_2x2=0.0)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches
+from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches, weights_without_each
+from stages.aecsad.model.conformal import AUROC
 
 Scores = Callable[..., pd.DataFrame]
 
@@ -67,3 +68,30 @@ def test_a_weight_as_json_keeps_its_fields_in_order() -> None:
     found = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.1).as_json()
     assert list(found) == ["weight", "synthetic_auroc", "edit_auroc", "reason", "constant"]
     assert (found["weight"], found["edit_auroc"], found["constant"]) == (1.0, None, False)
+
+
+def test_weights_without_an_image_do_not_know_it_or_its_copy(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    scores = make_scores(20)
+    names = scores["image_id"][:20].to_list()
+    table = pd.DataFrame({name: 0.0 for name in no_histogram["weights"]}, index=names)
+    table = table.assign(**{f"{name}{AUROC}": 0.5 for name in no_histogram["weights"]})
+    found = weights_without_each(scores, no_histogram, table, chance=0.01)
+    assert found is not None
+    kept = scores[~scores["image_id"].isin(["007", "007#synthetic"])]
+    expected = {name: one.weight for name, one in weigh_branches(kept, no_histogram, chance=0.01).items()}
+    assert {name: values[7] for name, values in found.branches.items()} == expected
+    changed = scores.assign(neighbours=scores["neighbours"] + 99.0 * (scores["image_id"].str[:3] == "007"))
+    again = weights_without_each(changed, no_histogram, table, chance=0.01)
+    assert again is not None
+    same = [again.branches["neighbours"][row] == found.branches["neighbours"][row] for row in range(20)]
+    assert same[7] and not any(same[:7] + same[8:])
+
+
+def test_a_single_validation_image_chooses_no_weight(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    scores = make_scores(2)
+    scores = scores[~scores["image_id"].str.startswith("001")]
+    table = pd.DataFrame({"histogram_1x1": [1.0], "histogram_2x2": [1.0]}, index=["000"])
+    found = weights_without_each(scores, no_histogram, table, chance=0.01)
+    assert found is not None
+    assert found.branches["neighbours"] == (1.0,)
+    assert weights_without_each(scores, no_histogram, None, chance=0.01) is None

@@ -13,9 +13,10 @@ from PIL import Image
 from stages.aecsad.hybrid_fusion.__main__ import main
 from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
-from stages.aecsad.model.fusion import evidence
+from stages.aecsad.model.conformal import write_jackknife
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.patch_histogram import write_histogram_models
+from stages.aecsad.model.scaling import evidence
 from stages.core.io.explanations import Explanation, Explanations, write_explanations
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MethodResult, branch_names, read_result, write_result
@@ -63,6 +64,10 @@ def write_inputs(
     ids = tuple(scores["image_id"])
     maps = AnomalyMaps(ids, np.random.default_rng(0).random((len(ids), 4, 4)).astype(np.float16))
     write_table(Path("histogram/scores.parquet"), scores[[*KEYS, "histogram_1x1", "histogram_2x2"]], columns=KEYS)
+    validation = scores["image_id"][scores["split"] == "validation"].to_list()
+    weights = {name: [weight] * len(validation) for name, weight in histogram["weights"].items()}
+    seen = {f"{name}_edit_auroc": [0.5] * len(validation) for name in weights}
+    write_jackknife(Path("histogram"), validation, pd.DataFrame(weights | seen))
     write_table(Path("students/scores.parquet"), scores[[*KEYS, "student_teacher"]], columns=KEYS)
     write_anomaly_maps(Path("students/maps"), maps)
     write_result(Path("neighbours"), MethodResult(scores[KEYS].assign(score=scores["neighbours"]), maps))
@@ -147,10 +152,10 @@ def test_fine_scores_repeat_and_do_not_depend_on_the_other_images(here: Path, ma
     images, inputs = write_pictures(make_scores(4)), Path("inputs")
     encoder = "tf_efficientnet_lite0"
     first = score_at_high_resolution(images, inputs, params, encoder=encoder, seed=0)
-    alone = images[(images["split"] == "train") | (images["image_id"] == "005")]
+    alone = images[(images["split"] == "train") | (images["image_id"] == "009")]
     again = score_at_high_resolution(alone, inputs, params, encoder=encoder, seed=0)
     assert first is not None
     assert again is not None
-    row = first.result.scores["image_id"].to_list().index("005")
+    row = first.result.scores["image_id"].to_list().index("009")
     assert again.result.scores["score"].to_list() == [first.result.scores["score"].iloc[row]]
     assert score_at_high_resolution(images, inputs, None, encoder="no such network", seed=0) is None

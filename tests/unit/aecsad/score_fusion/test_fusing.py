@@ -40,7 +40,7 @@ def fuse(
         }
     )
     weights = dict(zip(("histogram_1x1", "histogram_2x2"), columns, strict=True))
-    scores, fusion = fuse_scores(joined, {"weights": weights, "num_classes": classes}, params)
+    scores, fusion = fuse_scores(joined, {"weights": weights, "num_classes": classes}, params, None)
     return scores.set_index("image_id"), fusion
 
 
@@ -96,4 +96,4 @@ def test_what_cannot_be_fused_is_refused(joined: pd.DataFrame) -> None:
         {"histogram_columns": "reliability", "branch_weights": BOTH, "explanation": EXPLANATION}
     )
     with pytest.raises(UserError, match="has no weights of columns"):
-        fuse_scores(joined, {"weights": {}}, params)
+        fuse_scores(joined, {"weights": {}}, params, None)

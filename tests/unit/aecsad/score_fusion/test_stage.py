@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stages.aecsad.model.conformal import write_jackknife
 from stages.aecsad.model.fusion import fusion_from_json
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.patch_histogram import write_histogram_models
@@ -51,6 +52,8 @@ def write_inputs(*, num_classes: int = 3, mapped: int = 7, weight: float = 1.0) 
     table = pd.DataFrame({"image_id": IDS, "split": SPLITS, "histogram_1x1": np.arange(len(IDS), dtype=np.float64)})
     write_histogram_models(Path("histogram/model.npz"), [], made_from=SEGMENTATION)
     table.to_parquet("histogram/scores.parquet")
+    rows = pd.DataFrame({"histogram_1x1": [weight] * 4, "histogram_1x1_edit_auroc": 0.9})
+    write_jackknife(Path("histogram"), [name for name in IDS if name.startswith("validation")], rows)
     choice = {"weights": {"histogram_1x1": weight}, "num_classes": num_classes, "covered": weight > 0}
     Path("histogram.json").write_text(json.dumps(choice))
     Path("review").mkdir()

@@ -1,12 +1,15 @@
-"""Calibration on validation images, and the tables and maps of all images."""
+"""Calibration on normal images, and the tables and maps of all images."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from stages.aecsad.student_teacher import scoring
+from stages.aecsad.student_teacher.params import MapParams
 from stages.aecsad.student_teacher.scoring import calibrate, score_images, tabulate
 from stages.core.run.errors import UserError
 from tests.unit.aecsad.students import small_module
@@ -42,7 +45,30 @@ def test_table_of_scores_keeps_the_order_of_the_images() -> None:
     np.testing.assert_allclose(scored.maps.branches["global"], 0.0)  # its lower quantile is where the scale begins
 
 
-def test_without_validation_images_the_maps_cannot_be_calibrated() -> None:
-    images = pd.DataFrame({"image_id": ["a", "b"], "file": ["a.png", "b.png"], "split": ["train", "test"]})
-    with pytest.raises(UserError, match="no normal validation image to calibrate"):
-        score_images(None, images, Path("nowhere"), quantiles=(0.9, 0.995))  # type: ignore[arg-type]
+def map_params(calibrated_on: str) -> MapParams:
+    return MapParams.model_validate(
+        {
+            "names": ["local"], "distance": "mean_square", "calibrated_on": calibrated_on, "quantiles": [0.0, 1.0],
+            "score_size": None, "pooled_cells": 1,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("calibrated_on", "upper"), [("train", 1023.0), ("validation", 3 * 1023.0)])
+def test_the_maps_are_calibrated_on_the_images_that_were_asked_for(
+    calibrated_on: str, upper: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = torch.arange(1024.0).view(1, 32, 32)
+    times = {f"{number}.png": float(number) for number in range(6)}
+    monkeypatch.setattr(
+        scoring, "maps_of_files", lambda fitted, folder, files: [{"local": times[file] * cells} for file in files]
+    )
+    table = pd.DataFrame({"image_id": list("abcdef"), "file": list(times)})
+    table["split"] = ["test", "train", "validation", "validation", "synthetic", "validation_anomalous"]
+    module = small_module(["local"])
+    fitted = SimpleNamespace(module=module)
+    scored = score_images(fitted, table, Path(), map_params(calibrated_on))  # type: ignore[arg-type]
+    assert module.map_range.tolist() == [[0.0, upper]]
+    assert scored.table["image_id"].to_list() == ["a", "c", "d", "e", "f"]
+    with pytest.raises(UserError, match=f"no normal {calibrated_on} image to calibrate the maps on"):
+        score_images(fitted, table[:1], Path(), map_params(calibrated_on))  # type: ignore[arg-type]
