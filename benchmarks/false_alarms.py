@@ -1,6 +1,6 @@
 """Is the stated rate of false alarms kept, however few validation images there are?
 
-    python -m benchmarks.false_alarms --draws 400 --write docs/reading-results.md
+    python -m benchmarks.false_alarms --draws 240 --write docs/reading-results.md
 
 Draws scores of normal images and scores them by the pipeline's own functions: `patchcore` (one score as it is),
 `aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (branches weighed by

@@ -72,6 +72,10 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
         "Products that the method scores; each is a key of `categories`. An empty section switches the method off.",
     ),
     "methods.*.stages": ("list of text", "The method's own stages, where they are not one of its name."),
+    "methods.*.needs": (
+        "list of text",
+        "Methods that it is made from, on the same products; their stages are part of its cost.",
+    ),
     "methods.sir.universal": ("list of text", "Settings of SIR with one model for all of its products."),
     "methods.sir.specialised": ("list of text", "Settings of SIR with a model for each product."),
     "methods.inctrl.auxiliary": ("section", "Products that InCTRL is trained on, each with `object`."),
@@ -83,6 +87,10 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "methods.madclip.categories.*.trained_on": ("text", "The product whose labelled images MadCLIP learns from."),
     "methods.madclip.categories.*.object": ("text", "As for InCTRL."),
     "methods.madclip.categories.*.window": ("section, or null", "As for InCTRL."),
+    "methods.madclip.categories.*.trained_on_window": (
+        "section, or null",
+        "The same of the images that it learns from, where these are of another product.",
+    ),
     "split.ratios": (
         "3 times integer from 0",
         "Train : validation : test where the source brings no split; anomalies only to the last two.",

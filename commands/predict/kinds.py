@@ -1,4 +1,4 @@
-"""Tell by its first bytes what a file is, whatever it is called: a readable image, another kind of it, or neither."""
+"""Recognise a file by its first bytes, whatever it is called: a readable image, another kind of it, or neither."""
 
 import errno
 import os
@@ -67,7 +67,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def judge_head(head: bytes, name: str, *, named: bool) -> Seen:
-    """Tell a file by its first bytes.
+    """Recognise a file by its first bytes.
 
     Args:
         head: of the file.

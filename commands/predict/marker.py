@@ -16,7 +16,7 @@ def write_marker(folder: Path, *, run: str, complete: bool, about: Mapping[str, 
 
     Args:
         folder: of the results.
-        run: tells this run from every other one.
+        run: differs from that of every other run.
         complete: whether all images were tried.
         about: product, trained parts by sha256, and counts.
     """

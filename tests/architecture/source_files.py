@@ -54,11 +54,6 @@ def package_of(path: Path) -> tuple[str, ...]:
     return path.parts[:depth] if path.suffix != ".py" else path.parent.parts[:depth]
 
 
-def family_of(package: tuple[str, ...]) -> tuple[str, ...]:
-    """The folder that a package shares with others of its method; the package itself where it is alone."""
-    return package[:2]
-
-
 def file_of(root: Path, module: str) -> Path | None:
     """The file of a dotted module below `root`, relative to it; None where there is none."""
     stem = Path(*module.split("."))

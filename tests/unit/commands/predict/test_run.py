@@ -254,7 +254,7 @@ def test_names_cannot_control_the_terminal(caplog: pytest.LogCaptureFixture) -> 
 
 def test_the_field_folder(request: pytest.FixtureRequest) -> None:
     """A picture, a .jfif, a DICOM file without suffix and a HEIC file without its codec."""
-    shutil.copytree(request.path.parent / "predict_folder", "in")
+    shutil.copytree(request.path.parent / "folder", "in")
     closing = run("in")
     assert [row["path"] for row in rows("out/scores.csv")] == ["in/IM000001", "in/a.png", "in/b.jfif"]
     assert [row["path"] for row in rows("out/unreadable.csv")] == ["in/IMG_0.HEIC"]

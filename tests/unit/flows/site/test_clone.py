@@ -12,7 +12,7 @@ import pytest
 from flows.site.clone import LOCK_FILE, dead_holder, hold_clone
 from stages.core.run.errors import UserError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture

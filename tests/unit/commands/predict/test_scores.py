@@ -31,7 +31,7 @@ from stages.core.io.result import read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
-from tests.unit.commands.predict_case import (
+from tests.unit.commands.predict.case import (
     INPUTS,
     SPLITS,
     count_areas,

@@ -14,7 +14,7 @@ from flows.process.cancel import Cancelled, CancelToken
 from flows.process.commands import checked, run
 from stages.core.run.errors import UserError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def test_lines_come_as_they_are_printed(tmp_path: Path) -> None:

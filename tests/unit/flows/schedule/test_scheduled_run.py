@@ -14,7 +14,7 @@ from flows.schedule.loop import Report
 from flows.schedule.scheduled_run import RunOptions, compare_and_judge, emit_rejected_on_error, move_baseline
 from stages.core.run.errors import UserError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 IMAGES = {"normal": 200, "all": 200, "logical": 0, "structural": 200}
 OLD = {"images": IMAGES, "image_auroc": {"all": 0.95}, "at_threshold": {"false_alarm_rate": 0.05}}
 NEW = {"images": IMAGES, "image_auroc": {"all": 0.7}}
