@@ -38,11 +38,13 @@ class LabelReview:
 
     Attributes:
         numbers: with warnings; as the clustering wrote them.
+        proposal: which proposer found the components, why, and whose words it went by.
         agreement: with true components, of what was proposed and of every trial; null where there is no truth.
         overlays, classes: keys of pictures, None when the page has no space for them.
     """
 
     numbers: Mapping[str, Any]
+    proposal: Mapping[str, Any]
     agreement: Mapping[str, Any]
     overlays: str | None
     classes: str | None
@@ -266,4 +268,5 @@ def read_label_review(folder: Path, category: str, metrics: Path, store: Picture
     """
     agreement = read_json(metrics / "components" / f"{category}.json")
     sheets = (store.take(folder / name, shrink=False) for name in (OVERLAYS, CLASSES))
-    return LabelReview(read_json(folder / NUMBERS), agreement, *sheets)
+    proposal = read_json(metrics / "choices" / category / "pseudo_label.json")
+    return LabelReview(read_json(folder / NUMBERS), proposal, agreement, *sheets)

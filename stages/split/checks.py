@@ -113,9 +113,9 @@ def reasons_of_shortage(
     reasons = [f"there are {len(normal)} in all, of which {needed_normals(ratios)} are the least for this split"]
     if equal := len(normal) - len(set(normal)):
         reasons.append(f"{equal} of them are copies of others with the same content, which stay together")
-    if together.normals_beside_anomalies:
+    if together.normals_like_anomalies:
         reasons.append(
-            f"{together.normals_beside_anomalies} of them are nearly the same as a picture of a defect, so that train "
+            f"{together.normals_like_anomalies} of them are nearly the same as a picture of a defect, so that train "
             "may not have them"
         )
     return reasons

@@ -112,13 +112,13 @@ class Together:
     Attributes:
         groups: kept together.
         images: in these groups.
-        normals_beside_anomalies: normal images that train may not have, as an anomalous one is nearly the same picture.
+        normals_like_anomalies: normal images that train may not have, as an anomalous one is nearly the same picture.
         too_large: images in groups that were not kept together, see `groups_among`.
     """
 
     groups: int = 0
     images: int = 0
-    normals_beside_anomalies: int = 0
+    normals_like_anomalies: int = 0
     too_large: int = 0
 
 

@@ -1,7 +1,7 @@
 """Synthetic defects: copies of the normal validation images with one defect each, anomalies that need no label.
 
 How well a method or one of its branches separates them from the images they were made of shows how far it can be
-trusted on this product, before anything of the test images is known. The lengths below are shares of the image's
+relied on here, before anything of the test images is known. The lengths below are shares of the image's
 shorter side; together they define the defects, and so the weights of branches.
 """
 

@@ -209,10 +209,10 @@ def log_remarks(
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
     warn_of_shapes(records, files)
     warn_of_masks(records, files)
-    if together is not None and together.normals_beside_anomalies:
+    if together is not None and together.normals_like_anomalies:
         LOG.info(
             "%d normal images are nearly the same as an anomalous one and excluded from train",
-            together.normals_beside_anomalies,
+            together.normals_like_anomalies,
         )
     if together is not None and together.too_large:
         LOG.warning(

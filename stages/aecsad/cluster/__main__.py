@@ -9,7 +9,7 @@ from stages.aecsad.cluster.paste import paste_versions
 from stages.aecsad.cluster.review import review
 from stages.core.encoder.device import seed_everything
 from stages.core.io.components import COMPONENT_MAPS, read_component_maps, read_trials
-from stages.core.io.decision import read_choice, write_choice
+from stages.core.io.decision import write_choice
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
@@ -17,7 +17,7 @@ from stages.core.run.stage import parse_paths, stage_entry
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     """Run the stage and return its closing counts."""
-    reads, writes = ["inputs", "components", "proposal"], ["output", "choice", "labels"]
+    reads, writes = ["inputs", "components"], ["output", "choice", "labels"]
     paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params = load_params(ClusterParams, section="aecsad.cluster")
     encoder = load_params(EncoderParams, section="encoder")
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> str:
     images = load_training_images(paths.inputs, components)
     labels, verdict = label_images(components, images, encoder.name, params, seed=seed)
     pasted = paste_versions(images, labels, params.pasted_components, seed=seed)
-    numbers = review(components, labels, read_trials(paths.components), read_choice(paths.proposal), verdict.reasons)
+    numbers = review(components, labels, read_trials(paths.components), verdict.reasons)
     write_clusters(paths.output, paths.components, images, labels, pasted, numbers)
     write_choice(paths.choice, verdict.as_json())
     write_choice(paths.labels, numbers)

@@ -26,14 +26,12 @@ def review(
     components: ComponentMaps,
     labels: LabelMaps,
     trials: Mapping[str, ComponentMaps],
-    proposal: Mapping[str, Any],
     reasons: Sequence[str],
 ) -> dict[str, Any]:
     """Return the numbers of a review; its `warnings` are logged as well.
 
     Args:
         trials: by every proposer that was tried, of some of the images.
-        proposal: the choice of the pseudo_label stage.
         reasons: why the classes are not plausible.
 
     Raises:
@@ -45,9 +43,6 @@ def review(
     for warning in warnings:
         LOG.warning("%s", warning)
     return {
-        "proposer": proposal["proposer"],
-        "reason": proposal["reason"],
-        "human_input": proposal["human_input"],
         "images": len(components.values),
         "labelled": int(labels.labelled.sum()),
         "classes": labels.num_classes - 1,

@@ -1,4 +1,4 @@
-"""Fuse AeCSAD with two nearest-neighbour branches, each weighed by the synthetic anomalies that it tells apart."""
+"""Fuse AeCSAD with two nearest-neighbour branches, each weighed by the synthetic anomalies it separates."""
 
 from collections.abc import Sequence
 

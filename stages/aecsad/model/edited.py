@@ -1,7 +1,7 @@
 """Edited pictures: normal images in which one part was cut out, pasted a second time or exchanged; and their maps.
 
 They are logical anomalies of our own making. What a proposer, a grid or a branch sees of them shows what it can be
-trusted with on this product, before anything of the test images is known.
+relied on for, before anything of the test images is known.
 """
 
 from collections.abc import Sequence

@@ -75,6 +75,6 @@ def coverage_warnings(choice: Mapping[str, Any]) -> tuple[str, ...]:
     if choice["covered"]:
         return ()
     return (
-        "logical anomalies are not covered: no histogram of components tells pictures with a part cut out, pasted or "
-        "exchanged from normal images",
+        "logical anomalies are not covered: no histogram of components separates pictures with a part cut out, pasted "
+        "or exchanged from normal images",
     )

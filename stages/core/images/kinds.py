@@ -1,11 +1,10 @@
-"""Tell what kind of image a file is by its first bytes, whatever its name: names lie, and some have no suffix."""
+"""Recognise what kind of image a file is by its first bytes, whatever its name: names lie, and some have no suffix."""
 
 import re
 import stat
 from pathlib import Path
 
 DICOM = "DICOM"
-DICOM_PREAMBLE = 128  # bytes before the letters DICM
 HEAD = 512  # bytes looked at
 
 # Kinds that `read_image` reads, by Pillow's names. None of them runs another program.

@@ -19,7 +19,7 @@ PSEUDO_LABEL = [
     "--output", "proposal", "--choice", "pseudo_label.json",
 ]  # fmt: skip
 CLUSTER = [
-    "--inputs", "inputs", "--components", "proposal", "--proposal", "pseudo_label.json", "--output", "clusters",
+    "--inputs", "inputs", "--components", "proposal", "--output", "clusters",
     "--choice", "cluster.json", "--labels", "labels.json",
 ]  # fmt: skip
 SIZE, CELL = 96, 24

@@ -117,7 +117,6 @@ def make_labels(root: Path, category: str) -> None:
     for name in ("overlays", "classes"):
         (folder / f"{name}.jpg").write_bytes(name.encode())
     numbers = {
-        "proposer": "dense_clusters", "reason": "few <parts>", "human_input": "a person's",
         "images": 3, "labelled": 2, "classes": 4, "components_mean": 6.0,
         "components_std": 0.5, "coverage": 0.2, "warnings": ["no component in 1 of <3> images"],
         "trials": {
@@ -132,6 +131,10 @@ def make_labels(root: Path, category: str) -> None:
         },
     }  # fmt: skip
     (folder / "review.json").write_text(json.dumps(numbers))
+    proposal = {"proposer": "dense_clusters", "reason": "few <parts>", "human_input": "a person's"}
+    chosen = root / "metrics/choices" / category / "pseudo_label.json"
+    chosen.parent.mkdir(parents=True, exist_ok=True)
+    chosen.write_text(json.dumps(proposal))
     path = root / "metrics/components" / f"{category}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(agreement))

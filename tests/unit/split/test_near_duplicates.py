@@ -103,7 +103,7 @@ def test_normals_alike_an_anomaly_are_excluded_from_train() -> None:
     split, together = split_of(records, [("good/04.png", "good/06.png", "bad/01.png")])
     assert split["good/04.png"] == split["good/06.png"] == split["bad/01.png"] == plain["bad/01.png"]
     assert sum(part == "train" for part in split.values()) == 6  # others go to train in their place
-    assert together == Together(groups=1, images=3, normals_beside_anomalies=2)
+    assert together == Together(groups=1, images=3, normals_like_anomalies=2)
 
 
 def test_a_group_goes_where_it_finds_space() -> None:

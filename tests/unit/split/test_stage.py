@@ -266,7 +266,7 @@ def test_elpv_excludes_the_doubtful(run: Run, caplog: pytest.LogCaptureFixture) 
         "test": {"normal": 2, "structural": 3},
         "with_mask": 0,
         "excluded": 6,
-        "near_duplicates": {"groups": 0, "images": 0, "normals_beside_anomalies": 0, "too_large": 0},
+        "near_duplicates": {"groups": 0, "images": 0, "normals_like_anomalies": 0, "too_large": 0},
     }
     assert "6 images excluded" in caplog.text
 
@@ -301,7 +301,7 @@ def test_nearly_the_same_pictures_are_kept_together(run: Run, caplog: pytest.Log
     assert pairs[3][0] in ("validation", "test")
     assert split["images/defect/00"].removesuffix("_anomalous") == pairs[3][0]
     assert result.counts["near_duplicates"] == {
-        "groups": 10, "images": 21, "normals_beside_anomalies": 2, "too_large": 0
+        "groups": 10, "images": 21, "normals_like_anomalies": 2, "too_large": 0
     }  # fmt: skip
     assert result.counts["train"] == {"normal": 14}
     assert "25 images of part, 21 near-duplicates kept together in 10 groups" in caplog.text

@@ -13,7 +13,6 @@ from stages.aecsad.model.label_maps import LabelMaps
 from stages.core.io.components import ComponentMaps, write_component_maps
 
 SIZE = 40
-CHOICE = {"proposer": "foundation", "reason": "set in params.yaml", "human_input": "a person's"}
 
 
 def boxes(*corners: tuple[int, int, int, int]) -> np.ndarray:
@@ -66,9 +65,9 @@ def images() -> np.ndarray:
 
 def test_numbers_of_a_review(components: ComponentMaps, labels: LabelMaps) -> None:
     tried = ComponentMaps(components.image_ids[1:], components.values[1:], components.kinds[1:])
-    found = review(components, labels, {"foundation": components, "elsewhere": tried}, CHOICE, ["x"])
+    found = review(components, labels, {"foundation": components, "elsewhere": tried}, ["x"])
     assert found == {
-        **CHOICE, "images": 2, "labelled": 1, "classes": 1,
+        "images": 2, "labelled": 1, "classes": 1,
         "components_mean": 1.5, "components_std": 0.5, "coverage": 0.0938,  # of 1600 pixels, 200 and 100
         "trials": {
             "foundation": {"images": 2, "components_mean": 1.5, "components_std": 0.5, "coverage": 0.0938},
@@ -78,7 +77,7 @@ def test_numbers_of_a_review(components: ComponentMaps, labels: LabelMaps) -> No
     }  # fmt: skip
     json.dumps(found)
     with pytest.raises(ValueError, match="not of the same images"):
-        review(components, LabelMaps(("x", "y"), labels.values, 2, labels.labelled), {}, CHOICE, [])
+        review(components, LabelMaps(("x", "y"), labels.values, 2, labels.labelled), {}, [])
 
 
 def test_a_review_shows_labelled_and_other_images_and_every_class(
