@@ -232,9 +232,12 @@ def assign_splits(
 
     A source without any split, or with `resplit`, is divided by the rule, which keeps near-duplicates in one part. One
     without validation images (MVTec AD has none) cedes a part of its normal training images, t : v, and its test images
-    stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs.
+    stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs. None
+    is assigned where a table names an image twice, which the checks find.
     """
     ordered, together = sorted(records, key=lambda record: record.path), None
+    if len({record.path for record in ordered}) < len(ordered):
+        return Assignment(ordered, [], None)
     by_rule = resplit or all(record.split is None for record in ordered)
     try:
         if by_rule:

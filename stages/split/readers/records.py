@@ -10,6 +10,7 @@ from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.errors import UserError
 
 LONGEST_LINE = 10_000  # letters
+OTHER_SEPARATORS = (";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def wrong_column(line: str) -> int:
 
 
 def refuse_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
-    """Raise UserError for columns without a name, of equal names, or missing ones."""
+    """Raise UserError for columns without a name, of equal names, of unseen characters, not separated, or missing."""
     unnamed = [str(number) for number, name in enumerate(columns, start=1) if not name]
     if unnamed:
         raise UserError(f"{path}, line 1, column {', '.join(unnamed)}: has no name: name the column or remove it")
@@ -177,6 +178,20 @@ def refuse_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     if twice:
         places = [str(number) for number, name in enumerate(columns, start=1) if name == twice[0]]
         raise UserError(f"{path}, line 1, columns {', '.join(places)}: are all called {twice[0]!r}: keep one")
+    for name in required:
+        alike = [column for column in columns if column.casefold() == name.casefold()]
+        if len(alike) > 1:
+            named = ", ".join(map(repr, alike))
+            raise UserError(f"{path}, line 1: the columns {named} differ by capital letters only: keep one")
     missing = [name for name in required if name not in columns]
+    if missing and len(columns) == 1 and any(mark in columns[0] for mark in OTHER_SEPARATORS):
+        raise UserError(
+            f"{path}: the column {missing[0]!r} is missing; there are: {columns[0]}: separate the columns by commas"
+        )
+    for number, name in enumerate(columns, start=1):
+        if not name.isprintable():
+            raise UserError(
+                f"{path}, line 1, column {number}: the name {name!r} holds a character that is not seen: write it again"
+            )
     if missing:
         raise UserError(f"{path}: the column {missing[0]!r} is missing; there are: {', '.join(columns) or 'none'}")
