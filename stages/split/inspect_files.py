@@ -28,6 +28,7 @@ from stages.split.readers.records import Record
 
 EXIF_ROTATED = "EXIF-rotated"
 TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
+LEAST_SEEN = 0.001  # share of the pixels; below it a picture counts as transparent all over
 FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
@@ -65,6 +66,7 @@ class MaskFacts:
         height: in pixels, after EXIF rotation.
         values: other than 0, that occur.
         marked: share of the image that it marks.
+        border: share of the image's outermost pixels that it marks.
         problem: what shows that it is no mask, see `Mask`.
         doubt: what is odd and may be right, see `Mask`.
         rotated: whether it was turned as its EXIF says.
@@ -75,6 +77,7 @@ class MaskFacts:
     height: int
     values: frozenset[int]
     marked: float
+    border: float
     problem: str | None
     doubt: str | None
     rotated: bool
@@ -173,7 +176,7 @@ def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts
 
 def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
     """Return what shows that nothing is on a decoded image, None where something is."""
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].max() < FAINT:
+    if image.has_transparency_data and (np.asarray(image.convert("RGBA"))[..., 3] >= FAINT).mean() < LEAST_SEEN:
         return TRANSPARENT
     return None if (pixels != pixels[0, 0]).any() else "is of one colour all over"
 
@@ -198,6 +201,7 @@ def inspect_mask(path: Path) -> MaskFacts:
         height=height,
         values=frozenset(int(value) for value in np.unique(mask.pixels) if value),
         marked=mask.marked,
+        border=mask.border,
         problem=mask.problem,
         doubt=mask.doubt,
         rotated=mask.rotated,

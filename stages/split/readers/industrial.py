@@ -15,11 +15,11 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.split.readers.records import (
     Reading,
     Record,
     files_in,
+    image_files,
     masks_without_image,
     read_label_table,
     subfolders,
@@ -158,8 +158,7 @@ def csv_record(row: Mapping[str, str]) -> Record:
 def csv_notes(root: Path, columns: list[str], named: set[str]) -> list[str]:
     """Note unknown columns and image files that no row names."""
     unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]
-    files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
-    unnamed = sorted(set(files) - named)
+    unnamed = sorted(set(image_files(root)) - named)
     found = [f"{TABLE}: columns ignored: {', '.join(unknown)}"] if unknown else []
     return found + ([f"{TABLE}: {len(unnamed)} image files are in no row, e.g. {unnamed[0]}"] if unnamed else [])
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from stages.split.readers.records import Reading, Record, subfolders, without_suffix
+from stages.split.readers.records import Reading, Record, image_files, subfolders, without_suffix
 
 GOOD, DEFECT, MASKS = "good", "defect", "masks"
 KIND_OF_FOLDER = {GOOD: "normal", DEFECT: "unspecified"}
@@ -37,7 +37,18 @@ def read_folder(root: Path) -> Reading:
             masks[found[0]].append(mask)
         else:
             findings.append(misplaced(mask, found))
-    return Reading(tuple(replace(one, mask_paths=tuple(masks[one.path])) for one in records), tuple(findings))
+    with_masks = tuple(replace(one, mask_paths=tuple(masks[one.path])) for one in records)
+    return Reading(with_masks, tuple(findings), notes=unused_notes(root))
+
+
+def unused_notes(root: Path) -> tuple[str, ...]:
+    """Note image files that lie elsewhere, as in a folder Masks or right in images."""
+    used = tuple(f"{folder}/" for folder in (*(f"images/{name}" for name in subfolders(root / "images")), MASKS))
+    unused = [name for name in image_files(root) if not name.startswith(used)]
+    if not unused:
+        return ()
+    where = f"images/{GOOD}, images/{DEFECT} or {MASKS}"
+    return (f"{len(unused)} image files are not used, as they are not in {where}, e.g. {unused[0]}",)
 
 
 def files_below(root: Path, folder: str) -> list[str]:

@@ -91,6 +91,12 @@ def files_in(root: Path, folder: str) -> tuple[list[str], list[str]]:
     return files, findings
 
 
+def image_files(root: Path) -> list[str]:
+    """List the files below a folder that are called like images, as POSIX paths below it, sorted."""
+    found = (path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
 def masks_without_image(root: Path, folder: str, used: Collection[str]) -> list[str]:
     """Return a finding for each file below the folder of masks that no image uses."""
     masks = sorted(path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file())
