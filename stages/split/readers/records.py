@@ -97,6 +97,21 @@ def image_files(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
+def unused_notes(root: Path, read: Sequence[str], *, named: Sequence[str]) -> tuple[str, ...]:
+    """Note image files that lie in none of the folders that are read, as in one called Masks.
+
+    Args:
+        root: of the data set.
+        read: folders below it.
+        named: those that the note names.
+    """
+    unused = [name for name in image_files(root) if not name.startswith(tuple(f"{folder}/" for folder in read))]
+    if not unused:
+        return ()
+    where = f"{', '.join(named[:-1])} or {named[-1]}"
+    return (f"{len(unused)} image files are not used, as they are not in {where}, e.g. {unused[0]}",)
+
+
 def masks_without_image(root: Path, folder: str, used: Collection[str]) -> list[str]:
     """Return a finding for each file below the folder of masks that no image uses."""
     masks = sorted(path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file())

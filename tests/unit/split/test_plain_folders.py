@@ -31,6 +31,12 @@ def test_images_and_masks_of_equal_names(tmp_path: Path) -> None:
     )
 
 
+def test_good_pictures_among_those_of_defects(tmp_path: Path) -> None:
+    lay_out(tmp_path, "images/good/1.png", "images/defect/scratch/2.png", "images/defect/Good/3.png")
+    reading = read_folder(tmp_path)
+    assert reading.findings == ("images/defect/Good: would be a kind of defect: move it to images/good, or rename it",)
+
+
 def test_images_that_are_nowhere_used_are_said(tmp_path: Path) -> None:
     lay_out(tmp_path, "images/good/1.png", "masks/../readme.txt", "images/good/notes.txt")
     assert read_folder(tmp_path).notes == ()
