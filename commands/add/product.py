@@ -47,6 +47,8 @@ def add_product(name: str, path: str, *, source: str | None, subfolder: str | No
     place = Path(path).expanduser()
     if "${" in path or not place.exists():
         raise UserError(f"{path} does not exist: name a folder, an archive or a manifest, without ${{...}}")
+    if not place.is_file() and not place.is_dir():
+        raise UserError(f"{path} is a pipe, a socket or a device: name a folder, an archive or a manifest")
     options = dict(setting_of(text) for text in settings) | ({"subfolder": subfolder} if subfolder else {})
     if place.is_dir():
         source, found = examine_folder(place, name, source=source, options=options)
@@ -105,7 +107,10 @@ def setting_of(text: str) -> tuple[str, Any]:
         raise UserError(f"--set {text}: write key=value, for example --set equal_files=exclude")
     if key in ("source", "path", "subfolder"):
         raise UserError(f"--set {text}: `{key}` has an argument or option of its own, see `oddpart add --help`")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: the value is not valid YAML: close its brackets and quotes") from None
 
 
 def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapping[str, Any]) -> tuple[str, str]:

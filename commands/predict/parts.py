@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.io.lineage import content_hash, read_lineage
+from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
@@ -158,7 +159,8 @@ def check_given(given: Sequence[Path]) -> None:
         UserError: none exists.
     """
     if not any(exists(path) for path in given):
-        raise UserError(f"{', '.join(map(str, given))}: nothing is there: name image files, or folders of them")
+        names = ", ".join(printable(str(path)) for path in given)
+        raise UserError(f"{names}: nothing is there: name image files, or folders of them")
 
 
 def exists(path: Path) -> bool:

@@ -35,6 +35,7 @@ from stages.core.io.calibration import Calibration
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
+from stages.split.inspect_files import TRANSPARENT, is_transparent, number_of_frames
 
 LOG = logging.getLogger(__name__)
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
@@ -215,7 +216,7 @@ def read_any(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"
     """Read a picture; whatever a decoder raises is a finding about the file.
 
     Raises:
-        UserError: it cannot be read, or is too small to be judged.
+        UserError: it cannot be read, is too small to be judged, or transparent all over.
     """
     try:
         picture = read_like_training(path, grey_range)
@@ -224,6 +225,9 @@ def read_any(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"
     except Exception as error:  # decoders are others' code and raise what they like on damaged files
         problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be decoded ({problem}): replace or remove it") from None
+    with open_image(path) as image:
+        if is_transparent(image):
+            raise UserError(f"{path}: {TRANSPARENT}: save it without its alpha channel")
     height, width, _ = picture.shape
     if min(height, width) < SMALLEST_SIDE:
         raise UserError(f"{path}: is {width} x {height} pixels, at least {SMALLEST_SIDE} a side are needed: replace it")
@@ -231,7 +235,7 @@ def read_any(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"
 
 
 def unlike_training(path: Path, grey_range: Window | None) -> str | None:
-    """Say that a picture has not the depth of the training images; None where it has.
+    """Say that a picture has not the depth of the training images, or is one of several; None where neither holds.
 
     Pictures of more than 8 bits are spread over a range that those of 8 bits know nothing of: brightness may differ.
 
@@ -239,12 +243,13 @@ def unlike_training(path: Path, grey_range: Window | None) -> str | None:
         path: of a readable picture.
         grey_range: of the training images; None where they have 8 bits, and a deeper picture is refused.
     """
-    if grey_range is None:
-        return None
     if image_kind(path) == DICOM:
-        return "DICOM, training images have more than 8 bits"
+        return None if grey_range is None else "DICOM, training images have more than 8 bits"
     with open_image(path) as image:
-        return None if is_deep(image) else "8 bits, training images have more"
+        notes = [] if grey_range is None or is_deep(image) else ["8 bits, training images have more"]
+        if (frames := number_of_frames(image)) > 1:
+            notes.append(f"{frames} pages or frames, of which the first is judged")
+    return "; ".join(notes) or None
 
 
 def write_heatmap(

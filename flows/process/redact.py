@@ -8,7 +8,7 @@ RULES = (
     (re.compile(r"(?<=://)(?![^\s/:@]+@)[^\s/'\"]+@"), f"{HIDDEN}@"),  # user:password@ with the last @ before the path
     (re.compile(r"(https?://)[^\s/'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),  # a token alone is a user to HTTP
     (
-        re.compile(rf"([?&;][^\s=&;#]*(?:{SECRET}|\bkey|\bsig|\bauth)[^\s=&;#]*=)[^\s&;#'\"]+", re.IGNORECASE),
+        re.compile(rf"([?&;#][^\s=&;#]*(?:{SECRET}|\bkey|\bsig|\bauth)[^\s=&;#]*=)[^\s&;#'\"]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(authorization:\s*\w+\s+)[^\s'\"]+", re.IGNORECASE), rf"\1{HIDDEN}"),  # http.extraHeader of git

@@ -17,6 +17,7 @@ from stages.download.source_files import SourceFile, link_target, name_problem, 
 
 ENCRYPTED = 0x1  # bit of a zip entry's flags
 TAR_BLOCK = 512  # bytes
+CHUNK = 1 << 20  # bytes, whole blocks
 LONGEST_LINK = 4096  # bytes
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others a small entry can take all memory
 MAX_RATIO, RATIO_FROM = 100, 1_000_000_000  # times the archive's own size, from how many bytes on
@@ -117,15 +118,34 @@ def tar_entries(tape: tarfile.TarFile, most: int) -> list[PackedEntry]:
         most: bytes that its files may have together.
 
     Raises:
-        tarfile.TarError: it is damaged, or its closing block of zeros is missing (it ends between two files).
+        tarfile.TarError: it is damaged, its closing block of zeros is missing (it ends between two files), or another
+            archive follows it.
         Swollen: the files have more; it is not read further, as that may take very long.
     """
     members = list(tar_members(tape, most))
-    if tape.fileobj is not None:
-        tape.fileobj.seek(tape.offset)
-        if tape.fileobj.read(TAR_BLOCK) != bytes(TAR_BLOCK):
-            raise tarfile.ReadError("the end is missing")
+    check_end(tape, most)
     return [tar_entry(tape, member) for member in members if not member.isdir()]
+
+
+def check_end(tape: tarfile.TarFile, most: int) -> None:
+    """Read a tar archive from the end of its last file on; where it is compressed, the checksum stands at the end.
+
+    Raises:
+        tarfile.TarError: see `tar_entries`.
+        Swollen: more than `most` bytes follow.
+    """
+    if tape.fileobj is None:
+        return
+    tape.fileobj.seek(tape.offset)
+    if tape.fileobj.read(TAR_BLOCK) != bytes(TAR_BLOCK):
+        raise tarfile.ReadError("the end is missing")
+    following = 0
+    while some := tape.fileobj.read(CHUNK):
+        following += len(some)
+        if tarfile.POSIX_MAGIC[:5] in some:
+            raise tarfile.ReadError("another archive follows its end: unpack both")
+        if following > most:
+            raise Swollen(following)
 
 
 def tar_members(tape: tarfile.TarFile, most: int) -> Iterator[tarfile.TarInfo]:

@@ -138,11 +138,11 @@ def walk(root: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
 def entry_problem(path: Path, inside: Sequence[Path]) -> str | None:
     """Return why an entry cannot be copied, None when it can; `inside` are resolved folders that links may lead to."""
     if path.is_symlink():
-        target = path.resolve()
+        target = Path(os.path.realpath(path))  # pathlib's own raises at links that lead round
         if not any(target.is_relative_to(folder) for folder in inside):
             return LEAVES
         if not target.is_file():
-            return "is a link to a folder or to nothing: copy the files in its place"
+            return "is a link to a folder, to itself or to nothing: copy the files in its place"
     elif not stat.S_ISREG(path.lstat().st_mode):
         return "is neither a file nor a folder"
     if not os.access(path, os.R_OK):

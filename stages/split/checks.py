@@ -12,10 +12,12 @@ from pathlib import Path
 from stages.core.images.reading import SMALLEST_SIDE
 from stages.core.run.errors import UserError
 from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, Inspection, MaskFacts
+from stages.split.masks import HALF
 from stages.split.readers.records import Record
 from stages.split.rule import Ratios, Together, count_normals
 
 MIN_TRAINING_IMAGES = 8
+MANY_MASKS = 3  # from how many on they are judged as a whole
 LISTED = 50  # findings in the message
 SPLITS = ("train", "validation", "test")  # the latest last
 
@@ -64,6 +66,7 @@ def check_all(
         *check_mask_sizes(records, files),
         *check_mask_content(records, files),
         *check_mask_plausible(records, files),
+        *check_masks_as_a_whole(records, files),
         *check_mask_values(records, files, defect_names),
     ]
 
@@ -206,6 +209,18 @@ def check_mask_plausible(records: Sequence[Record], files: Inspection) -> list[s
         f"{path}: {files.masks[path].problem}: correct it (white where the defect is, black elsewhere) or remove it"
         for path in paths
         if files.masks[path].problem
+    ]
+
+
+def check_masks_as_a_whole(records: Sequence[Record], files: Inspection) -> list[str]:
+    """Find that most masks mark most of their image: one may be right, as large defects are, and as many are not."""
+    masks = [files.masks[path] for one in records if one.is_anomalous for path in one.mask_paths if path in files.masks]
+    large = sum(mask.marked > HALF and mask.border > HALF for mask in masks if not mask.problem)
+    if len(masks) < MANY_MASKS or large <= len(masks) / 2:
+        return []
+    return [
+        f"masks: {large} of {len(masks)} mark more than half of the image and of its border, as inverted ones do: "
+        "correct them (white where the defect is, black elsewhere) or remove them"
     ]
 
 

@@ -21,6 +21,7 @@ DEAD_PIXELS = 1e-4  # share of an image's values at either end that are not coun
 OUTSIDE_BULK = 0.05  # the same, outside what most pixels show
 CHUNK = 2**22  # values counted at once
 FEW_LEVELS = 8  # of 255
+BRIGHTER = 8  # times what half of the images have: three bits more
 LEAST_SHARE = 1 / 8  # of the values that some bits can hold; images that use less are spread over what they use
 
 
@@ -81,6 +82,12 @@ def choose_grey_range(records: Sequence[Record], extents: dict[str, Extent], *, 
         given: the range that params.yaml names.
     """
     if not extents:
+        if given is not None:
+            LOG.warning(
+                "%g to %g are named in params.yaml, and no image is of 16 bits: they change nothing (a DICOM file has "
+                "a window of its own)",
+                *ends(given),
+            )
         return None
     train = [extents.get(record.path) for record in records if record.split == "train"]
     deep = [one for one in train if one is not None]
@@ -103,6 +110,7 @@ def choose_grey_range(records: Sequence[Record], extents: dict[str, Extent], *, 
     found = find_grey_range(deep)
     log_range(found, highest=max(one.high for one in deep))
     warn_of_few_levels(deep, found)
+    warn_of_brighter(deep)
     return found
 
 
@@ -129,6 +137,17 @@ def warn_of_few_levels(deep: Sequence[Extent], grey_range: Window) -> None:
             "ground, name what becomes black and white as `grey_range` in the product's entry of params.yaml",
             levels,
         )
+
+
+def warn_of_brighter(deep: Sequence[Extent]) -> None:
+    """Warn where a few images are so much brighter than most that they may have been saved with more bits."""
+    half, most = int(np.median([one.high for one in deep])), max(one.high for one in deep)
+    if half * BRIGHTER <= most:
+        LOG.warning(
+            "16-bit images: half of the images of train have no value above %d, and others have up to %d, which decide "
+            "what becomes white. If these were saved with more bits, save all alike",
+            half, most,
+        )  # fmt: skip
 
 
 def warn_of_clipped(deep: Iterable[Extent], given: Window) -> None:

@@ -28,6 +28,7 @@ from stages.split.readers.records import Record
 
 EXIF_ROTATED = "EXIF-rotated"
 TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
+LEAST_SEEN = 0.001  # share of the pixels; below it a picture counts as transparent all over
 FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
@@ -65,6 +66,7 @@ class MaskFacts:
         height: in pixels, after EXIF rotation.
         values: other than 0, that occur.
         marked: share of the image that it marks.
+        border: share of the image's outermost pixels that it marks.
         problem: what shows that it is no mask, see `Mask`.
         doubt: what is odd and may be right, see `Mask`.
         rotated: whether it was turned as its EXIF says.
@@ -75,6 +77,7 @@ class MaskFacts:
     height: int
     values: frozenset[int]
     marked: float
+    border: float
     problem: str | None
     doubt: str | None
     rotated: bool
@@ -173,9 +176,16 @@ def inspect_image(path: Path, *, grey_range: Window | None = None) -> ImageFacts
 
 def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | None:
     """Return what shows that nothing is on a decoded image, None where something is."""
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].max() < FAINT:
+    if is_transparent(image):
         return TRANSPARENT
     return None if (pixels != pixels[0, 0]).any() else "is of one colour all over"
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Report whether an opened image is transparent all over, so that only the white behind it would be seen."""
+    if not image.has_transparency_data:
+        return False
+    return bool((np.asarray(image.convert("RGBA"))[..., 3] >= FAINT).mean() < LEAST_SEEN)
 
 
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
@@ -198,6 +208,7 @@ def inspect_mask(path: Path) -> MaskFacts:
         height=height,
         values=frozenset(int(value) for value in np.unique(mask.pixels) if value),
         marked=mask.marked,
+        border=mask.border,
         problem=mask.problem,
         doubt=mask.doubt,
         rotated=mask.rotated,
@@ -215,9 +226,14 @@ def conversions_of(image: Image.Image) -> tuple[str, ...]:
         "alpha": image.has_transparency_data,
         EXIF_ROTATED: orientation not in (UPRIGHT, None),
         "of damaged EXIF": orientation is None,
-        "of several pages or frames (the first is read)": image.format != "MPO" and getattr(image, "n_frames", 1) > 1,
+        "of several pages or frames (the first is read)": number_of_frames(image) > 1,
     }
     return tuple(name for name, is_so in found.items() if is_so)
+
+
+def number_of_frames(image: Image.Image) -> int:
+    """Count the pages or frames of an opened image; 1 for a phone's picture with a preview next to it (MPO)."""
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def sha256_of(path: Path) -> str:

@@ -232,10 +232,13 @@ def assign_splits(
 
     A source without any split, or with `resplit`, is divided by the rule, which keeps near-duplicates in one part. One
     without validation images (MVTec AD has none) cedes a part of its normal training images, t : v, and its test images
-    stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs.
+    stay as they are. A whole split of the source is kept, whatever is alike in it; data health names such pairs. The
+    rule assigns none where a table calls an image both normal and anomalous, which the checks find.
     """
     ordered, together = sorted(records, key=lambda record: record.path), None
     by_rule = resplit or all(record.split is None for record in ordered)
+    if by_rule and len({one.path for one in ordered}) < len({(one.path, one.is_anomalous) for one in ordered}):
+        return Assignment(ordered, [], None)
     try:
         if by_rule:
             ordered, together = split_together(ordered, duplicates, ratios=ratios, seed=seed)

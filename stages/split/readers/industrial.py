@@ -15,19 +15,21 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.split.readers.records import (
     Reading,
     Record,
     files_in,
+    image_files,
     masks_without_image,
     read_label_table,
     subfolders,
+    unused_notes,
     without_suffix,
 )
 
 KIND_OF_LOCO_FOLDER = {"good": "normal", "logical_anomalies": "logical", "structural_anomalies": "structural"}
 FOLDERS = {"train": ("good",), "validation": ("good",), "test": tuple(KIND_OF_LOCO_FOLDER)}
+MVTEC_FOLDERS = ("train", "test", "ground_truth")
 DEFECTS = "defects_config.json"
 TABLE = "labels.csv"
 REQUIRED = ("filename", "is_anomalous")
@@ -83,12 +85,16 @@ def read_mvtec(root: Path) -> Reading:
             if split == "train" and folder != "good":
                 findings.append(f"train/{folder}: only train/good belongs to train: move or remove it")
                 continue
+            if folder != "good" and folder.casefold() == "good":
+                findings.append(f"{split}/{folder}: would be a kind of defect: call it good, or rename it")
+                continue
             images, unexpected = files_in(root, f"{split}/{folder}")
             findings += unexpected
             records += [mvtec_record(root, path, split=split, folder=folder) for path in images]
     used = {mask for record in records for mask in record.mask_paths}
     findings += masks_without_image(root, "ground_truth", used)
-    return Reading(tuple(records), tuple(findings))
+    notes = unused_notes(root, MVTEC_FOLDERS, named=MVTEC_FOLDERS)
+    return Reading(tuple(records), tuple(findings), notes=notes)
 
 
 def mvtec_record(root: Path, path: str, *, split: str, folder: str) -> Record:
@@ -158,8 +164,7 @@ def csv_record(row: Mapping[str, str]) -> Record:
 def csv_notes(root: Path, columns: list[str], named: set[str]) -> list[str]:
     """Note unknown columns and image files that no row names."""
     unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]
-    files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
-    unnamed = sorted(set(files) - named)
+    unnamed = sorted(set(image_files(root)) - named)
     found = [f"{TABLE}: columns ignored: {', '.join(unknown)}"] if unknown else []
     return found + ([f"{TABLE}: {len(unnamed)} image files are in no row, e.g. {unnamed[0]}"] if unnamed else [])
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from stages.split.readers.records import Reading, Record, subfolders, without_suffix
+from stages.split.readers.records import Reading, Record, subfolders, unused_notes, without_suffix
 
 GOOD, DEFECT, MASKS = "good", "defect", "masks"
 KIND_OF_FOLDER = {GOOD: "normal", DEFECT: "unspecified"}
@@ -29,6 +29,11 @@ def read_folder(root: Path) -> Reading:
             findings.append(f"images/{folder}: is neither images/good nor images/defect: move or remove it")
             continue
         records += [plain_record(path, folder) for path in files_below(root, f"images/{folder}")]
+    findings += [
+        f"images/{DEFECT}/{name}: would be a kind of defect: move it to images/{GOOD}, or rename it"
+        for name in subfolders(root / "images" / DEFECT)
+        if name.casefold() == GOOD
+    ]
     owners = places_of(records)
     masks: dict[str, list[str]] = defaultdict(list)
     for mask in files_below(root, MASKS):
@@ -37,7 +42,10 @@ def read_folder(root: Path) -> Reading:
             masks[found[0]].append(mask)
         else:
             findings.append(misplaced(mask, found))
-    return Reading(tuple(replace(one, mask_paths=tuple(masks[one.path])) for one in records), tuple(findings))
+    with_masks = tuple(replace(one, mask_paths=tuple(masks[one.path])) for one in records)
+    read = (*(f"images/{name}" for name in subfolders(root / "images")), MASKS)
+    notes = unused_notes(root, read, named=(f"images/{GOOD}", f"images/{DEFECT}", MASKS))
+    return Reading(with_masks, tuple(findings), notes=notes)
 
 
 def files_below(root: Path, folder: str) -> list[str]:

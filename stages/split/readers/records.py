@@ -10,6 +10,7 @@ from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.errors import UserError
 
 LONGEST_LINE = 10_000  # letters
+OTHER_SEPARATORS = (";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,27 @@ def files_in(root: Path, folder: str) -> tuple[list[str], list[str]]:
         f"{folder}/{name}: is a folder where images are expected" for name in names if f"{folder}/{name}" not in files
     ]
     return files, findings
+
+
+def image_files(root: Path) -> list[str]:
+    """List the files below a folder that are called like images, as POSIX paths below it, sorted."""
+    found = (path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def unused_notes(root: Path, read: Sequence[str], *, named: Sequence[str]) -> tuple[str, ...]:
+    """Note image files that lie in none of the folders that are read, as in one called Masks.
+
+    Args:
+        root: of the data set.
+        read: folders below it.
+        named: those that the note names.
+    """
+    unused = [name for name in image_files(root) if not name.startswith(tuple(f"{folder}/" for folder in read))]
+    if not unused:
+        return ()
+    where = f"{', '.join(named[:-1])} or {named[-1]}"
+    return (f"{len(unused)} image files are not used, as they are not in {where}, e.g. {unused[0]}",)
 
 
 def masks_without_image(root: Path, folder: str, used: Collection[str]) -> list[str]:
@@ -169,7 +191,7 @@ def wrong_column(line: str) -> int:
 
 
 def refuse_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
-    """Raise UserError for columns without a name, of equal names, or missing ones."""
+    """Raise UserError for columns without a name, of equal names, of unseen characters, not separated, or missing."""
     unnamed = [str(number) for number, name in enumerate(columns, start=1) if not name]
     if unnamed:
         raise UserError(f"{path}, line 1, column {', '.join(unnamed)}: has no name: name the column or remove it")
@@ -177,6 +199,20 @@ def refuse_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     if twice:
         places = [str(number) for number, name in enumerate(columns, start=1) if name == twice[0]]
         raise UserError(f"{path}, line 1, columns {', '.join(places)}: are all called {twice[0]!r}: keep one")
+    for name in required:
+        alike = [column for column in columns if column.casefold() == name.casefold()]
+        if len(alike) > 1:
+            named = ", ".join(map(repr, alike))
+            raise UserError(f"{path}, line 1: the columns {named} differ by capital letters only: keep one")
     missing = [name for name in required if name not in columns]
+    if missing and len(columns) == 1 and any(mark in columns[0] for mark in OTHER_SEPARATORS):
+        raise UserError(
+            f"{path}: the column {missing[0]!r} is missing; there are: {columns[0]}: separate the columns by commas"
+        )
+    for number, name in enumerate(columns, start=1):
+        if not name.isprintable():
+            raise UserError(
+                f"{path}, line 1, column {number}: the name {name!r} holds a character that is not seen: write it again"
+            )
     if missing:
         raise UserError(f"{path}: the column {missing[0]!r} is missing; there are: {', '.join(columns) or 'none'}")

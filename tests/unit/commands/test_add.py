@@ -131,6 +131,8 @@ def test_mistakes_leave_params_as_they_are(params: str) -> None:
         (("new", "good", "colour=red"), {}, "colour: Extra inputs are not permitted"),
         (("new", "good", "path=x"), {}, "`path` has an argument or option of its own"),
         (("new", "good", "x"), {}, "write key=value"),
+        (("new", "good", "ratios=[70, 15"), {}, r"--set ratios=\[70, 15: the value is not valid YAML"),
+        (("new", "/dev/null"), {"source": "folder"}, "/dev/null is a pipe, a socket or a device: name a folder"),
     ):
         with pytest.raises(UserError, match=message):
             pytest.fail(f"{arguments} gave {add(*arguments, **options)}")

@@ -135,6 +135,25 @@ def test_tar_that_ends_between_two_files(tmp_path: Path) -> None:
         contents(archive)
 
 
+def test_compressed_tar_whose_checksum_is_wrong_or_missing(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "a.tar.gz", file_entry("a", b"content"), mode="w:gz")
+    whole = archive.read_bytes()
+    for damaged, message in ((whole[:-8] + bytes(8), "CRC check failed"), (whole[:-8], "truncated or damaged")):
+        archive.write_bytes(damaged)
+        with pytest.raises(UserError, match=message):
+            contents(archive)
+
+
+def test_what_follows_the_end_of_a_tar(tmp_path: Path) -> None:
+    first, second = (write_tar(tmp_path / f"{name}.tar", file_entry(name)) for name in "ab")
+    joined = tmp_path / "joined.tar"
+    joined.write_bytes(first.read_bytes() + b"padding, as some programs leave it")
+    assert contents(joined) == {"a": b"x"}
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(UserError, match="another archive follows its end: unpack both"):
+        contents(joined)
+
+
 def test_damaged_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr("a", b"content")

@@ -60,8 +60,10 @@ def test_links_out_of_a_folder_are_refused(tmp_path: Path) -> None:
     (root / "other.png").symlink_to(tmp_path / "secret")
     (root / "folder").symlink_to(tmp_path / "data2")
     (root / "here").symlink_to(".")
+    (root / "round.png").symlink_to("round.png")
     message = (
-        "(?s)2 unsafe entries.*here: is a link to a folder.*file.png: it and 2 others are links that lead out of the "
+        "(?s)3 unsafe entries.*here: is a link to a folder.*round.png: is a link to a folder, to itself or to nothing.*"
+        "file.png: it and 2 others are links that lead out of the "
         "folder: copy the files in their place, or set `links: follow`"
     )
     with pytest.raises(UserError, match=message), open_source(root):

@@ -177,6 +177,42 @@ def test_csv_findings(refusal: Refusal) -> None:
         assert f"- {finding}" in message
 
 
+WRONG_TABLES = [  # header, first row, message
+    ("filename,is_anomalous,is_anomalous", "0.png,0,1", "line 1, columns 2, 3: are all called 'is_anomalous'"),
+    (
+        "filename,is_anomalous,Is_Anomalous",
+        "0.png,0,1",
+        "line 1: the columns 'is_anomalous', 'Is_Anomalous' differ by capital letters only: keep one",
+    ),
+    (
+        "filename,is_anomalous,is_anomalous\u200b",
+        "0.png,0,1",
+        r"line 1, column 3: the name 'is_anomalous\u200b' holds a character that is not seen: write it again",
+    ),
+    (
+        "\ufeff\ufefffilename,is_anomalous",
+        "0.png,0",
+        r"line 1, column 1: the name '\ufefffilename' holds a character",
+    ),
+    (
+        "filename;is_anomalous",
+        "0.png;0",
+        "the column 'filename' is missing; there are: filename;is_anomalous: separate the columns by commas",
+    ),
+    (
+        "filename\tis_anomalous",
+        "0.png\t0",
+        "the column 'filename' is missing; there are: filename\tis_anomalous: separate the columns by commas",
+    ),
+    ("filename,is_anomalous,", "0.png,0,", "line 1, column 3: has no name: name the column or remove it"),
+    ("filename,is_anomalous,split", '0.png,0,"train', "line 2, column 3: quotation marks are not in pairs"),
+    ("filename,is_anomalous,split", '"0.png"x,0,train', "line 2, column 1: quotation marks are not in pairs"),
+    ("filename,is_anomalous,split", "0.png,0", "line 2: has 2 values, the table has 3 columns"),
+    ("filename,is_anomalous", "0.png,0,train", "line 2: has 3 values, the table has 2 columns"),
+    ("filename,split", "0.png,train", "the column 'is_anomalous' is missing; there are: filename, split"),
+]
+
+
 def test_tables_that_could_be_read_wrongly(
     refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,16 +226,18 @@ def test_tables_that_could_be_read_wrongly(
         (DATASET / "labels.csv").write_text("\n".join([header, row, *others]) + "\n", encoding="utf-8")
         assert f"labels.csv{',' if message.startswith('line') else ':'} {message}" in refusal(source="csv")
 
-    rows = [
-        ("filename,is_anomalous,is_anomalous", "0.png,0,1", "line 1, columns 2, 3: are all called 'is_anomalous'"),
-        ("filename,is_anomalous,", "0.png,0,", "line 1, column 3: has no name: name the column or remove it"),
-        ("filename,is_anomalous,split", '0.png,0,"train', "line 2, column 3: quotation marks are not in pairs"),
-        ("filename,is_anomalous,split", '"0.png"x,0,train', "line 2, column 1: quotation marks are not in pairs"),
-        ("filename,is_anomalous,split", "0.png,0", "line 2: has 2 values, the table has 3 columns"),
-        ("filename,is_anomalous", "0.png,0,train", "line 2: has 3 values, the table has 2 columns"),
-        ("filename,split", "0.png,train", "the column 'is_anomalous' is missing; there are: filename, split"),
-    ]
-    assert violations(check, rows) == []
+    assert violations(check, WRONG_TABLES) == []
+
+
+def test_a_table_that_names_an_image_twice_and_contradicts_itself(refusal: Refusal) -> None:
+    for i in range(20):
+        save(f"{i}.png", i)
+    rows = [*(f"{i}.png,{int(i > 15)}" for i in range(20)), "./3.png,1"]
+    (DATASET / "labels.csv").write_text("filename,is_anomalous\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    message = refusal(source="csv")
+    assert "findings: 2" in message
+    assert "- 3.png, 3.png: have one id, '3': rename or remove one" in message
+    assert "- 3.png, 3.png: have the same content, some normal, some anomalous: keep one" in message
 
 
 def test_no_such_dataset(refusal: Refusal) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import cv2
@@ -164,6 +165,33 @@ def test_mixed_depths_in_train_are_warned_of(
         Image.fromarray((scene(number) * 255).astype(np.uint8)).save(f"dataset/images/good/{number}.png")
     run_split(source="folder")
     assert "train mixes" in caplog.text
+
+
+def test_a_few_much_brighter_images_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Most were saved with 12 bits of 16, some with all 16, which decide the range."""
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"), black=100, white=4000)
+    run_split(source="folder")
+    assert "half of the images of train" not in caplog.text
+    for number in range(3):
+        cv2.imwrite(f"dataset/images/good/{number}.png", (scene(number) * 65535).astype(np.uint16))
+    run_split(source="folder")
+    assert re.search(r"half of the images of train have no value above \d{4}, and others have up to \d{5}", caplog.text)
+
+
+def test_a_range_that_nothing_is_spread_over_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"), black=0, white=255)
+    for path in Path("dataset/images").rglob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.uint8))
+    run_split(source="folder")
+    assert "0 to 4095" not in caplog.text
+    run_split(source="folder", bits=12)
+    assert "0 to 4095 are named in params.yaml, and no image is of 16 bits: they change nothing" in caplog.text
 
 
 def test_images_of_8_bits_are_copied_and_have_no_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,7 @@ def test_images_on_which_nothing_is_seen(
         path = Path(f"dataset/images/{name}.png")
         with Image.open(path) as image:
             image.putalpha(alpha)
+            image.putpixel((0, 0), (255, 0, 0, 255))  # as a screenshot's mouse pointer
             image.save(path)
     Image.new("RGB", (WIDTH, HEIGHT), (7, 7, 7)).save("dataset/images/good/4.png")
     with pytest.raises(SystemExit):
@@ -240,3 +241,22 @@ def test_stacks_and_moving_pictures_are_counted(
     with caplog.at_level(logging.INFO):
         run_split(source="folder")
     assert "4 of several pages or frames (the first is read)" in caplog.text
+
+
+def test_masks_that_are_inverted_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each by itself may be right: the defects are large and reach the border."""
+    monkeypatch.chdir(tmp_path)
+    defect = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    defect[:12] = 255
+    write_product(Path("dataset"))
+    for number in range(21, 26):
+        Image.fromarray(255 - defect).save(f"dataset/masks/{number}.png")
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    assert "- masks: 5 of 6 mark more than half of the image and of its border, as inverted ones do" in caplog.text
+    for number in (23, 24, 25):
+        Image.fromarray(spot()).save(f"dataset/masks/{number}.png")
+    run_split(source="folder")
+    assert "masks/21.png: marks 70.0% of the image: correct it" in caplog.text

@@ -31,6 +31,20 @@ def test_images_and_masks_of_equal_names(tmp_path: Path) -> None:
     )
 
 
+def test_good_pictures_among_those_of_defects(tmp_path: Path) -> None:
+    lay_out(tmp_path, "images/good/1.png", "images/defect/scratch/2.png", "images/defect/Good/3.png")
+    reading = read_folder(tmp_path)
+    assert reading.findings == ("images/defect/Good: would be a kind of defect: move it to images/good, or rename it",)
+
+
+def test_images_that_are_nowhere_used_are_said(tmp_path: Path) -> None:
+    lay_out(tmp_path, "images/good/1.png", "masks/../readme.txt", "images/good/notes.txt")
+    assert read_folder(tmp_path).notes == ()
+    lay_out(tmp_path, "Masks/1.png", "images/2.JPG", "3.tif")
+    (note,) = read_folder(tmp_path).notes
+    assert note == "3 image files are not used, as they are not in images/good, images/defect or masks, e.g. 3.tif"
+
+
 def test_sub_folders_by_day_and_by_type(tmp_path: Path) -> None:
     lay_out(tmp_path, "images/good/2025-03-01/g1.png", "images/good/2025-03-02/left/g1.png", "images/defect/d0.png")
     lay_out(tmp_path, "images/defect/scratch/d1.png", "images/defect/scratch/2025-03-01/d2.png")

@@ -72,6 +72,15 @@ def test_mvtec(tmp_path: Path) -> None:
     )
 
 
+def test_folders_of_mvtec_that_are_written_otherwise(tmp_path: Path) -> None:
+    lay_out(tmp_path, "train/good/0.png", "test/good/0.png", "test/Good/1.png", "Ground_Truth/dent/0_mask.png")
+    reading = read_mvtec(tmp_path)
+    assert reading.findings == ("test/Good: would be a kind of defect: call it good, or rename it",)
+    assert reading.notes == (
+        "1 image files are not used, as they are not in train, test or ground_truth, e.g. Ground_Truth/dent/0_mask.png",
+    )
+
+
 def table(root: Path, *lines: str) -> Path:
     (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
     return root

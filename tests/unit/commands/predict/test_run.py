@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.predict.model import Prediction
-from commands.predict.parts import TrainedFiles
+from commands.predict.parts import TrainedFiles, check_given
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.grey_range import between
@@ -160,6 +160,28 @@ def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
         "", "8 bits, training images have more", "DICOM, training images have more than 8 bits",
     ]  # fmt: skip
     assert "2 images differ in kind or depth from the training images, which may change their scores" in caplog.text
+
+
+def test_pictures_of_which_little_or_nothing_is_judged() -> None:
+    draw("in/a.png", "in/b.png")
+    with Image.open("in/a.png") as image:
+        image.save("in/c.tif", save_all=True, append_images=[image, image])
+        image.save("in/d.gif", save_all=True, append_images=[Image.new("RGB", image.size)])
+        image.putalpha(0)
+        image.save("in/b.png")
+    assert run("in").code == 2
+    assert {row["path"]: row["kind_note"] for row in rows("out/scores.csv")} == {
+        "in/a.png": "",
+        "in/c.tif": "3 pages or frames, of which the first is judged",
+        "in/d.gif": "2 pages or frames, of which the first is judged",
+    }
+    (unreadable,) = rows("out/unreadable.csv")
+    assert (unreadable["path"], unreadable["error"][:39]) == ("in/b.png", "is transparent all over (alpha is 0 or ")
+
+
+def test_a_missing_file_writes_no_lines_of_its_own() -> None:
+    with pytest.raises(UserError, match=r"^in/a\\n\[12:00:00\] all is well: nothing is there"):
+        check_given([Path("in/a\n[12:00:00] all is well")])
 
 
 def test_only_damaged_images_leave_nothing() -> None:

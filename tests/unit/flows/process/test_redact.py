@@ -23,6 +23,7 @@ def test_only_secrets_are_hidden() -> None:
         ("ssh://git:s3cret@host/x", "ssh://***@host/x"),
         ("ssh://git@host/x and git@host:x, a@b.c", "ssh://git@host/x and git@host:x, a@b.c"),
         ("https://host/x?a=1&private_token=s3cret&b=2", "https://host/x?a=1&private_token=***&b=2"),
+        ("https://host/x#access_token=s3cret", "https://host/x#access_token=***"),
         ("https://host/x?X-Amz-Signature=s3cret", "https://host/x?X-Amz-Signature=***"),
         ("https://host/x?key=s3cret#part", "https://host/x?key=***#part"),
         ("Authorization: Basic s3cret", "Authorization: Basic ***"),
