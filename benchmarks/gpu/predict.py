@@ -13,7 +13,7 @@ import torch
 from benchmarks.gpu.inputs import draw, encoder_name, section_of, untrained_encoder
 from benchmarks.gpu.measure import Check, Outcome, Setting, agree, seconds_of
 from benchmarks.gpu.student_networks import module_of
-from commands.predict.model import HistogramBranch, Parts, lay_out_as_trained, predict
+from commands.predict.model import HistogramBranch, Parts, StudentBranch, lay_out_as_trained, predict
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, fit_fusion
 from stages.aecsad.model.patch_histogram import HistogramModel, fit_histograms
@@ -24,6 +24,7 @@ from stages.core.encoder.lite0_weights import LITE0
 from stages.core.io.calibration import Calibration, Threshold
 
 REPEATS = 200
+SIZE = 256  # pixels of a picture, and of what the networks see
 CLASSES = 6
 SCORES = 2e-2  # tolerance of maps on the GPU against the CPU, as a share of the largest: convolutions in TF32
 PUBLISHED = "published: CSAD 8.9 ms and 322 images/s, EfficientAD-M 4.4 ms"
@@ -40,7 +41,7 @@ def checks(setting: Setting) -> list[Check]:
 def check_latency(setting: Setting, *, profile: str) -> Outcome:
     """Time `predict` on pictures of 256 pixels, and compare its map with the CPU's."""
     parts = build_parts(setting, profile=profile)
-    pictures = [draw(number, 256)[0] for number in range(8)]
+    pictures = [draw(number, SIZE)[0] for number in range(8)]
     numbers = iter(range(10**9))
     seconds = seconds_of(
         lambda: predict(parts, pictures[next(numbers) % len(pictures)]), setting, repeats=REPEATS, warm_up=20
@@ -74,8 +75,10 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     fusion = fit_fusion({HISTOGRAM: columns, STUDENT_TEACHER: [STUDENT_TEACHER]}, dict.fromkeys(scores, 1.0), scores)
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 20, 19), median=0.0, low=0.0, high=1.0)
     return Parts(
-        encoder, 256, None, HistogramBranch(segmentor, tuple(models)), students, fusion, calibration, fingerprints={}
-    )
+        encoder, grey_range=None, histogram=HistogramBranch(segmentor, tuple(models)),
+        students=StudentBranch(students, encoder.name, SIZE, grey_range=None), banks={}, fusion=fusion, map_fusion=None,
+        calibration=calibration, fingerprints={},
+    )  # fmt: skip
 
 
 def histograms(grids: tuple[int, ...]) -> list[HistogramModel]:
