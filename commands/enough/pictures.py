@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Int
 from sklearn.model_selection import GroupKFold
 
-from stages.core.images.reading import IMAGE_SUFFIXES, Window
+from stages.core.images.kinds import image_kind
+from stages.core.images.reading import Window
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, load_value, validate
@@ -120,13 +121,24 @@ def of_folder(folder: Path, *, seed: int) -> Normals:
     if (folder / GOOD).is_dir():
         names = files_below(folder, GOOD.as_posix())
     else:
-        names = [path.name for path in sorted(folder.iterdir()) if path.name.lower().endswith(IMAGE_SUFFIXES)]
+        names = [path.name for path in sorted(folder.iterdir()) if is_picture(path)]
     names = [name for name in names if not is_stray(name)]
     if not names:
         raise UserError(f"{folder}: no picture in it and none in {folder / GOOD}: name the folder of the good ones")
     refuse_few(len(names), f"{folder} has {len(names)} normal pictures")
     train, validation, _ = count_normals(len(names), tuple(load_value("split.ratios")))
     return rotated(folder, names, counts=(train, validation), random=np.random.default_rng(seed))
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture by its content, also of a kind that is not read, or cannot be opened at all.
+
+    The check of all pictures then names what is wrong with it.
+    """
+    try:
+        return image_kind(path) is not None
+    except OSError:
+        return True
 
 
 def rotated(folder: Path, names: Sequence[str], *, counts: tuple[int, int], random: np.random.Generator) -> Normals:
@@ -166,9 +178,8 @@ def groups_of(records: Sequence[Record], inspected: Inspection) -> list[int]:
 def divided(groups: Sequence[int], random: np.random.Generator) -> tuple[HeldOut, ...]:
     """Divide pictures into FOLDS of about equal size, each held out once."""
     _, place = np.unique(groups, return_inverse=True)
-    shuffled = random.permutation(place.max() + 1)[
-        place
-    ]  # equally large groups go to folds in the order of their numbers
+    # Equally large groups go to folds in the order of their numbers.
+    shuffled = random.permutation(place.max() + 1)[place]
     folds = GroupKFold(FOLDS).split(np.zeros(len(groups)), groups=shuffled)
     return tuple(HeldOut(learned, held_out) for learned, held_out in folds)
 

@@ -137,6 +137,17 @@ def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path) -> None:
     assert table.violations(check, rows) == []
 
 
+def test_no_module_of_tests_is_imported_by_another() -> None:
+    """What several need stands in a module of its own, or is a fixture."""
+    found = [
+        f"{path.relative_to(ROOT)}:{item.line} imports {item.module}"
+        for path in python_files(ROOT / "tests")
+        for item in imports(parse(path))
+        if item.module.startswith("tests.") and ".test_" in item.module
+    ]
+    assert found == []
+
+
 def test_commands_are_imported_by_no_stage_and_no_flow() -> None:
     """But for the rows of a comparison: a flow runs `oddpart compare` in a clone and reads the JSON it wrote."""
     found = [

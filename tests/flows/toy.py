@@ -187,7 +187,7 @@ def write_toy(root: Path) -> Toy:
     (root / "params.yaml").write_text("categories: {a: {value: 30}, b: {value: 31}}\n")
     (root / "profiles").mkdir()
     (root / "profiles/toy.yaml").write_text("net: {batch_size: 8}\n")
-    (root / ".gitignore").write_text("/artifacts/\n/control/\n/work/\n__pycache__/\n")
+    (root / ".gitignore").write_text("artifacts/\ncontrol/\nwork/\n__pycache__/\n")
     (root / "control").mkdir()
     toy = Toy(root)
     toy.git("init", "-q", "-b", "main")

@@ -35,7 +35,7 @@ from stages.download.source import open_source, write_dataset
 from stages.split.inspect_files import inspect_depth, inspect_image, inspect_mask
 from stages.split.readers.industrial import read_csv, read_elpv, read_loco
 from stages.split.readers.medical_tables import read_aptos2019, read_isic2018, read_medianomaly
-from tests.unit.split.test_medical_images import write_dicom
+from tests.dicom_files import write_dicom
 
 Read = Callable[[Path], object]
 Seed = tuple[str, bytes, tuple[Read, ...]]  # name, content, what reads it

@@ -128,8 +128,10 @@ def test_a_folder_that_is_no_product_yet() -> None:
     Path("new/images/defect/a.png").write_bytes(b"not to be read")
     found = enough("new")
     assert (found["product"], found["held_out"]) == ("new", len(names))
+    Path("new/images/good/000.png").rename("new/images/good/000")  # what a file is stands in its content
+    Path("new/images/good/notes.png").write_text("no picture")
     direct = find_normals("new/images/good", budget=0.05, seed=0)
-    assert [path.name for path in direct.files] == names
+    assert [path.name for path in direct.files] == ["000", *names[1:]]
 
 
 def test_what_is_refused(caplog: pytest.LogCaptureFixture) -> None:
@@ -140,12 +142,15 @@ def test_what_is_refused(caplog: pytest.LogCaptureFixture) -> None:
         pictures(Path("same"), 1)
         Path("same/000.png").rename(f"same/copy{number}.png")
     Path("empty").mkdir()
+    pictures(Path("phone"), 12)
+    Path("phone/a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
     for name, message in (
         ("screw", "screw: params.yaml has no such product (known: part, bar), and there is no such folder"),
         ("bar", "bar has not been split, artifacts/split/bar/inputs is missing: run `dvc repro split@bar`"),
         ("nine", "nine has 9 normal pictures: 10 are the least"),
         ("cut", "a.png: is unreadable, truncated or damaged"),
         ("same", "same: its 12 pictures are copies of 1: add other ones"),
+        ("phone", "is of kind HEIC or AVIF, which is not read: convert it to PNG or JPEG"),
         ("empty", "empty: no picture in it and none in empty/images/good"),
     ):
         caplog.clear()

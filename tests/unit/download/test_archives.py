@@ -11,6 +11,7 @@ import pytest
 from stages.core.run.errors import UserError
 from stages.download.source import open_source, write_dataset
 from tests.table import new_folder, violations
+from tests.unit.download.source_contents import contents
 
 Entry = tuple[tarfile.TarInfo, bytes]
 
@@ -32,17 +33,6 @@ def write_tar(path: Path, *entries: Entry, mode: str = "w") -> Path:
         for info, content in entries:
             tape.addfile(info, io.BytesIO(content))
     return path
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    """The files of `open_source` by name."""
-    found = {}
-    with open_source(path) as files:
-        for file in files:
-            with file.open() as handle:
-                found[file.name] = handle.read()
-            assert file.size == len(found[file.name])
-    return found
 
 
 def test_tar_archives(tmp_path: Path) -> None:

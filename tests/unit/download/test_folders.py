@@ -10,7 +10,7 @@ from stages.core.run.errors import UserError
 from stages.download.source import locate, open_source
 from stages.download.source_files import is_stray, link_target, name_problem
 from tests.table import new_folder
-from tests.unit.download.test_archives import contents
+from tests.unit.download.source_contents import contents
 
 
 def test_what_may_not_be_read_is_no_reason_to_go_on_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

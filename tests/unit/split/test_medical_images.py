@@ -14,39 +14,18 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_windowing
 from pydicom.uid import (
-    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
-    generate_uid,
 )
 
 from stages.core.images.reading import Window, apply_window, read_image, whole_range
 from stages.core.run.errors import UserError
+from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations
-
-
-def write_dicom(path: Path, values: np.ndarray, **changes: Any) -> None:
-    """A CT slice: stored values 0..4095, Hounsfield units = stored - 1024."""
-    data = pydicom.Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid(entropy_srcs=["a slice"])
-    data.SOPClassUID = CTImageStorage
-    data.Rows, data.Columns = values.shape[-2:]
-    data.SamplesPerPixel, data.PixelRepresentation = 1, 0
-    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.RescaleSlope, data.RescaleIntercept = 1, -1024
-    data.PixelData = values.astype("<u2").tobytes()
-    for name, value in changes.items():
-        setattr(data, name, value)
-    data.save_as(path, enforce_file_format=True)
-
 
 STORED = np.array([[0, 964, 1024, 1064], [1103, 1104, 1124, 4095]])  # -1024, -60, 0, 40; 79, 80, 100, 3071 HU
 

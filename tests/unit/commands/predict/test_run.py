@@ -21,8 +21,8 @@ from stages.core.images.grey_range import between
 from stages.core.images.reading import Window, read_like_training
 from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
+from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations
-from tests.unit.split.test_medical_images import write_dicom
 
 CALIBRATION = Calibration(
     Threshold(100.0, 0.05, 0.05, 4, 19), median=50.0, low=0.0, high=1.0,

@@ -5,25 +5,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ImplicitVRLittleEndian
 
 from stages.core.images.kinds import DICOM, FORMATS, image_kind
+from tests.dicom_files import write_dicom_header
 from tests.table import new_folder, violations
-
-
-def write_dicom(path: Path, *, preamble: bool, syntax: str = ExplicitVRLittleEndian, size: int = 1) -> None:
-    """A DICOM file without pixels; without its preamble and header on request."""
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = syntax
-    data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, "1.2.3"
-    data.Rows, data.Columns = size, size
-    if preamble:
-        data.save_as(path, enforce_file_format=True)
-    else:
-        del data.file_meta
-        data.save_as(path, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True, enforce_file_format=False)
 
 
 def test_every_readable_kind_is_told_by_its_content(tmp_path: Path) -> None:
@@ -36,9 +22,9 @@ def test_every_readable_kind_is_told_by_its_content(tmp_path: Path) -> None:
 
 
 def test_dicom_is_told_with_and_without_its_preamble(tmp_path: Path) -> None:
-    write_dicom(tmp_path / "a", preamble=True)
-    write_dicom(tmp_path / "b", preamble=False)
-    write_dicom(tmp_path / "c", preamble=False, syntax=ImplicitVRLittleEndian)
+    write_dicom_header(tmp_path / "a", preamble=True)
+    write_dicom_header(tmp_path / "b", preamble=False)
+    write_dicom_header(tmp_path / "c", preamble=False, syntax=ImplicitVRLittleEndian)
     assert [image_kind(tmp_path / name) for name in "abc"] == [DICOM] * 3
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from stages.core.images.memory import available_memory, threads_for
-from tests.unit.core.images.test_kinds import write_dicom
+from tests.dicom_files import write_dicom_header
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +34,9 @@ def test_large_images_are_decoded_by_fewer_threads(tmp_path: Path) -> None:
 
 def test_slices_count_by_their_header(tmp_path: Path) -> None:
     for preamble in (True, False):
-        write_dicom(tmp_path / "a", preamble=preamble, size=8_900)  # 79 MP of 64 bits: 4 GB with all copies
+        write_dicom_header(tmp_path / "a", preamble=preamble, size=8_900)  # 79 MP of 64 bits: 4 GB with all copies
         assert threads_for([tmp_path / "a"]) == 1
-        write_dicom(tmp_path / "a", preamble=preamble, size=5_000)
+        write_dicom_header(tmp_path / "a", preamble=preamble, size=5_000)
         assert threads_for([tmp_path / "a"]) == 3
 
 
