@@ -6,6 +6,7 @@ from stages.aecsad.histogram.columns import score_histograms, write_histograms
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.edited import EDITED, read_edited
 from stages.aecsad.model.label_maps import LABEL_MAPS, read_label_maps
+from stages.aecsad.model.part_numbers import PART_AREAS, read_part_areas
 from stages.core.io.decision import write_choice
 from stages.core.io.lineage import read_lineage
 from stages.core.io.tables import read_images
@@ -19,7 +20,8 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "segmentation"], writes=["output", "choice"], about=__doc__)
     params = load_params(HistogramParams, section="aecsad.histogram")
     images, label_maps = read_images(paths.inputs), read_label_maps(paths.segmentation / LABEL_MAPS)
-    result = score_histograms(images, label_maps, read_edited(paths.segmentation / EDITED), params)
+    edited, parts = read_edited(paths.segmentation / EDITED), read_part_areas(paths.segmentation / PART_AREAS)
+    result = score_histograms(images, label_maps, edited, parts, params)
     write_histograms(paths.output, result, made_from=read_lineage(paths.segmentation / LABEL_MAPS))
     write_choice(paths.choice, result.as_json())
     used = sum(column.weight > 0 for column in result.reliability.values())

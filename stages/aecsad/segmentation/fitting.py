@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps
 from stages.aecsad.model.lineage import SEGMENTATION
+from stages.aecsad.model.part_numbers import PART_AREAS, PartAreas, write_part_areas
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
@@ -142,10 +143,16 @@ def label_values(
     return values
 
 
-def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures) -> None:
-    """Write label maps, those of edited pictures, and the model, all or nothing; the maps name their model."""
+def write_segmentation(
+    folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures, parts: PartAreas
+) -> None:
+    """Write label maps, those of edited pictures, areas of parts, and the model, all or nothing.
+
+    The maps name their model.
+    """
     with replacing_folder(folder) as temporary:
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
         made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
         write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)
         write_edited(temporary / EDITED, edited)
+        write_part_areas(temporary / PART_AREAS, parts)

@@ -42,7 +42,7 @@ profiles:
       segmentation:
         {width: 8, iterations: 30, supervised_share: 0.5, batch_size: 4, optimizer: adamw, schedule: one_cycle,
          learning_rate: 0.02, weight_decay: 0.0,
-         loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
+         loss_size: 64, csad_exact: false, part_kinds: 4, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
         {grids: [1, 2], shrinkage: 0.1, min_edit_auroc: 0.0, max_inflation: 1000.0}
@@ -186,7 +186,7 @@ def train_parts(root: Path) -> None:
 def segment() -> None:
     """Run the stage segmentation."""
     segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz",
-                  "--edited", "proposal/edited.npz", "--output", "artifacts/aecsad/segmentation/part",
+                  "--proposal", "proposal", "--output", "artifacts/aecsad/segmentation/part",
                   "--curve", "curves/segmentation.csv"])  # fmt: skip
 
 
