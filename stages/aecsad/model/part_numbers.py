@@ -182,7 +182,7 @@ def read_findings(folder: Path) -> Findings:
     try:
         return TypeAdapter(Findings).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: no readable findings ({error}): delete it and run `dvc repro`") from None
+        raise UserError(f"{path}: no readable findings ({type(error).__name__}): delete it and run `dvc repro`") from None
 
 
 ARRAYS = ("mean", "whitening", "root", "shifts", "components")

@@ -15,6 +15,7 @@ from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.aecsad.model.conformal import write_jackknife
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.part_numbers import NumberFinding, write_findings
 from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.aecsad.model.scaling import evidence
 from stages.core.io.explanations import Explanation, Explanations, write_explanations
@@ -80,6 +81,8 @@ def write_inputs(
     every = tuple(write_pictures(scores)["image_id"])
     labels = LabelMaps(every, np.ones((len(every), 8, 8), dtype=np.uint8), 2, np.ones(len(every), dtype=bool))
     write_label_maps(Path("labels.npz"), labels, made_from={"segmentation": "5e6"})
+    numbers = {ids[0]: [NumberFinding(1, -1.1, 4.0)]}
+    write_findings(Path("histogram"), numbers)
     write_histogram_models(Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"})
     Path("students/model.safetensors").write_bytes(b"students")
 
@@ -106,7 +109,9 @@ def test_the_stage_writes_one_result_and_its_reasons(
     assert result.fusion["combination"] == combination
     assert set(result.fusion["made_from"]) == {"segmentation", "histogram", "student_teacher", "neighbours"}
     explained = {tuple(one.branch for one in found) for found in result.explanations.images.values()}
-    assert explained == {tuple(branches)}
+    assert explained == {tuple(branches), ("student_teacher", "parts", "neighbours")}
+    number = result.explanations.images["000"][1]
+    assert (number.component, number.measure, number.observed, number.box) == (1, "number", -1.1, (0, 0, 1, 1))
     assert result.explanations.pictures == {1: b"picture"}
     assert result.maps.image_ids == tuple(result.scores["image_id"])
     assert set(result.maps.branches) == set(branches)
