@@ -17,6 +17,7 @@ IMAGE_TABLE = "images.parquet"
 # split     train: normal images to learn from; validation: normal images to calibrate on;
 #           validation_anomalous: labelled anomalies set aside for a second threshold; test;
 #           synthetic: copies of normal validation images with a defect of our making, to judge branches without labels
+# fold      only where validation rotates, see `stages.core.io.rotation`
 IMAGE_COLUMNS = ("image_id", "file", "split")
 SYNTHETIC = "synthetic"
 SPLITS = ("train", "validation", "validation_anomalous", "test", SYNTHETIC)
