@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stages.aecsad.cluster.review import write_review
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
+from stages.aecsad.model.label_maps import LabelMaps, PastedImages, write_label_maps, write_pasted_images
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.components import ComponentMaps
 from stages.core.io.tables import image_files, read_images
@@ -37,7 +37,7 @@ def write_clusters(
     proposed: Path,
     images: UInt8[np.ndarray, "N S S 3"],
     labels: LabelMaps,
-    pasted: UInt8[np.ndarray, "P S S 3"],
+    pasted: PastedImages,
     numbers: Mapping[str, Any],
 ) -> None:
     """Write the label maps, the pasted images and the review, all or nothing.
