@@ -38,7 +38,7 @@ def assign_folds(records: Sequence[Record], duplicates: NearDuplicates, *, up_to
     """
     normal = [record for record in records if not record.is_anomalous and record.split in ("train", "validation")]
     train = sum(record.split == "train" for record in normal)
-    if not FOLDS <= train < len(normal) <= up_to:
+    if not rotates(train, len(normal) - train, up_to=up_to):
         return {}
     ordered = sorted(normal, key=lambda record: (place(record, duplicates.contents, seed), record.path))
     groups, _ = groups_among(ordered, duplicates, {False: Counter({"fold": train // FOLDS})})
@@ -54,6 +54,11 @@ def assign_folds(records: Sequence[Record], duplicates: NearDuplicates, *, up_to
         if fold != NEVER:
             sizes[fold] += len(unit)
     return folds if any(sizes.values()) else {}
+
+
+def rotates(train: int, validation: int, *, up_to: int) -> bool:
+    """Return whether validation rotates with so many normal images of each, see `assign_folds`."""
+    return train >= FOLDS and validation > 0 and train + validation <= up_to
 
 
 def count_folds(folds: Folds) -> dict[str, int]:
