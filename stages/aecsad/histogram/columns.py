@@ -27,6 +27,7 @@ from stages.aecsad.model.patch_histogram import (
 from stages.core.io.decision import rounded
 from stages.core.io.lineage import Lineage
 from stages.core.io.result import SCORES
+from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -40,10 +41,10 @@ class HistogramScores:
     """What the stage found.
 
     Attributes:
-        table: distances of every image (image_id, split, a column for each grid; all splits).
+        table: distances of every image (image_id, split, a column for each grid; all splits, see also `add_turns`).
         models: one for each grid.
         reliability: of each column.
-        without: the same without one validation image, for each of them in the table's order.
+        without: the same and that of `parts` without one validation image, for each of them in the table's order.
         parts: of numbers of parts, a branch by itself; None without one.
     """
 
@@ -52,6 +53,11 @@ class HistogramScores:
     reliability: Mapping[str, Reliability]
     without: Mapping[str, Sequence[Reliability]]
     parts: PartScores | None = None
+
+    @property
+    def judged(self) -> Mapping[str, Reliability]:
+        """How far every column can be relied on, that of numbers of parts among them."""
+        return {**self.reliability, **({} if self.parts is None else {PARTS: self.parts.verdict})}
 
     @property
     def covered(self) -> bool:
@@ -70,7 +76,11 @@ class HistogramScores:
 
 
 def score_histograms(
-    images: pd.DataFrame, label_maps: LabelMaps, edited: EditedPictures, parts: PartAreas, params: HistogramParams
+    images: pd.DataFrame,
+    label_maps: LabelMaps,
+    edited: EditedPictures,
+    parts: Mapping[int, PartAreas],
+    params: HistogramParams,
 ) -> HistogramScores:
     """Fit on the training images, score all, and judge the columns by validation images and edits of them.
 
@@ -80,7 +90,7 @@ def score_histograms(
         images: the image table.
         label_maps: of these images.
         edited: label maps of pictures made from validation images.
-        parts: areas of kinds of parts in both.
+        parts: areas of kinds of parts in both, under VALIDATION_FOLD, and in turns by fold.
         params: grids and limits.
 
     Raises:
@@ -101,7 +111,7 @@ def score_histograms(
         models.append(model)
     counted = score_parts(images, parts, edited, params)
     if counted is not None:
-        table[PARTS] = counted.distances
+        table[PARTS], without[PARTS] = counted.distances, counted.without
     result = HistogramScores(table, tuple(models), verdicts, without, counted)
     if not result.covered:
         LOG.warning("logical anomalies are not covered: no grid sees edited pictures, the histogram branch is excluded")
@@ -131,12 +141,14 @@ def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineag
     """
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
-        without = {**result.without, **({} if result.parts is None else {PARTS: result.parts.without})}
-        weights = {name: [one.weight for one in column] for name, column in without.items()}
-        seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in without.items()}
-        validation = result.table["image_id"][result.table["split"] == "validation"].to_list()
-        if len(validation) <= LARGEST:
-            write_jackknife(temporary, validation, pd.DataFrame(weights | seen))
+        by_split = result.table.groupby("split")["image_id"].apply(list)
+        rotated = by_split.get(ROTATED, [])
+        image_ids = [*by_split.get("validation", []), *rotated]
+        if len(image_ids) <= LARGEST:  # no weight depends on a rotated image
+            rows = {name: [*column, *[result.judged[name]] * len(rotated)] for name, column in result.without.items()}
+            weights = {name: [one.weight for one in column] for name, column in rows.items()}
+            seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in rows.items()}
+            write_jackknife(temporary, image_ids, pd.DataFrame(weights | seen))
         model, findings = (None, {}) if result.parts is None else (result.parts.model, result.parts.findings)
         write_findings(temporary, findings)
         write_histogram_models(

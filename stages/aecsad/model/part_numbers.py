@@ -4,7 +4,7 @@ Areas of kinds are summed over the whole image, so that touching parts need not 
 images is how many there are of each kind. Kinds are those of stages.aecsad.model.part_kinds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stages.core.io.arrays import read_arrays, write_arrays
 from stages.core.run.errors import UserError
 
 PARTS = "parts"  # the branch, and its column
-PART_AREAS = "part_areas.npz"  # in the folder of the stage segmentation
+PART_AREAS = "part_areas"  # in the folder of the stage segmentation: <fold>.npz, 0 by all training images
 SHRINKAGE = 0.01  # of the correlation of areas, towards none
 TINY = 1e-12
 FEWEST = 0.5  # of a part more or less, below which nothing is said of it
@@ -56,20 +56,33 @@ class PartAreas:
     components: Int64[np.ndarray, " K"]
 
 
-def write_part_areas(path: Path, parts: PartAreas) -> None:
-    """Write compressed arrays; equal areas give equal bytes."""
+def write_part_areas(folder: Path, parts: PartAreas, *, fold: int) -> None:
+    """Write compressed arrays; equal areas give equal bytes.
+
+    Args:
+        folder: of the stage segmentation.
+        parts: to write.
+        fold: that the kinds have not seen; VALIDATION_FOLD: found in all training images.
+    """
     names = ("areas", "edited", "shifts", "kinds", "components")
     arrays = {name: getattr(parts, name) for name in names}
     classifier = {"matrix": parts.classifier.matrix, "bias": parts.classifier.bias}
+    (folder / PART_AREAS).mkdir(exist_ok=True)
+    path = folder / PART_AREAS / f"{fold}.npz"
     write_arrays(path, image_ids=np.array(parts.image_ids, dtype=np.str_), **arrays, **classifier)
 
 
-def read_part_areas(path: Path) -> PartAreas:
-    """Read what `write_part_areas` wrote.
+def read_part_areas(folder: Path, folds: Iterable[int]) -> dict[int, PartAreas]:
+    """Read what `write_part_areas` wrote of each fold.
 
     Raises:
-        UserError: the file is missing an array or damaged.
+        UserError: the file of a fold is missing or damaged.
     """
+    return {fold: read_fold(folder / PART_AREAS / f"{fold}.npz") for fold in folds}
+
+
+def read_fold(path: Path) -> PartAreas:
+    """Read one file."""
     names = ("image_ids", "areas", "edited", "shifts", "kinds", "components", "matrix", "bias")
     found = read_arrays(path, names)
     image_ids, areas, edited, shifts, kinds, components, matrix, bias = (found[name] for name in names)
@@ -182,7 +195,8 @@ def read_findings(folder: Path) -> Findings:
     try:
         return TypeAdapter(Findings).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: no readable findings ({type(error).__name__}): delete it and run `dvc repro`") from None
+        problem = type(error).__name__
+        raise UserError(f"{path}: no readable findings ({problem}): delete it and run `dvc repro`") from None
 
 
 ARRAYS = ("mean", "whitening", "root", "shifts", "components")

@@ -8,8 +8,9 @@ from stages.aecsad.model.part_kinds import PART_MAPS
 from stages.aecsad.segmentation.fitting import fit_segmentation, segment_edited, segment_images, write_segmentation
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.parts import measure_parts
+from stages.aecsad.segmentation.turns import segment_turns
 from stages.core.io.components import read_component_maps
-from stages.core.io.tables import image_files, read_images
+from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
@@ -21,15 +22,14 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "labels", "proposal"], writes=["output", "curve"], about=__doc__)
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
-    images, folder, seed = read_images(paths.inputs), image_files(paths.inputs), load_value("seed")
-    labels, pictures = read_label_maps(paths.labels), read_edited(paths.proposal / EDITED)
-    fitted = fit_segmentation(images, folder, labels, params, encoder, seed=seed)
-    label_maps, edited = segment_images(fitted, images, folder), segment_edited(fitted, pictures)
-    parts = measure_parts(
-        fitted.encoder, folder, images, read_component_maps(paths.proposal / PART_MAPS), label_maps, pictures,
-        image_size=fitted.image_size, kinds=params.part_kinds, seed=seed,
-    )  # fmt: skip
-    write_segmentation(paths.output, fitted, label_maps, edited, parts)
+    images, files = read_images(paths.inputs, most_training=MOST_TRAINED), image_files(paths.inputs)
+    labels, seed = read_label_maps(paths.labels), load_value("seed")
+    pictures, found = read_edited(paths.proposal / EDITED), read_component_maps(paths.proposal / PART_MAPS)
+    fitted = fit_segmentation(images, files, labels, params, encoder, seed=seed)
+    label_maps, edited = segment_images(fitted, images, files), segment_edited(fitted, pictures)
+    turns = segment_turns(fitted, images, files, labels, params, encoder, seed=seed)
+    parts = measure_parts(fitted, images, files, found, label_maps, pictures, turns, kinds=params.part_kinds, seed=seed)
+    write_segmentation(paths.output, fitted, label_maps, edited, turns, parts)
     write_training_curve(paths.curve, fitted.curve)
     return f"{len(images)} images segmented into {label_maps.num_classes - 1} component classes"
 

@@ -1,7 +1,7 @@
 """Fit the component segmentation on one product's pseudo-labels and apply it to every image."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import torch
 from jaxtyping import UInt8
 
 from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps
+from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.lineage import SEGMENTATION
-from stages.aecsad.model.part_numbers import PART_AREAS, PartAreas, write_part_areas
+from stages.aecsad.model.part_numbers import PartAreas, write_part_areas
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
@@ -144,15 +144,30 @@ def label_values(
 
 
 def write_segmentation(
-    folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures, parts: PartAreas
+    folder: Path,
+    fitted: Fitted,
+    label_maps: LabelMaps,
+    edited: EditedPictures,
+    turns: Mapping[int, LabelMaps],
+    parts: Mapping[int, PartAreas],
 ) -> None:
-    """Write label maps, those of edited pictures, areas of parts, and the model, all or nothing.
+    """Write label maps and areas of parts, also of edited pictures and of turns, and the model, all or nothing.
 
-    The maps name their model.
+    The label maps name their model.
+
+    Args:
+        folder: of the stage.
+        fitted: the model.
+        label_maps: of all images.
+        edited: label maps of the edited pictures.
+        turns: label maps by fold.
+        parts: of all images under VALIDATION_FOLD, of turns by fold.
     """
     with replacing_folder(folder) as temporary:
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
         made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
         write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)
         write_edited(temporary / EDITED, edited)
-        write_part_areas(temporary / PART_AREAS, parts)
+        write_turns(temporary, turns)
+        for fold, areas in parts.items():
+            write_part_areas(temporary, areas, fold=fold)

@@ -5,9 +5,10 @@ groups of one true kind the sum stays steady, which the distance learns.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,14 +25,16 @@ from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.part_kinds import CELLS, Features, kind_areas, kind_probabilities
 from stages.aecsad.model.part_numbers import KindClassifier, PartAreas
+from stages.aecsad.segmentation.fitting import Fitted
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, to_float
 from stages.core.io.components import ComponentMaps
+from stages.core.io.rotation import VALIDATION_FOLD, rotations
 from stages.core.run.console import progress
 
 LOG = logging.getLogger(__name__)
 FEWEST_CELLS = 3  # of a part
 LARGEST = 0.12  # share of the image, above which an instance is no part among others
-PARTS_A_KIND = 10  # at least, on the average
+PARTS_A_KIND = 5  # at least, on the average
 IMAGES_A_KIND = 4  # training images: steady areas of more kinds could not be told from chance
 DESCRIBED_BY = slice(1, None)  # of the encoder's strides: a part's mean of the finest one, 4, says little of its kind
 DIMENSIONS = 16
@@ -59,6 +62,51 @@ class Parts:
 
 
 def measure_parts(
+    fitted: Fitted,
+    images: pd.DataFrame,
+    folder: Path,
+    found: ComponentMaps,
+    label_maps: LabelMaps,
+    edited: EditedPictures,
+    turns: Mapping[int, LabelMaps],
+    *,
+    kinds: int | None,
+    seed: int,
+) -> dict[int, PartAreas]:
+    """Fit the kinds of parts and measure their areas, under VALIDATION_FOLD in every image and edited picture.
+
+    Under each further fold of rotating validation: in the normal images, by kinds of parts that are not of the fold's.
+
+    Args:
+        fitted: its encoder and image size are taken.
+        images: the image table.
+        folder: of the image files.
+        found: parts of some training images.
+        label_maps: of all images.
+        edited: pictures made from validation images.
+        turns: label maps of the normal images by fold.
+        kinds: at most so many; None for none.
+        seed: of the clustering.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    settings: dict[str, Any] = {"image_size": fitted.image_size, "kinds": kinds, "seed": seed}
+    measured = {VALIDATION_FOLD: measure(fitted.encoder, folder, images, found, label_maps, edited, **settings)}
+    nothing = EditedPictures((), (), edited.values[:0])
+    for fold, turned in rotations(images).items():
+        own = parts_of(found, set(turned["image_id"][turned["split"] == "train"]))
+        measured[fold] = measure(fitted.encoder, folder, turned, own, turns[fold], nothing, **settings)
+    return measured
+
+
+def parts_of(found: ComponentMaps, image_ids: Set[str]) -> ComponentMaps:
+    """Return the parts of these images only."""
+    kept = [row for row, image_id in enumerate(found.image_ids) if image_id in image_ids]
+    return ComponentMaps(tuple(found.image_ids[row] for row in kept), found.values[kept], found.kinds[kept])
+
+
+def measure(
     encoder: FrozenEncoder,
     folder: Path,
     images: pd.DataFrame,
@@ -70,21 +118,7 @@ def measure_parts(
     kinds: int | None,
     seed: int,
 ) -> PartAreas:
-    """Fit the kinds of parts and measure their areas in every image and edited picture.
-
-    Args:
-        encoder, image_size: of the label maps.
-        folder: of the image files.
-        images: the image table.
-        found: parts of some training images.
-        label_maps: of all images.
-        edited: pictures made from validation images.
-        kinds: at most so many; None for none.
-        seed: of the clustering.
-
-    Raises:
-        UserError: an image cannot be read.
-    """
+    """Do so for one image table, see `measure_parts`."""
     ids, fitted = tuple(images["image_id"]), None
     if kinds is not None and len(found.image_ids):
         files = images.set_index("image_id").loc[list(found.image_ids), "file"]

@@ -16,7 +16,7 @@ from stages.core.run.errors import UserError
 from tests.unit.aecsad.kits import no_parts
 
 LIMITS = {"min_edit_auroc": 0.6, "max_inflation": 2.0}
-NO_PARTS = no_parts((), 0)
+NO_PARTS = {0: no_parts((), 0)}
 
 
 def seen_of(validation: np.ndarray, edited: list[float]) -> Seen:

@@ -10,7 +10,7 @@ import pytest
 from stages.aecsad.histogram.__main__ import main
 from stages.aecsad.model.conformal import read_jackknife
 from stages.aecsad.model.edited import EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.part_numbers import part_distances, read_findings, read_part_model, write_part_areas
 from stages.aecsad.model.patch_histogram import histogram_distances, read_histogram_models
 from stages.core.io.tables import write_images
@@ -31,7 +31,7 @@ def inputs(here: Path) -> None:
     write_params(here, {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"aecsad": {"histogram": SECTION}}}})
     write_table(SPLITS)
     write_edits(without_class_1())
-    write_part_areas(Path("maps/part_areas.npz"), no_parts(NAMES, 10))
+    write_part_areas(Path("maps"), no_parts(NAMES, 10), fold=0)
 
 
 def write_table(splits: list[str]) -> None:
@@ -89,7 +89,7 @@ def test_numbers_of_parts_are_a_column_of_their_own() -> None:
     discs = np.full(len(SPLITS), 2)
     discs[-3:] = 1
     parts = two_kinds(NAMES, discs, np.ones(10))
-    write_part_areas(Path("maps/part_areas.npz"), parts)
+    write_part_areas(Path("maps"), parts, fold=0)
     main(OPTIONS)
     scores, choice = pd.read_parquet("out/scores.parquet"), json.loads(Path("histogram.json").read_text())
     assert scores["parts"][35:].min() > scores["parts"][:35].max()
@@ -115,9 +115,29 @@ def test_without_kinds_of_parts_there_is_no_such_column() -> None:
     assert read_findings(Path("out")) == {}
 
 
+def test_numbers_of_parts_are_in_use_only_where_every_turn_has_kinds() -> None:
+    write_maps(normals())
+    names, folds = NAMES, [1, 2] * 10 + [0] * 10 + [-1] * 8
+    write_images(Path("inputs"), pd.DataFrame({"image_id": names, "file": names, "split": SPLITS, "fold": folds}))
+    everything = LabelMaps(names, normals(), 3, np.ones(len(names), dtype=bool))
+    write_turns(Path("maps"), {1: everything, 2: everything})
+    whole, one_less = two_kinds(NAMES, np.full(len(NAMES), 2), np.ones(10)), np.full(len(NAMES), 2)
+    one_less[[0, 1]] = 1  # the first image of either fold, when its fold is held out
+    turn = two_kinds(NAMES, one_less, np.ones(10))
+    for fold, areas in ((0, whole), (1, turn), (2, turn)):
+        write_part_areas(Path("maps"), areas, fold=fold)
+    main(OPTIONS)
+    rotated = pd.read_parquet("out/scores.parquet").query("split == 'rotated'").set_index("image_id")["parts"]
+    assert len(rotated) == 20
+    assert set(rotated.nlargest(2).index) == {"00", "01"}
+    write_part_areas(Path("maps"), no_parts(NAMES, 0), fold=2)
+    main(OPTIONS)
+    assert "parts" not in pd.read_parquet("out/scores.parquet")
+
+
 def test_areas_of_other_images_are_refused(caplog: pytest.LogCaptureFixture) -> None:
     write_maps(normals())
-    write_part_areas(Path("maps/part_areas.npz"), two_kinds(NAMES[1:], np.ones(len(NAMES) - 1), np.ones(10)))
+    write_part_areas(Path("maps"), two_kinds(NAMES[1:], np.ones(len(NAMES) - 1), np.ones(10)), fold=0)
     with pytest.raises(SystemExit):
         main(OPTIONS)
     assert "1 images have no areas of parts, 00 first: run `dvc repro`" in caplog.text

@@ -90,8 +90,8 @@ def test_kinds_that_never_vary_give_finite_distances() -> None:
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     parts = parts_of(kits(9))
-    write_part_areas(tmp_path / "areas.npz", parts)
-    again = read_part_areas(tmp_path / "areas.npz")
+    write_part_areas(tmp_path, parts, fold=0)
+    again = read_part_areas(tmp_path, [0])[0]
     assert again.image_ids == parts.image_ids
     model, file = fit_part_model(again, kits(9)), tmp_path / "model.npz"
     write_histogram_models(file, [], made_from={"segmentation": "5e6"}, **part_model_arrays(model))
