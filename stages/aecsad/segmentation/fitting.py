@@ -126,8 +126,15 @@ def segment_edited(fitted: Fitted, edited: EditedPictures) -> EditedPictures:
     size = fitted.image_size
     if edited.values.shape[1:3] != (size, size):
         raise UserError(f"the edited pictures are not of {size} x {size} pixels: run `dvc repro pseudo_label`")
-    stacks = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous().split(1)
-    return edited.with_values(label_values(fitted, stacks, total=len(edited.values), label="edited pictures"))
+    return edited.with_values(
+        label_values(fitted, one_by_one(edited), total=len(edited.values), label="edited pictures")
+    )
+
+
+def one_by_one(edited: EditedPictures) -> list[UInt8[torch.Tensor, "1 3 S S"]]:
+    """Return the pictures as tensors; none where there is none, of which `Tensor.split` would make an empty one."""
+    pictures = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous()
+    return [pictures[row : row + 1] for row in range(len(pictures))]
 
 
 def label_values(

@@ -25,7 +25,7 @@ from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.part_kinds import CELLS, Features, kind_areas, kind_probabilities
 from stages.aecsad.model.part_numbers import KindClassifier, PartAreas
-from stages.aecsad.segmentation.fitting import Fitted
+from stages.aecsad.segmentation.fitting import Fitted, one_by_one
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, to_float
 from stages.core.io.components import ComponentMaps
 from stages.core.io.rotation import VALIDATION_FOLD, rotations
@@ -136,7 +136,7 @@ def measure(
     components = components_of(parts, of_part, labels, kinds=len(classifier.bias) - 1)
     shifts = shifts_of(classifier, encoder, stack, parts)[known]
     areas = areas_of(classifier, encoder, read_ahead(folder, images["file"], size=image_size), total=len(images))
-    pictures = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous().split(1)
+    pictures = one_by_one(edited)
     of_edited = areas_of(classifier, encoder, pictures, total=len(edited.values))
     LOG.info("parts: %d kinds of %d parts in %d training images", areas.shape[1], known.sum(), len(stack))
     return PartAreas(ids, areas, of_edited, classifier, shifts, of_part[known], components)

@@ -105,4 +105,6 @@ def test_areas_of_images_and_of_edited_pictures(here: Path, images: pd.DataFrame
     assert areas.edited[0, red] < 0.75 * areas.areas[10, red]
     assert areas.edited[0, 1 - red] == pytest.approx(areas.areas[10, 1 - red], rel=0.25)
     assert areas.shifts.shape == (40, 2) and areas.components.tolist() == [1, 1]
+    none = EditedPictures((), (), edited.values[:0])
+    assert measure(*arguments[:-1], none, image_size=128, kinds=20, seed=0).edited.shape == (0, 2)
     assert measure(*arguments, image_size=128, kinds=None, seed=0).areas.shape == (12, 0)
