@@ -111,7 +111,7 @@ def score_histograms(
         models.append(model)
     counted = score_parts(images, parts, edited, params)
     if counted is not None:
-        table[PARTS], without[PARTS] = counted.distances, counted.without
+        table[PARTS], without[PARTS] = counted.distances, list(counted.without)
     result = HistogramScores(table, tuple(models), verdicts, without, counted)
     if not result.covered:
         LOG.warning("logical anomalies are not covered: no grid sees edited pictures, the histogram branch is excluded")
