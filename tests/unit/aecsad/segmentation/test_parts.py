@@ -16,6 +16,7 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.io.components import ComponentMaps
 
 IMAGES, CHANNELS = 20, (2, 4, 6)
+SIDE = 20  # cells of a part
 PLACES = ((8, 8), (8, 40), (40, 8), (40, 40))  # of two parts of kind 0 and two of kind 1 in every image
 
 
@@ -27,7 +28,7 @@ def scene(*, missed: float) -> tuple[Parts, np.ndarray]:
     for row in range(IMAGES):
         for number, (top, left) in enumerate(PLACES):
             own = np.zeros((CELLS, CELLS), dtype=bool)
-            own[top : top + 8, left : left + 8] = True
+            own[top : top + SIDE, left : left + SIDE] = True
             features[row][own] += np.eye(sum(CHANNELS))[[3, 7][number // 2]] * 2
             if random.random() >= missed:
                 image.append(row)
@@ -37,15 +38,15 @@ def scene(*, missed: float) -> tuple[Parts, np.ndarray]:
 
 
 def test_missed_parts_are_not_taken_for_ground() -> None:
-    """Every second part is missed, and half of what looks like a part is marked as ground."""
-    parts, truth = scene(missed=0.5)
+    """Four of five parts are missed: most of what looks like a part is marked as ground."""
+    parts, truth = scene(missed=0.8)
     found = fit_kinds(parts, most=2, seed=0)
     assert found is not None
     classifier, of_part = found
     assert len({*zip(truth.tolist(), of_part.tolist(), strict=True)}) == 2  # the kinds, under some number
     strides = torch.from_numpy(parts.features).permute(0, 3, 1, 2).split(list(CHANNELS), dim=1)
     areas = np.stack([kind_areas(classifier, [level[row : row + 1] for level in strides]) for row in range(IMAGES)])
-    np.testing.assert_allclose(areas * CELLS**2, 128, rtol=0.1)
+    np.testing.assert_allclose(areas * CELLS**2, 2 * SIDE**2, rtol=0.02)  # fitted once they are 714 and 730
 
 
 def test_too_few_parts_make_no_kinds() -> None:
