@@ -13,7 +13,7 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
 from stages.core.io.tables import image_files
-from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
+from stages.core.neighbours.bank import PatchReader, fill_whitened_bank, score_images
 from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
@@ -32,8 +32,9 @@ def score_at_high_resolution(
 ) -> FineNeighbours | None:
     """Score and map every image that is not for training; None where the branch is off.
 
-    It is affordable because the bank is chosen from a draw of training images and of their patches, and because the
-    encoder runs in bfloat16 where that is faster. Every distance is still exact.
+    It is affordable because the bank is small and its patches are those of the coarsest stage's cells, and because
+    the encoder runs in bfloat16 where that is faster. Every distance is still exact. No other stage sees images at
+    this resolution: their features are not kept on disk.
 
     Args:
         images: the image table.
@@ -50,16 +51,19 @@ def score_at_high_resolution(
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
     drawn = draw_training_images(images, count=params.training_images, generator=generator)
-    reader = PatchReader(network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True)
-    bank = fill_bank(
-        reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
+    reader = PatchReader(
+        network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
+        cached=False,
+    )  # fmt: skip
+    bank = fill_whitened_bank(
+        reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
         dimensions=params.projection_dimensions, generator=generator,
     )  # fmt: skip
-    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank), len(drawn))
-    result = score_images(reader, images, bank, neighbours=params.neighbours)
+    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank.patches), len(drawn))
+    result = score_images(reader, images, bank.patches, neighbours=0, whitening=bank.whitening, usual=bank.usual)
     memory = MemoryBank(
-        bank, encoder, params.image_size, params.strides, params.neighbours, mixed=True,
-        grey_range=read_grey_range(inputs),
+        bank.patches, encoder, params.image_size, params.strides, neighbours=0, mixed=True,
+        grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,
     )  # fmt: skip
     return FineNeighbours(result, memory)
 
