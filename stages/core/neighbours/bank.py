@@ -105,7 +105,8 @@ def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]], *, grid: Grid = "
     """
     pooled = [functional.avg_pool2d(s, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2) for s in stages]
     if grid == "coarsest":
-        return torch.cat([functional.adaptive_avg_pool2d(one, pooled[-1].shape[-2:]) for one in pooled], dim=1)
+        height, width = pooled[-1].shape[-2:]
+        return torch.cat([functional.adaptive_avg_pool2d(one, (height, width)) for one in pooled], dim=1)
     size = pooled[0].shape[-2:]
     enlarged = [functional.interpolate(p, size=size, mode="bilinear", align_corners=False) for p in pooled[1:]]
     return torch.cat([pooled[0], *enlarged], dim=1)
