@@ -12,8 +12,9 @@ from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
+from stages.core.io.rotation import rotations
 from stages.core.io.tables import image_files
-from stages.core.neighbours.bank import PatchReader, fill_whitened_bank, score_images
+from stages.core.neighbours.bank import PatchReader, WhitenedBank, add_rotated, fill_whitened_bank, score_images
 from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def score_at_high_resolution(
 
     It is affordable because the bank is small and its patches are those of the coarsest stage's cells, and because
     the encoder runs in bfloat16 where that is faster. Every distance is still exact. No other stage sees images at
-    this resolution: their features are not kept on disk.
+    this resolution: features are kept on disk only where validation rotates and asks for them several times.
 
     Args:
         images: the image table.
@@ -50,17 +51,23 @@ def score_at_high_resolution(
         return None
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
-    drawn = draw_training_images(images, count=params.training_images, generator=generator)
     reader = PatchReader(
         network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
-        cached=False,
+        cached=bool(rotations(images)),
     )  # fmt: skip
-    bank = fill_whitened_bank(
-        reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
-        dimensions=params.projection_dimensions, generator=generator,
-    )  # fmt: skip
-    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank.patches), len(drawn))
-    result = score_images(reader, images, bank.patches, neighbours=0, whitening=bank.whitening, usual=bank.usual)
+
+    def fill(table: pd.DataFrame) -> WhitenedBank:
+        drawn = draw_training_images(table, count=params.training_images, generator=generator)
+        filled = fill_whitened_bank(
+            reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
+            dimensions=params.projection_dimensions, generator=generator,
+        )  # fmt: skip
+        LOG.info("fine_neighbours: bank of %d patches from %d training images", len(filled.patches), len(drawn))
+        return filled
+
+    bank = fill(images)
+    result = score_images(reader, images, bank, neighbours=0)
+    result = add_rotated(reader, images, result, fill, neighbours=0)
     memory = MemoryBank(
         bank.patches, encoder, params.image_size, params.strides, neighbours=0, mixed=True,
         grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,

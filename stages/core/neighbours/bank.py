@@ -6,9 +6,9 @@ images; `score_images` maps how far each patch of another image is from the near
 Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, read_ahead, to_float
 from stages.core.io.maps import AnomalyMaps, to_half
 from stages.core.io.result import MethodResult, rows_to_score
+from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.neighbours.whitening import Whitening, fit_whitening, usual_distances
 from stages.core.run.console import progress
@@ -226,24 +227,22 @@ def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Gener
 
 
 def score_images(
-    reader: PatchReader,
-    images: pd.DataFrame,
-    bank: Float[Tensor, "k C"],
-    *,
-    neighbours: int,
-    whitening: Whitening | None = None,
-    usual: Float[Tensor, "h w"] | None = None,
+    reader: PatchReader, images: pd.DataFrame, bank: Float[Tensor, "k C"] | WhitenedBank, *, neighbours: int
 ) -> MethodResult:
     """Score every image that is not for training, one by one: no score depends on the other images.
 
     Args:
         images: the image table.
-        neighbours, whitening, usual: see `judge_patches`.
+        neighbours: see `image_score`.
     """
     rows = rows_to_score(images)
+    if isinstance(bank, WhitenedBank):
+        known, whitening, usual = bank.patches, bank.whitening, bank.usual
+    else:
+        known, whitening, usual = bank, None, None
     scores, maps = [], []
     for patches in reader.read(rows["file"], label="distances"):
-        score, distances = judge_patches(patches, bank, neighbours=neighbours, whitening=whitening, usual=usual)
+        score, distances = judge_patches(patches, known, neighbours=neighbours, whitening=whitening, usual=usual)
         scores.append(score)
         maps.append(to_half(distances.cpu().numpy()))
     return MethodResult(
@@ -272,6 +271,29 @@ def judge_patches(
     if usual is not None:
         distances = distances - usual
     return image_score(patches, distances, bank, neighbours=neighbours), distances
+
+
+def add_rotated(
+    reader: PatchReader,
+    images: pd.DataFrame,
+    result: MethodResult,
+    fill: Callable[[pd.DataFrame], Float[Tensor, "k C"] | WhitenedBank],
+    *,
+    neighbours: int,
+) -> MethodResult:
+    """Add the scores of training images that were held out in turns, each by a bank without them.
+
+    Args:
+        images: the image table; where validation does not rotate, the result stays as it is.
+        result: of `score_images`.
+        fill: fills a bank from an image table, as the one of `result` was.
+        neighbours: see `image_score`.
+    """
+    turns = {
+        fold: score_images(reader, turned, fill(turned), neighbours=neighbours).scores
+        for fold, turned in rotations(images).items()
+    }
+    return replace(result, scores=with_rotated(result.scores, turns))
 
 
 def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:
