@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -55,16 +56,7 @@ def score_at_high_resolution(
         network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
         cached=bool(rotations(images)),
     )  # fmt: skip
-
-    def fill(table: pd.DataFrame) -> WhitenedBank:
-        drawn = draw_training_images(table, count=params.training_images, generator=generator)
-        filled = fill_whitened_bank(
-            reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
-            dimensions=params.projection_dimensions, generator=generator,
-        )  # fmt: skip
-        LOG.info("fine_neighbours: bank of %d patches from %d training images", len(filled.patches), len(drawn))
-        return filled
-
+    fill = partial(fill_from_draw, reader, params=params, generator=generator)
     bank = fill(images)
     result = score_images(reader, images, bank, neighbours=0)
     result = add_rotated(reader, images, result, fill, neighbours=0)
@@ -73,6 +65,19 @@ def score_at_high_resolution(
         grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,
     )  # fmt: skip
     return FineNeighbours(result, memory)
+
+
+def fill_from_draw(
+    reader: PatchReader, images: pd.DataFrame, *, params: FineNeighboursParams, generator: torch.Generator
+) -> WhitenedBank:
+    """Fill a bank from a draw of the training images; see `fill_whitened_bank`."""
+    drawn = draw_training_images(images, count=params.training_images, generator=generator)
+    bank = fill_whitened_bank(
+        reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
+        dimensions=params.projection_dimensions, generator=generator,
+    )  # fmt: skip
+    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank.patches), len(drawn))
+    return bank
 
 
 def draw_training_images(images: pd.DataFrame, *, count: int, generator: torch.Generator) -> pd.DataFrame:
