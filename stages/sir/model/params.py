@@ -13,7 +13,8 @@ class DecoderParams(Params):
     """Section `sir.decoder` of a profile; all of it is assumed, see `RefinementDecoder` for what the values do.
 
     Attributes:
-        widths: channels at each of the teacher's stages, fine to coarse; the last is the code's.
+        widths: channels at each of the teacher's stages, fine to coarse, and at halves of the coarsest as far as there
+            are more; the last is the code's.
         blocks: residual blocks at each stage of the decoder.
         entry: "all" feeds the features of every stage into the decoder, "coarsest" those of the last stage alone.
         norm: layers between convolutions: normalisation over groups of channels, over the batch, or none.
@@ -72,6 +73,8 @@ class TrainingParams(Params):
 
     Attributes:
         loss_loops: "mean" over all loops, or the "last" one alone.
+        noise: deviation of Gaussian noise on the features that the decoder sees while it learns to rebuild them as
+            they were; 0 for none. Where they are standardised 1 is as much as they vary.
         stage_weights: of the teacher's stages in the loss, fine to coarse.
         optimizer: see `stages.core.training.optimisation`.
         schedule: of the learning rate, from the first iteration to the last.
@@ -82,6 +85,7 @@ class TrainingParams(Params):
     one_shot: OneShotParams
     full_shot: FullShotParams
     loss_loops: Literal["mean", "last"]
+    noise: NonNegativeFloat
     stage_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
     optimizer: OptimizerName
     schedule: ScheduleName

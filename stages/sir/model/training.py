@@ -98,7 +98,7 @@ def fit(
         terms: Terms = {}
         for number, (model, own) in enumerate(zip(models, picks, strict=True)):
             with mixed_precision(batches.device):
-                targets, loops = model(batches.load(tuple(own)))
+                targets, loops = model(batches.load(tuple(own)), noise=training.noise)
             rebuilt = [[stage.float() for stage in loop] for loop in loops]
             terms[f"repetition_{number}"] = reconstruction_loss(
                 targets, rebuilt, loop_weights=weights, stage_weights=training.stage_weights
@@ -156,11 +156,16 @@ def check_consistency(features: Sequence[TeacherFeatures], decoder: DecoderParam
                 f"{first.category} and {one.category} have features of different teachers ({first.teacher}, "
                 f"{one.teacher}): run `dvc repro` to make them again"
             )
-    for name, values in (("decoder.widths", decoder.widths), ("training.stage_weights", training.stage_weights)):
-        if len(values) != len(first.stages):
-            raise UserError(
-                f"profile: sir.{name}: the teacher has {len(first.stages)} stages, this has {len(values)} values"
-            )
+    stages = len(first.stages)
+    if len(decoder.widths) < stages:
+        raise UserError(
+            f"profile: sir.decoder.widths: the teacher has {stages} stages, this has only {len(decoder.widths)} values"
+        )
+    if len(training.stage_weights) != stages:
+        raise UserError(
+            f"profile: sir.training.stage_weights: the teacher has {stages} stages, this has "
+            f"{len(training.stage_weights)} values"
+        )
 
 
 def describe(trained: Trained, features: Sequence[TeacherFeatures]) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
     first, second = make_features(here, "a"), make_features(here, "b", image_size=32)
     with pytest.raises(UserError, match="a and b have features of different teachers"):
         train([first, second], decoder_params(), training_params(), shots="one_shot", seed=0)
-    with pytest.raises(UserError, match=r"sir.decoder.widths: the teacher has 2 stages, this has 1 values"):
+    with pytest.raises(UserError, match=r"sir.decoder.widths: the teacher has 2 stages, this has only 1 values"):
         train([first], decoder_params(widths=[8]), training_params(), shots="one_shot", seed=0)
     with pytest.raises(UserError, match=r"sir.training.stage_weights: the teacher has 2 stages, this has 3 values"):
         train([first], decoder_params(), training_params(stage_weights=[1, 1, 1]), shots="one_shot", seed=0)
@@ -223,3 +223,14 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
     (here / "bad.safetensors").write_bytes(b"x")
     with pytest.raises(UserError, match="no readable weights"):
         read_models(here / "bad.safetensors")
+
+
+def test_noise_makes_another_training_that_repeats(here: Path) -> None:
+    features = [make_features(here, "a")]
+
+    def trained(noise: float) -> list[dict[str, torch.Tensor]]:
+        return weights(train(features, decoder_params(), training_params(noise=noise), shots="full_shot", seed=0))
+
+    noisy = trained(0.5)
+    assert equal(noisy, trained(0.5))
+    assert not equal(noisy, trained(0.0))
