@@ -60,11 +60,12 @@ class DistilledTeacherParams(Params):
     """A patch network that the backbone is distilled into, as published; students have its layout.
 
     Attributes:
-        kind: "distilled" or "backbone": where the teacher comes from.
+        kind: "distilled" is a patch network that learned the backbone's descriptions, as published.
         patch_sizes: receptive fields in pixels, each with a teacher and students of its own.
         tile: pixels a side of what is described at a time, a multiple of `stride`; bounds the memory, changes no result
             beyond rounding.
         standardise: each number of the backbone's description to mean 0 and deviation 1 over training patches.
+        training: of the distillation.
         crops_per_image: in an epoch.
         compactness_weight: of L_C; L_D has weight 1.
         augmentation: transforms of each image, one after the other, with one RandomCrop to a patch.
@@ -84,7 +85,7 @@ class BackboneTeacherParams(Params):
     """The backbone's own stages as the teacher (ours): nothing is distilled.
 
     Attributes:
-        kind: as above.
+        kind: "backbone" is the backbone's own stages (ours).
     """
 
     kind: Literal["backbone"]
