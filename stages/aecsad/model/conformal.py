@@ -1,7 +1,9 @@
 """The place of a new image among the validation images, and the weights that such a place must not depend on.
 
 Scales and weights come from the same normal validation images as the threshold. An image that helped to fit a scale, or
-to choose a weight, looks more usual by it than a new one does, most of all where there are few.
+to choose a weight, looks more usual by it than a new one does, most of all where there are few. Where validation
+rotates, training images that were held out in turns count like them (`stages.core.io.rotation`); no weight depends on
+one.
 
 - Scales: the new image helps to fit them, too (full conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic
   Learning in a Random World", 2005, section 2.2).
@@ -17,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int
 
+from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.errors import UserError
 
@@ -27,7 +30,7 @@ LARGEST = 200  # validation images; with more, one of them moves no weight by wh
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Weights as they are without one validation image, for each of them in the order of their scores.
+    """Weights as they are without one held-out normal image, for each of them in the order of their scores.
 
     Attributes:
         columns: of each histogram column.
@@ -43,7 +46,7 @@ def write_jackknife(folder: Path, image_ids: Sequence[str], weights: pd.DataFram
 
     Args:
         folder: of the histogram stage.
-        image_ids: of normal validation images.
+        image_ids: of normal validation images and, where validation rotates, of training images held out in turns.
         weights: a row for each; of each column its weight, and under its name and AUROC what it sees of edits.
     """
     table = weights.reset_index(drop=True)
@@ -52,7 +55,7 @@ def write_jackknife(folder: Path, image_ids: Sequence[str], weights: pd.DataFram
 
 
 def read_jackknife(folder: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
-    """Read what `write_jackknife` wrote, by image_id in the order of the validation images among `scores`.
+    """Read what `write_jackknife` wrote, by image_id in the order of the calibrating images among `scores`.
 
     Returns:
         None where there are more than LARGEST.
@@ -60,7 +63,7 @@ def read_jackknife(folder: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
     Raises:
         UserError: the file is missing or damaged, or is of other images.
     """
-    image_ids = scores["image_id"][scores["split"] == "validation"].to_list()
+    image_ids = scores["image_id"][calibrates(scores["split"])].to_list()
     if len(image_ids) > LARGEST:
         return None
     table = read_table(folder / JACKKNIFE, columns=["image_id"]).set_index("image_id")

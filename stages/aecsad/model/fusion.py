@@ -20,6 +20,7 @@ from jaxtyping import Float64, Int
 from stages.aecsad.model.conformal import Jackknife, at_its_place, beaten
 from stages.aecsad.model.scaling import Scores, TrimmedZ, evidence, fit_trimmed_z
 from stages.core.io.result import SCORES
+from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table
 from stages.core.run.errors import UserError
 
@@ -85,9 +86,9 @@ def fuse(
     combination: Combination = "sum",
     without: Jackknife | None = None,
 ) -> tuple[pd.DataFrame, "Fusion"]:
-    """Fit the fusion on split "validation", which holds normal images only, and score every row.
+    """Fit the fusion on the rows that calibrate, normal images of validation or held out in turns, and score every row.
 
-    Validation images get the score of the fit, every other one that of a new image (see `Fusion`).
+    These images get the score of the fit, every other one that of a new image (see `Fusion`).
 
     Args:
         scores: of `join_branches`.
@@ -103,7 +104,7 @@ def fuse(
         UserError: there is no validation image.
         ValueError: no branch is in use.
     """
-    validation = scores[scores["split"] == "validation"]
+    validation = scores[calibrates(scores["split"])]
     if validation.empty:
         raise UserError("there is no normal validation image to normalise the scores on: check the split's ratios")
     branches = columns_of_branches(scores, histogram)
@@ -173,7 +174,7 @@ class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
     Attributes:
-        normal: unscaled scores of the normal validation images by column, of the columns that places depend on only.
+        normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
         without: weights without one validation image; None where these images did not choose them.
     """
 
