@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
@@ -50,10 +50,13 @@ class OneShotParams(Params):
     Attributes:
         iterations: of the training.
         repetitions: each with an independent choice of that image and a training of its own.
+        shift: cells of the coarsest stage by which the image's features are moved at most in each iteration, up or down
+            and left or right; 0 for none. A single image shows every part in one place only.
     """
 
     iterations: PositiveInt
     repetitions: PositiveInt
+    shift: NonNegativeInt
 
 
 class FullShotParams(Params):

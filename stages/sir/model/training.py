@@ -61,7 +61,9 @@ def train(
         rows = [choose_single_images(one, repetitions=training.one_shot.repetitions, seed=seed) for one in features]
     count = training.one_shot.repetitions if rows else 1
     models = [new_model(features[0].channels, decoder).to(device) for _ in range(count)]
-    batches = Batches(features, rows, batch_size=training.full_shot.batch_size, device=device)
+    batches = Batches(
+        features, rows, batch_size=training.full_shot.batch_size, shift=training.one_shot.shift, device=device
+    )
     if decoder.standardise:
         batches.standardise(models, seed=seed)
     curve = fit(models, batches, training, decoder, generator=generator)
