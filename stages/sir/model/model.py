@@ -28,20 +28,13 @@ class SirModel(nn.Module):
             self.register_buffer(f"mean_{stage}", torch.zeros(count))
             self.register_buffer(f"std_{stage}", torch.ones(count))
 
-    def forward(self, features: Features, *, noise: float = 0.0) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Return the targets F_l and their reconstructions R_l^t of teacher features.
-
-        Args:
-            features: of the teacher.
-            noise: deviation of Gaussian noise on what the decoder sees, from torch's global generator; targets have
-                none.
-        """
+    def forward(self, features: Features) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Return the targets F_l and their reconstructions R_l^t of teacher features."""
         targets = [
             (stage - getattr(self, f"mean_{n}").view(1, -1, 1, 1)) / getattr(self, f"std_{n}").view(1, -1, 1, 1)
             for n, stage in enumerate(features)
         ]
-        seen = [stage + noise * torch.randn_like(stage) for stage in targets] if noise else targets
-        return targets, self.decoder(seen)
+        return targets, self.decoder(targets)
 
     def standardise(self, samples: Iterator[list[Float[Tensor, "C h w"]]]) -> None:
         """Give every channel mean 0 and deviation 1 over the samples' cells, in place; each sample weighs the same.

@@ -76,8 +76,6 @@ class TrainingParams(Params):
 
     Attributes:
         loss_loops: "mean" over all loops, or the "last" one alone.
-        noise: deviation of Gaussian noise on the features that the decoder sees while it learns to rebuild them as
-            they were; 0 for none. Where they are standardised 1 is as much as they vary.
         stage_weights: of the teacher's stages in the loss, fine to coarse.
         optimizer: see `stages.core.training.optimisation`.
         schedule: of the learning rate, from the first iteration to the last.
@@ -88,7 +86,6 @@ class TrainingParams(Params):
     one_shot: OneShotParams
     full_shot: FullShotParams
     loss_loops: Literal["mean", "last"]
-    noise: NonNegativeFloat
     stage_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
     optimizer: OptimizerName
     schedule: ScheduleName

@@ -100,7 +100,7 @@ def fit(
         terms: Terms = {}
         for number, (model, own) in enumerate(zip(models, picks, strict=True)):
             with mixed_precision(batches.device):
-                targets, loops = model(batches.load(tuple(own)), noise=training.noise)
+                targets, loops = model(batches.load(tuple(own)))
             rebuilt = [[stage.float() for stage in loop] for loop in loops]
             terms[f"repetition_{number}"] = reconstruction_loss(
                 targets, rebuilt, loop_weights=weights, stage_weights=training.stage_weights

@@ -129,18 +129,6 @@ def test_further_widths_are_halves_of_the_coarsest_stage() -> None:
     assert [tuple(stage.shape[-2:]) for stage in build(widths=[8, 8, 4])(odd)[2]] == [(10, 10), (5, 5)]
 
 
-def test_noise_is_seen_by_the_decoder_and_not_by_its_targets() -> None:
-    model, given = SirModel(build()), features(2)
-    torch.manual_seed(4)
-    noisy_targets, noisy = model(given, noise=0.5)
-    targets, clean = model(given)
-    assert all(torch.equal(first, second) for first, second in zip(noisy_targets, targets, strict=True))
-    assert not torch.allclose(noisy[0][0], clean[0][0])
-    torch.manual_seed(4)
-    seen = [stage + 0.5 * torch.randn_like(stage) for stage in targets]
-    assert torch.equal(model.decoder(seen)[2][1], noisy[2][1])
-
-
 @pytest.mark.parametrize(("norm", "independent"), [("group", True), ("none", True), ("batch", False)])
 def test_an_image_is_rebuilt_alike_in_any_batch(norm: str, independent: bool) -> None:
     """In training mode: statistics of a batch would carry what other categories there are."""

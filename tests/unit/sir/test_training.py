@@ -232,17 +232,6 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
         read_models(here / "bad.safetensors")
 
 
-def test_noise_makes_another_training_that_repeats(here: Path) -> None:
-    features = [make_features(here, "a")]
-
-    def trained(noise: float) -> list[dict[str, torch.Tensor]]:
-        return weights(train(features, decoder_params(), training_params(noise=noise), shots="full_shot", seed=0))
-
-    noisy = trained(0.5)
-    assert equal(noisy, trained(0.5))
-    assert not equal(noisy, trained(0.0))
-
-
 def test_one_shot_images_are_moved_by_whole_cells_of_the_coarsest_stage(here: Path) -> None:
     """Every stage by the same part of the image, and each iteration by another one."""
     features = make_features(here, "a")
