@@ -54,17 +54,26 @@ def fit_ensembles(
             str(patch_size): fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
             for patch_size in params.teacher.patch_sizes
         }
+    return {"backbone": fit_backbone_students(encoder, stack, params, finished, seed=seed)}
+
+
+def fit_backbone_students(
+    encoder: FrozenEncoder,
+    stack: UInt8[Tensor, "N 3 S S"],
+    params: UninformedStudentsParams,
+    finished: FinishedNetworks,
+    *,
+    seed: int,
+) -> FittedEnsemble:
+    """Normalise the backbone's stages, and train students on them."""
     seed_everything(seed)
     ensemble = fit_stages(
         encoder, stack, params.students,
         width=params.width, inference=params.inference, finished=finished, seed=seed,
     )  # fmt: skip
     parts = {"teacher": ensemble.teacher.scales(), **states_of(ensemble.students)}
-    return {
-        "backbone": FittedEnsemble(
-            ensemble.teacher.dim, partial(map_stages, ensemble, stride=params.stride), named("backbone", parts)
-        )
-    }
+    maps = partial(map_stages, ensemble, stride=params.stride)
+    return FittedEnsemble(ensemble.teacher.dim, maps, named("backbone", parts))
 
 
 def fit_patches(
