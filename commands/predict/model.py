@@ -8,7 +8,7 @@ digits of a score.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
         raise UserError(f"the trained parts see images differently ({described}): run `dvc repro`")
     name, grey_range = described[0]
     encoder = FrozenEncoder(name).to(device)
-    banks = {branch: replace(bank, patches=bank.patches.to(device)) for branch, bank in banks.items()}
+    banks = {branch: bank.to(device) for branch, bank in banks.items()}
     calibration = read_calibration(paths["calibration"])
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")

@@ -1,20 +1,22 @@
 """A memory bank on its own: its patches, and how an image becomes patches of the same kind, in one file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
 from stages.core.images.reading import Window
 from stages.core.io.maps import to_half
 from stages.core.io.weights import read_weights, write_weights
-from stages.core.neighbours.bank import image_score, patch_distances, patches_of
+from stages.core.neighbours.bank import Grid, judge_patches, patches_of
+from stages.core.neighbours.whitening import Whitening
 from stages.core.run.errors import UserError
 
-PATCHES = "patches"
+PATCHES, MEAN, MATRIX, USUAL = "patches", "whitening_mean", "whitening_matrix", "usual_distances"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class MemoryBank:
         neighbours: see `stages.core.neighbours.bank.image_score`.
         mixed: see `stages.core.neighbours.bank.PatchReader`.
         grey_range: what images of more than 8 bits are spread over; None where the training images had 8.
+        grid: see `stages.core.neighbours.bank.PatchReader`.
+        whitening, usual: see `stages.core.neighbours.bank.judge_patches`.
     """
 
     patches: Float[Tensor, "k C"]
@@ -38,6 +42,9 @@ class MemoryBank:
     neighbours: int
     mixed: bool
     grey_range: Window | None
+    grid: Grid = "finest"
+    whitening: Whitening | None = None
+    usual: Float[Tensor, "h w"] | None = None
 
     def judge(self, features: Sequence[Float[Tensor, "1 _C _h _w"]]) -> tuple[float, Float16[np.ndarray, "h w"]]:
         """Return score and anomaly map of an image, as `stages.core.neighbours.bank.score_images` does.
@@ -45,20 +52,35 @@ class MemoryBank:
         Args:
             features: of the encoder, at its strides.
         """
-        patches = patches_of(features, self.strides)
-        distances = patch_distances(patches, self.patches)
-        score = image_score(patches, distances, self.patches, neighbours=self.neighbours)
+        patches = patches_of(features, self.strides, grid=self.grid)
+        score, distances = judge_patches(
+            patches, self.patches, neighbours=self.neighbours, whitening=self.whitening, usual=self.usual
+        )
         return score, to_half(distances.cpu().numpy())
+
+    def to(self, device: torch.device) -> "MemoryBank":
+        """Return it with its tensors on a device."""
+        return replace(
+            self,
+            patches=self.patches.to(device),
+            whitening=None if self.whitening is None else self.whitening.to(device),
+            usual=None if self.usual is None else self.usual.to(device),
+        )
 
 
 def write_bank(path: Path, bank: MemoryBank) -> None:
     """Write the bank; the same bank gives the same bytes."""
     arguments = {
         "encoder": bank.encoder, "image_size": bank.image_size, "strides": list(bank.strides),
-        "neighbours": bank.neighbours, "mixed": bank.mixed,
+        "neighbours": bank.neighbours, "mixed": bank.mixed, "grid": bank.grid,
         "grey_range": None if bank.grey_range is None else bank.grey_range.model_dump(),
     }  # fmt: skip
-    write_weights(path, {PATCHES: bank.patches}, arguments)
+    state = {PATCHES: bank.patches}
+    if bank.whitening is not None:
+        state |= {MEAN: bank.whitening.mean, MATRIX: bank.whitening.matrix}
+    if bank.usual is not None:
+        state[USUAL] = bank.usual
+    write_weights(path, state, arguments)
 
 
 def read_bank(path: Path) -> MemoryBank:
@@ -72,7 +94,8 @@ def read_bank(path: Path) -> MemoryBank:
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         return MemoryBank(
             state[PATCHES], arguments["encoder"], arguments["image_size"], tuple(arguments["strides"]),
-            arguments["neighbours"], arguments["mixed"], grey_range,
+            arguments["neighbours"], arguments["mixed"], grey_range, arguments["grid"],
+            Whitening(state[MEAN], state[MATRIX]) if MATRIX in state else None, state.get(USUAL),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: is no memory bank ({error!r}): delete it and run `dvc repro`") from None

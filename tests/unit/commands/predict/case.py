@@ -65,8 +65,8 @@ profiles:
         chance: 0.9
         combination: fisher
         fine_neighbours:
-          {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, coreset_ratio: 0.1,
-           projection_dimensions: 128, neighbours: 3}
+          {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, bank_patches: 100,
+           projection_dimensions: 128}
     patchcore: {strides: [8, 16], coreset_ratio: 0.01, projection_dimensions: 128, neighbours: 3}
 """
 
