@@ -24,13 +24,13 @@ from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
-from stages.core.images.reading import Window
 from stages.core.io.calibration import Calibration, read_calibration
 from stages.core.io.maps import to_half
 from stages.core.io.result import MAPS
 from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import MemoryBank, read_bank
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks

@@ -16,7 +16,7 @@ HARMLESS = ("importlib.util", "importlib.metadata", "importlib.resources")
 DYNAMIC = {"__import__", "import_module", "exec", "eval", "run_module", "run_path"}
 ABOVE = ("commands", "flows", "benchmarks", "tests")  # what no stage may import
 # Lower first: a layer of core imports those before it.
-LAYERS = ("run", "io", "images", "encoder", "neighbours", "training")
+LAYERS = ("runtime", "run", "io", "images", "encoder", "neighbours", "training")
 
 
 def violations(root: Path, path: Path) -> list[str]:

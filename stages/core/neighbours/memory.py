@@ -1,18 +1,18 @@
 """A memory bank on its own: its patches, and how an image becomes patches of the same kind, in one file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from stages.core.images.reading import Window
 from stages.core.io.maps import to_half
 from stages.core.io.weights import read_weights, write_weights
 from stages.core.neighbours.bank import image_score, patch_distances, patches_of
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window
 
 PATCHES = "patches"
 
@@ -56,7 +56,7 @@ def write_bank(path: Path, bank: MemoryBank) -> None:
     arguments = {
         "encoder": bank.encoder, "image_size": bank.image_size, "strides": list(bank.strides),
         "neighbours": bank.neighbours, "mixed": bank.mixed,
-        "grey_range": None if bank.grey_range is None else bank.grey_range.model_dump(),
+        "grey_range": None if bank.grey_range is None else asdict(bank.grey_range),
     }  # fmt: skip
     write_weights(path, {PATCHES: bank.patches}, arguments)
 

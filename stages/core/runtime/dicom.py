@@ -14,8 +14,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from stages.core.images.kinds import Unsupported
-from stages.core.images.reading import Window, apply_window, whole_range
+from stages.core.runtime.kinds import Unsupported
+from stages.core.runtime.reading import Window, apply_window, whole_range
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")  # in the first, high values are dark
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
