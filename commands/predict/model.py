@@ -19,17 +19,19 @@ from torch import Tensor, nn
 from commands.predict.parts import FINE, TrainedFiles, check_one_run
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
 from stages.aecsad.model.map_fusion import MapFusion, map_fusion_from_json
-from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distances, read_histogram_models
+from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
-from stages.core.io.calibration import Calibration, read_calibration
-from stages.core.io.maps import to_half
+from stages.core.io.calibration import read_calibration
 from stages.core.io.result import MAPS
 from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import MemoryBank, read_bank
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration
+from stages.core.runtime.histograms import HistogramModel, histogram_distances
+from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column

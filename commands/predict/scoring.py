@@ -28,10 +28,10 @@ from commands.predict.results import (
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.io.calibration import Calibration
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
+from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.depth import is_deep
 from stages.core.runtime.kinds import DICOM, image_kind
 from stages.core.runtime.reading import SMALLEST_SIDE, Window, open_image, read_like_training

@@ -16,13 +16,14 @@ from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.aecsad.student_teacher.params import MapParams
 from stages.core.encoder.encoder import read_ahead, to_float
-from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
+from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MAPS, SCORES
 from stages.core.io.tables import write_table
 from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
 
 LOG = logging.getLogger(__name__)

@@ -20,11 +20,12 @@ from torch.nn import functional
 
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, read_ahead, to_float
-from stages.core.io.maps import AnomalyMaps, to_half
+from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
 
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
 MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square

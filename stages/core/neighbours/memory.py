@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from stages.core.io.maps import to_half
 from stages.core.io.weights import read_weights, write_weights
 from stages.core.neighbours.bank import image_score, patch_distances, patches_of
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
 
 PATCHES = "patches"

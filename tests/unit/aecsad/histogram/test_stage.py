@@ -10,8 +10,9 @@ import pytest
 from stages.aecsad.histogram.__main__ import main
 from stages.aecsad.model.edited import EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
-from stages.aecsad.model.patch_histogram import histogram_distances, read_histogram_models
+from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.core.io.tables import write_images
+from stages.core.runtime.histograms import histogram_distances
 from tests.params_files import write_params
 
 OPTIONS = ["--inputs", "inputs", "--segmentation", "maps", "--output", "out", "--choice", "histogram.json"]

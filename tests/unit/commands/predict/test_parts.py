@@ -10,16 +10,10 @@ from typer.testing import CliRunner
 from commands.app import app
 from commands.predict.parts import RECIPES, TrainedFiles, check_given, check_one_run, trained_files
 from stages.aecsad.model.patch_histogram import write_histogram_models
-from stages.core.io.calibration import (
-    Calibration,
-    PictureSizes,
-    Sureness,
-    Threshold,
-    read_calibration,
-    write_calibration,
-)
+from stages.core.io.calibration import read_calibration, write_calibration
 from stages.core.io.lineage import content_hash
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
 
 ON = {"categories": {"part": {}, "bar": {}}}
 

@@ -18,8 +18,8 @@ from commands.predict.parts import TrainedFiles, check_given
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.grey_range import between
-from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.runtime.reading import Window, read_like_training
 from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations

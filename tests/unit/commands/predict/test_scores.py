@@ -23,13 +23,14 @@ from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
-from stages.core.io.calibration import PictureSizes, read_calibration
+from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import PictureSizes
 from stages.core.runtime.reading import read_like_training
 from tests.unit.commands.predict.case import (
     INPUTS,
