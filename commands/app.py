@@ -127,7 +127,8 @@ def predict(
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
     there; interrupted, that folder stays.
     """
-    from commands.predict.parts import check_given, check_one_run, trained_files
+    from commands.predict.parts import check_given, trained_files
+    from stages.export.recipes import check_one_run
 
     check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)

@@ -13,14 +13,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.model import Prediction
-from commands.predict.parts import TrainedFiles, check_given
+from commands.predict.parts import check_given
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.grey_range import between
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.runtime.reading import Window, read_like_training
+from stages.export.parts import Prediction
+from stages.export.recipes import TrainedFiles
 from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations
 
@@ -76,7 +77,7 @@ def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
                 raise error
             return read_like_training(path, grey_range)
 
-        monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
+        monkeypatch.setattr("stages.core.runtime.pictures.read_like_training", reading)
         draw("in/a.png", "in/b.png", "in/c.png")
         closing = run("in")
         assert closing.code == 2
@@ -201,7 +202,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
         monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
-        monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
+        monkeypatch.setattr("stages.export.recipes.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
             Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")

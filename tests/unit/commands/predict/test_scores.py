@@ -14,8 +14,6 @@ import pytest
 from PIL import Image
 
 from commands.attention import show_attention
-from commands.predict.model import load_parts
-from commands.predict.model import predict as score_picture
 from commands.predict.parts import trained_files
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.conformal import JACKKNIFE
@@ -32,6 +30,8 @@ from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import PictureSizes
 from stages.core.runtime.reading import read_like_training
+from stages.export.parts import load_parts
+from stages.export.parts import predict as score_picture
 from tests.unit.commands.predict.case import (
     INPUTS,
     SPLITS,
@@ -279,7 +279,7 @@ def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> N
 def test_parts_replaced_while_they_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the whole retraining ends between the reading of the first part and that of the last."""
     checked = iter(({"fusion": "old"}, {"fusion": "new"}))
-    monkeypatch.setattr("commands.predict.model.check_one_run", lambda files: next(checked))
+    monkeypatch.setattr("stages.export.parts.check_one_run", lambda files: next(checked))
     with pytest.raises(UserError, match="a retraining replaced the trained parts while they were read"):
         predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
 

@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float, Float16, Float32, UInt8
 from torch import Tensor, nn
 
-from commands.predict.parts import FINE, TrainedFiles, check_one_run
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
 from stages.aecsad.model.map_fusion import MapFusion, map_fusion_from_json
 from stages.aecsad.model.patch_histogram import read_histogram_models
@@ -33,6 +32,7 @@ from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
+from stages.export.recipes import FINE, TrainedFiles, check_one_run
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks
