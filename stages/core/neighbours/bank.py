@@ -180,16 +180,27 @@ def image_score(
     Raises:
         ValueError: there are not two patches to compare for the reweighting.
     """
-    worst = int(distances.argmax())
-    largest = float(distances.flatten()[worst])
+    largest, weight = worst_patch(patches, distances, bank, neighbours=neighbours)
+    return (1.0 - float(weight)) * float(largest)
+
+
+def worst_patch(
+    patches: Float[Tensor, "h w C"], distances: Float[Tensor, "h w"], bank: Float[Tensor, "k C"], *, neighbours: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return s* and the share that lowers it, see `image_score`; no value decides what is computed.
+
+    Raises:
+        ValueError: there are not two patches to compare for the reweighting.
+    """
+    worst = distances.flatten().argmax(keepdim=True)
+    largest = distances.flatten()[worst][0]
     if neighbours == 0:
-        return largest
+        return largest, torch.zeros_like(largest)
     if min(neighbours, len(bank)) < 2:
         raise ValueError(f"{neighbours} neighbours in a bank of {len(bank)} patches: reweighting needs two")
-    patch = patches.flatten(0, 1)[[worst]]
-    nearest = int(squared_distances(patch, bank)[0].argmin())
-    around = squared_distances(bank[[nearest]], bank)[0]
+    patch = patches.flatten(0, 1)[worst]
+    nearest = squared_distances(patch, bank)[0].argmin(keepdim=True)
+    around = squared_distances(bank[nearest], bank)[0]
     around[nearest] = -1.0  # first in the list even where a duplicate is as near
     support = around.topk(min(neighbours, len(bank)), largest=False).indices
-    weights = squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)
-    return (1.0 - float(weights[0])) * largest
+    return largest, squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)[0]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float16
-from torch import Tensor
+from torch import Tensor, nn
 
+from stages.core.encoder.encoder import STRIDES
 from stages.core.io.weights import read_weights, write_weights
-from stages.core.neighbours.bank import image_score, patch_distances, patches_of
+from stages.core.neighbours.bank import image_score, join_stages, patch_distances, patches_of, worst_patch
 from stages.core.run.errors import UserError
+from stages.core.runtime.graphs import LEVEL, MAP, SCORE
 from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
 
@@ -49,6 +51,31 @@ class MemoryBank:
         distances = patch_distances(patches, self.patches)
         score = image_score(patches, distances, self.patches, neighbours=self.neighbours)
         return score, to_half(distances.cpu().numpy())
+
+
+class BankGraph(nn.Module):
+    """A memory bank as a network, which can be exported: from features of one image to score and anomaly map.
+
+    Attributes:
+        inputs: names of the encoder's outputs that it takes.
+    """
+
+    bank: Tensor
+
+    def __init__(self, memory: MemoryBank) -> None:
+        """Keep the bank."""
+        super().__init__()
+        self.strides, self.neighbours = memory.strides, memory.neighbours
+        self.inputs = tuple(f"{LEVEL}{STRIDES.index(stride)}" for stride in memory.strides)
+        self.outputs = (SCORE, MAP)
+        self.register_buffer("bank", memory.patches)
+
+    def forward(self, *stages: Float[Tensor, "1 _C _h _w"]) -> tuple[Float[Tensor, ""], Float[Tensor, "h w"]]:
+        """Return what `MemoryBank.judge` does."""
+        patches = join_stages(stages)[0].permute(1, 2, 0)
+        distances = patch_distances(patches, self.bank)
+        largest, weight = worst_patch(patches, distances, self.bank, neighbours=self.neighbours)
+        return (1.0 - weight) * largest, distances
 
 
 def write_bank(path: Path, bank: MemoryBank) -> None:
