@@ -7,9 +7,36 @@ from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
+from stages.core.runtime.manifest import MANIFEST
 from stages.export.recipes import RECIPES, Roots, TrainedFiles, files_of
 
 ARTIFACTS = Path("artifacts")
+
+
+def judged_by(given: Sequence[Path], *, method: str | None) -> tuple[str, Path | None, list[Path]]:
+    """Return what judges a call without --category, a product or else a bundle's folder, and its pictures.
+
+    Args:
+        given: a bundle or a product, then pictures.
+        method: of a product.
+
+    Raises:
+        UserError: the first is neither, no picture is named, or a method is named for a bundle.
+    """
+    first, *pictures = given
+    if not pictures:
+        raise UserError(f"{first}: name a bundle or a product first, then pictures; or a product with --category")
+    if (first / MANIFEST).is_file():
+        if method is not None:
+            raise UserError(f"--method {method}: a bundle is of one method: leave it out")
+        return "", first, pictures
+    known = load_value("categories") if PARAMS_FILE.is_file() else {}
+    if str(first) not in (known or {}):
+        raise UserError(
+            f"{first}: is neither a bundle (a folder with {MANIFEST}) nor a product of {PARAMS_FILE}: name one of them "
+            "before the pictures"
+        )
+    return str(first), None, pictures
 
 
 def trained_files(category: str, method: str | None = None) -> TrainedFiles:

@@ -15,9 +15,9 @@ from stages.core.run.errors import UserError
 from stages.core.runtime.bundle import Bundle
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.pictures import read_picture
+from stages.core.runtime.verifying import SCORES, score_error, worst_branch
 
-SCORES = 1e-4  # largest difference, as a fraction of the score
-MAPS = 1e-3  # the same, as a fraction of the range of all maps
+MAPS = 1e-3  # largest difference, as a fraction of the range of all maps
 REMEDY = "run `dvc repro` on the machine that exports; a profile that computed in bfloat16 on a GPU cannot be exported"
 
 
@@ -102,8 +102,8 @@ def check_parity(bundle: Bundle, expected: Sequence[Expected], images: Path) -> 
     worst_score = worst_map = 0.0
     for one in progress(expected, total=len(expected), label=f"parity of {bundle.method}"):
         found = bundle.judge(read_picture(images / one.file, bundle.grey_range))
-        score = abs(found.score - one.score) / bundle.scale(one.score)
-        if not score <= SCORES or bundle.calibration.calls(bundle.settled(found.score)) != one.is_anomalous:
+        score = score_error(bundle, found.score, one.score)
+        if not score <= SCORES or bundle.calls(found.score) != one.is_anomalous:
             raise UserError(
                 f"{bundle.method}: the bundle scores {one.image_id} {found.score:.6g}, the pipeline {one.score:.6g}; "
                 f"{worst_branch(found.branches, one.branches)}: {REMEDY}"
@@ -116,16 +116,3 @@ def check_parity(bundle: Bundle, expected: Sequence[Expected], images: Path) -> 
             )
         worst_score, worst_map = max(worst_score, score), max(worst_map, error / extent if extent else 0.0)
     return Parity(len(expected), worst_score, worst_map)
-
-
-def worst_branch(found: Mapping[str, float | None], expected: Mapping[str, float | None]) -> str:
-    """Name the branch that differs most."""
-    gaps = {
-        name: math.inf if value is None or (ours := found.get(name)) is None else abs(ours - value)
-        for name, value in expected.items()
-        if value is not None or found.get(name) is not None
-    }
-    if not gaps:
-        return "it has one branch"
-    name = max(gaps, key=lambda one: gaps[one])
-    return f"branch {name} differs most, {found.get(name)} instead of {expected[name]}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +136,10 @@ class Bundle:
             UserError: the file cannot be read, or the array is no picture.
         """
         picture = self.pixels(image) if isinstance(image, np.ndarray) else read_picture(Path(image), self.grey_range)
-        found = self.judge(picture)
+        found = self.judged(picture)
         if not math.isfinite(found.score):
             raise UserError(f"the score of the picture is {found.score}: look at it")
-        calibration, score = self.calibration, self.settled(found.score)
+        calibration, score = self.calibration, found.score
         sureness, sizes = calibration.sureness, calibration.sizes
         return Verdict(
             score=score,
@@ -153,6 +153,11 @@ class Bundle:
             size_note=None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
         )
 
+    def judged(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:
+        """Score a picture, see `settled`."""
+        found = self.judge(picture)
+        return replace(found, score=self.settled(found.score))
+
     def settled(self, score: float) -> float:
         """Return the score that the pipeline gave, where it is that of a validation image up to the last digits.
 
@@ -161,6 +166,10 @@ class Bundle:
         normal = () if self.calibration.sureness is None else self.calibration.sureness.normal
         nearest = min(normal, key=lambda one: abs(one - score), default=math.inf)
         return nearest if abs(nearest - score) <= Fusion.KNOWN * self.scale(nearest) else score
+
+    def calls(self, score: float) -> bool:
+        """Return whether a picture whose score is not `settled` yet is called anomalous."""
+        return self.calibration.calls(self.settled(score))
 
     def scale(self, score: float) -> float:
         """Return what a difference is compared with: the score, or the way from a typical one to the threshold."""
