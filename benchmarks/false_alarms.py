@@ -6,8 +6,10 @@ Draws scores of normal images and scores them by the pipeline's own functions: `
 `aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (branches weighed by
 synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
 Student's t with two degrees of freedom in equal numbers.
-Each draw takes a threshold from its validation images and counts the new normal images above it. Prints Markdown, or
-with `--write` puts it between the markers of a document. No image is read.
+Each draw takes a threshold from its validation images and counts the new normal images above it. `3+14` are 3
+validation images and 14 that were held out in turns, with scores of the same kind: what the fusion makes of them is
+tried here, whether a turn's scores are of the same kind in `benchmarks.rotation`. Prints Markdown, or with `--write`
+puts it between the markers of a document. No image is read.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from stages.aecsad.model.conformal import AUROC
 from stages.aecsad.model.edited import KINDS
 from stages.aecsad.model.fusion import fuse
 from stages.aecsad.score_fusion import fusing as score_fusion
+from stages.core.io.rotation import ROTATED, calibrates
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import CONSOLE, progress
@@ -54,7 +57,9 @@ TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
 CHANCE = 0.01  # of the profile `embedded`
 NEW = 25  # normal images that each draw judges
-Alarms = dict[tuple[int, str, float], "Rate"]
+NORMALS = ((2, 8), (3, 14), (5, 21), (5, 0), (10, 0), (20, 0), (30, 0), (50, 0), (100, 0))  # first 12, 20, 30 pictures
+Normals = tuple[int, int]  # validation images, and images that were held out in turns
+Alarms = dict[tuple[Normals, str, float], "Rate"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Rate:
 def main(argv: Sequence[str]) -> str:
     """Simulate and print, or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--normals", nargs="+", type=int, default=[5, 10, 20, 30, 50, 100], metavar="N")
+    parser.add_argument("--normals", nargs="+", type=normals_of, default=NORMALS, metavar="N[+TURNS]")
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.05, 0.01])
     parser.add_argument("--draws", type=int, default=400, help="for each number of images")
     parser.add_argument("--seed", type=int, default=0)
@@ -85,8 +90,8 @@ def main(argv: Sequence[str]) -> str:
     for module in (weigh_branches.__module__, fuse.__module__):
         logging.getLogger(module).setLevel(logging.WARNING)  # reasons of weights, at each draw
     alarms: Alarms = {}
-    for count in progress(given.normals, total=len(given.normals), label="numbers of validation images"):
-        alarms |= simulate(count, given.budgets, draws=given.draws, seed=given.seed)
+    for normals in progress(given.normals, total=len(given.normals), label="numbers of validation images"):
+        alarms |= simulate(normals, given.budgets, draws=given.draws, seed=given.seed)
     table = markdown(alarms, given.normals, given.budgets)
     if given.write:
         write_table(given.write, table)
@@ -95,12 +100,23 @@ def main(argv: Sequence[str]) -> str:
     return f"{given.draws} draws of {NEW} new normal images for each of {len(given.normals)} numbers"
 
 
-def simulate(count: int, budgets: Sequence[float], *, draws: int, seed: int) -> Alarms:
-    """Return the rates of all methods with `count` validation images."""
-    random = np.random.default_rng([seed, count])
+def normals_of(text: str) -> Normals:
+    """Read "3" or "3+14".
+
+    Raises:
+        ValueError: it is something else.
+    """
+    validation, _, rotated = text.partition("+")
+    return int(validation), int(rotated or 0)
+
+
+def simulate(normals: Normals, budgets: Sequence[float], *, draws: int, seed: int) -> Alarms:
+    """Return the rates of all methods with so many normal images."""
+    count = sum(normals)
+    random = np.random.default_rng([seed, *(normals if normals[1] else normals[:1])])
     found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
     for number in range(draws):
-        scores = draw_scores(random, count, SHAPES[number % len(SHAPES)])
+        scores = draw_scores(random, normals, SHAPES[number % len(SHAPES)])
         choice, jackknife = judge_histogram(scores, draw_judged(random, scores))
         for method in METHODS:
             fused = fuse_as(method, scores, choice, jackknife)
@@ -110,15 +126,17 @@ def simulate(count: int, budgets: Sequence[float], *, draws: int, seed: int) -> 
     for (method, budget), shares in found.items():
         stated = conformal_threshold(np.zeros(count), budget=budget).attainable_false_alarm_rate
         error = 2 * float(np.std(shares)) / math.sqrt(draws)
-        rates[count, method, budget] = Rate(stated, float(np.mean(shares)), error)
+        rates[normals, method, budget] = Rate(stated, float(np.mean(shares)), error)
     return rates
 
 
-def draw_scores(random: np.random.Generator, count: int, shape: str) -> pd.DataFrame:
-    """Draw a table of branch scores: validation images, their copies with a defect, and NEW normal test images.
+def draw_scores(random: np.random.Generator, normals: Normals, shape: str) -> pd.DataFrame:
+    """Draw a table of branch scores: normals, copies of validation images with a defect, and NEW normal test images.
 
     Each branch sees the defects to another, random degree; one in three on average not at all.
     """
+    validation, rotated = normals
+    count = validation + rotated
     common, own = math.sqrt(CORRELATION), math.sqrt(1 - CORRELATION)
     values = common * random.normal(size=(count + NEW, 1)) + own * random.normal(size=(count + NEW, len(UNITS)))
     if shape == "heavy-tailed":
@@ -126,13 +144,13 @@ def draw_scores(random: np.random.Generator, count: int, shape: str) -> pd.DataF
     elif shape == "lognormal":
         values = np.exp(values)
     strengths = np.maximum(random.uniform(-1, 2, size=len(UNITS)), 0)
-    defects = values[:count] + strengths * random.exponential(size=(count, len(UNITS)))
-    splits = ["validation"] * count + ["test"] * NEW + [SYNTHETIC] * count
+    defects = values[:validation] + strengths * random.exponential(size=(validation, len(UNITS)))
+    splits = ["validation"] * validation + [ROTATED] * rotated + ["test"] * NEW + [SYNTHETIC] * validation
     table = pd.DataFrame(np.vstack([values, defects]), columns=list(UNITS))
     table[list(HISTOGRAM)] += OFFSET
     table *= list(UNITS.values())
     names = [f"{number:04}" for number in range(count + NEW)]
-    table.insert(0, "image_id", names + [f"{name}#{SYNTHETIC}" for name in names[:count]])
+    table.insert(0, "image_id", names + [f"{name}#{SYNTHETIC}" for name in names[:validation]])
     table.insert(1, "split", splits)
     return table
 
@@ -158,11 +176,12 @@ def judge_histogram(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> tuple
         "weights": {name: verdict.weight for name, verdict in verdicts.items()},
         "columns": {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()},
     }
-    columns = {name: one.without_each(JUDGING) for name, one in judged.items()}
+    rotated = scores["image_id"][scores["split"] == ROTATED].to_list()  # these chose no weight
+    columns = {name: one.without_each(JUDGING) + [verdicts[name]] * len(rotated) for name, one in judged.items()}
     weights = {name: [one.weight for one in column] for name, column in columns.items()}
     seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in columns.items()}
     image_ids = scores["image_id"][scores["split"] == "validation"].to_list()
-    return choice, pd.DataFrame(weights | seen, index=image_ids)
+    return choice, pd.DataFrame(weights | seen, index=[*image_ids, *rotated])
 
 
 def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackknife: pd.DataFrame) -> pd.DataFrame:
@@ -180,23 +199,25 @@ def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackkn
 
 
 def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:
-    """Return the share of new normal images above the threshold of the validation images."""
-    normal, new = (scores.loc[scores["split"] == split, "score"].to_numpy() for split in ("validation", "test"))
-    return float((new > conformal_threshold(normal, budget=budget).value).mean())
+    """Return the share of new normal images above the threshold of those that were held out."""
+    normal, new = (scores.loc[rows, "score"] for rows in (calibrates(scores["split"]), scores["split"] == "test"))
+    return float((new > conformal_threshold(normal.to_numpy(), budget=budget).value).mean())
 
 
-def markdown(alarms: Alarms, counts: Sequence[int], budgets: Sequence[float]) -> str:
+def markdown(alarms: Alarms, all_normals: Sequence[Normals], budgets: Sequence[float]) -> str:
     """Lay out a row for each number of images and budget, in %; two standard errors after each measured rate."""
     lines = [
-        f"| normal validation images | asked for | stated | {' | '.join(METHODS)} |",
+        f"| normal images | asked for | stated | {' | '.join(METHODS)} |",
         f"|---:|---:|---:|{'---:|' * 3}",
     ]
-    for count in counts:
+    for normals in all_normals:
+        validation, rotated = normals
+        words = f"{validation} and {rotated} in turns" if rotated else f"{validation}"
         for budget in budgets:
-            rates = [alarms[count, method, budget] for method in METHODS]
+            rates = [alarms[normals, method, budget] for method in METHODS]
             cells = [f"{100 * rate.found:.1f} ± {100 * rate.error:.1f}" for rate in rates]
             stated = f"{100 * rates[0].stated:.1f}"
-            lines.append(f"| {count} | {100 * budget:g} | {stated} | {' | '.join(cells)} |")
+            lines.append(f"| {words} | {100 * budget:g} | {stated} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

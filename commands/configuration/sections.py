@@ -100,4 +100,8 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
         "3 times integer from 0",
         "Train : validation : test where the source brings no split; anomalies only to the last two.",
     ),
+    "split.rotate_up_to": (
+        "integer from 0",
+        "With so many normal images in train and validation, or fewer, validation rotates; 0 switches that off.",
+    ),
 }

@@ -42,9 +42,11 @@ def show_enough(name: str, *, as_json: bool) -> str:
     params = load_params(PatchcoreParams, section="patchcore")
     normals = find_normals(name, budget=budget, seed=seed)
     curve = learning_curve(normals, encoder, params, seed=seed)
-    rows = tabulate(curve, budget=budget, training=normals.training, validation=normals.validation)
+    split = {"training": normals.training, "validation": normals.validation,
+             "rotate_up_to": load_value("split.rotate_up_to")}  # fmt: skip
+    rows = tabulate(curve, budget=budget, **split)
     gain = last_gain(curve, budget=budget, seed=seed)
-    verdict = in_words(rows, gain, budget=budget, training=normals.training, validation=normals.validation)
+    verdict = in_words(rows, gain, budget=budget, **split)
     layout = json_text if as_json else table_text
     sys.stdout.write(layout(name, measured(normals, curve), rows, gain, verdict))
     return f"{len(normals.files)} pictures, {sum(map(len, curve.values()))} repetitions"

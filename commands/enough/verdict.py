@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int
 
 from commands.enough.curve import Curve, Repetition
 from stages.evaluation.thresholds import conformal_threshold
+from stages.split.rotation import rotates
 
 RESAMPLES = 400  # of the pictures held out
 BOTH_SIDES_5 = 1.645  # standard errors of a 90 % interval
@@ -26,7 +27,8 @@ class Row:
         pictures: in the memory bank.
         found: share of synthetic defects above the threshold, mean over the repetitions.
         half_range: of the repetitions; None for a single one.
-        validation: normal validation pictures that the split sets aside next to so many.
+        validation: normal pictures that the split holds out for the threshold with so many: those it sets aside for
+            validation, and where validation rotates those to learn from as well.
         attainable_false_alarm_rate: what these can keep false alarms to; None without any.
     """
 
@@ -55,19 +57,21 @@ class Gain:
         return "will help" if self.low > 0 else "not clear"
 
 
-def tabulate(curve: Curve, *, budget: float, training: int, validation: int) -> list[Row]:
+def tabulate(curve: Curve, *, budget: float, training: int, validation: int, rotate_up_to: int) -> list[Row]:
     """Return a row for each number of pictures.
 
     Args:
         curve: scores of pictures that were held out, the same ones in each repetition.
         budget: share of false alarms at whose threshold defects count as found.
         training, validation: pictures of the split, whose proportion holds for each row.
+        rotate_up_to: see `stages.split.sources.SplitParams`.
     """
     rows = []
     for pictures, repetitions in curve.items():
         shares = [found_at(one, budget=budget) for one in repetitions]
         spread = (max(shares) - min(shares)) / 2 if len(shares) > 1 else None
         aside = (2 * pictures * validation + training) // max(2 * training, 1)
+        aside += pictures * rotates(pictures, aside, up_to=rotate_up_to)
         rows.append(Row(pictures, statistics.mean(shares), spread, aside, attainable(aside, budget=budget)))
     return rows
 
@@ -113,7 +117,9 @@ def found_again(scores: Repetition, resamples: Int[np.ndarray, "R H"], *, budget
     return np.array([found_at(one, budget=budget) for one in chosen])
 
 
-def in_words(rows: Sequence[Row], gain: Gain, *, budget: float, training: int, validation: int) -> list[str]:
+def in_words(
+    rows: Sequence[Row], gain: Gain, *, budget: float, training: int, validation: int, rotate_up_to: int
+) -> list[str]:
     """Return the verdict: whether more pictures help to find defects, and what they do to false alarms."""
     found = {row.pictures: f"{100 * row.found:.0f} %" for row in rows}
     measured = (
@@ -126,13 +132,17 @@ def in_words(rows: Sequence[Row], gain: Gain, *, budget: float, training: int, v
         "will hardly help": f"{measured}: more pictures will hardly help.",
         "not clear": f"{measured}: whether more pictures will help is not clear, the difference may be {interval}.",
     }
-    needed, rate = math.ceil(1 / budget - 1e-9) - 1, attainable(validation, budget=budget)
-    if rate is not None and validation >= needed:
-        return [sentences[gain.answer], f"False alarms can be kept to {100 * budget:g} %."]
-    kept = "cannot be limited" if rate is None else f"can be kept to {100 * rate:.0f} %"
-    wanted = f", about {math.ceil(needed * training / validation)} to learn from at the same split" if rate else ""
+    turns = rotates(training, validation, up_to=rotate_up_to)
+    held_out = validation + training * turns
+    needed, rate = math.ceil(1 / budget - 1e-9) - 1, attainable(held_out, budget=budget)
+    about = "about " if turns else ""
+    if rate is not None and held_out >= needed:
+        in_turns = ", as all pictures to learn from are held out in turns" if turns else ""
+        return [sentences[gain.answer], f"False alarms can be kept to {about}{100 * budget:g} %{in_turns}."]
+    kept = "cannot be limited" if rate is None else f"can be kept to {about}{100 * rate:.0f} %"
+    wanted = f", about {math.ceil(needed * training / held_out)} to learn from at the same split" if rate else ""
+    holds = f"holds {held_out} normal pictures out in turns" if turns else f"sets {validation} normal pictures aside"
     return [
         sentences[gain.answer],
-        f"False alarms {kept}: the split sets {validation} normal pictures aside for the threshold, and "
-        f"{100 * budget:g} % takes {needed}{wanted}.",
+        f"False alarms {kept}: the split {holds} for the threshold, and {100 * budget:g} % takes {needed}{wanted}.",
     ]

@@ -11,8 +11,8 @@ from stages.core.runtime.reading import IMAGE_SUFFIXES
 
 INDEX = "dicomdir"  # begins like a DICOM image and is none
 OTHER_SUFFIXES = (
-    ".jfif", ".jpe", ".jif", ".jps", ".mpo", ".apng", ".dib", ".j2k", ".jpf", ".jpx", ".j2c", ".pbm", ".pnm", ".dicom",
-    ".dic", ".heic", ".heif", ".avif", ".jxl", ".jxr", ".psd", ".exr", ".hdr", ".cr3", ".raf", ".orf", ".rw2", ".tga",
+    ".jfif", ".jpe", ".jif", ".jps", ".mpo", ".apng", ".dib", ".j2k", ".jpf", ".jpx", ".j2c", ".dicom", ".dic",
+    ".heic", ".heif", ".avif", ".jxl", ".jxr", ".psd", ".exr", ".hdr", ".cr3", ".raf", ".orf", ".rw2", ".tga",
     ".svg", ".fits", ".nii", *RAW_SUFFIXES,
 )  # fmt: skip
 SPECIAL = {

@@ -13,6 +13,7 @@ from jaxtyping import Float16
 
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import branch_names
+from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import SYNTHETIC, image_files
 from stages.core.io.truth import mask_files, read_truth
 from stages.core.run.errors import UserError
@@ -61,7 +62,8 @@ def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each scored validation and test image: the truth's columns, then score and branches.
 
     Scores of synthetic defects, of which the truth knows nothing, are excluded. The split is the truth's; labelled
-    anomalies of its validation part are called ASIDE, as in the scores. Those that a method learned from have no score
+    anomalies of its validation part are called ASIDE, as in the scores, and training images that were held out in their
+    turn ROTATED. Those that a method learned from have no score
     and no row. Rows are sorted by image_id.
 
     Args:
@@ -76,7 +78,8 @@ def join_truth(scores: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     refuse(scores["image_id"][scores["image_id"].duplicated()], "images named twice in the scores")
     refuse(set(scores["image_id"]) - set(truth["image_id"]), "scores for images that the truth does not know")
     aside = (truth["split"] == "validation") & truth["is_anomalous"]
-    truth = truth.assign(split=truth["split"].mask(aside, ASIDE))
+    held_out = (truth["split"] == "train") & truth["image_id"].isin(scores["image_id"][scores["split"] == ROTATED])
+    truth = truth.assign(split=truth["split"].mask(aside, ASIDE).mask(held_out, ROTATED))
     required = truth["image_id"][truth["split"].isin(["validation", "test"])]
     refuse(set(required) - set(scores["image_id"]), "validation or test images without a score")
     columns = ["split", "score", *branch_names(scores)]
@@ -126,15 +129,16 @@ def maps_by_image(maps: AnomalyMaps | None, joined: pd.DataFrame, *, not_judged:
         not_judged: images whose maps are excluded.
 
     Raises:
-        UserError: the array has another shape, has an image twice, lacks an image of `joined` or has an unknown one,
-            or a map is not finite.
+        UserError: the array has another shape, has an image twice, lacks an image of `joined` that was not held out in
+            turns or has an unknown one, or a map is not finite.
     """
     if maps is None:
         return {}
     ids = pd.Series([key for key in maps.image_ids if key not in not_judged], dtype=object)
     refuse(ids[ids.duplicated()], "images with two maps")
     refuse(set(ids) - set(joined["image_id"]), "maps of images that are not to be evaluated")
-    refuse(set(joined["image_id"]) - set(ids), "scored images without a map")
+    mapped = joined["image_id"][joined["split"] != ROTATED]
+    refuse(set(mapped) - set(ids), "scored images without a map")
     return checked_maps(maps.values, maps.image_ids, "maps", not_judged=not_judged)
 
 

@@ -72,7 +72,9 @@ def calibrate_methods(
                 budget=params.false_alarm_budget,
                 unsure_confidence=params.unsure_confidence,
             )
-    warn_of_few_normals(found[methods[0]].fitted.calibration.threshold)  # the same number for every method
+    few = {one.fitted.calibration.threshold.normals: one.fitted.calibration.threshold for one in found.values()}
+    for threshold in few.values():  # one number, or two where some methods hold out training images in turns
+        warn_of_few_normals(threshold)
     return found
 
 

@@ -51,7 +51,7 @@ def summarise(
         **ranking,
         **repetition_metrics(ranking, branches),
         **pixel.values,
-        **prefixed("threshold", fields_of(threshold)),
+        **prefixed("threshold", {(name,): value for name, value in threshold.as_json().items()}),
         **prefixed("at_threshold", decision_metrics(test, threshold.value)),
         **f1_metrics(test, fitted.f1_threshold),
         **prefixed("uncertainty", uncertainty_metrics(test, fitted.uncertainty, threshold.value)),

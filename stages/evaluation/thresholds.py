@@ -1,5 +1,6 @@
 """What decides: thresholds, and how sure a verdict is. All of it comes from validation images, never from test images.
 
+Where validation rotates, training images that were held out in their turn count as well (`stages.core.io.rotation`).
 The threshold comes from normal images alone; a second one by F1 where labelled anomalies were set aside. A verdict gets
 a p-value, is unsure inside a band around the threshold, and may rest on branches that disagree.
 """
@@ -7,7 +8,7 @@ a p-value, is unsure inside a band around the threshold, and may rest on branche
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
+from stages.core.io.rotation import ROTATED, calibrates
 from stages.core.runtime.calibration import Calibration, Threshold, conformal_p_value
 from stages.evaluation.image_metrics import accuracy, stacked
 from stages.evaluation.inputs import ASIDE, Maps, colour_range
@@ -44,11 +46,11 @@ def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float) -> Th
         t = s_(k),  k = ceil((n + 1)(1 - budget)),    P(S > t) <= 1 - k / (n + 1)
 
     Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005; holds when validation and unseen normal
-    images are exchangeable. When k > n no score is high enough: the largest one is taken and its rate 1 / (n + 1) is
-    stated (`warn_of_few_normals` says so).
+    images are exchangeable, which those held out in turns are nearly. When k > n no score is high enough: the largest
+    one is taken and its rate 1 / (n + 1) is stated (`warn_of_few_normals` says so).
 
     Args:
-        normal: scores of normal validation images.
+        normal: scores of normal images that were held out.
         budget: in (0, 1).
 
     Raises:
@@ -65,12 +67,12 @@ def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float) -> Th
 
 
 def warn_of_few_normals(threshold: Threshold) -> None:
-    """Log that there are too few normal validation images for the budget, if so."""
+    """Log that there are too few held-out normal images for the budget, if so."""
     if threshold.normals < threshold.normals_needed:
         LOG.warning(
-            "%d normal validation images cannot keep false alarms at %.3g (that takes %d): the largest score is the "
+            "%s cannot keep false alarms at %.3g (that takes %d): the largest score is the "
             "threshold, which allows %.3g",
-            threshold.normals, threshold.false_alarm_budget, threshold.normals_needed,
+            threshold.source, threshold.false_alarm_budget, threshold.normals_needed,
             threshold.attainable_false_alarm_rate,
         )  # fmt: skip
 
@@ -102,7 +104,7 @@ def f1_threshold(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, "
 
 @dataclass(frozen=True)
 class Reference:
-    """One column's scores of normal validation images, sorted, and the threshold they give at the budget."""
+    """One column's scores of the normal images that calibrate, sorted, and the threshold they give at the budget."""
 
     normal: Float[np.ndarray, " n"]
     threshold: float
@@ -122,7 +124,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """All from normal validation images.
+    """All from the normal images that calibrate.
 
     Attributes:
         score: reference of the score.
@@ -157,7 +159,7 @@ class Uncertainty:
 
 
 def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: float, confidence: float) -> Uncertainty:
-    """Fit on the rows of split `validation`, which are normal images.
+    """Fit on the rows that calibrate, which are normal images.
 
     The band is the distribution-free interval of the (1 - budget) quantile by order statistics (David and Nagaraja,
     "Order Statistics", 2003, section 7.1).
@@ -165,7 +167,7 @@ def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: fl
     Args:
         confidence: that the quantile lies in the band.
     """
-    rows = joined[joined["split"] == "validation"]
+    rows = joined[calibrates(joined["split"])]
     normal = {name: np.sort(rows[name].to_numpy(dtype=np.float64)) for name in ("score", *branches)}
     kept = {name: values for name, values in normal.items() if not np.isnan(values).any()}
     references = {
@@ -229,13 +231,14 @@ def fit(
     budget: float,
     unsure_confidence: float,
 ) -> Fitted:
-    """Fit on the rows of split `validation`, which are normal, and of ASIDE for the F1 threshold."""
+    """Fit on the rows that calibrate, which are normal; colours and the F1 threshold on validation and ASIDE."""
     scores = {split: rows["score"].to_numpy(dtype=np.float64) for split, rows in joined.groupby("split")}
-    normal, anomalous = scores["validation"], scores.get(ASIDE, np.zeros(0))
+    anomalous, rotated = (scores.get(split, np.zeros(0)) for split in (ASIDE, ROTATED))
+    normal = joined["score"][calibrates(joined["split"])].to_numpy(dtype=np.float64)
     low, high = colour_range(joined, maps, budget=budget)
-    threshold = conformal_threshold(normal, budget=budget)
+    threshold = replace(conformal_threshold(normal, budget=budget), rotated=len(rotated))
     return Fitted(
         Calibration(threshold, float(np.median(normal)), low, high),
-        f1_threshold(normal, anomalous),
+        f1_threshold(scores["validation"], anomalous),
         fit_uncertainty(joined, branches, budget=budget, confidence=unsure_confidence),
     )

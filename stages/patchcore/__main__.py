@@ -1,13 +1,14 @@
 """Score every image by its patches' distances to patches of normal images (PatchCore)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import BANK, write_result
 from stages.core.io.tables import image_files, read_images
-from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
+from stages.core.neighbours.bank import PatchReader, add_rotated, fill_bank, score_images
 from stages.core.neighbours.memory import MemoryBank, write_bank
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.params import EncoderParams, load_params, load_value
@@ -25,10 +26,12 @@ def main(argv: Sequence[str]) -> str:
     encoder = FrozenEncoder(shared.name).to(pick_device())
     images = read_images(paths.inputs)
     reader = PatchReader(encoder, image_files(paths.inputs), size=shared.image_size, strides=params.strides)
-    bank = fill_bank(
-        reader, images, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
+    fill = partial(
+        fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
     )
+    bank = fill(images)
     result = score_images(reader, images, bank, neighbours=params.neighbours)
+    result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
     memory = MemoryBank(
         bank, shared.name, shared.image_size, params.strides, params.neighbours, mixed=False,
         grey_range=read_grey_range(paths.inputs),

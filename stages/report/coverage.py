@@ -30,7 +30,7 @@ class Evidence:
         no_logical: why the branch that sees logical anomalies is off; None where it is on.
         structural: AUROC of the best active branch by group of synthetic defects; empty where none were judged.
         resolution_gain: AUROC that a finer branch adds on synthetic defects; None where there is none.
-        threshold: from normal validation images.
+        threshold: from normal images that were held out.
         training: number of training images; None where it is not known.
         proposer: what found the components, None where nothing looked for them.
         words: whether it had a person's words.
@@ -100,7 +100,8 @@ def _false_alarms(threshold: Threshold) -> str:
         if rate <= budget
         else f", the budget of {budget:.3g} cannot be kept".replace(f"{budget:.3g}", f"{budget:.1%}")
     )
-    return f"False alarms: {rate:.1%} of good products expected, from {threshold.normals} validation images{kept}"
+    source = threshold.source if threshold.rotated else f"{threshold.normals} validation images"
+    return f"False alarms: {rate:.1%} of good products expected, from {source}{kept}"
 
 
 def _helps(evidence: Evidence) -> list[str]:
@@ -110,7 +111,8 @@ def _helps(evidence: Evidence) -> list[str]:
     structural_weak = _weak(evidence.structural)
     lacking = threshold.normals_needed - threshold.normals
     if lacking > 0:
-        found.append(f"{lacking} more normal validation images, to keep the false alarms asked for")
+        of_what = "normal images" if threshold.rotated else "normal validation images"
+        found.append(f"{lacking} more {of_what}, to keep the false alarms asked for")
     if logical_weak and evidence.proposer is not None:
         found.append(f"other {WORDS}" if evidence.words else WORDS)
     if structural_weak and (evidence.resolution_gain or 0.0) > GAIN:

@@ -9,6 +9,7 @@ from stages.split.health import measure_health
 from stages.split.history import log_moved
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
+from stages.split.rotation import assign_folds, log_folds
 from stages.split.rule import assign_splits
 from stages.split.sources import load_split_params, read_source
 from stages.split.write import build_truth, in_words, log_remarks, write_counts, write_inputs, write_truth_folder
@@ -29,12 +30,13 @@ def main(argv: Sequence[str]) -> str:
     checks = check_all(records, files, reading.defect_names, together=assigned.together, ratios=assigned.ratios)
     refuse(paths.dataset, [*reading.findings, *assigned.complaints, *files.findings, *checks])
     log_remarks(reading, records, files, assigned.together, equal)
+    log_folds(folds := assign_folds(records, duplicates, up_to=params.rotate_up_to, seed=params.seed))
     truth = build_truth(records, files, reading.defect_names)
-    health = measure_health(truth, records, files, params.near_duplicates, params.data_health)
+    health = measure_health(truth, records, files, params.near_duplicates, params.data_health, folds)
     grey_range = choose_grey_range(records, files.extents, given=params.given_range)
-    write_inputs(paths.inputs, paths.dataset, truth, grey_range=grey_range, deep=files.extents, seed=params.seed)
+    write_inputs(paths.inputs, paths.dataset, truth, folds, grey_range=grey_range, deep=files.extents, seed=params.seed)
     write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)
-    write_counts(paths.counts, truth, excluded=reading.excluded, together=assigned.together, equal=equal)
+    write_counts(paths.counts, truth, folds, excluded=reading.excluded, together=assigned.together, equal=equal)
     log_moved(paths.category, truth)
     return f"{len(truth)} images of {paths.category}{in_words(assigned.together)}"
 

@@ -44,6 +44,8 @@ class SplitParams(Params):
 
     Attributes:
         ratios: train : validation : test.
+        rotate_up_to: with so many normal images in train and validation, or fewer, validation rotates (see
+            `stages.split.rotation`); 0 switches that off.
         resplit: whether a split that the source brings is dissolved.
         bits: how many bits of images of more than 8 bits are used; None where the training images decide.
         grey_range: the values of such images that become black and white, in place of `bits`.
@@ -57,6 +59,7 @@ class SplitParams(Params):
 
     source: Source
     ratios: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    rotate_up_to: NonNegativeInt
     resplit: bool
     bits: Bits | None
     grey_range: GreyRange | None
@@ -112,6 +115,7 @@ def load_split_params(key: str) -> SplitParams:
     chosen = {
         "source": category.get("source"),
         "ratios": category.get("ratios") or load_value("split.ratios"),
+        "rotate_up_to": load_value("split.rotate_up_to"),
         "resplit": category.get("resplit", False),
         "bits": category.get("bits"),
         "grey_range": category.get("grey_range"),

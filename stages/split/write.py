@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from stages.core.images.grey_range import write_grey_range
+from stages.core.io.rotation import FOLD, NEVER
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
@@ -24,6 +25,7 @@ from stages.split.checks import EqualFiles
 from stages.split.inspect_files import EXIF_ROTATED, Inspection
 from stages.split.masks import read_mask
 from stages.split.readers.records import Reading, Record
+from stages.split.rotation import Folds, count_folds
 from stages.split.rule import Together
 from stages.split.synthetic import save_synthetic, synthetic_rows
 
@@ -78,20 +80,22 @@ def mask_file(path: str, files: Inspection) -> str:
 
 
 def write_inputs(
-    path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str], seed: int
-) -> None:
+    path: Path, dataset: Path, truth: pd.DataFrame, folds: Folds, *, grey_range: Window | None, deep: Collection[str],
+    seed: int,
+) -> None:  # fmt: skip
     """Write what methods may know: image table, image files, and the range of deep images; all or nothing.
 
     Args:
         path: of the folder.
         dataset: the data set's root.
         truth: table of all images.
+        folds: of `stages.split.rotation`.
         grey_range: what images of more than 8 bits are spread over.
         deep: paths of such images.
         seed: of the synthetic defects.
     """
     with replacing_folder(path) as inputs:
-        write_image_table(inputs, truth)
+        write_image_table(inputs, truth, folds)
         write_grey_range(inputs, grey_range)
         folder = image_files(inputs)
         folder.mkdir()
@@ -117,15 +121,20 @@ def write_truth_folder(
         health_file(folder).write_text(text + "\n", encoding="utf-8")
 
 
-def write_image_table(inputs: Path, truth: pd.DataFrame) -> None:
+def write_image_table(inputs: Path, truth: pd.DataFrame, folds: Folds) -> None:
     """Write the image table: anomalies set aside in validation are labelled as such, those in test are not.
 
-    It includes the copies of validation images with synthetic defects, which are in no truth table.
+    It includes the copies of validation images with synthetic defects, which are in no truth table, and the folds where
+    validation rotates.
     """
     images = truth[list(IMAGE_COLUMNS)].copy()
     set_aside = truth["is_anomalous"] & (truth["split"] == "validation")
     images["split"] = images["split"].mask(set_aside, "validation_anomalous")
-    write_images(inputs, pd.concat([images, synthetic_rows(truth)]))
+    images = pd.concat([images, synthetic_rows(truth)])
+    if folds:
+        of_image = dict(zip(truth["image_id"], truth["source_path"].map(folds), strict=True))
+        images[FOLD] = images["image_id"].map(of_image).fillna(NEVER).astype(int)
+    write_images(inputs, images)
 
 
 def write_image_files(
@@ -159,12 +168,12 @@ def copy_components(path: Path, dataset: Path, truth: pd.DataFrame) -> None:
 
 
 def write_counts(
-    path: Path, truth: pd.DataFrame, *, excluded: int, together: Together | None, equal: EqualFiles | None
+    path: Path, truth: pd.DataFrame, folds: Folds, *, excluded: int, together: Together | None, equal: EqualFiles | None
 ) -> None:
     """Count images by split and kind, with a mask, and excluded ones (`excluded`), as JSON for `dvc metrics diff`.
 
     Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are excluded, also
-    `equal_files`: see `EqualFiles`.
+    `equal_files`: see `EqualFiles`; where validation rotates, `rotation`: see `count_folds`.
     """
     counts: dict[str, object] = {
         split: {
@@ -177,6 +186,8 @@ def write_counts(
         counts["near_duplicates"] = asdict(together)
     if equal is not None:
         counts["equal_files"] = asdict(equal)
+    if folds:
+        counts["rotation"] = count_folds(folds)
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
 

@@ -108,7 +108,7 @@ def test_the_published_settings_run_through_the_dag(
     assert read_component_maps(clone / "aecsad/pseudo_label/pushpins/component_maps.npz").values.shape == (20, 256, 256)
     choice = json.loads((root / "repository/metrics/choices/pushpins/cluster.json").read_text(encoding="utf-8"))
     assert choice["plausible"]
-    assert len(read_pasted_images(clone / "aecsad/cluster/pushpins/pasted.npz")) == 20
+    assert len(read_pasted_images(clone / "aecsad/cluster/pushpins/pasted.npz").images) == 20
 
 
 def test_what_was_done_before_is_not_done_again(space: tuple[Workspace, dict[str, str]]) -> None:

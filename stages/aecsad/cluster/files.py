@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stages.aecsad.cluster.review import write_review
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
+from stages.aecsad.model.label_maps import LabelMaps, PastedImages, write_label_maps, write_pasted_images
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.components import ComponentMaps
-from stages.core.io.tables import image_files, read_images
+from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
@@ -24,7 +24,7 @@ def load_training_images(inputs: Path, components: ComponentMaps) -> UInt8[np.nd
     Raises:
         UserError: the component maps are not those of the training images, or an image cannot be read.
     """
-    train = read_images(inputs).query("split == 'train'").set_index("image_id")
+    train = read_images(inputs, most_training=MOST_TRAINED).query("split == 'train'").set_index("image_id")
     if sorted(train.index) != sorted(components.image_ids):
         raise UserError("the component maps do not belong to these training images: run `dvc repro pseudo_label`")
     files = train.loc[list(components.image_ids), "file"]
@@ -37,7 +37,7 @@ def write_clusters(
     proposed: Path,
     images: UInt8[np.ndarray, "N S S 3"],
     labels: LabelMaps,
-    pasted: UInt8[np.ndarray, "P S S 3"],
+    pasted: PastedImages,
     numbers: Mapping[str, Any],
 ) -> None:
     """Write the label maps, the pasted images and the review, all or nothing.

@@ -19,6 +19,7 @@ from stages.aecsad.model.patch_histogram import fit_histograms, write_histogram_
 from stages.core.io.decision import Decision, rounded
 from stages.core.io.lineage import Lineage
 from stages.core.io.result import SCORES
+from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
@@ -147,7 +148,7 @@ class HistogramScores:
     """What the stage found.
 
     Attributes:
-        table: distances of every image (image_id, split, a column for each grid; all splits).
+        table: distances of every image (image_id, split, a column for each grid; all splits, see also `add_turns`).
         models: one for each grid.
         reliability: of each column.
         without: the same without one validation image, for each of them in the table's order.
@@ -246,9 +247,14 @@ def write_histograms(folder: Path, result: HistogramScores, *, made_from: Lineag
     """
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, result.table, columns=["image_id", "split"])
-        weights = {name: [one.weight for one in column] for name, column in result.without.items()}
-        seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in result.without.items()}
-        validation = result.table["image_id"][result.table["split"] == "validation"].to_list()
-        if len(validation) <= LARGEST:
-            write_jackknife(temporary, validation, pd.DataFrame(weights | seen))
+        by_split = result.table.groupby("split")["image_id"].apply(list)
+        rotated = by_split.get(ROTATED, [])
+        image_ids = [*by_split.get("validation", []), *rotated]
+        if len(image_ids) <= LARGEST:  # no weight depends on a rotated image
+            rows = {
+                name: [*column, *[result.reliability[name]] * len(rotated)] for name, column in result.without.items()
+            }
+            weights = {name: [one.weight for one in column] for name, column in rows.items()}
+            seen = {name + AUROC: [one.edit_auroc for one in column] for name, column in rows.items()}
+            write_jackknife(temporary, image_ids, pd.DataFrame(weights | seen))
         write_histogram_models(temporary / HISTOGRAM_FILE, result.models, made_from=made_from)

@@ -25,6 +25,7 @@ from stages.aecsad.model.scaling import fit_trimmed_z
 from stages.core.io.decision import Decision
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps
 from stages.core.io.result import MAPS, read_result
+from stages.core.io.rotation import calibrates
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 from stages.core.runtime.conformal import Jackknife
@@ -121,7 +122,8 @@ def weights_without_each(
 ) -> Jackknife | None:
     """Return all weights without one validation image and its copy, for each of them; None without a table.
 
-    With a single one nothing is left to judge by: all branches then count, whatever that image is like.
+    Training images that were held out in turns chose no weight: theirs are all weights as they are. With a single
+    validation image nothing is left to judge by: all branches then count, whatever that image is like.
 
     Args:
         scores, histogram, chance: see `weigh_branches`.
@@ -131,20 +133,22 @@ def weights_without_each(
         return None
     columns = {name: tuple(table[name].to_list()) for name in histogram["weights"]}
     names = list(columns_of_branches(scores, columns))
-    image_ids = scores["image_id"][scores["split"] == "validation"]
-    if len(image_ids) == 1:
-        return Jackknife(columns, dict.fromkeys(names, (1.0,)))
+    validation = scores["image_id"][scores["split"] == "validation"].to_list()
     judged = scores[scores["split"].isin(["validation", SYNTHETIC])]
     source = judged["image_id"].str.removesuffix(f"#{SYNTHETIC}")
     found = []
-    for image_id in image_ids:
+    for image_id in scores["image_id"][calibrates(scores["split"])]:
+        if validation == [image_id]:
+            found.append(dict.fromkeys(names, 1.0))
+            continue
         seen = table.loc[image_id]
         own = {
             "weights": {name: seen[name] for name in columns},
             "columns": {name: {"edit_auroc": seen[name + AUROC]} for name in columns},
         }
-        found.append(judge_branches(judged[source != image_id], own, chance=chance))
-    return Jackknife(columns, {name: tuple(one[name].weight for one in found) for name in names})
+        weighed = judge_branches(judged[source != image_id], own, chance=chance)
+        found.append({name: one.weight for name, one in weighed.items()})
+    return Jackknife(columns, {name: tuple(one[name] for one in found) for name in names})
 
 
 def count_equally(branch: BranchWeight) -> BranchWeight:

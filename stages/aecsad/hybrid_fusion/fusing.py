@@ -18,6 +18,7 @@ from stages.core.io.explanations import Explanation, Explanations
 from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import BANK, MAPS, MethodResult, write_result
+from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import write_table
 from stages.core.neighbours.memory import write_bank
 from stages.core.run.atomic import replacing_folder
@@ -58,10 +59,11 @@ def fuse_branches(
         )
     branch_weights = {name: branch.weight for name, branch in weights.items()}
     scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
-    maps = active_maps(scores, branches.maps, branch_weights)
-    map_fusion = fit_map_fusion(scores, maps, branch_weights)
-    together = AnomalyMaps(tuple(scores["image_id"]), map_fusion(maps), maps)
-    findings = explain_branches(explanations, images, label_maps, scores, maps)
+    mapped = scores[scores["split"] != ROTATED]
+    maps = active_maps(mapped, branches.maps, branch_weights)
+    map_fusion = fit_map_fusion(mapped, maps, branch_weights)
+    together = AnomalyMaps(tuple(mapped["image_id"]), map_fusion(maps), maps)
+    findings = explain_branches(explanations, images, label_maps, mapped, maps)
     fitted = fusion.to_json() | {MAPS: map_fusion.to_json()}
     return MethodResult(scores, together, Explanations(findings, explanations.pictures), fitted)
 

@@ -13,7 +13,7 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
 from stages.core.io.tables import image_files
-from stages.core.neighbours.bank import PatchReader, fill_bank, score_images
+from stages.core.neighbours.bank import PatchReader, add_rotated, fill_bank, score_images
 from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
@@ -49,14 +49,20 @@ def score_at_high_resolution(
         return None
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
-    drawn = draw_training_images(images, count=params.training_images, generator=generator)
     reader = PatchReader(network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True)
-    bank = fill_bank(
-        reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
-        dimensions=params.projection_dimensions, generator=generator,
-    )  # fmt: skip
-    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank), len(drawn))
+
+    def fill(table: pd.DataFrame) -> torch.Tensor:
+        drawn = draw_training_images(table, count=params.training_images, generator=generator)
+        filled = fill_bank(
+            reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
+            dimensions=params.projection_dimensions, generator=generator,
+        )  # fmt: skip
+        LOG.info("fine_neighbours: bank of %d patches from %d training images", len(filled), len(drawn))
+        return filled
+
+    bank = fill(images)
     result = score_images(reader, images, bank, neighbours=params.neighbours)
+    result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
     memory = MemoryBank(
         bank, encoder, params.image_size, params.strides, params.neighbours, mixed=True,
         grey_range=read_grey_range(inputs),

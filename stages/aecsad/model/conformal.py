@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.errors import UserError
 
@@ -21,7 +22,7 @@ def write_jackknife(folder: Path, image_ids: Sequence[str], weights: pd.DataFram
 
     Args:
         folder: of the histogram stage.
-        image_ids: of normal validation images.
+        image_ids: of normal validation images and, where validation rotates, of training images held out in turns.
         weights: a row for each; of each column its weight, and under its name and AUROC what it sees of edits.
     """
     table = weights.reset_index(drop=True)
@@ -30,7 +31,7 @@ def write_jackknife(folder: Path, image_ids: Sequence[str], weights: pd.DataFram
 
 
 def read_jackknife(folder: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
-    """Read what `write_jackknife` wrote, by image_id in the order of the validation images among `scores`.
+    """Read what `write_jackknife` wrote, by image_id in the order of the calibrating images among `scores`.
 
     Returns:
         None where there are more than LARGEST.
@@ -38,7 +39,7 @@ def read_jackknife(folder: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
     Raises:
         UserError: the file is missing or damaged, or is of other images.
     """
-    image_ids = scores["image_id"][scores["split"] == "validation"].to_list()
+    image_ids = scores["image_id"][calibrates(scores["split"])].to_list()
     if len(image_ids) > LARGEST:
         return None
     table = read_table(folder / JACKKNIFE, columns=["image_id"]).set_index("image_id")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from stages.aecsad.model.scaling import Scores, evidence
 from stages.core.io.result import SCORES
+from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table
 from stages.core.run.errors import UserError
 from stages.core.runtime.conformal import Jackknife
@@ -78,9 +79,9 @@ def fuse(
     combination: Combination = "sum",
     without: Jackknife | None = None,
 ) -> tuple[pd.DataFrame, "Fusion"]:
-    """Fit the fusion on split "validation", which holds normal images only, and score every row.
+    """Fit the fusion on the rows that calibrate, normal images of validation or held out in turns, and score every row.
 
-    Validation images get the score of the fit, every other one that of a new image (see `Fusion`).
+    These images get the score of the fit, every other one that of a new image (see `Fusion`).
 
     Args:
         scores: of `join_branches`.
@@ -96,7 +97,7 @@ def fuse(
         UserError: there is no validation image.
         ValueError: no branch is in use.
     """
-    validation = scores[scores["split"] == "validation"]
+    validation = scores[calibrates(scores["split"])]
     if validation.empty:
         raise UserError("there is no normal validation image to normalise the scores on: check the split's ratios")
     branches = columns_of_branches(scores, histogram)

@@ -1,5 +1,6 @@
 """Label maps: the class of component of each pixel; and training images with components pasted a second time."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from jaxtyping import Bool, UInt8
 
 from stages.core.io.arrays import read_arrays, write_arrays
 from stages.core.io.lineage import Lineage, as_array
+from stages.core.run.errors import UserError
 
 LABEL_MAPS = "label_maps.npz"  # in the folder of the stage segmentation
+TURNS = "turns"  # there, too, where validation rotates: <fold>.npz, by networks that have not seen the fold
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,60 @@ def read_label_maps(path: Path) -> LabelMaps:
     )
 
 
-def write_pasted_images(path: Path, images: UInt8[np.ndarray, "P S S 3"]) -> None:
-    """Write compressed RGB images; equal images give equal bytes."""
-    write_arrays(path, images=images)
+def write_turns(folder: Path, turns: Mapping[int, LabelMaps]) -> None:
+    """Write the label maps of each turn of rotating validation; nothing where there is none."""
+    for fold, maps in turns.items():
+        (folder / TURNS).mkdir(exist_ok=True)
+        write_label_maps(folder / TURNS / f"{fold}.npz", maps)
 
 
-def read_pasted_images(path: Path) -> UInt8[np.ndarray, "P S S 3"]:
-    """Read the images; there may be none.
+def read_turns(folder: Path, folds: Iterable[int]) -> dict[int, LabelMaps]:
+    """Read the label maps of each turn.
+
+    Raises:
+        UserError: those of a fold are missing or damaged.
+    """
+    return {fold: read_label_maps(folder / TURNS / f"{fold}.npz") for fold in folds}
+
+
+@dataclass(frozen=True)
+class PastedImages:
+    """Training images with components pasted a second time; there may be none.
+
+    Attributes:
+        sources: image_id of the training image that each one was made from.
+    """
+
+    images: UInt8[np.ndarray, "P S S 3"]
+    sources: tuple[str, ...]
+
+    def of(self, image_ids: Iterable[str]) -> "PastedImages":
+        """Return those that were made from these training images."""
+        wanted = set(image_ids)
+        kept = [row for row, source in enumerate(self.sources) if source in wanted]
+        return PastedImages(self.images[kept], tuple(self.sources[row] for row in kept))
+
+
+def write_pasted_images(path: Path, pasted: PastedImages) -> None:
+    """Write compressed RGB images and, where there are any, their sources; equal images give equal bytes.
+
+    Raises:
+        ValueError: counts differ.
+    """
+    if len(pasted.images) != len(pasted.sources):
+        raise ValueError(f"{path}: {len(pasted.images)} pasted images, {len(pasted.sources)} sources")
+    sources = {"sources": np.array(pasted.sources, dtype=np.str_)} if pasted.sources else {}
+    write_arrays(path, images=pasted.images, **sources)
+
+
+def read_pasted_images(path: Path) -> PastedImages:
+    """Read the images.
 
     Raises:
         UserError: the file is damaged.
     """
-    return read_arrays(path, ["images"])["images"]
+    images = read_arrays(path, ["images"])["images"]
+    sources = read_arrays(path, ["sources"])["sources"].tolist() if len(images) else []
+    if len(sources) != len(images):
+        raise UserError(f"{path}: {len(images)} pasted images, {len(sources)} sources: delete it and run `dvc repro`")
+    return PastedImages(images, tuple(sources))

@@ -10,7 +10,7 @@ from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
 from stages.aecsad.pseudo_label.judging import judge_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.core.encoder.device import seed_everything
-from stages.core.io.tables import image_files, read_images
+from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     encoder = load_params(EncoderParams, section="encoder")
     prompts = load_prompts(paths.category)
     seed_everything(seed := load_value("seed"))
-    table, folder = read_images(paths.inputs), image_files(paths.inputs)
+    table, folder = read_images(paths.inputs, most_training=MOST_TRAINED), image_files(paths.inputs)
     train, pictures = load_pictures(table, folder, size=encoder.image_size)
     by_foundation = partial(
         propose_by_foundation, folder, train["file"].tolist(), paths.weights, prompts, params.foundation,

@@ -6,7 +6,8 @@ from stages.aecsad.model.edited import read_edited
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.segmentation.fitting import fit_segmentation, segment_edited, segment_images, write_segmentation
 from stages.aecsad.segmentation.params import SegmentationParams
-from stages.core.io.tables import image_files, read_images
+from stages.aecsad.segmentation.turns import segment_turns
+from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
@@ -18,11 +19,13 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "labels", "edited"], writes=["output", "curve"], about=__doc__)
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
-    images, labels = read_images(paths.inputs), read_label_maps(paths.labels)
-    fitted = fit_segmentation(images, image_files(paths.inputs), labels, params, encoder, seed=load_value("seed"))
-    label_maps = segment_images(fitted, images, image_files(paths.inputs))
+    images, files = read_images(paths.inputs, most_training=MOST_TRAINED), image_files(paths.inputs)
+    labels = read_label_maps(paths.labels)
+    fitted = fit_segmentation(images, files, labels, params, encoder, seed=load_value("seed"))
+    label_maps = segment_images(fitted, images, files)
     edited = segment_edited(fitted, read_edited(paths.edited))
-    write_segmentation(paths.output, fitted, label_maps, edited)
+    turns = segment_turns(fitted, images, files, labels, params, encoder, seed=load_value("seed"))
+    write_segmentation(paths.output, fitted, label_maps, edited, turns)
     write_training_curve(paths.curve, fitted.curve)
     return f"{len(images)} images segmented into {label_maps.num_classes - 1} component classes"
 

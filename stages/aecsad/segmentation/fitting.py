@@ -1,7 +1,7 @@
 """Fit the component segmentation on one product's pseudo-labels and apply it to every image."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 
 from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps
+from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.lineage import SEGMENTATION
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
@@ -142,10 +142,13 @@ def label_values(
     return values
 
 
-def write_segmentation(folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures) -> None:
-    """Write label maps, those of edited pictures, and the model, all or nothing; the maps name their model."""
+def write_segmentation(
+    folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures, turns: Mapping[int, LabelMaps]
+) -> None:
+    """Write label maps, those of edited pictures and of turns, and the model, all or nothing; the maps name it."""
     with replacing_folder(folder) as temporary:
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
         made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
         write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)
         write_edited(temporary / EDITED, edited)
+        write_turns(temporary, turns)

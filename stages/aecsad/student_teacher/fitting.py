@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from stages.aecsad.model.label_maps import PastedImages
 from stages.aecsad.model.networks import INPUT_SIZE
 from stages.aecsad.model.student_teacher import StudentTeacher
 from stages.aecsad.student_teacher.data import Views, find_penalty_images, fit_teacher
@@ -52,7 +52,7 @@ def fit_student_teacher(
     encoder_params: EncoderParams,
     *,
     seed: int,
-    pasted: UInt8[np.ndarray, "P S S 3"] | None = None,
+    pasted: PastedImages | None = None,
 ) -> Fitted:
     """Train on the images of split "train"; the rest is not opened.
 
@@ -118,9 +118,7 @@ def check_size(image_size: int) -> None:
         raise UserError(f"profile: encoder.image_size is {image_size}, the global student needs {INPUT_SIZE}")
 
 
-def pasted_to_learn(
-    pasted: UInt8[np.ndarray, "P s s 3"] | None, kind: str, *, size: int
-) -> UInt8[Tensor, "P 3 s s"] | None:
+def pasted_to_learn(pasted: PastedImages | None, kind: str, *, size: int) -> UInt8[Tensor, "P 3 s s"] | None:
     """Return the pasted images where the global student trains on them, else None.
 
     Raises:
@@ -128,12 +126,13 @@ def pasted_to_learn(
     """
     if kind != "pasted":
         return None
-    if pasted is None or not len(pasted):
+    if pasted is None or not len(pasted.images):
         raise UserError(
             "student_teacher.training.global_images.kind is pasted, but the cluster stage pasted no image: set "
             "cluster.pasted_components.copies to 1 or more, or the kind to plain (without component classes, nothing "
             "can be pasted)"
         )
-    if pasted.shape[1] != size:
-        raise UserError(f"the pasted images are of {pasted.shape[1]} px, encoder.image_size is {size}: run `dvc repro`")
-    return torch.from_numpy(pasted).permute(0, 3, 1, 2).contiguous()
+    side = pasted.images.shape[1]
+    if side != size:
+        raise UserError(f"the pasted images are of {side} px, encoder.image_size is {size}: run `dvc repro`")
+    return torch.from_numpy(pasted.images).permute(0, 3, 1, 2).contiguous()

@@ -37,8 +37,8 @@ class ScoredImages:
     """Images in one order.
 
     Attributes:
-        table: image_id, split, student_teacher, one column a map.
-        maps: the sum of the normalised maps, and each of them by name.
+        table: image_id, split, student_teacher, one column a map; with training images that were held out in turns.
+        maps: of the others, the sum of the normalised maps, and each of them by name.
     """
 
     table: pd.DataFrame

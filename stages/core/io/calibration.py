@@ -14,7 +14,7 @@ from stages.core.runtime.calibration import Calibration
 
 def write_calibration(path: Path, calibration: Calibration, *, made_from: Lineage) -> None:
     """Write the numbers in full precision, and the result they were fitted on; the metrics file rounds them."""
-    content = asdict(calibration) | {MADE_FROM: dict(made_from)}
+    content = asdict(calibration) | {"threshold": calibration.threshold.as_json(), MADE_FROM: dict(made_from)}
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

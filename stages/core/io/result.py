@@ -20,13 +20,14 @@ from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.explanations import Explanations, read_explanations, write_explanations
 from stages.core.io.lineage import content_hash
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
+from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
 SCORES, MAPS, EXPLANATIONS, REVIEW, FUSION = "scores.parquet", "maps", "explanations", "review", "fusion.json"
 BANK = "bank.safetensors"  # of methods with a memory bank (`stages.core.neighbours.memory`)
-# split as in the image table; score decides; every further column is one branch of the method
+# split as in the image table, or "rotated"; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
 
 
@@ -37,7 +38,9 @@ class MethodResult:
     Attributes:
         scores: one row for each validation and test image and each with a synthetic defect: SCORE_COLUMNS, then a
             float column a branch. Only labelled anomalies of validation that the method learned from may be missing.
-        maps: of the images of `scores`; None where the method makes none.
+            Where validation rotates, also one for each training image that was held out in its turn, of split
+            "rotated" (`stages.core.io.rotation`), unless the method knows of no turns.
+        maps: of the images of `scores` but the rotated ones, which no picture shows; None where the method makes none.
         explanations: None where the method explains nothing.
         fusion: how the branches' scores become one, as JSON-able values; None where there is nothing to combine.
         review: a folder with the components that the method sees in training images and pictures of them
@@ -66,8 +69,9 @@ def write_result(path: Path, result: MethodResult) -> None:
     with replacing_folder(path) as folder:
         write_table(folder / SCORES, scores, columns=SCORE_COLUMNS)
         if result.maps is not None:
-            if set(result.maps.image_ids) != set(scores["image_id"]):
-                raise ValueError(f"{path}: the maps are not of the {len(scores)} scored images")
+            mapped = scores["image_id"][scores["split"] != ROTATED]
+            if set(result.maps.image_ids) != set(mapped):
+                raise ValueError(f"{path}: the maps are not of the {len(mapped)} scored images")
             write_anomaly_maps(folder / MAPS, result.maps)
         if result.explanations is not None:
             write_explanations(folder / EXPLANATIONS, result.explanations)

@@ -3,23 +3,28 @@
 A split's `inputs/` holds the image table, which carries no labels of test images, and the image files.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 
+LOG = logging.getLogger(__name__)
 IMAGE_TABLE = "images.parquet"
 # image_id  POSIX path below the data set's root, without suffix; unique
 # file      name of the image file in `inputs/images/`; says nothing of the label
 # split     train: normal images to learn from; validation: normal images to calibrate on;
 #           validation_anomalous: labelled anomalies set aside for a second threshold; test;
 #           synthetic: copies of normal validation images with a defect of our making, to judge branches without labels
+# fold      only where validation rotates, see `stages.core.io.rotation`
 IMAGE_COLUMNS = ("image_id", "file", "split")
 SYNTHETIC = "synthetic"
 SPLITS = ("train", "validation", "validation_anomalous", "test", SYNTHETIC)
+MOST_TRAINED = 1000  # training images of a method that holds them all in memory; more repeat what these show
 
 
 def write_table(path: Path, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
@@ -57,9 +62,22 @@ def write_images(inputs: Path, images: pd.DataFrame) -> None:
     write_table(inputs / IMAGE_TABLE, images.sort_values("image_id"), columns=IMAGE_COLUMNS)
 
 
-def read_images(inputs: Path) -> pd.DataFrame:
-    """Read the image table of a split's `inputs/`, sorted by image_id."""
-    return read_table(inputs / IMAGE_TABLE, columns=IMAGE_COLUMNS)
+def read_images(inputs: Path, *, most_training: int | None = None) -> pd.DataFrame:
+    """Read the image table of a split's `inputs/`, sorted by image_id.
+
+    Args:
+        inputs: of a split.
+        most_training: of more rows of split "train" so many are kept, evenly spread; None: all.
+    """
+    images = read_table(inputs / IMAGE_TABLE, columns=IMAGE_COLUMNS)
+    train = np.flatnonzero((images["split"] == "train").to_numpy())
+    if most_training is None or len(train) <= most_training:
+        return images
+    kept = np.ones(len(images), dtype=bool)
+    kept[train] = False
+    kept[train[np.linspace(0, len(train) - 1, most_training).round().astype(np.int64)]] = True
+    LOG.info("%d of %d training images are learned from", most_training, len(train))
+    return images[kept].reset_index(drop=True)
 
 
 def image_files(inputs: Path) -> Path:

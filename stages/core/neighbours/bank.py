@@ -6,9 +6,9 @@ images; `score_images` maps how far each patch of another image is from the near
 Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, read_ahead, to_float
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
+from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -149,6 +150,29 @@ def score_images(
     return MethodResult(
         rows.drop(columns="file").assign(score=scores), AnomalyMaps(tuple(rows["image_id"]), np.stack(maps))
     )
+
+
+def add_rotated(
+    reader: PatchReader,
+    images: pd.DataFrame,
+    result: MethodResult,
+    fill: Callable[[pd.DataFrame], Float[Tensor, "k C"]],
+    *,
+    neighbours: int,
+) -> MethodResult:
+    """Add the scores of training images that were held out in turns, each by a bank without them.
+
+    Args:
+        images: the image table; where validation does not rotate, the result stays as it is.
+        result: of `score_images`.
+        fill: fills a bank from an image table, as the one of `result` was.
+        neighbours: see `image_score`.
+    """
+    turns = {
+        fold: score_images(reader, turned, fill(turned), neighbours=neighbours).scores
+        for fold, turned in rotations(images).items()
+    }
+    return replace(result, scores=with_rotated(result.scores, turns))
 
 
 def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:

@@ -14,6 +14,8 @@ PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where 
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
 CATEGORY_NAME = re.compile(r"[\w-]+")
+LONGEST_NAME = 100  # bytes; file systems take 255, of which a temporary file's name needs some more
+NUMBER_TO_DVC = re.compile(r"\d+[eE]-?\d+|0o[0-7]+")  # in YAML 1.2, which DVC reads; text in YAML 1.1, read here
 RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -107,6 +109,10 @@ def category_problem(name: object) -> str | None:
         return f"the name {name!r} is not read as text: put it in quotes"
     if not CATEGORY_NAME.fullmatch(name):
         return f"the name {name!r} does not consist of letters, digits, - and _: rename it"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"the name {name!r} is too long for a file's name ({LONGEST_NAME} letters at most): shorten it"
+    if NUMBER_TO_DVC.fullmatch(name):
+        return f"the name {name!r} is a number to DVC: rename it"
     if name.startswith("-"):
         return f"the name {name!r} begins like an option of a command: rename it"
     if name in RESERVED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 UNIT = "x threshold distance"  # of a score in words: see Calibration.multiple
@@ -21,8 +21,10 @@ class Threshold:
         false_alarm_budget: the share of unseen normal images that may lie above, as asked for.
         attainable_false_alarm_rate: the share to expect above `value`, on average over sets of validation images and
             for new images that are taken like these; above the budget when there are too few normals for it.
-        normals: number of validation scores it was taken from.
+        normals: number of scores of held-out normal images it was taken from.
         normals_needed: fewest scores for which the budget can be kept.
+        rotated: how many of `normals` are training images that were held out in their turn; the others are validation
+            images.
     """
 
     value: float
@@ -30,6 +32,19 @@ class Threshold:
     attainable_false_alarm_rate: float
     normals: int
     normals_needed: int
+    rotated: int = 0
+
+    @property
+    def source(self) -> str:
+        """Say in words which images it was taken from."""
+        if not self.rotated:
+            return f"{self.normals} normal validation images"
+        validation = self.normals - self.rotated
+        return f"{self.normals} normal images ({validation} of validation, {self.rotated} held out in turns)"
+
+    def as_json(self) -> dict[str, float | int]:
+        """Return the fields; `rotated` only where there are any."""
+        return {name: value for name, value in asdict(self).items() if name != "rotated" or value}
 
 
 def conformal_p_value(normal: Sequence[float], score: float) -> float:

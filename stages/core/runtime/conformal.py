@@ -1,7 +1,9 @@
 """The place of a new image among the validation images, and the weights that such a place must not depend on.
 
 Scales and weights come from the same normal validation images as the threshold. An image that helped to fit a scale, or
-to choose a weight, looks more usual by it than a new one does, most of all where there are few.
+to choose a weight, looks more usual by it than a new one does, most of all where there are few. Where validation
+rotates, training images that were held out in turns count like them (`stages.core.io.rotation`); no weight depends on
+one.
 
 - Scales: the new image helps to fit them, too (full conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic
   Learning in a Random World", 2005, section 2.2).
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Weights as they are without one validation image, for each of them in the order of their scores.
+    """Weights as they are without one held-out normal image, for each of them in the order of their scores.
 
     Attributes:
         columns: of each histogram column.

@@ -66,7 +66,7 @@ class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
     Attributes:
-        normal: unscaled scores of the normal validation images by column, of the columns that places depend on only.
+        normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
         without: weights without one validation image; None where these images did not choose them.
     """
 

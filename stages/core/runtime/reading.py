@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
 SMALLEST_SIDE = 16  # pixels; on fewer nothing can be judged
 IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2", ".dcm",
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".jp2", ".dcm",
 )  # fmt: skip
 WITHOUT_AGREED_RANGE = ("I", "F")
 

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.false_alarms import END, METHODS, NEW, START, draw_scores, main, share_of_alarms, simulate
+from benchmarks.false_alarms import END, METHODS, NEW, START, draw_scores, main, normals_of, share_of_alarms, simulate
 
 
 def test_rates_agree_with_what_is_stated() -> None:
-    rates = simulate(4, [0.05], draws=90, seed=1)
-    assert [key[1] for key in rates] == list(METHODS)
+    assert [normals_of(text) for text in ("4", "2+2")] == [(4, 0), (2, 2)]
+    rates = simulate((4, 0), [0.05], draws=90, seed=1) | simulate((2, 2), [0.05], draws=90, seed=1)
+    assert [key[1] for key in rates] == [*METHODS, *METHODS]
     for rate in rates.values():
         assert rate.stated == pytest.approx(0.2)
         assert abs(rate.found - rate.stated) < 2 * rate.error
@@ -24,8 +25,8 @@ def test_alarms_are_new_images_above_the_threshold() -> None:
 
 
 def test_a_draw_has_normal_images_of_one_kind_and_higher_copies() -> None:
-    table = draw_scores(np.random.default_rng(0), 40, "lognormal")
-    assert table["split"].value_counts().to_dict() == {"validation": 40, "synthetic": 40, "test": NEW}
+    table = draw_scores(np.random.default_rng(0), (40, 5), "lognormal")
+    assert table["split"].value_counts().to_dict() == {"validation": 40, "rotated": 5, "synthetic": 40, "test": NEW}
     validation, synthetic = (table[table["split"] == split].iloc[:, 2:] for split in ("validation", "synthetic"))
     assert (synthetic.to_numpy() >= validation.to_numpy()).all()
     assert (validation.to_numpy() > 0).all()
@@ -34,10 +35,11 @@ def test_a_draw_has_normal_images_of_one_kind_and_higher_copies() -> None:
 def test_the_table_replaces_the_one_between_the_markers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     document = tmp_path / "page.md"
     document.write_text(f"before\n{START}old\n{END}after\n")
-    options = ["--normals", "2", "3", "--budgets", "0.05", "--draws", "6", "--write", str(document)]
+    options = ["--normals", "2+2", "3", "--budgets", "0.05", "--draws", "6", "--write", str(document)]
     main(options)
     text = document.read_text()
-    assert text.startswith(f"before\n{START}| normal validation images | asked for | stated | patchcore |")
+    assert text.startswith(f"before\n{START}| normal images | asked for | stated | patchcore |")
+    assert "| 2 and 2 in turns | 5 | 20.0 | " in text
     assert "| 3 | 5 | 25.0 | " in text
     assert text.endswith(f"|\n{END}after\n")
     main(options)

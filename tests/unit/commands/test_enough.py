@@ -29,7 +29,7 @@ PARAMS = {
     "profile": "embedded",
     "seed": 0,
     "categories": {"part": {}, "bar": {}},
-    "split": {"ratios": [70, 15, 15]},
+    "split": {"ratios": [70, 15, 15], "rotate_up_to": 0},
     "evaluation": EVALUATION,
     "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
     "profiles": {
@@ -104,6 +104,22 @@ def test_a_product_with_few_takes_turns() -> None:
     assert [row["pictures"] for row in found["rows"]] == [5, 13]
     assert "False alarms can be kept to 25 %: the split sets 3 normal pictures aside" in found["verdict"]
     assert "5 % takes 19, about 89 to learn from at the same split." in found["verdict"]
+
+
+def test_where_validation_rotates_all_pictures_make_the_threshold() -> None:
+    """Of 5 pictures to learn from the split has 1 of validation; 4 are the fewest that make folds."""
+    split_into(14, 3)
+    write_params(Path(), {**PARAMS, "split": {"ratios": [70, 15, 15], "rotate_up_to": 17}})
+    found = enough("part")
+    assert [row["validation"] for row in found["rows"]] == [5 + 1, 13 + 3]
+    assert found["rows"][1]["attainable_false_alarm_rate"] == pytest.approx(1 / 17)
+    words = "False alarms can be kept to about 6 %: the split holds 17 normal pictures out in turns for the threshold"
+    assert f"{words}, and 5 % takes 19, about 16 to learn from at the same split." in found["verdict"]
+    curve = curve_of({10: [0.5], 20: [0.5]})
+    split = {"training": 20, "validation": 4, "rotate_up_to": 40}
+    rows = tabulate(curve, budget=0.05, **split)
+    last = in_words(rows, last_gain(curve, budget=0.05, seed=0), budget=0.05, **split)[1]
+    assert last == "False alarms can be kept to about 5 %, as all pictures to learn from are held out in turns."
 
 
 def test_every_picture_is_judged_once_by_others_and_never_by_its_copy() -> None:
@@ -201,21 +217,22 @@ def curve_of(shares: dict[int, Sequence[float]]) -> Curve:
 )
 def test_the_verdict(few: list[float], many: list[float], answer: str, words: str) -> None:
     curve = curve_of({10: few, 20: many})
-    rows = tabulate(curve, budget=0.05, training=20, validation=4)
+    rows = tabulate(curve, budget=0.05, training=20, validation=4, rotate_up_to=0)
     assert [row.found for row in rows] == pytest.approx([np.mean(few), many[0]])
     assert rows[0].half_range == pytest.approx((max(few) - min(few)) / 2)
     assert [row.validation for row in rows] == [2, 4]
     assert [row.attainable_false_alarm_rate for row in rows] == pytest.approx([1 / 3, 1 / 5])
     gain = last_gain(curve, budget=0.05, seed=0)
     assert gain.answer == answer
-    assert words in in_words(rows, gain, budget=0.05, training=20, validation=4)[0]
+    assert words in in_words(rows, gain, budget=0.05, training=20, validation=4, rotate_up_to=0)[0]
 
 
 def test_without_validation_pictures_no_rate_is_promised() -> None:
     curve = curve_of({5: [0.5], 8: [0.5]})
-    rows = tabulate(curve, budget=0.01, training=8, validation=0)
+    split = {"training": 8, "validation": 0, "rotate_up_to": 40}
+    rows = tabulate(curve, budget=0.01, **split)
     assert [row.attainable_false_alarm_rate for row in rows] == [None, None]
-    last = in_words(rows, last_gain(curve, budget=0.01, seed=0), budget=0.01, training=8, validation=0)[1]
+    last = in_words(rows, last_gain(curve, budget=0.01, seed=0), budget=0.01, **split)[1]
     assert last == (
         "False alarms cannot be limited: the split sets 0 normal pictures aside for the threshold, and 1 % takes 99."
     )

@@ -140,3 +140,14 @@ def test_colours_come_from_normal_validation_images() -> None:
     assert colour_range(joined, maps, budget=0.05) == (2.0, 3.0)
     assert colour_range(joined, {"v": np.ones((2, 2))}, budget=0.05) == (1.0, 2.0)
     assert colour_range(joined, {}, budget=0.05) == (0.0, 1.0)
+
+
+def test_a_training_image_that_was_held_out_in_its_turn_is_joined_and_needs_no_map() -> None:
+    rotated = pd.DataFrame([("a", "rotated", 3.0, 0.4)], columns=["image_id", "split", "score", "branch"])
+    joined = join_truth(pd.concat([make_scores(), rotated]), make_truth())
+    assert joined[["image_id", "split"]].to_numpy().tolist()[0] == ["a", "rotated"]
+    maps = AnomalyMaps(tuple("bcde"), np.zeros((4, 2, 2), dtype=np.float16))
+    assert set(maps_by_image(maps, joined)) == set("bcde")
+    seen = make_scores().assign(split=lambda table: table["split"].replace("test", "rotated"))
+    with pytest.raises(UserError, match="another split than the truth: d, e"):
+        join_truth(seen, make_truth())

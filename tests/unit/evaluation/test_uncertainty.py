@@ -13,6 +13,7 @@ from stages.evaluation.thresholds import (
     Uncertainty,
     conformal_threshold,
     f1_threshold,
+    fit,
     fit_uncertainty,
     uncertainty_metrics,
 )
@@ -120,3 +121,25 @@ def test_without_two_classes_or_two_scores_there_is_no_f1_threshold(
 def test_a_threshold_needs_finite_scores(scores: list[float]) -> None:
     with pytest.raises(ValueError, match="a threshold needs finite scores of normal images"):
         conformal_threshold(np.array(scores), budget=0.05)
+
+
+def test_training_images_held_out_in_turns_calibrate_with_the_validation_images() -> None:
+    """Threshold, p-values and band are of all five; colours and the F1 threshold stay with validation."""
+    splits = ["validation", "validation", "rotated", "rotated", "rotated", "validation_anomalous", "test"]
+    rows = {"image_id": list("abcdefg"), "split": splits, "score": [1.0, 2.0, 5.0, 3.0, 4.0, 2.5, 9.0]}
+    fitted = fit(pd.DataFrame(rows), {}, [], budget=0.2, unsure_confidence=0.9)
+    threshold = fitted.calibration.threshold
+    assert (threshold.value, threshold.normals, threshold.rotated) == (5.0, 5, 3)  # rank 5 of 5: ceil(6 * 0.8)
+    assert threshold.attainable_false_alarm_rate == pytest.approx(1 / 6)
+    assert threshold.source == "5 normal images (2 of validation, 3 held out in turns)"
+    assert fitted.calibration.median == 3.0
+    assert fitted.uncertainty.score.normal.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert isinstance(fitted.f1_threshold, F1Threshold)
+    assert (fitted.f1_threshold.value, fitted.f1_threshold.normals) == (2.25, 2)
+
+
+def test_without_turns_nothing_is_said_of_them() -> None:
+    fitted = fit(pd.DataFrame({"split": ["validation"] * 2, "score": [1.0, 2.0]}), {}, [], budget=0.2,
+                 unsure_confidence=0.9)  # fmt: skip
+    assert "rotated" not in fitted.calibration.threshold.as_json()
+    assert fitted.calibration.threshold.source == "2 normal validation images"

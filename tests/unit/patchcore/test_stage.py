@@ -1,6 +1,7 @@
 """The patchcore stage on drawn images, from files to one result."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,14 @@ from stages.patchcore.__main__ import main
 from tests.params_files import write_params
 
 INPUTS = Path("inputs")
-PARAMS = {
+PATCHCORE = {"strides": [8, 16], "coreset_ratio": 0.1, "projection_dimensions": 16, "neighbours": 9}
+PARAMS: dict[str, Any] = {
     "profile": "embedded",
     "seed": 0,
     "profiles": {
         "embedded": {
             "encoder": {"name": "tf_efficientnet_lite0", "image_size": 64},
-            "patchcore": {"strides": [8, 16], "coreset_ratio": 0.1, "projection_dimensions": 16, "neighbours": 9},
+            "patchcore": PATCHCORE,
         }
     },
 }
@@ -79,3 +81,36 @@ def test_no_training_image_is_a_user_error(caplog: pytest.LogCaptureFixture) -> 
         run("out")
     assert "no training image" in caplog.text
     assert not Path("out").exists()
+
+
+def test_training_images_are_scored_in_turns_by_banks_without_them() -> None:
+    """With a bank of all patches an image that is in it has distance 0: none of the rotated scores may be."""
+    plain = run("plain")
+    profile = PARAMS["profiles"]["embedded"] | {"patchcore": {**PATCHCORE, "coreset_ratio": 1.0}}
+    write_params(Path(), {**PARAMS, "profiles": {"embedded": profile}})
+    images = read_images(INPUTS)
+    folds = dict(zip([f"train/{n}" for n in range(8)], [1, 1, 2, 2, 3, 3, 4, -1], strict=True)) | {"validation/0": 0}
+    write_images(INPUTS, images.assign(fold=images["image_id"].map(folds).fillna(-1).astype(int)))
+    result = run("rotated")
+    assert result.maps is not None
+    assert result.maps.image_ids == tuple(plain.scores["image_id"])  # none of rotated images
+    rotated = result.scores[result.scores["split"] == "rotated"].set_index("image_id")["score"]
+    assert rotated.index.to_list() == [f"train/{n}" for n in range(7)]  # never train/7
+    assert (rotated > 1).all()
+    held_out = ["train/0", "train/1"]
+    turned = images[images["split"].isin(["train", "validation"])].copy()
+    turned["split"] = np.where(turned["image_id"].isin(held_out), "test", "train")
+    write_images(INPUTS, turned)
+    by_hand = run("by_hand").scores.set_index("image_id")["score"]
+    assert np.allclose(rotated[held_out], by_hand)
+
+
+def test_without_folds_the_result_has_no_rotated_row_and_the_bank_is_the_same_with_them() -> None:
+    run("before")
+    images = read_images(INPUTS)
+    write_images(INPUTS, images.assign(fold=np.where(images["split"] == "train", 1, -1)))
+    run("after")
+    before, after = (read_result(Path(name)).scores for name in ("before", "after"))
+    assert set(before["split"]) == {"validation", "validation_anomalous", "test"}
+    assert after[after["split"] != "rotated"].reset_index(drop=True).equals(before)
+    assert Path("before/bank.safetensors").read_bytes() == Path("after/bank.safetensors").read_bytes()

@@ -57,7 +57,8 @@ def write_dataset(root: Path) -> None:
 
 def test_duplicates_odd_images_and_missing_masks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"part": {"source": "csv", "path": "x"}},
+    params = {"seed": 0, "split": {"ratios": [70, 15, 15], "rotate_up_to": 0},
+                  "categories": {"part": {"source": "csv", "path": "x"}},
               "near_duplicates": LIMITS, "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     Path("dataset").mkdir()

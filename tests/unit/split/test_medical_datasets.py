@@ -31,7 +31,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(path: str | Path, **category: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Both stages for one category; the truth table, and the counts that git tracks."""
     entry = {"path": str(path), **category}
-    params = {"seed": 0, "split": {"ratios": [70, 15, 15]}, "categories": {"scan": entry},
+    params = {"seed": 0, "split": {"ratios": [70, 15, 15], "rotate_up_to": 0}, "categories": {"scan": entry},
               "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
               "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

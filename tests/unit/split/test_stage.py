@@ -49,7 +49,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run_stage(key: str = "part", seed: int = 0, **category: Any) -> Result:
-        params = {"seed": seed, "split": {"ratios": [70, 15, 15]}, "categories": {key: {"path": "x", **category}},
+        params = {"seed": seed, "split": {"ratios": [70, 15, 15], "rotate_up_to": 0},
+                  "categories": {key: {"path": "x", **category}},
                   "near_duplicates": {"hash_distance": 6, "pixel_difference": 3.0},
                   "data_health": {"outlier": 6.0, "shown": 20}}  # fmt: skip
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

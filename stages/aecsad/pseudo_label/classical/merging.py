@@ -5,6 +5,7 @@ A `RegionTree` holds all ways to divide one image: small regions, merged two at 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ SOBEL = 1 / 8  # makes a Sobel filter's answer the change per pixel
 MOST_PARTS = 60  # regions of a typical image where the search for the height begins
 HEIGHTS = 60  # that are tried
 SPAN = 1000  # between the largest and the smallest of them, at most
+FOR_HEIGHT = 128  # images that the height is chosen on, or up to twice as many
+REMEMBERED = 128  # trees: those of a trial, for the run on all images that follows
 HOLD = 1.125  # times a height, and as much below it: where a number of parts has to hold
 
 
@@ -107,6 +110,13 @@ def grow_tree(image: UInt8[np.ndarray, "H W 3"], *, superpixels: int, lightness:
     )
 
 
+@lru_cache(maxsize=REMEMBERED)
+def remembered_tree(image: bytes, shape: tuple[int, int, int], *, superpixels: int, lightness: float) -> RegionTree:
+    """Return what `grow_tree` does of an image's bytes; an image that comes again is not divided again."""
+    pixels = np.frombuffer(image, dtype=np.uint8).reshape(shape)
+    return grow_tree(pixels, superpixels=superpixels, lightness=lightness)
+
+
 def colour_gradient(lab: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
     """Return the length of the change of colour per pixel, after a blur of one pixel against noise."""
     smooth = cv2.GaussianBlur(lab, (0, 0), 1)
@@ -135,6 +145,7 @@ def propose_by_merging(
 ) -> Proposal:
     """Propose the regions that remain when neighbours that differ less than one height for all images are merged.
 
+    The height is chosen on FOR_HEIGHT to 2 FOR_HEIGHT images, so that it takes the same time for any number.
     Regions that shade had divided are one (see `join_shaded`), and so may be touching regions of similar colour (see
     `kinds_by_colour` and `join_alike`).
 
@@ -146,12 +157,16 @@ def propose_by_merging(
         min_area: smallest region, as a fraction of the image.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    trees = [
-        grow_tree(image, superpixels=superpixels, lightness=lightness)
-        for image in progress(pixels, total=len(pixels), label="regions merged")
-    ]
-    height = steady_height(trees, max_count_variation=max_count_variation, min_area=min_area)
-    values = np.stack([tree.parts(height, min_area=min_area)[tree.superpixels] for tree in trees])
+    grow = partial(remembered_tree, superpixels=superpixels, lightness=lightness)
+    some = {
+        row: grow(pixels[row].tobytes(), pixels[row].shape)
+        for row in range(0, len(pixels), max(1, len(pixels) // FOR_HEIGHT))
+    }
+    height = steady_height(list(some.values()), max_count_variation=max_count_variation, min_area=min_area)
+    values = np.zeros(pixels.shape[:3], dtype=np.uint16)
+    for row, image in enumerate(progress(pixels, total=len(pixels), label="regions merged")):
+        tree = some[row] if row in some else grow(image.tobytes(), image.shape)
+        values[row] = tree.parts(height, min_area=min_area)[tree.superpixels]
     parts = Proposal(values, kinds_by_colour(values, pixels, lightness=lightness))
     if parts.kinds.any():
         parts = join_alike(parts, max_count_variation=max_count_variation, min_area=min_area)

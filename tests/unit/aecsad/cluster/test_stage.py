@@ -122,11 +122,11 @@ def test_without_copies_the_pasted_file_does_not_depend_on_classes(here: Path) -
     change_params(here, {"profiles.tiny.aecsad.cluster.min_class_area": 0.5})
     assert not cluster()[0].usable
     assert (here / "clusters/pasted.npz").read_bytes() == before
-    assert read_pasted_images(here / "clusters/pasted.npz").shape == (0, SIZE, SIZE, 3)
+    assert read_pasted_images(here / "clusters/pasted.npz").images.shape == (0, SIZE, SIZE, 3)
 
 
 def test_each_training_image_is_pasted_as_often_as_asked(here: Path) -> None:
     propose([draw(seed) for seed in range(13)])
     change_params(here, {"profiles.tiny.aecsad.cluster.pasted_components.copies": 2})
     main(CLUSTER)
-    assert read_pasted_images(here / "clusters/pasted.npz").shape == (24, SIZE, SIZE, 3)
+    assert read_pasted_images(here / "clusters/pasted.npz").images.shape == (24, SIZE, SIZE, 3)

@@ -95,3 +95,24 @@ def test_a_single_validation_image_chooses_no_weight(make_scores: Scores, no_his
     assert found is not None
     assert found.branches["neighbours"] == (1.0,)
     assert weights_without_each(scores, no_histogram, None, chance=0.01) is None
+
+
+def test_images_held_out_in_turns_choose_no_weight(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    """Theirs are all weights as they are, in the order of the scores; with one validation image its own are equal."""
+    scores = make_scores(20)
+    turned = scores[scores["split"] == "test"][:3].assign(image_id=["x", "y", "z"], split="rotated", neighbours=99.0)
+    scores = pd.concat([turned, scores], ignore_index=True)
+    table = pd.DataFrame(0.0, index=scores["image_id"][scores["split"].isin(["rotated", "validation"])], columns=[
+        *no_histogram["weights"], *(f"{name}{AUROC}" for name in no_histogram["weights"])])  # fmt: skip
+    found = weights_without_each(scores, no_histogram, table, chance=0.01)
+    assert found is not None
+    expected = {name: one.weight for name, one in weigh_branches(scores, no_histogram, chance=0.01).items()}
+    for name, values in found.branches.items():
+        assert len(values) == 23
+        assert values[:3] == (expected[name],) * 3
+        assert len(found.columns["histogram_1x1"]) == len(table)
+    single = scores[scores["split"].isin(["rotated", "test"]) | scores["image_id"].str.startswith("000")]
+    found = weights_without_each(single, no_histogram, table, chance=0.01)
+    assert found is not None
+    assert [len(values) for values in found.branches.values()] == [4] * len(found.branches)
+    assert {values[3] for values in found.branches.values()} == {1.0}

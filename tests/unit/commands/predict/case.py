@@ -10,12 +10,12 @@ from PIL import Image
 from stages.aecsad.histogram.__main__ import main as histogram
 from stages.aecsad.hybrid_fusion.__main__ import main as hybrid_fusion
 from stages.aecsad.model.edited import EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_pasted_images
+from stages.aecsad.model.label_maps import LabelMaps, PastedImages, write_label_maps, write_pasted_images
 from stages.aecsad.score_fusion.__main__ import main as score_fusion
 from stages.aecsad.segmentation.__main__ import main as segmentation
 from stages.aecsad.student_teacher.__main__ import main as student_teacher
 from stages.core.io.components import ComponentMaps, write_component_maps
-from stages.core.io.tables import SYNTHETIC, image_files, write_images
+from stages.core.io.tables import SYNTHETIC, image_files, read_images, write_images
 from stages.core.io.truth import component_files, health_file, mask_files, write_truth
 from stages.evaluation.__main__ import main as evaluation
 from stages.patchcore.__main__ import main as patchcore
@@ -108,7 +108,7 @@ def make_data_set() -> None:
     edited = np.stack([draw(number, square=False)[0] for number in validation])
     sources = tuple(images["image_id"][validation])
     write_edited(Path("proposal/edited.npz"), EditedPictures(sources, ("cut",) * len(edited), edited))
-    write_pasted_images(Path("cluster/pasted.npz"), np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8))
+    write_pasted_images(Path("cluster/pasted.npz"), PastedImages(np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8), ()))
     kinds = np.zeros((len(values), 3), dtype=np.uint8)
     write_component_maps(
         Path("cluster/review/component_maps.npz"), ComponentMaps(image_ids, values.astype(np.uint16), kinds)
@@ -172,10 +172,29 @@ def judge() -> None:
                 "--health", "m/health.json", "--plots", "m/plots"])  # fmt: skip
 
 
-def train_parts(root: Path) -> None:
-    """Train the category `part` below the current folder, which is `root`."""
+def train_parts(root: Path, *, folds: int = 0) -> None:
+    """Train the category `part` below the current folder, which is `root`.
+
+    Args:
+        folds: of rotating validation; 0 for none.
+    """
     write_params(root, yaml.safe_load(PARAMS))
     make_data_set()
+    if folds:
+        rotate(folds)
+    train()
+
+
+def rotate(folds: int) -> None:
+    """Deal the training images to folds: 1, 2, .., 1, 2, .."""
+    images = read_images(INPUTS)
+    numbers = {name: 1 + row % folds for row, name in enumerate(images["image_id"][images["split"] == "train"])}
+    numbers |= dict.fromkeys(images["image_id"][images["split"] == "validation"], 0)
+    write_images(INPUTS, images.assign(fold=[numbers.get(name, -1) for name in images["image_id"]]))
+
+
+def train() -> None:
+    """Run all stages on the data set."""
     segment()
     count_areas()
     train_students()

@@ -22,6 +22,15 @@ def test_images_are_sorted_by_image_id(tmp_path: Path) -> None:
     assert image_files(tmp_path).parent == tmp_path
 
 
+def test_of_many_training_images_some_are_kept_evenly_spread_and_all_others(tmp_path: Path) -> None:
+    names = [f"{number:02d}" for number in range(12)]
+    split = ["test", *["train"] * 9, "validation", "test"]
+    write_images(tmp_path, table(image_id=names, file=names, split=split))
+    kept = read_images(tmp_path, most_training=3)
+    assert kept["image_id"].to_list() == ["00", "01", "05", "09", "10", "11"]
+    assert len(read_images(tmp_path, most_training=9)) == len(read_images(tmp_path)) == 12
+
+
 def test_columns_out_of_place_and_double_ids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"columns \['file', 'image_id'\] do not begin with \['image_id', 'file'\]"):
         write_table(tmp_path / "t", table(file=["f"], image_id=["a"]), columns=("image_id", "file"))

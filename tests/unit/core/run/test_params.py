@@ -98,3 +98,12 @@ def test_names_of_categories() -> None:
     for number in ("12", "False"):
         assert f"the name {number} is not read as text: put it in quotes" in str(error.value)
     assert "good" not in str(error.value)
+
+
+def test_names_that_fail_only_in_dvc_or_as_file_names_are_refused_too() -> None:
+    check_category_names(["e3", "1e", "3e4x", "n" * 100])  # text in YAML 1.1 and 1.2
+    with pytest.raises(UserError) as error:
+        check_category_names(["1e3", "2E-1", "0o17", "ü" * 51])
+    for name in ("1e3", "2E-1", "0o17"):
+        assert f"the name '{name}' is a number to DVC: rename it" in str(error.value)
+    assert "is too long for a file's name" in str(error.value)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stages.aecsad.pseudo_label.classical import merging
 from stages.aecsad.pseudo_label.classical.colour import clear_groups, kinds_by_colour
 from stages.aecsad.pseudo_label.classical.merging import (
     RegionTree,
@@ -197,3 +198,11 @@ def test_colours_without_clear_groups_give_no_kinds() -> None:
     many = clear_groups(np.repeat(apart, 3, axis=0)).reshape(3, -1)  # more than are grouped directly
     assert len(np.unique(many)) == 3
     assert (many == many[:, :1]).all()
+
+
+def test_an_image_that_comes_again_is_not_divided_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = stack(*(bottle(left, noise=left) for left in range(20, 24)))
+    first = propose_by_merging(images, **SETTINGS, min_area=0.001)
+    monkeypatch.setattr(merging, "grow_tree", None)
+    again = propose_by_merging(images, **SETTINGS, min_area=0.001)
+    np.testing.assert_array_equal(first.values, again.values)
