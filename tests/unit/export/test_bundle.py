@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 import oddpart
 from commands.app import app
+from stages.core.images.grey_range import between
 from stages.core.runtime.manifest import seal_of
 from stages.core.runtime.verifying import verify
 from tests.architecture.source_files import ROOT
@@ -92,6 +94,16 @@ def test_an_array_is_judged_like_the_file(exported: Exported) -> None:
     grey = np.full((300, 200), 90, dtype=np.uint8)
     assert bundle.predict(grey).score == bundle.predict(np.repeat(grey[:, :, None], 3, axis=2)).score
     assert bundle.predict(grey).size_note == "200 x 300 pixels, training images 256 x 256"
+
+
+def test_deep_pictures_are_spread_as_the_training_images_were(exported: Exported, tmp_path: Path) -> None:
+    bundle = replace(oddpart.load(exported.bundles / "patchcore"), grey_range=between(0, 4095))
+    deep = np.random.default_rng(0).integers(0, 4096, (64, 64), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    shallow = np.rint(deep * (255 / 4095)).astype(np.uint8)
+    expected = bundle.predict(shallow).score
+    assert bundle.predict(deep).score == expected
+    assert bundle.predict(tmp_path / "deep.png").score == expected
 
 
 def test_what_is_no_picture_is_refused(exported: Exported, tmp_path: Path) -> None:
