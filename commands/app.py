@@ -135,7 +135,7 @@ def predict(
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
-    there; interrupted, that folder stays.
+    there; the next run goes on from one that was killed.
     """
     from commands.predict.bundled import predict_with_bundle
     from commands.predict.parts import check_given, judged_by, trained_files

@@ -24,6 +24,7 @@ from commands.predict.results import (
     results_folder,
     start_table,
 )
+from commands.predict.resuming import Earlier, find_earlier
 from commands.verbs import Closing
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -102,8 +103,11 @@ def score_given(load: Callable[[], Judge], inputs: Inputs, *, output: Path, over
     """
     with results_folder(output, overwrite=overwrite) as results:
         judge = load()
-        outcome = score_images(judge, inputs, folder=results.folder)
-        results.about |= {**judge.about, **outcome.counts()}
+        results.about |= judge.about
+        results.mark()
+        earlier = find_earlier(results.target, results.folder, about=judge.about)
+        outcome = score_images(judge, inputs, folder=results.folder, earlier=earlier)
+        results.about |= outcome.counts()
     if not judge.covers_components:
         LOG.warning(NOT_COVERED, judge.about["category"], judge.about["method"])
     return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
@@ -132,6 +136,14 @@ class Outcome:
         median = np.median(self.milliseconds)
         return f"{', '.join(f'{n} {name}' for name, n in self.counts().items())}, median {median:.0f} ms an image"
 
+    def count(self, row: Mapping[str, Any]) -> None:
+        """Count a row, as it was made or as text from a table."""
+        self.milliseconds.append(float(row["milliseconds"]))
+        self.anomalous += str(row["is_anomalous"]) == str(True)
+        self.unsure += str(row["unsure"]) == str(True)
+        for note in self.unlike:
+            self.unlike[note] += row[note] not in (None, "")
+
     def counts(self) -> dict[str, int]:
         """Return the numbers by what they count."""
         return {
@@ -143,13 +155,14 @@ class Outcome:
         }
 
 
-def score_images(judge: Judge, inputs: Inputs, *, folder: Path) -> Outcome:
+def score_images(judge: Judge, inputs: Inputs, *, folder: Path, earlier: Earlier | None) -> Outcome:
     """Score each image and draw its heatmap; every row is written at once, also that of what cannot be read.
 
     Args:
         judge: of the pictures.
         inputs: what to score; what was found unreadable and skipped is written, too.
         folder: for the tables and the heatmaps.
+        earlier: a run that was killed, whose rows need not be made again.
 
     Raises:
         UserError: none of the images can be read.
@@ -162,17 +175,14 @@ def score_images(judge: Judge, inputs: Inputs, *, folder: Path) -> Outcome:
     outcome = start_tables(folder, inputs)
     named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
     for path, name in progress(named, total=len(inputs.images), label="images"):
+        known = None if earlier is None else earlier.take(path, folder / HEATMAPS / name)
         try:
-            row = score_file(judge, path, heatmap=folder / HEATMAPS / name)
+            row = known or score_file(judge, path, heatmap=folder / HEATMAPS / name)
         except UserError as error:
             note_unreadable(folder, outcome, Unreadable(path, str(error).removeprefix(f"{path}: ")))
             continue
         append_row(folder / SCORES, row)
-        outcome.milliseconds.append(row["milliseconds"])
-        outcome.anomalous += row["is_anomalous"]
-        outcome.unsure += bool(row["unsure"])
-        for note in outcome.unlike:
-            outcome.unlike[note] += row[note] is not None
+        outcome.count(row)
     for note, count in outcome.unlike.items():
         if count:
             LOG.warning(

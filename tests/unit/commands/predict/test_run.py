@@ -114,6 +114,62 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
     assert [row["path"] for row in rows(f"{folder}/scores.csv")] == ["in/a.png", "in/b.png"]
 
 
+def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows count that are whole and whose pictures did not change; heatmaps move along."""
+    draw("in/a.png", "in/b.png", "in/c.png", "in/d.png", grey=200)
+    judged: list[str] = []
+
+    def until(count: int) -> Any:
+        def scored(parts: Any, picture: np.ndarray) -> Prediction:
+            if len(judged) == count:
+                raise KeyboardInterrupt
+            judged.append("")
+            return score(parts, picture)
+
+        return scored
+
+    monkeypatch.setattr("commands.predict.scoring.predict", until(3))
+    with pytest.raises(KeyboardInterrupt):
+        run("in")
+    (folder,) = Path().glob("out.unfinished-*")
+    with (folder / "scores.csv").open("a", encoding="utf-8") as file:
+        file.write("in/d.png,1")  # as a kill in the middle of a row leaves it
+    draw("in/b.png")  # another picture by now
+    judged.clear()
+    monkeypatch.setattr("commands.predict.scoring.predict", until(9))
+    with caplog.at_level("INFO"):
+        closing = run("in")
+    assert "its 3 rows count where the pictures did not change" in caplog.text
+    assert len(judged) == 2, "b, which changed, and d"
+    assert closing.counts.startswith("4 images scored, 3 anomalous, 0 unsure, 0 unreadable")
+    table = rows("out/scores.csv")
+    assert [row["path"] for row in table] == ["in/a.png", "in/b.png", "in/c.png", "in/d.png"]
+    assert [float(row["score"]) for row in table] == [200.0, 60.0, 200.0, 200.0]
+    assert all(Path("out", row["heatmap"]).is_file() for row in table)
+    assert list(Path().glob("out.unfinished-*")) == []
+
+
+def test_rows_of_other_parts_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png", "in/b.png")
+    calls = iter([None, KeyboardInterrupt()])
+
+    def interrupted(parts: Any, picture: np.ndarray) -> Prediction:
+        if (error := next(calls)) is not None:
+            raise error
+        return score(parts, picture)
+
+    monkeypatch.setattr("commands.predict.scoring.predict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("in")
+    judged = []
+    monkeypatch.setattr("commands.predict.scoring.predict", lambda *given: judged.append("") or score(*given))
+    retrained = parts()
+    retrained.fingerprints["fusion"] = "0b"
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: retrained)
+    run("in")
+    assert len(judged) == 2
+
+
 def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     draw("in/a.png", grey=1)
     draw("in/b.png")
