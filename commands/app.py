@@ -104,8 +104,8 @@ def enough(
     return show_enough(product, as_json=as_json)
 
 
-@app.command(epilog="Examples: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
-                    "oddpart predict bundles/pin_tray/oddpart photos --output verdicts")  # fmt: skip
+@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
+                    "oddpart predict bundles/pin_tray photos --output verdicts")  # fmt: skip
 @verb
 def predict(
     images: Annotated[
@@ -124,7 +124,7 @@ def predict(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
 ) -> Closing:
-    """Score new pictures with a product's trained parts, or with a bundle.
+    """Score new pictures, by a product or by a bundle.
 
     Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
     score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
