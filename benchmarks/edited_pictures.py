@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from stages.aecsad.histogram.columns import normal_rows, values_of
+from stages.aecsad.histogram.columns import values_of
+from stages.aecsad.histogram.judging import normal_rows
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps

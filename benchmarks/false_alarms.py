@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.aecsad.histogram.columns import Judged
+from stages.aecsad.histogram.judging import Judged
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.hybrid_fusion import branches as hybrid_fusion
 from stages.aecsad.hybrid_fusion.branches import weigh_branches

@@ -1,4 +1,4 @@
-"""How many training images the memory bank of `oddpart` at 448 px needs, judged without test images.
+"""How many training images the finer memory bank of `oddpart` needs, judged without test images.
 
     python -m benchmarks.fine_bank elpv_mono
 

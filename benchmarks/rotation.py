@@ -9,6 +9,7 @@ with two standard errors over the draws. Needs the stage split. For reporting on
 """
 
 import argparse
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ from stages.split.readers.records import Record
 from stages.split.rotation import assign_folds
 from stages.split.rule import split_by_rule
 
-JUDGED = 100  # other good pictures, and defects, that each draw judges
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("category")
     parser.add_argument("--pictures", nargs="+", type=int, default=[12, 20, 30], metavar="N")
     parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--judged", type=int, default=100, help="other good pictures, and defects, of each draw")
     parser.add_argument("--split", type=Path, default=Path("artifacts/split"), help="folder of the stage's results")
     given = parser.parse_args(argv)
     encoder, params = load_params(EncoderParams, section="encoder"), load_params(PatchcoreParams, section="patchcore")
@@ -69,20 +71,21 @@ def main(argv: Sequence[str]) -> str:
     reader = Remembered(network, image_files(inputs), size=encoder.image_size, strides=params.strides)
     table = Table("good pictures", "threshold from", "normals", "states", "false alarms", "defects found")
     for count in given.pictures:
-        for row in rows_of(truth, count, reader, params, draws=given.draws):
+        for row in rows_of(truth, count, reader, params, draws=given.draws, judged=given.judged):
+            LOG.info("%d pictures: %s", count, ", ".join(row))
             table.add_row(str(count), *row)
     CONSOLE.print(table)
     return f"{given.draws} draws of each of {len(given.pictures)} numbers of pictures of {given.category}"
 
 
 def rows_of(
-    truth: pd.DataFrame, count: int, reader: PatchReader, params: PatchcoreParams, *, draws: int
+    truth: pd.DataFrame, count: int, reader: PatchReader, params: PatchcoreParams, *, draws: int, judged: int
 ) -> list[tuple[str, ...]]:
     """Return the cells of a row for each kind of threshold: its name, normals, what it states, what was found."""
     shares: dict[str, list[tuple[float, float]]] = {}
     sizes = {}
     for number in progress(range(draws), total=draws, label=f"{count} pictures"):
-        scores = score_draw(draw_pictures(truth, count, seed=number), reader, params, seed=number)
+        scores = score_draw(draw_pictures(truth, count, seed=number, judged=judged), reader, params, seed=number)
         validation = (scores["split"] == "validation").to_numpy()
         held_out = {"validation alone": validation, "rotating": calibrates(scores["split"])}
         for name, chosen in held_out.items():
@@ -102,26 +105,27 @@ def budget() -> float:
     return float(load_value("evaluation.false_alarm_budget"))
 
 
-def draw_pictures(truth: pd.DataFrame, count: int, *, seed: int) -> pd.DataFrame:
+def draw_pictures(truth: pd.DataFrame, count: int, *, seed: int, judged: int) -> pd.DataFrame:
     """Return the image table of a product with `count` good pictures, which are divided and folded by the rule.
 
-    Of the other good pictures and of the defects JUDGED each are test.
+    Of the other good pictures and of the defects `judged` each are test.
 
     Args:
         truth: of all pictures.
         count: of good pictures.
         seed: of the draw and of the split.
+        judged: number of each.
     """
     random = np.random.default_rng([seed, count])
     shuffled = truth.iloc[random.permutation(len(truth))].drop_duplicates("sha256")
     anomalous = shuffled["is_anomalous"].astype(bool)
-    normal, defects = shuffled[~anomalous], shuffled[anomalous][:JUDGED]
+    normal, defects = shuffled[~anomalous], shuffled[anomalous][:judged]
     records = [Record(name, "normal", "good") for name in normal["image_id"][:count]]
     contents = NearDuplicates((), {record.path: record.path for record in records})
     divided = split_by_rule(records, ratios=tuple(load_value("split.ratios")), seed=seed, contents=contents.contents)
     folds = assign_folds(divided, contents, up_to=count, seed=seed)
     split = {record.path: str(record.split) for record in divided}
-    chosen = pd.concat([normal[: count + JUDGED], defects])
+    chosen = pd.concat([normal[: count + judged], defects])
     table = chosen[["image_id", "file", "is_anomalous"]].assign(
         split=[split.get(name, "test") for name in chosen["image_id"]],
         **{FOLD: [folds.get(name, NEVER) for name in chosen["image_id"]]},

@@ -26,10 +26,11 @@ from stages.core.run.console import CONSOLE
 from stages.core.training.optimisation import build_optimizer
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import UninformedStudentsParams
-from stages.uninformed_students.patch_network import PATCH_SIZES, Backbone, PatchNetwork
+from stages.uninformed_students.patch_network import PATCH_SIZES, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, map_image
+from stages.uninformed_students.stage_ensemble import StageEnsemble, map_stages, stage_terms
+from stages.uninformed_students.stage_network import StageStudent, StageTeacher
 from stages.uninformed_students.students import imitation_terms
-from stages.uninformed_students.training import distillation_loss
 
 SIDE = 256
 CUT_OUT = 512  # patches that stand for all 65,536 of an image
@@ -84,34 +85,33 @@ def dense_table() -> Table:
 
 
 def steps_table() -> Table:
-    """Steps a second of teacher and students, and images a second when scoring."""
+    """Steps a second of the students of `embedded`, and images a second when scoring."""
     profile = yaml.safe_load(Path("profiles/embedded.yaml").read_text(encoding="utf-8"))
     params = UninformedStudentsParams.model_validate(profile["uninformed_students"])
-    patch_size = params.patch_sizes[0]
-    backbone = Backbone(FrozenEncoder(params.backbone.name, stages=params.backbone.stages))
-    networks = [untrained(patch_size, backbone.dim, params.width) for _ in range(params.students.count + 1)]
-    teacher, students = networks[0], networks[1:]
-    images = torch.randint(0, 256, (params.teacher.training.batch_size, 3, SIDE, SIDE), dtype=torch.uint8)
-    crop = Augmentation(params.teacher.augmentation, patch_size=patch_size)
+    torch.set_num_threads(params.cpu_threads or torch.get_num_threads())
+    teacher = StageTeacher(FrozenEncoder(params.backbone.name, stages=params.backbone.stages))
+    students = [
+        StageStudent(params.backbone.stages, teacher.encoder.channels, width=params.width).to(
+            memory_format=torch.channels_last
+        )
+        for _ in range(params.students.count)
+    ]
+    images = torch.randint(0, 256, (params.students.training.batch_size, 3, SIDE, SIDE), dtype=torch.uint8)
     optimizer = build_optimizer("adamw", nn.ModuleList(students).parameters(), learning_rate=1e-4, weight_decay=0.0)
-    batch = images[: params.students.training.batch_size]
-    inference = Augmentation(params.inference, patch_size=patch_size)
-
-    def teacher_step() -> None:
-        patches = crop(images, list(range(len(images))))
-        distillation_loss(teacher(patches), backbone(patches)).backward()
+    inference = Augmentation(params.inference)
+    ensemble = StageEnsemble(teacher, students, inference)
 
     def students_step() -> None:
-        terms = imitation_terms(students, teacher, inference.normalise(batch), stride=params.stride, tile=params.tile)
+        terms = stage_terms(students, teacher(images, kept=True), inference.normalise(images))
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
 
     def score() -> None:
-        map_image(Ensemble(teacher, students), images[:1], inference, stride=params.stride, tile=params.tile)
+        map_stages(ensemble, images[:1], stride=params.stride)
 
     table = Table("what", "a second", title="profile embedded")
-    for name, step in (("teacher steps", teacher_step), ("students steps", students_step), ("images scored", score)):
+    for name, step in (("students steps", students_step), ("images scored", score)):
         table.add_row(name, f"{1 / seconds(step, times=6):.2f}")
     return table
 

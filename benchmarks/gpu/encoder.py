@@ -65,7 +65,7 @@ def compare_exactly(setting: Setting, *, name: str) -> Outcome:
 
 
 def compare_mixed(setting: Setting, *, name: str) -> Outcome:
-    """Compare in bfloat16, in which the branch at 448 px and the trainings run."""
+    """Compare in bfloat16, in which the finer branch and the trainings run."""
     return compare(setting, name=name, tolerance=BFLOAT16, mixed=True)
 
 

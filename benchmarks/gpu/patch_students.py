@@ -7,7 +7,7 @@ import torch
 from benchmarks.gpu.inputs import draw_images, section_of, untrained_encoder
 from benchmarks.gpu.measure import Check, Outcome, Setting, agree, median_of, timed_steps, weights_of
 from stages.uninformed_students.augmentation import Augmentation, size_of
-from stages.uninformed_students.params import UninformedStudentsParams
+from stages.uninformed_students.params import DistilledTeacherParams, UninformedStudentsParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, map_image
 from stages.uninformed_students.students import train_students
@@ -24,11 +24,14 @@ class Case:
     """What all checks start from.
 
     Attributes:
+        params: published settings.
+        teacher: of these, the teacher's.
         patch_size: of the networks.
         images: 8-bit training images.
     """
 
     params: UninformedStudentsParams
+    teacher: DistilledTeacherParams
     patch_size: int
     images: torch.Tensor
 
@@ -53,12 +56,13 @@ def case_of(setting: Setting, *, steps: int) -> Case:
     changes: dict[str, object] = dict(iterations)
     params = section_of(UninformedStudentsParams, SECTION, profile="paper", changes=changes)
     count = 2 if setting.small else 16
+    teacher = params.teacher
+    assert isinstance(teacher, DistilledTeacherParams)
     if not setting.small:
-        return Case(params, params.patch_sizes[0], draw_images(count, size_of(params.inference)))
-    narrow = params.model_copy(update={"width": 0.125, "tile": 32})
-    batch = params.teacher.training.model_copy(update={"batch_size": 4})
-    teacher = params.teacher.model_copy(update={"training": batch, "crops_per_image": 2})
-    return Case(narrow.model_copy(update={"teacher": teacher}), params.patch_sizes[0], draw_images(count, 48))
+        return Case(params, teacher, teacher.patch_sizes[0], draw_images(count, size_of(params.inference)))
+    batch = teacher.training.model_copy(update={"batch_size": 4})
+    small = teacher.model_copy(update={"training": batch, "crops_per_image": 2, "tile": 32})
+    return Case(params.model_copy(update={"width": 0.125}), small, teacher.patch_sizes[0], draw_images(count, 48))
 
 
 def check_teacher(setting: Setting) -> Outcome:
@@ -67,14 +71,14 @@ def check_teacher(setting: Setting) -> Outcome:
     params = case.params
     name = "resnet10t.c3_in1k" if setting.small else params.backbone.name
     backbone = Backbone(untrained_encoder(name, setting, stages=params.backbone.stages)).to(setting.device)
-    augment = Augmentation(params.teacher.augmentation, patch_size=case.patch_size)
-    fit_backbone(backbone, case.images, augment, standardise=params.backbone.standardise, seed=0)
+    augment = Augmentation(case.teacher.augmentation, patch_size=case.patch_size)
+    fit_backbone(backbone, case.images, augment, standardise=case.teacher.standardise, seed=0)
     teacher = case.network(setting, dim=backbone.dim)
     with timed_steps(setting, warm_up=1 if setting.small else WARM_UP) as clock:
-        train_teacher(teacher, backbone, case.images, params.teacher, finished=FinishedNetworks(), seed=0)
+        train_teacher(teacher, backbone, case.images, case.teacher, finished=FinishedNetworks(), seed=0)
     inference = Augmentation(params.inference, patch_size=case.patch_size)
-    normalise_teacher(teacher, case.images[:2], inference, stride=params.stride, tile=params.tile)
-    return Outcome(weights_of(teacher), clock.seconds, "step", f"batch {params.teacher.training.batch_size}")
+    normalise_teacher(teacher, case.images[:2], inference, stride=params.stride, tile=case.teacher.tile)
+    return Outcome(weights_of(teacher), clock.seconds, "step", f"batch {case.teacher.training.batch_size}")
 
 
 def check_students(setting: Setting) -> Outcome:
@@ -85,7 +89,7 @@ def check_students(setting: Setting) -> Outcome:
     students = [case.network(setting, dim=dim) for _ in range(params.students.count)]
     with timed_steps(setting, warm_up=1 if setting.small else WARM_UP) as clock:
         train_students(
-            students, teacher, case.images, params.students, stride=params.stride, tile=params.tile,
+            students, teacher, case.images, params.students, stride=params.stride, tile=case.teacher.tile,
             finished=FinishedNetworks(), seed=0,
         )  # fmt: skip
     note = f"{len(students)} students, batch {params.students.training.batch_size}"
@@ -102,7 +106,7 @@ def check_maps(setting: Setting) -> Outcome:
     image, part = case.images[:1], case.images[:1, :, :48, :48]
 
     def score(images: torch.Tensor, ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = map_image(ensemble, images, inference, stride=params.stride, tile=params.tile)
+        maps = map_image(ensemble, images, inference, stride=params.stride, tile=case.teacher.tile)
         return maps.error, maps.variance
 
     here = Ensemble(networks[0], networks[1:])

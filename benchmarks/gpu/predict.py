@@ -76,7 +76,7 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     fusion = fit_fusion({HISTOGRAM: columns, STUDENT_TEACHER: [STUDENT_TEACHER]}, dict.fromkeys(scores, 1.0), scores)
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 20, 19), median=0.0, low=0.0, high=1.0)
     return Parts(
-        encoder, grey_range=None, histogram=HistogramBranch(segmentor, tuple(models)),
+        encoder, grey_range=None, histogram=HistogramBranch(segmentor, tuple(models)), counted=None,
         students=StudentBranch(students, encoder.name, SIZE, grey_range=None), banks={}, fusion=fusion, map_fusion=None,
         calibration=calibration, fingerprints={},
     )  # fmt: skip

@@ -40,7 +40,7 @@ class ProductJudge:
     @property
     def covers_components(self) -> bool:
         """Whether a branch looks at components."""
-        return self.parts.histogram is not None
+        return self.parts.covers_components
 
     @property
     def about(self) -> Mapping[str, Any]:

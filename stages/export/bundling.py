@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stages.aecsad.model.part_kinds import PartsGraph
+from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.model.segmentor import LabelMapGraph
 from stages.aecsad.model.student_teacher import StudentsGraph
 from stages.core.encoder.encoder import FrozenEncoder
@@ -39,7 +41,7 @@ class Branch:
 
     name: str
     size: int
-    network: StudentsGraph | LabelMapGraph | BankGraph
+    network: StudentsGraph | LabelMapGraph | PartsGraph | BankGraph
 
 
 def branches_of(parts: Parts) -> list[Branch]:
@@ -49,6 +51,8 @@ def branches_of(parts: Parts) -> list[Branch]:
         size = parts.students.image_size
         if parts.histogram is not None:
             found.append(Branch("segmentation", size, LabelMapGraph(parts.histogram.segmentor, size=size)))
+        if parts.counted is not None:
+            found.append(Branch(PARTS, size, PartsGraph(parts.counted)))
         found.append(Branch(STUDENT_TEACHER, size, StudentsGraph(parts.students.network)))
     return found + [Branch(name, bank.image_size, BankGraph(bank)) for name, bank in parts.banks.items()]
 
@@ -117,13 +121,21 @@ def write_encoder(folder: Path, encoder: FrozenEncoder, *, sizes: Sequence[int])
 
 
 def write_branch(path: Path, branch: Branch, encoder: FrozenEncoder) -> None:
-    """Write the graph of a branch."""
+    """Write the graph of a branch.
+
+    Raises:
+        UserError: it cannot be exported.
+    """
     image = torch.zeros(1, 3, branch.size, branch.size)
     known: dict[str, Tensor] = {IMAGE: encoder.normalise(image)}
     known |= {f"{LEVEL}{number}": one for number, one in enumerate(encoder(image))}
     network: nn.Module = branch.network.eval().requires_grad_(False)
     examples = {name: known[name].contiguous() for name in branch.network.inputs}
-    write_graph(network, path, examples, branch.network.outputs)
+    try:
+        write_graph(network, path, examples, branch.network.outputs)
+    except Exception as error:  # torch raises its own kinds for each operation that has no translation
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"the branch {branch.name} cannot be exported ({problem}): switch it off") from None
 
 
 def histograms_content(models: Sequence[HistogramModel]) -> bytes:

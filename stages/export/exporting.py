@@ -142,7 +142,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         "method": method,
         "params": params_of(parts),
         "metrics": product.metrics.get(method),
-        "covers_logical_anomalies": parts.histogram is not None,
+        "covers_logical_anomalies": parts.covers_components,
         "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
     }
     write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)

@@ -8,7 +8,7 @@ digits of a score.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
 from stages.aecsad.model.map_fusion import MapFusion, map_fusion_from_json
+from stages.aecsad.model.part_kinds import kind_areas
+from stages.aecsad.model.part_numbers import PARTS, PartModel, part_distances, read_part_model
 from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
@@ -66,6 +68,7 @@ class Parts:
         encoder: the frozen network of all branches.
         grey_range: what images of more than 8 bits are spread over; None where the training images had 8.
         histogram: None where the pipeline excluded that branch, or the method has none.
+        counted: what numbers of parts are judged by; None likewise.
         students: None where the method has none.
         banks: of the branches of NEIGHBOURS, those that are needed.
         fusion, map_fusion: None for a method of one branch, and the latter for one whose map is the students'.
@@ -75,12 +78,18 @@ class Parts:
     encoder: FrozenEncoder
     grey_range: Window | None
     histogram: HistogramBranch | None
+    counted: PartModel | None
     students: StudentBranch | None
     banks: Mapping[str, MemoryBank]
     fusion: Fusion | None
     map_fusion: MapFusion | None
     calibration: Calibration
     fingerprints: Mapping[str, str]
+
+    @property
+    def covers_components(self) -> bool:
+        """Whether a branch looks at components, so that logical anomalies are covered."""
+        return self.histogram is not None or self.counted is not None
 
 
 def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
@@ -92,10 +101,11 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
     fingerprints, paths = check_one_run(files), files.paths
     fusion, map_fusion = read_fusion(paths["fusion"]) if "fusion" in paths else (None, None)
     students = read_students(paths[STUDENT_TEACHER], device) if STUDENT_TEACHER in paths else None
-    histogram = None
+    histogram, counted = None, None
     if fusion is not None and students is not None:
-        columns = set(fusion.normal) - {STUDENT_TEACHER, *NEIGHBOURS}
+        columns = set(fusion.normal) - {STUDENT_TEACHER, PARTS, *NEIGHBOURS}
         histogram = read_histogram_branch(paths, columns, students, device) if columns else None
+        counted = read_counted(paths["histogram"]) if PARTS in fusion.normal else None
     needed = set(NEIGHBOURS) if fusion is None else {*fusion.normal, *(map_fusion.scales if map_fusion else ())}
     banks = {name: read_bank(paths[name]) for name in NEIGHBOURS if name in paths and name in needed}
     seen_by: list[MemoryBank | StudentBranch] = [*banks.values(), *([] if students is None else [students])]
@@ -104,11 +114,13 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
         raise UserError(f"the trained parts see images differently ({described}): run `dvc repro`")
     name, grey_range = described[0]
     encoder = FrozenEncoder(name).to(device)
-    banks = {branch: replace(bank, patches=bank.patches.to(device)) for branch, bank in banks.items()}
+    banks = {branch: bank.to(device) for branch, bank in banks.items()}
     calibration = read_calibration(paths["calibration"])
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
-    return Parts(encoder, grey_range, histogram, students, banks, fusion, map_fusion, calibration, fingerprints)
+    return Parts(
+        encoder, grey_range, histogram, counted, students, banks, fusion, map_fusion, calibration, fingerprints
+    )
 
 
 def read_fusion(path: Path) -> tuple[Fusion, MapFusion | None]:
@@ -169,6 +181,21 @@ def read_histogram_branch(
     return HistogramBranch(segmentor.eval().requires_grad_(False), models)
 
 
+def read_counted(path: Path) -> PartModel:
+    """Read what numbers of parts are judged by.
+
+    Args:
+        path: of the histogram stage's model.
+
+    Raises:
+        UserError: the file is damaged, or has no such model though the fusion needs it.
+    """
+    model = read_part_model(path)
+    if model is None:
+        raise UserError(f"{path}: is not of the same run as the rest, it counts no parts: run `dvc repro`")
+    return model
+
+
 def lay_out_as_trained(network: nn.Module) -> None:
     """Lay the weights out in memory as training did, in place: another layout may change the last digits."""
     network.to(memory_format=torch.channels_last)
@@ -206,6 +233,10 @@ def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
     if parts.students is not None:
         image, features = encode(parts.students.image_size)
         columns |= histogram_columns(parts.histogram, features, size=parts.students.image_size)
+        if parts.counted is not None:
+            columns[PARTS] = float(
+                part_distances(parts.counted, kind_areas(parts.counted.classifier, features)[None])[0]
+            )
         columns[STUDENT_TEACHER], maps[STUDENT_TEACHER] = judge_students(parts, image, features)
     for name, bank in parts.banks.items():
         _, features = encode(bank.image_size, mixed=bank.mixed)

@@ -9,7 +9,7 @@ from stages.split.health import measure_health
 from stages.split.history import log_moved
 from stages.split.inspect_files import inspect_files
 from stages.split.near_duplicates import find_groups
-from stages.split.rotation import assign_folds, log_folds
+from stages.split.rotation import assign_folds, describe, log_folds
 from stages.split.rule import assign_splits
 from stages.split.sources import load_split_params, read_source
 from stages.split.write import build_truth, in_words, log_remarks, write_counts, write_inputs, write_truth_folder
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> str:
     log_remarks(reading, records, files, assigned.together, equal)
     log_folds(folds := assign_folds(records, duplicates, up_to=params.rotate_up_to, seed=params.seed))
     truth = build_truth(records, files, reading.defect_names)
-    health = measure_health(truth, records, files, params.near_duplicates, params.data_health, folds)
+    health = measure_health(truth, records, files, params.near_duplicates, params.data_health) | describe(folds)
     grey_range = choose_grey_range(records, files.extents, given=params.given_range)
     write_inputs(paths.inputs, paths.dataset, truth, folds, grey_range=grey_range, deep=files.extents, seed=params.seed)
     write_truth_folder(paths.truth, paths.dataset, truth, health, records=records, files=files)

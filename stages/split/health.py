@@ -13,7 +13,6 @@ from stages.core.run.params import Params
 from stages.split.inspect_files import ImageFacts, Inspection, MaskFacts
 from stages.split.near_duplicates import NearDuplicateParams, find_links
 from stages.split.readers.records import Record
-from stages.split.rotation import Folds, count_folds
 
 LOG = logging.getLogger(__name__)
 
@@ -65,11 +64,8 @@ def measure_health(
     files: Inspection,
     near_duplicates: NearDuplicateParams,
     params: DataHealthParams,
-    folds: Folds,
 ) -> dict[str, Any]:
     """Return counts, sizes, duplicates, outliers, and what masks mark, as JSON; the log summarises them.
-
-    Where validation rotates, the counts of that are among them.
 
     Args:
         truth: table of all images.
@@ -77,7 +73,6 @@ def measure_health(
         files: facts of every image and mask, by path below the data set's root.
         near_duplicates: what counts as nearly the same picture.
         params: what counts as an outlier, and how much is named.
-        folds: of `stages.split.rotation`.
     """
     facts = {name: files.images[path] for name, path in zip(truth["image_id"], truth["source_path"], strict=True)}
     pairs = find_duplicates(truth, facts, near_duplicates)
@@ -95,7 +90,6 @@ def measure_health(
     return {
         "images": len(truth),
         "counts": counts_of(truth),
-        **({"rotation": count_folds(folds)} if folds else {}),
         "sizes": sizes_of(truth),
         "duplicates": summary_of(pairs),
         "outliers": {measure: len(found) for measure, found in by_measure.items()},

@@ -61,16 +61,19 @@ def rotates(train: int, validation: int, *, up_to: int) -> bool:
     return train >= FOLDS and validation > 0 and train + validation <= up_to
 
 
-def count_folds(folds: Folds) -> dict[str, int]:
-    """Return how many folds there are, and how many training images are held out in their turn."""
+def describe(folds: Folds) -> dict[str, dict[str, int]]:
+    """Return as `rotation` how many folds there are, and how many training images are held out; nothing without folds.
+
+    For the counts of the split and for data health.
+    """
     held_out = [fold for fold in folds.values() if fold not in (NEVER, VALIDATION_FOLD)]
-    return {"folds": len(set(held_out)), "held_out": len(held_out)}
+    return {"rotation": {"folds": len(set(held_out)), "held_out": len(held_out)}} if folds else {}
 
 
 def log_folds(folds: Folds) -> None:
     """Say that validation rotates, if so."""
     if folds:
-        counts = count_folds(folds)
+        counts = describe(folds)["rotation"]
         validation = sum(fold == VALIDATION_FOLD for fold in folds.values())
         LOG.info(
             "few pictures: besides %d validation images, %d training images are held out in %d turns for the threshold "

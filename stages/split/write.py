@@ -25,7 +25,7 @@ from stages.split.checks import EqualFiles
 from stages.split.inspect_files import EXIF_ROTATED, Inspection
 from stages.split.masks import read_mask
 from stages.split.readers.records import Reading, Record
-from stages.split.rotation import Folds, count_folds
+from stages.split.rotation import Folds, describe
 from stages.split.rule import Together
 from stages.split.synthetic import save_synthetic, synthetic_rows
 
@@ -173,7 +173,7 @@ def write_counts(
     """Count images by split and kind, with a mask, and excluded ones (`excluded`), as JSON for `dvc metrics diff`.
 
     Where the rule divided them, also `near_duplicates`: see `Together`; where equal files are excluded, also
-    `equal_files`: see `EqualFiles`; where validation rotates, `rotation`: see `count_folds`.
+    `equal_files`: see `EqualFiles`; where validation rotates, `rotation`: see `describe`.
     """
     counts: dict[str, object] = {
         split: {
@@ -186,8 +186,7 @@ def write_counts(
         counts["near_duplicates"] = asdict(together)
     if equal is not None:
         counts["equal_files"] = asdict(equal)
-    if folds:
-        counts["rotation"] = count_folds(folds)
+    counts |= describe(folds)
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
 

@@ -93,12 +93,12 @@ def size_of(steps: Sequence[Step]) -> int:
 class Augmentation:
     """A list of transforms without its Resize, which is done when the images are read."""
 
-    def __init__(self, steps: Sequence[Step], *, patch_size: int) -> None:
+    def __init__(self, steps: Sequence[Step], *, patch_size: int | None = None) -> None:
         """Prepare the steps of a list.
 
         Args:
             steps: of `Transforms`.
-            patch_size: stands for the "patch_size" of RandomCrop.
+            patch_size: stands for the "patch_size" of RandomCrop; None where none of the steps names it.
         """
         random = [step for step in steps if isinstance(step, Random)]
         self.random = v2.Compose([build(step, patch_size=patch_size) for step in random]) if random else None
@@ -113,11 +113,14 @@ class Augmentation:
             images: 8-bit RGB.
             seeds: one an image; ignored where nothing is random.
         """
+        return self.normalise(self.vary(images, seeds))
+
+    def vary(self, images: UInt8[Tensor, "B 3 S S"], seeds: Sequence[int]) -> UInt8[Tensor, "B 3 s s"]:
+        """Apply all that is random, as described above, and nothing else."""
         if self.random is None:
-            return self.normalise(images)
+            return images
         with torch.random.fork_rng(devices=[]):
-            changed = [self.change(image, seed) for image, seed in zip(images, seeds, strict=True)]
-        return self.normalise(torch.stack(changed))
+            return torch.stack([self.change(image, seed) for image, seed in zip(images, seeds, strict=True)])
 
     def change(self, image: UInt8[Tensor, "3 S S"], seed: int) -> UInt8[Tensor, "3 s s"]:
         """Apply the random transforms."""
@@ -132,10 +135,17 @@ class Augmentation:
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
-def build(step: Random, *, patch_size: int) -> v2.Transform:
-    """Build the torchvision transform of the same name."""
+def build(step: Random, *, patch_size: int | None) -> v2.Transform:
+    """Build the torchvision transform of the same name.
+
+    Raises:
+        ValueError: a crop of the network's size, which is not known.
+    """
     if isinstance(step, RandomCrop):
-        return v2.RandomCrop(patch_size if step.size == "patch_size" else step.size)
+        size = patch_size if step.size == "patch_size" else step.size
+        if size is None:
+            raise ValueError("RandomCrop of patch_size without one")
+        return v2.RandomCrop(size)
     if isinstance(step, RandomHorizontalFlip):
         return v2.RandomHorizontalFlip(step.p)
     if isinstance(step, RandomVerticalFlip):

@@ -1,20 +1,23 @@
-"""Train a teacher and its students for every patch size on one product's normal images."""
+"""Train students, and the teacher where it is distilled, on one product's normal images."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack
 from stages.core.run.errors import UserError
 from stages.uninformed_students.augmentation import Augmentation, size_of
-from stages.uninformed_students.params import UninformedStudentsParams
+from stages.uninformed_students.params import DistilledTeacherParams, UninformedStudentsParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
-from stages.uninformed_students.scoring import Ensemble
+from stages.uninformed_students.scoring import Ensemble, FittedEnsemble, map_image
+from stages.uninformed_students.stage_ensemble import fit_stages, map_stages
 from stages.uninformed_students.students import name_of, train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
 from stages.uninformed_students.training import FinishedNetworks
@@ -24,13 +27,13 @@ LOG = logging.getLogger(__name__)
 
 def fit_ensembles(
     images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, finished: FinishedNetworks
-) -> dict[int, Ensemble]:
+) -> dict[str, FittedEnsemble]:
     """Train on the images of split "train"; the rest is not opened.
 
     Each patch size starts from the seed again, so that it does not depend on which others there are.
 
     Returns:
-        By patch size.
+        By patch size; one, named "backbone", where the backbone is the teacher.
 
     Raises:
         UserError: the backbone's weights are missing, or there are no training images or all are of one colour.
@@ -41,27 +44,65 @@ def fit_ensembles(
     if params.students.count == 1:
         LOG.warning("a single student agrees with itself: the variance map is 0 everywhere")
     device = pick_device()
+    if params.cpu_threads is not None:
+        torch.set_num_threads(params.cpu_threads)
     encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
     stack = load_stack(folder, files, size=size_of(params.inference))
     refuse_one_colour(stack)
-    ensembles: dict[int, Ensemble] = {}
-    for patch_size in params.patch_sizes:
-        seed_everything(seed)
-        backbone = Backbone(encoder).to(device)
-        teacher = make_network(patch_size, backbone.dim, params.width, device)
-        students = [make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)]
-        augment = Augmentation(params.teacher.augmentation, patch_size=patch_size)
-        fit_backbone(backbone, stack, augment, standardise=params.backbone.standardise, seed=seed)
-        train_teacher(teacher, backbone, stack, params.teacher, finished=finished, seed=seed)
-        teacher.eval().requires_grad_(False)
-        inference = Augmentation(params.inference, patch_size=patch_size)
-        normalise_teacher(teacher, stack, inference, stride=params.stride, tile=params.tile)
-        train_students(
-            students, teacher, stack, params.students,
-            stride=params.stride, tile=params.tile, finished=finished, seed=seed,
-        )  # fmt: skip
-        ensembles[patch_size] = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
-    return ensembles
+    if isinstance(params.teacher, DistilledTeacherParams):
+        return {
+            str(patch_size): fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
+            for patch_size in params.teacher.patch_sizes
+        }
+    return {"backbone": fit_backbone_students(encoder, stack, params, finished, seed=seed)}
+
+
+def fit_backbone_students(
+    encoder: FrozenEncoder,
+    stack: UInt8[Tensor, "N 3 S S"],
+    params: UninformedStudentsParams,
+    finished: FinishedNetworks,
+    *,
+    seed: int,
+) -> FittedEnsemble:
+    """Normalise the backbone's stages, and train students on them."""
+    seed_everything(seed)
+    ensemble = fit_stages(
+        encoder, stack, params.students,
+        width=params.width, inference=params.inference, finished=finished, seed=seed,
+    )  # fmt: skip
+    parts = {"teacher": ensemble.teacher.scales(), **states_of(ensemble.students)}
+    maps = partial(map_stages, ensemble, stride=params.stride)
+    return FittedEnsemble(ensemble.teacher.dim, maps, named("backbone", parts))
+
+
+def fit_patches(
+    encoder: FrozenEncoder,
+    stack: UInt8[Tensor, "N 3 S S"],
+    params: UninformedStudentsParams,
+    distilled: DistilledTeacherParams,
+    patch_size: int,
+    finished: FinishedNetworks,
+    *,
+    seed: int,
+) -> FittedEnsemble:
+    """Distil the teacher of a patch size, normalise it, and train students of its layout."""
+    seed_everything(seed)
+    device, stride, tile = encoder.mean.device, params.stride, distilled.tile
+    backbone = Backbone(encoder).to(device)
+    teacher = make_network(patch_size, backbone.dim, params.width, device)
+    students = [make_network(patch_size, backbone.dim, params.width, device) for _ in range(params.students.count)]
+    augment = Augmentation(distilled.augmentation, patch_size=patch_size)
+    fit_backbone(backbone, stack, augment, standardise=distilled.standardise, seed=seed)
+    train_teacher(teacher, backbone, stack, distilled, finished=finished, seed=seed)
+    teacher.eval().requires_grad_(False)
+    inference = Augmentation(params.inference, patch_size=patch_size)
+    normalise_teacher(teacher, stack, inference, stride=stride, tile=tile)
+    train_students(students, teacher, stack, params.students, stride=stride, tile=tile, finished=finished, seed=seed)
+    ensemble = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
+    parts = {"teacher": teacher.state_dict(), **states_of(ensemble.students)}
+    maps = partial(map_image, ensemble, inference=inference, stride=stride, tile=tile)
+    return FittedEnsemble(backbone.dim, maps, named(f"p{patch_size}", parts))
 
 
 def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:
@@ -81,11 +122,16 @@ def make_network(patch_size: int, dim: int, width: float, device: torch.device) 
     return network.to(memory_format=torch.channels_last)
 
 
-def state_of(ensembles: dict[int, Ensemble]) -> dict[str, torch.Tensor]:
-    """Collect all weights by name: "p33.teacher.decode.weight", "p33.student_1.decode.weight"."""
-    state: dict[str, torch.Tensor] = {}
-    for patch_size, ensemble in ensembles.items():
-        students = {name_of(number): student for number, student in enumerate(ensemble.students)}
-        for name, part in {"teacher": ensemble.teacher, **students}.items():
-            state |= {f"p{patch_size}.{name}.{key}": value for key, value in part.state_dict().items()}
-    return state
+def states_of(students: Sequence[nn.Module]) -> dict[str, Mapping[str, Tensor]]:
+    """Collect the students' weights by their names."""
+    return {name_of(number): student.state_dict() for number, student in enumerate(students)}
+
+
+def named(ensemble: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Name each weight: "p33.teacher.decode.weight", "backbone.student_1.heads.0.weight"."""
+    return {f"{ensemble}.{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
+
+
+def joined_state(ensembles: Mapping[str, FittedEnsemble]) -> dict[str, Tensor]:
+    """Collect all weights of all ensembles."""
+    return {key: value for ensemble in ensembles.values() for key, value in ensemble.state.items()}

@@ -1,6 +1,6 @@
 """Score images by where the students fail to imitate the teacher, and where they disagree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
-from stages.uninformed_students.augmentation import Augmentation, Transforms, size_of
+from stages.uninformed_students.augmentation import Augmentation, size_of
 from stages.uninformed_students.params import Normalization, UninformedStudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
 
@@ -68,23 +68,29 @@ class ScoreRange:
     variance: tuple[Float[Tensor, "*cells"], Float[Tensor, "*cells"]]
 
 
-def plain_score_map(maps: RawMaps) -> Float[Tensor, "*B h w"]:
-    """Add both: a = e + v."""
-    return maps.error + maps.variance
+def plain_score_map(maps: RawMaps, *, variance_weight: float = 1.0) -> Float[Tensor, "*B h w"]:
+    """Add both: a = e + w v, w being 1 as published."""
+    return maps.error + variance_weight * maps.variance
 
 
-def standardised_score_map(maps: RawMaps, normal: ScoreRange) -> Float[Tensor, "*B h w"]:
+def standardised_score_map(
+    maps: RawMaps, normal: ScoreRange, *, variance_weight: float = 1.0
+) -> Float[Tensor, "*B h w"]:
     """Add both, standardised on normal images.
 
-        a = (e - e_mu) / e_sigma + (v - v_mu) / v_sigma
+        a = (e - e_mu) / e_sigma + w (v - v_mu) / v_sigma
 
-    Bergmann et al., CVPR 2020, section 3.3, equation 9. Where sigma is 0 the term is 0: v with a single student.
+    Bergmann et al., CVPR 2020, section 3.3, equation 9, with w = 1. Where sigma is 0 the term is 0: v with a single
+    student.
     """
     total = torch.zeros_like(maps.error)
-    for values, (mean, deviation) in ((maps.error, normal.error), (maps.variance, normal.variance)):
+    for weight, values, (mean, deviation) in (
+        (1.0, maps.error, normal.error),
+        (variance_weight, maps.variance, normal.variance),
+    ):
         varies = deviation > 0
         safe = torch.where(varies, deviation, torch.ones_like(deviation))
-        total = total + torch.where(varies, (values - mean) / safe, 0.0)
+        total = total + weight * torch.where(varies, (values - mean) / safe, 0.0)
     return total
 
 
@@ -120,17 +126,32 @@ def map_image(
     return maps
 
 
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """A trained ensemble of whatever kind, ready to score.
+
+    Attributes:
+        dim: numbers of a descriptor.
+        maps: e and v of one image, on the CPU.
+        state: all weights by name.
+    """
+
+    dim: int
+    maps: Callable[[UInt8[Tensor, "1 3 S S"]], RawMaps]
+    state: Mapping[str, Tensor]
+
+
 def score_images(
-    ensembles: Mapping[int, Ensemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
+    ensembles: Mapping[str, FittedEnsemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
 ) -> MethodResult:
     """Score images one by one: no score depends on the other test images, and maps are kept in half precision only.
 
     The maps are a; without standardisation divided by the descriptor's length. Their branch "variance" is v, the mean
-    over the patch sizes, divided by the descriptor's length. Maps are clipped at +-65,504, where float16 ends; scores
+    over the ensembles, divided by the descriptor's length. Maps are clipped at +-65,504, where float16 ends; scores
     are not.
 
     Args:
-        ensembles: by patch size.
+        ensembles: by patch size; one where the backbone is the teacher.
         images: image table.
         folder: of the image files.
         params: of the stage.
@@ -141,18 +162,20 @@ def score_images(
     rows = rows_to_score(images)
     if rows.empty:
         raise UserError("the image table has only training images: there is nothing to score")
-    read = Reader(folder, params.inference, params.stride, params.tile)
+    read = Reader(folder, size_of(params.inference))
     ranges = normal_ranges(ensembles, images, read, params.normalization)
     cells = -(-size_of(params.inference) // params.stride)
     maps, uncertainty = (np.empty((len(rows), cells, cells), dtype=np.float16) for _ in range(2))
-    lengths = {p: ensemble.teacher.arguments["dim"] for p, ensemble in ensembles.items()}
+    lengths, weight = {name: ensemble.dim for name, ensemble in ensembles.items()}, params.variance_weight
     scores = []
     for row, file in enumerate(progress(rows["file"], total=len(rows), label="anomaly maps")):
-        raw = {patch_size: read.map(ensemble, file) for patch_size, ensemble in ensembles.items()}
-        combined = {patch_size: combine(one, ranges[patch_size]) for patch_size, one in raw.items()}
+        raw = {name: read.map(ensemble, file) for name, ensemble in ensembles.items()}
+        combined = {name: combine(one, ranges[name], variance_weight=weight) for name, one in raw.items()}
         scores.append(scores_of(raw, combined, pooled_cells=params.pooled_cells))
-        uncertainty[row] = half([one.variance / lengths[p] for p, one in raw.items()])
-        maps[row] = half([one / (lengths[p] if params.normalization == "none" else 1) for p, one in combined.items()])
+        uncertainty[row] = half([one.variance / lengths[name] for name, one in raw.items()])
+        maps[row] = half(
+            [one / (lengths[name] if params.normalization == "none" else 1) for name, one in combined.items()]
+        )
     table = pd.concat([rows.drop(columns="file").reset_index(drop=True), pd.DataFrame(scores)], axis=1)
     return MethodResult(table, AnomalyMaps(tuple(rows["image_id"]), maps, {"variance": uncertainty}))
 
@@ -162,26 +185,22 @@ class Reader:
     """Turns image files into maps."""
 
     folder: Path
-    inference: Transforms
-    stride: int
-    tile: int
+    size: int
 
-    def map(self, ensemble: Ensemble, file: str) -> RawMaps:
+    def map(self, ensemble: FittedEnsemble, file: str) -> RawMaps:
         """Compute e and v of a file."""
-        transform = Augmentation(self.inference, patch_size=ensemble.teacher.patch_size)
-        image = load_stack(self.folder, [file], size=size_of(self.inference))
-        return map_image(ensemble, image, transform, stride=self.stride, tile=self.tile)
+        return ensemble.maps(load_stack(self.folder, [file], size=self.size))
 
 
 def normal_ranges(
-    ensembles: Mapping[int, Ensemble], images: pd.DataFrame, read: Reader, normalization: Normalization
-) -> dict[int, ScoreRange | None]:
-    """Measure by patch size what its maps are standardised by; None where they are not.
+    ensembles: Mapping[str, FittedEnsemble], images: pd.DataFrame, read: Reader, normalization: Normalization
+) -> dict[str, ScoreRange | None]:
+    """Measure by ensemble what its maps are standardised by; None where they are not.
 
     Raises:
         UserError: an image cannot be read, or there is no validation image to standardise by.
     """
-    ranges: dict[int, ScoreRange | None] = dict.fromkeys(ensembles)
+    ranges: dict[str, ScoreRange | None] = dict.fromkeys(ensembles)
     if normalization == "none":
         return ranges
     by_cell = normalization == "cells"
@@ -189,9 +208,9 @@ def normal_ranges(
     if normal.empty:
         raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
     files = normal["file"].head(CELL_IMAGES if by_cell else len(normal)).to_list()
-    for patch_size, ensemble in ensembles.items():
+    for name, ensemble in ensembles.items():
         maps = [read.map(ensemble, file) for file in progress(files, total=len(files), label="maps of normal images")]
-        ranges[patch_size] = score_range(maps, by_cell=by_cell)
+        ranges[name] = score_range(maps, by_cell=by_cell)
     return ranges
 
 
@@ -211,26 +230,28 @@ def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
     return ScoreRange(*found)
 
 
-def combine(maps: RawMaps, normal: ScoreRange | None) -> Float[Tensor, "1 h w"]:
-    """Make the score map: e + v, or both standardised."""
-    return plain_score_map(maps) if normal is None else standardised_score_map(maps, normal)
+def combine(maps: RawMaps, normal: ScoreRange | None, *, variance_weight: float) -> Float[Tensor, "1 h w"]:
+    """Make the score map: e + w v, or both standardised."""
+    if normal is None:
+        return plain_score_map(maps, variance_weight=variance_weight)
+    return standardised_score_map(maps, normal, variance_weight=variance_weight)
 
 
 def scores_of(
-    raw: Mapping[int, RawMaps], combined: Mapping[int, Float[Tensor, "1 h w"]], *, pooled_cells: int
+    raw: Mapping[str, RawMaps], combined: Mapping[str, Float[Tensor, "1 h w"]], *, pooled_cells: int
 ) -> dict[str, float]:
-    """Return an image's score, from the mean of its maps over the patch sizes, and a value for every part of it."""
+    """Return an image's score, from the mean of its maps over the ensembles, and a value for every part of it."""
 
     def pooled(values: Float[Tensor, "1 h w"]) -> float:
         return float(image_scores(values, pooled_cells=pooled_cells))
 
     found = {"score": pooled(torch.cat([*combined.values()]).mean(dim=0, keepdim=True))}
-    for patch_size, maps in raw.items():
-        suffix = f"_{patch_size}" if len(raw) > 1 else ""
+    for name, maps in raw.items():
+        suffix = f"_{name}" if len(raw) > 1 else ""
         found |= {f"error{suffix}": pooled(maps.error), f"variance{suffix}": pooled(maps.variance)}
     return found
 
 
 def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:
-    """Average over the patch sizes."""
+    """Average over the ensembles."""
     return to_half(torch.cat([*maps]).mean(dim=0).numpy())

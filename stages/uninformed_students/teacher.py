@@ -12,7 +12,7 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.training.optimisation import Terms, optimise
 from stages.uninformed_students.augmentation import Augmentation
-from stages.uninformed_students.params import TeacherParams
+from stages.uninformed_students.params import DistilledTeacherParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.training import (
     Batch,
@@ -89,7 +89,7 @@ def train_teacher(
     network: PatchNetwork,
     backbone: Backbone,
     images: UInt8[Tensor, "N 3 S S"],
-    params: TeacherParams,
+    params: DistilledTeacherParams,
     *,
     finished: FinishedNetworks,
     seed: int,
@@ -165,6 +165,18 @@ def normalise_teacher(
         padded = network.pad(inference.normalise(image[None]).to(device))
         for part in network.tiles(*image.shape[1:], stride=stride, side=tile):
             statistics.add(network.describe_tile(padded, part, stride=stride))
+    mean, factor = (values.to(device) for values in descriptor_scale(statistics))
+    assert network.decode.bias is not None
+    network.decode.weight.mul_(factor.view(-1, 1, 1, 1))
+    network.decode.bias.sub_(mean).mul_(factor)
+
+
+def descriptor_scale(statistics: RunningStatistics) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+    """Return mu and 1 / sigma of each number; 0 for one of almost no variance, which the log reports.
+
+    Raises:
+        UserError: no number varies.
+    """
     variance = statistics.variance
     alive = variance > DEAD * variance.max()
     if not bool(alive.any()):
@@ -176,7 +188,4 @@ def normalise_teacher(
             len(alive),
         )
     scale = torch.where(alive, variance.clamp_min(torch.finfo(torch.float64).tiny).rsqrt(), 0.0)
-    mean, factor = statistics.mean.float().to(device), scale.float().to(device)
-    assert network.decode.bias is not None
-    network.decode.weight.mul_(factor.view(-1, 1, 1, 1))
-    network.decode.bias.sub_(mean).mul_(factor)
+    return statistics.mean.float(), scale.float()

@@ -5,16 +5,23 @@ from dataclasses import replace
 
 import pandas as pd
 
-from stages.aecsad.histogram.columns import HistogramScores, normal_rows, values_of
+from stages.aecsad.histogram.columns import HistogramScores, values_of
+from stages.aecsad.histogram.judging import normal_rows
 from stages.aecsad.histogram.params import HistogramParams
+from stages.aecsad.histogram.parts import measure
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.model.part_numbers import PARTS, PartAreas
 from stages.aecsad.model.patch_histogram import fit_histograms
 from stages.core.io.rotation import rotated_rows, rotations
 from stages.core.runtime.histograms import histogram_distances
 
 
 def add_turns(
-    result: HistogramScores, images: pd.DataFrame, turns: Mapping[int, LabelMaps], params: HistogramParams
+    result: HistogramScores,
+    images: pd.DataFrame,
+    turns: Mapping[int, LabelMaps],
+    parts: Mapping[int, PartAreas],
+    params: HistogramParams,
 ) -> HistogramScores:
     """Put the distances of each fold in its turn in place of those to a model that has seen it.
 
@@ -24,12 +31,18 @@ def add_turns(
         result: of all images.
         images: the image table; where validation does not rotate, the result stays as it is.
         turns: label maps of the normal images by fold.
+        parts: areas of kinds of parts in them by fold.
         params: grids and shrinkage.
 
     Raises:
         UserError: an image has no label map in a turn.
     """
-    tables = [score_turn(turned, turns[fold], params) for fold, turned in rotations(images).items()]
+    tables = []
+    for fold, turned in rotations(images).items():
+        table = score_turn(turned, turns[fold], params)
+        if result.parts is not None:
+            table[PARTS] = measure(turned, parts[fold])[1]
+        tables.append(table)
     if not tables:
         return result
     rotated = rotated_rows(tables)

@@ -20,7 +20,9 @@ from stages.aecsad.model.fusion import (
     columns_of_branches,
     join_branches,
     read_branches,
+    read_parts,
 )
+from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.model.scaling import fit_trimmed_z
 from stages.core.io.decision import Decision
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps
@@ -79,7 +81,9 @@ def collect_branches(
         UserError: a file is missing or damaged, or the tables are not of the same images.
     """
     results = {NEIGHBOURS: read_result(neighbours)} | ({} if fine is None else {FINE_NEIGHBOURS: fine.result})
-    tables = read_branches(histogram, student_teacher)
+    tables, parts = read_branches(histogram, student_teacher), read_parts(histogram)
+    if parts is not None:
+        tables[PARTS] = parts
     maps = {STUDENT_TEACHER: read_anomaly_maps(student_teacher / MAPS)}
     for name, result in results.items():
         if result.maps is None:
@@ -94,7 +98,7 @@ def weigh_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
 
     Args:
         scores: one row an image, with rows of split "validation" and "synthetic".
-        histogram: the histogram stage's choice: the weight and `edit_auroc` of each of its columns.
+        histogram: the histogram stage's choice: the weight and `edit_auroc` of each of its columns and of `parts`.
         chance: see `weigh_branch`.
     """
     weights = judge_branches(scores, histogram, chance=chance)
@@ -111,7 +115,10 @@ def judge_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
     weights = {}
     for name, parts in columns_of_branches(scores, columns).items():
         normal, defect = (sum_of_columns(rows, validation, parts, columns) for rows in (validation, synthetic))
-        weights[name] = weigh_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
+        if name == PARTS:
+            weights[name] = weigh_parts(normal, defect, histogram[PARTS], chance=chance)
+        else:
+            weights[name] = weigh_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
     if not any(one.weight for one in weights.values()):
         weights = {name: count_equally(one) for name, one in weights.items()}
     return weights
@@ -146,9 +153,26 @@ def weights_without_each(
             "weights": {name: seen[name] for name in columns},
             "columns": {name: {"edit_auroc": seen[name + AUROC]} for name in columns},
         }
+        if PARTS in names:
+            own[PARTS] = {"weight": seen[PARTS], "edit_auroc": seen[PARTS + AUROC], "reason": ""}
         weighed = judge_branches(judged[source != image_id], own, chance=chance)
         found.append({name: one.weight for name, one in weighed.items()})
     return Jackknife(columns, {name: tuple(one[name] for one in found) for name in names})
+
+
+def weigh_parts(
+    normal: Float64[np.ndarray, " n"], synthetic: Float64[np.ndarray, " m"], judged: Mapping[str, Any], *, chance: float
+) -> BranchWeight:
+    """Weigh the branch of numbers of parts, which the histogram stage has judged by edited pictures.
+
+    What that stage excluded gets no weight for synthetic defects either: they are no other number of parts.
+    """
+    edit_auroc = float(judged["edit_auroc"])
+    if judged["weight"] > 0:
+        return weigh_branch(normal, synthetic, [edit_auroc], chance=chance)
+    return replace(
+        weigh_branch(normal, synthetic, [], chance=chance), weight=0.0, edit_auroc=edit_auroc, reason=judged["reason"]
+    )
 
 
 def count_equally(branch: BranchWeight) -> BranchWeight:

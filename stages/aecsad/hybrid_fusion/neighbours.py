@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,9 @@ from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
+from stages.core.io.rotation import rotations
 from stages.core.io.tables import image_files
-from stages.core.neighbours.bank import PatchReader, add_rotated, fill_bank, score_images
+from stages.core.neighbours.bank import PatchReader, WhitenedBank, add_rotated, fill_whitened_bank, score_images
 from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
@@ -32,8 +34,9 @@ def score_at_high_resolution(
 ) -> FineNeighbours | None:
     """Score and map every image that is not for training; None where the branch is off.
 
-    It is affordable because the bank is chosen from a draw of training images and of their patches, and because the
-    encoder runs in bfloat16 where that is faster. Every distance is still exact.
+    It is affordable because the bank is small and its patches are those of the coarsest stage's cells, and because
+    the encoder runs in bfloat16 where that is faster. Every distance is still exact. No other stage sees images at
+    this resolution: features are kept on disk only where validation rotates and asks for them several times.
 
     Args:
         images: the image table.
@@ -49,25 +52,32 @@ def score_at_high_resolution(
         return None
     generator = seed_everything(seed)
     network = FrozenEncoder(encoder).to(pick_device())
-    reader = PatchReader(network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True)
-
-    def fill(table: pd.DataFrame) -> torch.Tensor:
-        drawn = draw_training_images(table, count=params.training_images, generator=generator)
-        filled = fill_bank(
-            reader, drawn, cells_per_image=params.cells_per_image, ratio=params.coreset_ratio,
-            dimensions=params.projection_dimensions, generator=generator,
-        )  # fmt: skip
-        LOG.info("fine_neighbours: bank of %d patches from %d training images", len(filled), len(drawn))
-        return filled
-
+    reader = PatchReader(
+        network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
+        cached=bool(rotations(images)),
+    )  # fmt: skip
+    fill = partial(fill_from_draw, reader, params=params, generator=generator)
     bank = fill(images)
-    result = score_images(reader, images, bank, neighbours=params.neighbours)
-    result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
+    result = score_images(reader, images, bank, neighbours=0)
+    result = add_rotated(reader, images, result, fill, neighbours=0)
     memory = MemoryBank(
-        bank, encoder, params.image_size, params.strides, params.neighbours, mixed=True,
-        grey_range=read_grey_range(inputs),
+        bank.patches, encoder, params.image_size, params.strides, neighbours=0, mixed=True,
+        grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,
     )  # fmt: skip
     return FineNeighbours(result, memory)
+
+
+def fill_from_draw(
+    reader: PatchReader, images: pd.DataFrame, *, params: FineNeighboursParams, generator: torch.Generator
+) -> WhitenedBank:
+    """Fill a bank from a draw of the training images; see `fill_whitened_bank`."""
+    drawn = draw_training_images(images, count=params.training_images, generator=generator)
+    bank = fill_whitened_bank(
+        reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
+        dimensions=params.projection_dimensions, generator=generator,
+    )  # fmt: skip
+    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank.patches), len(drawn))
+    return bank
 
 
 def draw_training_images(images: pd.DataFrame, *, count: int, generator: torch.Generator) -> pd.DataFrame:

@@ -14,21 +14,19 @@ class FineNeighboursParams(Params):
     Attributes:
         image_size: side in pixels to which images are resized; smaller ones are enlarged.
         strides: strides of the encoder stages whose features are concatenated, the finest first; the map has the
-            resolution of the first.
+            resolution of the last.
         training_images: at most so many are drawn to choose the memory bank from.
         cells_per_image: patches drawn at random of each of them; all where it has no more.
-        coreset_ratio: share of the drawn patches that is kept in the memory bank; 1 keeps all.
+        bank_patches: at most so many of the drawn patches are kept in the memory bank.
         projection_dimensions: dimensions in which the coreset is chosen; the bank itself keeps them all.
-        neighbours: bank patches around the nearest one that reweight the image score; 0 leaves the plain maximum.
     """
 
     image_size: Annotated[int, Field(ge=32)]
     strides: Annotated[tuple[Literal[4, 8, 16], ...], Field(min_length=1)]
     training_images: Annotated[int, Field(ge=1)]
     cells_per_image: Annotated[int, Field(ge=1)]
-    coreset_ratio: Annotated[float, Field(gt=0, le=1)]
+    bank_patches: Annotated[int, Field(ge=1)]
     projection_dimensions: Annotated[int, Field(ge=1)]
-    neighbours: Annotated[int, Field(ge=0)]
 
 
 class HybridFusionParams(Params):

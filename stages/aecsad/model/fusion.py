@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.model.scaling import Scores, evidence
 from stages.core.io.result import SCORES
 from stages.core.io.rotation import calibrates
@@ -35,10 +36,24 @@ def read_branches(histogram: Path, student_teacher: Path) -> dict[str, pd.DataFr
         UserError: a table is missing or lacks a column.
     """
     students = [*KEYS, STUDENT_TEACHER]
+    areas = read_table(histogram / SCORES, columns=KEYS).query("split != 'train'")
     return {
-        HISTOGRAM: read_table(histogram / SCORES, columns=KEYS).query("split != 'train'"),
+        HISTOGRAM: areas.drop(columns=PARTS, errors="ignore"),
         STUDENT_TEACHER: read_table(student_teacher / SCORES, columns=students)[students],
     }
+
+
+def read_parts(histogram: Path) -> pd.DataFrame | None:
+    """Read the column of numbers of parts, which is a branch by itself, without training images; None without it.
+
+    Args:
+        histogram: the folder of that stage.
+
+    Raises:
+        UserError: the table is missing.
+    """
+    table = read_table(histogram / SCORES, columns=KEYS).query("split != 'train'")
+    return table[[*KEYS, PARTS]] if PARTS in table else None
 
 
 def join_branches(branches: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -37,12 +37,21 @@ def fit_histograms(
     return HistogramModel(grid, num_classes, histograms.mean(axis=0), precision)
 
 
-def write_histogram_models(path: Path, models: Sequence[HistogramModel], *, made_from: Lineage) -> None:
-    """Write the grids, the number of classes, and mean and precision of each grid, and what all were made from."""
+def write_histogram_models(
+    path: Path, models: Sequence[HistogramModel], *, made_from: Lineage, **others: np.ndarray
+) -> None:
+    """Write the grids, the number of classes, and mean and precision of each grid, and what all were made from.
+
+    Args:
+        path: of the file.
+        models: to write.
+        made_from: the segmentation.
+        others: arrays of other models that go into the same file.
+    """
     arrays = {f"mean_{model.grid}": model.mean for model in models}
     arrays |= {f"precision_{model.grid}": model.precision for model in models}
     header = {name: np.array([getattr(model, name) for model in models]) for name in ("grid", "num_classes")}
-    write_arrays(path, **header, **arrays, **as_array(made_from))
+    write_arrays(path, **header, **arrays, **others, **as_array(made_from))
 
 
 def read_histogram_models(path: Path) -> list[HistogramModel]:

@@ -9,6 +9,7 @@ from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
 from stages.aecsad.pseudo_label.foundation.propose import propose_by_foundation
 from stages.aecsad.pseudo_label.judging import judge_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
+from stages.aecsad.pseudo_label.parts import find_parts
 from stages.core.encoder.device import seed_everything
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
@@ -34,7 +35,9 @@ def main(argv: Sequence[str]) -> str:
     chosen = propose(
         pictures, classical_proposers(params, encoder.name, seed=seed), by_foundation, judge, params, seed=seed
     )
-    write_results(paths.output, chosen, train["image_id"].tolist(), choice=paths.choice)
+    image_ids = train["image_id"].tolist()
+    parts = find_parts(chosen, pictures, params, image_ids=image_ids)
+    write_results(paths.output, chosen, parts, image_ids, choice=paths.choice)
     typical = summarise(chosen.proposal.values).count_median
     return f"{len(train)} images, {typical:g} parts in a typical one by {chosen.choice.proposer}"
 

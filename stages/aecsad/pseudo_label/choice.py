@@ -16,6 +16,7 @@ from jaxtyping import UInt8, UInt16
 from torch import Tensor
 
 from stages.aecsad.model.edited import EDITED, EditedPictures, Seen, write_edited
+from stages.aecsad.model.part_kinds import PART_MAPS
 from stages.aecsad.pseudo_label.edits import edit_pictures
 from stages.aecsad.pseudo_label.foundation.tags import write_tags
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
@@ -283,11 +284,14 @@ def fault_of_merging(summary: Summary, *, max_count_variation: float) -> str:
     return ""
 
 
-def write_results(folder: Path, chosen: Chosen, image_ids: Sequence[str], *, choice: Path) -> None:
+def write_results(
+    folder: Path, chosen: Chosen, parts: ComponentMaps, image_ids: Sequence[str], *, choice: Path
+) -> None:
     """Write the maps of all images, those of the trials, edited pictures, the words for a person, and the choice.
 
     Args:
         folder: of all but the choice, which is written last.
+        parts: see `parts.find_parts`.
     """
     tried = tuple(image_ids[row] for row in trial_rows(len(image_ids)))
     with replacing_folder(folder) as temporary:
@@ -296,6 +300,7 @@ def write_results(folder: Path, chosen: Chosen, image_ids: Sequence[str], *, cho
         (temporary / TRIALS).mkdir()
         for name, trial in chosen.trials.items():
             write_component_maps(temporary / TRIALS / f"{name}.npz", ComponentMaps(tried, trial.values, trial.kinds))
+        write_component_maps(temporary / PART_MAPS, parts)
         write_edited(temporary / EDITED, chosen.edited)
         write_tags(temporary / TAGS, chosen.proposal.tags, proposer=chosen.choice.proposer)
     write_choice(choice, chosen.choice.as_json())

@@ -16,15 +16,17 @@ class Proposal:
     Attributes:
         values, kinds: as in `stages.core.io.components.ComponentMaps`.
         tags: the words the proposer went by; None for one that reads no words.
+        contrast: that background difference chose from the images; None for the others.
     """
 
     values: UInt16[np.ndarray, "N H W"]
     kinds: UInt8[np.ndarray, "N instances+1"]
     tags: TagReport | None = None
+    contrast: float | None = None
 
     def __getitem__(self, rows: slice | list[int]) -> "Proposal":
         """Return the instances of some images."""
-        return Proposal(self.values[rows], self.kinds[rows], self.tags)
+        return Proposal(self.values[rows], self.kinds[rows], self.tags, self.contrast)
 
 
 def instances_of_regions(labels: UInt8[np.ndarray, "N H W"], *, min_area: float, kinds_known: bool) -> Proposal:

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.lineage import SEGMENTATION
+from stages.aecsad.model.part_numbers import PartAreas, write_part_areas
 from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
@@ -125,8 +126,15 @@ def segment_edited(fitted: Fitted, edited: EditedPictures) -> EditedPictures:
     size = fitted.image_size
     if edited.values.shape[1:3] != (size, size):
         raise UserError(f"the edited pictures are not of {size} x {size} pixels: run `dvc repro pseudo_label`")
-    stacks = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous().split(1)
-    return edited.with_values(label_values(fitted, stacks, total=len(edited.values), label="edited pictures"))
+    return edited.with_values(
+        label_values(fitted, one_by_one(edited), total=len(edited.values), label="edited pictures")
+    )
+
+
+def one_by_one(edited: EditedPictures) -> list[UInt8[torch.Tensor, "1 3 S S"]]:
+    """Return the pictures as tensors; none where there is none, of which `Tensor.split` would make an empty one."""
+    pictures = torch.from_numpy(edited.values).permute(0, 3, 1, 2).contiguous()
+    return [pictures[row : row + 1] for row in range(len(pictures))]
 
 
 def label_values(
@@ -143,12 +151,30 @@ def label_values(
 
 
 def write_segmentation(
-    folder: Path, fitted: Fitted, label_maps: LabelMaps, edited: EditedPictures, turns: Mapping[int, LabelMaps]
+    folder: Path,
+    fitted: Fitted,
+    label_maps: LabelMaps,
+    edited: EditedPictures,
+    turns: Mapping[int, LabelMaps],
+    parts: Mapping[int, PartAreas],
 ) -> None:
-    """Write label maps, those of edited pictures and of turns, and the model, all or nothing; the maps name it."""
+    """Write label maps and areas of parts, also of edited pictures and of turns, and the model, all or nothing.
+
+    The label maps name their model.
+
+    Args:
+        folder: of the stage.
+        fitted: the model.
+        label_maps: of all images.
+        edited: label maps of the edited pictures.
+        turns: label maps by fold.
+        parts: of all images under VALIDATION_FOLD, of turns by fold.
+    """
     with replacing_folder(folder) as temporary:
         write_weights(temporary / MODEL, fitted.state, fitted.arguments)
         made_from = {SEGMENTATION: content_hash(temporary / MODEL)}
         write_label_maps(temporary / LABEL_MAPS, label_maps, made_from=made_from)
         write_edited(temporary / EDITED, edited)
         write_turns(temporary, turns)
+        for fold, areas in parts.items():
+            write_part_areas(temporary, areas, fold=fold)

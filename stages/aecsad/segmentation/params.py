@@ -1,8 +1,8 @@
 """Parameters of the segmentation stage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
@@ -75,6 +75,8 @@ class SegmentationParams(Params):
         csad_exact: follow the published code where we consider it faulty: two softmaxes in the cross entropy, all the
             weight of the dice loss on absent classes, BatchNorm that only knows the last batch, and interpolated class
             numbers in pasted labels.
+        part_kinds: at most so many kinds of parts are told apart for the branch `parts` of `oddpart`, and a quarter of
+            the training images; null for no such branch.
     """
 
     width: int
@@ -87,5 +89,6 @@ class SegmentationParams(Params):
     weight_decay: float
     loss_size: int
     csad_exact: bool
+    part_kinds: Annotated[int, Field(ge=2)] | None
     augmentation: AugmentationParams
     loss_weights: LossWeights

@@ -10,6 +10,7 @@ BACKGROUND = "background"
 NEXT_TO_NONE = 1e-4  # share of the image below which an area has no multiples
 TINY = 1e-12
 MISSING = 0.05  # multiple of the normal area below which nothing is left of it
+COUNTED = {1: "one", 2: "two", 3: "three"}
 MOST_TIMES = 10  # multiples of an area above that number are not told apart
 
 Names = Mapping[int, str]  # of component classes, given by a person; the others are "component <number>"
@@ -100,6 +101,12 @@ def _cell_area(finding: Explanation, names: Names) -> str:
     return f"{name} {size(finding.observed, finding.normal)}: {at}"
 
 
+def _number(finding: Explanation, names: Names) -> str:
+    count = max(round(abs(finding.observed)), 1)
+    name = "part" if finding.component is None else named(finding.component, names)
+    return f"{name}, {COUNTED.get(count, str(count))} too {'many' if finding.observed > 0 else 'few'}"
+
+
 def _hot_spot(finding: Explanation, names: Names) -> str:
     expected, seen = ((one or None) for one in finding.classes or (finding.component, finding.component))
     at = f"unusual look at the {where(finding.box)}"
@@ -114,5 +121,6 @@ SENTENCES = {
     "area": _area,
     "place": _place,
     "cell_area": _cell_area,
+    "number": _number,
     "hot_spot": _hot_spot,
 }

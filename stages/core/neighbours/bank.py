@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +25,7 @@ from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
+from stages.core.neighbours.whitening import Whitening, fit_whitening, usual_distances
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
@@ -31,6 +33,8 @@ from stages.core.runtime.maps import to_half
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
 MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
+USUAL_IMAGES = 64  # training images at most that show what is usual at a place
+Grid = Literal["finest", "coarsest"]
 
 
 def squared_distances(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, "A B"]:
@@ -48,6 +52,8 @@ class PatchReader:
         size: side in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
         mixed: whether torch runs the encoder in bfloat16 where that is faster; ONNX Runtime computes in float32.
+        grid: of which stage there is a patch for each cell.
+        cached: whether features are kept on disk for other stages.
     """
 
     encoder: FrozenEncoder
@@ -55,6 +61,8 @@ class PatchReader:
     size: int
     strides: Sequence[int]
     mixed: bool = False
+    grid: Grid = "finest"
+    cached: bool = True
 
     def read(self, files: Iterable[str], *, label: str) -> Iterator[Float[Tensor, "h w C"]]:
         """Yield the patch features of one image after the other and move a progress bar that reads `label`.
@@ -67,29 +75,50 @@ class PatchReader:
         device = next(self.encoder.buffers()).device
         names = list(files)
         images = read_ahead(self.folder, names, size=self.size)
+        encode = self.encoder.recall if self.cached else self.encoder
         for image in progress(images, total=len(names), label=label):
             with mixed_precision(device) if self.mixed else nullcontext():
-                features = self.encoder.recall(to_float(image.to(device)))
-            yield patches_of(features, self.strides)
+                features = encode(to_float(image.to(device)))
+            yield patches_of(features, self.strides, grid=self.grid)
 
 
-def patches_of(features: Sequence[Float[Tensor, "1 _C _h _w"]], strides: Sequence[int]) -> Float[Tensor, "h w C"]:
+def patches_of(
+    features: Sequence[Float[Tensor, "1 _C _h _w"]], strides: Sequence[int], *, grid: Grid = "finest"
+) -> Float[Tensor, "h w C"]:
     """Return the patches of an image.
 
     Args:
         features: of the encoder, at STRIDES.
         strides: of those that are joined, the finest first.
+        grid: see `PatchReader`.
     """
-    return join_stages([features[STRIDES.index(stride)].float() for stride in strides])[0].permute(1, 2, 0)
+    stages = [features[STRIDES.index(stride)].float() for stride in strides]
+    return join_stages(stages, grid=grid)[0].permute(1, 2, 0)
 
 
-def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]]) -> Float[Tensor, "B C h w"]:
+def join_stages(
+    stages: Sequence[Float[Tensor, "B _C _h _w"]],
+    *,
+    grid: Grid = "finest",
+    shrink: Callable[[Tensor, tuple[int, int]], Tensor] = functional.adaptive_avg_pool2d,
+) -> Float[Tensor, "B C h w"]:
     """Average each stage over 3x3 cells, enlarge to the first stage's resolution and concatenate.
+
+    On the coarsest grid finer stages are averaged over each of its cells instead: a quarter of the patches for strides
+    8 and 16, and what is small is still seen, since images come enlarged.
 
     Roth et al., section 3.1. As in anomalib's implementation, channels are joined as they are: the paper first pools
     them to a fixed number, which matters for the 1,536 channels of WideResNet and not for some hundred.
+
+    Args:
+        stages: the finest first.
+        grid: see `PatchReader`.
+        shrink: averages over the cells of a coarser grid.
     """
     pooled = [functional.avg_pool2d(s, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2) for s in stages]
+    if grid == "coarsest":
+        height, width = pooled[-1].shape[-2:]
+        return torch.cat([shrink(one, (height, width)) for one in pooled], dim=1)
     size = pooled[0].shape[-2:]
     enlarged = [functional.interpolate(p, size=size, mode="bilinear", align_corners=False) for p in pooled[1:]]
     return torch.cat([pooled[0], *enlarged], dim=1)
@@ -115,14 +144,90 @@ def fill_bank(
     Raises:
         UserError: the table has no training image.
     """
-    files = images.loc[images["split"] == "train", "file"].to_list()
-    if not files:
-        raise UserError("the image table has no training image: a memory bank needs normal images")
+    files = training_files(images)
     count = cells_per_image or max(MOST_PATCHES // len(files), 1)
     per_image = reader.read(files, label="training patches")
     patches = torch.cat([draw_cells(patches.flatten(0, 1), count, generator) for patches in per_image])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
     return patches[chosen.to(patches.device)]
+
+
+def training_files(images: pd.DataFrame) -> list[str]:
+    """Return the files of the rows of split "train".
+
+    Raises:
+        UserError: there are none.
+    """
+    files: list[str] = images.loc[images["split"] == "train", "file"].to_list()
+    if not files:
+        raise UserError("the image table has no training image: a memory bank needs normal images")
+    return files
+
+
+@dataclass(frozen=True)
+class WhitenedBank:
+    """Whitened patches of normal images, and what is needed to compare others with them.
+
+    Attributes:
+        patches: of the bank.
+        usual: see `usual_distances`.
+    """
+
+    patches: Float[Tensor, "k C"]
+    whitening: Whitening
+    usual: Float[Tensor, "h w"] | None
+
+
+def fill_whitened_bank(
+    reader: PatchReader,
+    images: pd.DataFrame,
+    *,
+    count: int,
+    cells_per_image: int,
+    dimensions: int,
+    generator: torch.Generator,
+) -> WhitenedBank:
+    """Choose patches of the training images after whitening, and see what distances are usual among these images.
+
+    Args:
+        images: the image table; only its rows of split "train" are read.
+        count: patches to keep; all where fewer are drawn.
+        cells_per_image: so many patches of each image, drawn at random, are chosen from.
+        dimensions, generator: see `choose_coreset`.
+
+    Raises:
+        UserError: the table has no training image.
+    """
+    files = training_files(images)
+    drawn, whole = [], []
+    for number, image in enumerate(reader.read(files, label="training patches")):
+        drawn.append(draw_cells(image.flatten(0, 1), cells_per_image, generator))
+        if number % -(-len(files) // USUAL_IMAGES) == 0:
+            whole.append((number, image))
+    sources = torch.cat([torch.full((len(one),), number) for number, one in enumerate(drawn)])
+    patches = torch.cat(drawn)
+    whitening = fit_whitening(patches)
+    patches = whitening(patches)
+    ratio = min(1.0, count / len(patches))
+    chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
+    bank, sources = patches[chosen.to(patches.device)], sources[chosen]
+    return WhitenedBank(bank, whitening, usual_distances(distances_to_others(whole, bank, sources, whitening)))
+
+
+def distances_to_others(
+    images: Sequence[tuple[int, Float[Tensor, "h w C"]]],
+    bank: Float[Tensor, "k C"],
+    sources: Int[Tensor, " k"],
+    whitening: Whitening,
+) -> list[Float[Tensor, "h w"]]:
+    """Map the distances of training images to the bank's patches of other images, for each that has some.
+
+    Args:
+        images: number and patches of each.
+        sources: number of the image that each patch of the bank is of.
+    """
+    others = [(image, (sources != number).to(bank.device)) for number, image in images]
+    return [patch_distances(whitening(image), bank[kept]) for image, kept in others if bool(kept.any())]
 
 
 def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Generator) -> Float[Tensor, "p C"]:
@@ -133,7 +238,7 @@ def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Gener
 
 
 def score_images(
-    reader: PatchReader, images: pd.DataFrame, bank: Float[Tensor, "k C"], *, neighbours: int
+    reader: PatchReader, images: pd.DataFrame, bank: Float[Tensor, "k C"] | WhitenedBank, *, neighbours: int
 ) -> MethodResult:
     """Score every image that is not for training, one by one: no score depends on the other images.
 
@@ -142,21 +247,48 @@ def score_images(
         neighbours: see `image_score`.
     """
     rows = rows_to_score(images)
+    if isinstance(bank, WhitenedBank):
+        known, whitening, usual = bank.patches, bank.whitening, bank.usual
+    else:
+        known, whitening, usual = bank, None, None
     scores, maps = [], []
     for patches in reader.read(rows["file"], label="distances"):
-        distances = patch_distances(patches, bank)
-        scores.append(image_score(patches, distances, bank, neighbours=neighbours))
+        score, distances = judge_patches(patches, known, neighbours=neighbours, whitening=whitening, usual=usual)
+        scores.append(score)
         maps.append(to_half(distances.cpu().numpy()))
     return MethodResult(
         rows.drop(columns="file").assign(score=scores), AnomalyMaps(tuple(rows["image_id"]), np.stack(maps))
     )
 
 
+def judge_patches(
+    patches: Float[Tensor, "h w C"],
+    bank: Float[Tensor, "k C"],
+    *,
+    neighbours: int,
+    whitening: Whitening | None,
+    usual: Float[Tensor, "h w"] | None,
+) -> tuple[float, Float[Tensor, "h w"]]:
+    """Return score and anomaly map of an image.
+
+    Args:
+        neighbours: see `image_score`.
+        whitening: of patches that the bank's are whitened by; None for patches as they are.
+        usual: subtracted from the distances, see `usual_distances`; None for nothing.
+    """
+    if whitening is not None:
+        patches = whitening(patches)
+    distances = patch_distances(patches, bank)
+    if usual is not None:
+        distances = distances - usual
+    return image_score(patches, distances, bank, neighbours=neighbours), distances
+
+
 def add_rotated(
     reader: PatchReader,
     images: pd.DataFrame,
     result: MethodResult,
-    fill: Callable[[pd.DataFrame], Float[Tensor, "k C"]],
+    fill: Callable[[pd.DataFrame], Float[Tensor, "k C"] | WhitenedBank],
     *,
     neighbours: int,
 ) -> MethodResult:

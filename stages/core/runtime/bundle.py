@@ -123,7 +123,7 @@ class Bundle:
     @property
     def covers_components(self) -> bool:
         """Whether a branch looks at components, so that logical anomalies are covered."""
-        return bool(self.histograms)
+        return bool(self.manifest["covers_logical_anomalies"])
 
     def predict(self, image: str | os.PathLike[str] | np.ndarray) -> Verdict:
         """Judge a picture.

@@ -29,11 +29,17 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pick:
-    """One view of one image: positions in the list of categories, of its images, of its views."""
+    """One view of one image: positions in the list of categories, of its images, of its views.
+
+    Attributes:
+        shift: cells of the coarsest stage that its features are moved down and to the right; what leaves comes in on
+            the other side.
+    """
 
     category: int
     row: int
     view: int
+    shift: tuple[int, int] = (0, 0)
 
 
 def shots_of(method: str, *, scope: Scope) -> Shots:
@@ -91,23 +97,27 @@ def choose_single_images(features: TeacherFeatures, *, repetitions: int, seed: i
 
 
 def one_shot_batches(
-    features: Sequence[TeacherFeatures], rows: Sequence[Sequence[int]], generator: torch.Generator
+    features: Sequence[TeacherFeatures], rows: Sequence[Sequence[int]], generator: torch.Generator, *, shift: int
 ) -> Iterator[list[list[Pick]]]:
     """Yield endless batches, one for each repetition: its image of every category, in a random one of its views.
 
     Args:
         features: of each category.
         rows: of each category, a row a repetition.
-        generator: draws the views.
+        generator: draws the views and the shifts.
+        shift: cells of the coarsest stage that features are moved by at most, up or down and left or right.
     """
     while True:
         yield [
             [
-                Pick(number, own[repetition], random_number(len(one.views), generator))
+                Pick(
+                    number, own[repetition], random_number(len(one.views), generator),
+                    (random_number(2 * shift + 1, generator) - shift, random_number(2 * shift + 1, generator) - shift),
+                )
                 for number, (one, own) in enumerate(zip(features, rows, strict=True))
             ]
             for repetition in range(len(rows[0]))
-        ]
+        ]  # fmt: skip
 
 
 def full_shot_batches(
@@ -127,6 +137,17 @@ def full_shot_batches(
         yield [batch]
 
 
+def moved(stages: list[Float[Tensor, "C h w"]], shift: tuple[int, int]) -> list[Float[Tensor, "C h w"]]:
+    """Move every stage by the same part of the image, given in cells of the coarsest one."""
+    if shift == (0, 0):
+        return stages
+    factors = [stage.shape[-1] // stages[-1].shape[-1] for stage in stages]
+    return [
+        stage.roll((factor * shift[0], factor * shift[1]), (-2, -1))
+        for factor, stage in zip(factors, stages, strict=True)
+    ]
+
+
 def random_number(below: int, generator: torch.Generator) -> int:
     """Draw from 0 ... below - 1; nothing is drawn where there is nothing to choose."""
     return int(torch.randint(below, (1,), generator=generator)) if below > 1 else 0
@@ -141,6 +162,7 @@ class Batches:
         rows: Sequence[Sequence[int]],
         *,
         batch_size: int,
+        shift: int,
         device: torch.device,
     ) -> None:
         """Prepare one-shot or full-shot batches.
@@ -149,20 +171,21 @@ class Batches:
             features: of each category.
             rows: of each category, a row a repetition; none for all images.
             batch_size: of batches of all images.
+            shift: of one-shot batches, see `one_shot_batches`.
             device: where the features go.
         """
-        self.features, self.rows, self.batch_size, self.device = features, rows, batch_size, device
+        self.features, self.rows, self.batch_size, self.device, self.shift = features, rows, batch_size, device, shift
         self.load = lru_cache(maxsize=max(1, len(rows[0]) if rows else 0))(self.read)
 
     def picks(self, generator: torch.Generator) -> Iterator[list[list[Pick]]]:
         """Yield endless batches, one a repetition."""
         if self.rows:
-            return one_shot_batches(self.features, self.rows, generator)
+            return one_shot_batches(self.features, self.rows, generator, shift=self.shift)
         return full_shot_batches(self.features, self.batch_size, generator)
 
     def read(self, picks: tuple[Pick, ...]) -> list[Float[Tensor, "B C h w"]]:
         """Read a batch of each stage's features."""
-        images = [self.features[pick.category].of(pick.row, pick.view) for pick in picks]
+        images = [moved(self.features[pick.category].of(pick.row, pick.view), pick.shift) for pick in picks]
         stages = [torch.stack(stage) for stage in zip(*images, strict=True)]
         return [stage.to(self.device).contiguous(memory_format=torch.channels_last) for stage in stages]
 

@@ -42,7 +42,8 @@ class RefinementDecoder(nn.Module):
 
         Args:
             channels: of the teacher's stages.
-            widths: channels of the decoder at each stage's resolution; the last is the code's.
+            widths: channels of the decoder at each stage's resolution, and at halves of the coarsest as far as there
+                are more; the last is the code's.
             blocks: residual blocks at each resolution.
             entry: which stages the code is made from.
             norm: "group", or "batch", which mixes the images of a batch, or "none".
@@ -57,7 +58,8 @@ class RefinementDecoder(nn.Module):
             "groups": groups, "loops": loops, "share_weights": share_weights, "detach_loops": detach_loops,
         }  # fmt: skip
         self.loops, self.detach_loops = loops, detach_loops
-        self.entry = EntryBlock(channels, widths[-1], entry=entry, norm=norm, groups=groups)
+        self.halvings = len(widths) - len(channels)
+        self.entry = EntryBlock(channels, widths[-1], entry=entry, halvings=self.halvings, norm=norm, groups=groups)
         count = 1 if share_weights else loops
         self.passes = nn.ModuleList(
             UpDownPass(channels, widths, blocks=blocks, norm=norm, groups=groups) for _ in range(count)
@@ -72,6 +74,8 @@ class RefinementDecoder(nn.Module):
         fixed = [stage.detach() for stage in features]
         code = self.entry(fixed)
         sizes = [tuple(stage.shape[-2:]) for stage in fixed]
+        for _ in range(self.halvings):
+            sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
         found = []
         for loop in range(self.loops):
             last = loop + 1 == self.loops
@@ -82,30 +86,46 @@ class RefinementDecoder(nn.Module):
 
 
 class EntryBlock(nn.Module):
-    """Fuse the teacher's stages into one code of the coarsest size.
+    """Fuse the teacher's stages into one code of the coarsest size, or of a half, a quarter ... of it.
 
-    Each finer stage is halved by strided 3 x 3 convolutions until it fits; all are joined and mixed by a 1 x 1
-    convolution, as the bottleneck of Deng and Li, "Anomaly Detection via Reverse Distillation", CVPR 2022, begins.
+    Each stage is halved by strided 3 x 3 convolutions until it fits; all are joined and mixed by a 1 x 1 convolution,
+    as the bottleneck of Deng and Li, "Anomaly Detection via Reverse Distillation", CVPR 2022, begins. That bottleneck
+    goes on to half the size of the coarsest stage: there the code cannot hold every cell's own features.
     """
 
-    def __init__(self, channels: Sequence[int], width: int, *, entry: Entry, norm: Norm, groups: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], width: int, *, entry: Entry, halvings: int, norm: Norm, groups: int
+    ) -> None:
+        """Build the block.
+
+        Args:
+            channels: of the teacher's stages.
+            width: channels of the code.
+            entry: which stages the code is made from.
+            halvings: of the coarsest stage.
+            norm: see `RefinementDecoder`.
+            groups: see `RefinementDecoder`.
+        """
         super().__init__()
         last = len(channels) - 1
-        finer = list(enumerate(channels[:-1])) if entry == "all" else []
-        self.finer = nn.ModuleList(
+        self.first = 0 if entry == "all" else last
+        used = list(enumerate(channels))[self.first :]
+        self.reduce = nn.ModuleList(
             nn.Sequential(
                 *(
                     convolution(count if halving == 0 else width, width, stride=2, norm=norm, groups=groups)
-                    for halving in range(last - stage)
+                    for halving in range(last - stage + halvings)
                 )
             )
-            for stage, count in finer
+            for stage, count in used
         )
-        self.mix = nn.Conv2d(channels[-1] + width * len(finer), width, 1)
+        joined = sum(width if last - stage + halvings else count for stage, count in used)
+        self.mix = nn.Conv2d(joined, width, 1)
 
     def forward(self, features: Features) -> Float[Tensor, "B W h w"]:
-        reduced = [reduce(stage) for reduce, stage in zip(self.finer, features, strict=False)]
-        code: Tensor = self.mix(torch.cat([*reduced, features[-1]], dim=1))
+        """Return the code."""
+        reduced = [reduce(stage) for reduce, stage in zip(self.reduce, features[self.first :], strict=True)]
+        code: Tensor = self.mix(torch.cat(reduced, dim=1))
         return code
 
 
@@ -120,7 +140,7 @@ class UpDownPass(nn.Module):
         )
         self.rise = nn.ModuleList(convolution(low, high, stride=1, norm=norm, groups=groups) for high, low in pairs)
         self.sink = nn.ModuleList(convolution(high, low, stride=2, norm=norm, groups=groups) for high, low in pairs)
-        self.heads = nn.ModuleList(nn.Conv2d(width, count, 1) for width, count in zip(widths, channels, strict=True))
+        self.heads = nn.ModuleList(nn.Conv2d(width, count, 1) for width, count in zip(widths, channels, strict=False))
 
     def forward(
         self, code: Float[Tensor, "B W h w"], sizes: Sequence[tuple[int, ...]], *, last: bool
@@ -133,7 +153,7 @@ class UpDownPass(nn.Module):
             last: whether this is the last loop.
         """
         ups = self.up(code, sizes)
-        reconstructions = [head(one) for head, one in zip(self.heads, ups, strict=True)]
+        reconstructions = [head(one) for head, one in zip(self.heads, ups, strict=False)]  # not of halved sizes
         return reconstructions, code if last else self.down(ups)
 
     def up(self, code: Float[Tensor, "B W h w"], sizes: Sequence[tuple[int, ...]]) -> list[Float[Tensor, "B W h w"]]:

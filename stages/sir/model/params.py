@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from stages.core.run.params import Params
 from stages.core.training.optimisation import OptimizerName, ScheduleName
@@ -13,7 +13,8 @@ class DecoderParams(Params):
     """Section `sir.decoder` of a profile; all of it is assumed, see `RefinementDecoder` for what the values do.
 
     Attributes:
-        widths: channels at each of the teacher's stages, fine to coarse; the last is the code's.
+        widths: channels at each of the teacher's stages, fine to coarse, and at halves of the coarsest as far as there
+            are more; the last is the code's.
         blocks: residual blocks at each stage of the decoder.
         entry: "all" feeds the features of every stage into the decoder, "coarsest" those of the last stage alone.
         norm: layers between convolutions: normalisation over groups of channels, over the batch, or none.
@@ -49,10 +50,13 @@ class OneShotParams(Params):
     Attributes:
         iterations: of the training.
         repetitions: each with an independent choice of that image and a training of its own.
+        shift: cells of the coarsest stage by which the image's features are moved at most in each iteration, up or down
+            and left or right; 0 for none. A single image shows every part in one place only.
     """
 
     iterations: PositiveInt
     repetitions: PositiveInt
+    shift: NonNegativeInt
 
 
 class FullShotParams(Params):

@@ -61,7 +61,9 @@ def train(
         rows = [choose_single_images(one, repetitions=training.one_shot.repetitions, seed=seed) for one in features]
     count = training.one_shot.repetitions if rows else 1
     models = [new_model(features[0].channels, decoder).to(device) for _ in range(count)]
-    batches = Batches(features, rows, batch_size=training.full_shot.batch_size, device=device)
+    batches = Batches(
+        features, rows, batch_size=training.full_shot.batch_size, shift=training.one_shot.shift, device=device
+    )
     if decoder.standardise:
         batches.standardise(models, seed=seed)
     curve = fit(models, batches, training, decoder, generator=generator)
@@ -156,11 +158,16 @@ def check_consistency(features: Sequence[TeacherFeatures], decoder: DecoderParam
                 f"{first.category} and {one.category} have features of different teachers ({first.teacher}, "
                 f"{one.teacher}): run `dvc repro` to make them again"
             )
-    for name, values in (("decoder.widths", decoder.widths), ("training.stage_weights", training.stage_weights)):
-        if len(values) != len(first.stages):
-            raise UserError(
-                f"profile: sir.{name}: the teacher has {len(first.stages)} stages, this has {len(values)} values"
-            )
+    stages = len(first.stages)
+    if len(decoder.widths) < stages:
+        raise UserError(
+            f"profile: sir.decoder.widths: the teacher has {stages} stages, this has only {len(decoder.widths)} values"
+        )
+    if len(training.stage_weights) != stages:
+        raise UserError(
+            f"profile: sir.training.stage_weights: the teacher has {stages} stages, this has "
+            f"{len(training.stage_weights)} values"
+        )
 
 
 def describe(trained: Trained, features: Sequence[TeacherFeatures]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ PASTE = {"min_distance": 0.2, "min_pastes": 1, "max_pastes": 1}
 PARAMS = SegmentationParams(
     width=8, iterations=40, supervised_share=0.5, batch_size=2, optimizer="adamw", schedule="one_cycle",
     learning_rate=0.02, weight_decay=0.0, loss_size=32,
-    csad_exact=False, augmentation=AugmentationParams(copies=0, **PASTE),
+    csad_exact=False, part_kinds=4, augmentation=AugmentationParams(copies=0, **PASTE),
     loss_weights=LossWeights(cross_entropy=0.5, focal=10.0, dice=1.0, histogram=10.0, entropy=1.0),
 )  # fmt: skip
 

@@ -21,8 +21,8 @@ from tests.unit.export.conftest import Exported, export
 
 METHODS = ("oddpart", "aecsad", "patchcore")
 FILES = {
-    "oddpart": {"encoder-256.onnx", "encoder-320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "segmentation.onnx",
-                "student_teacher.onnx", "histograms.npz"},
+    "oddpart": {"encoder-256.onnx", "encoder-320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "parts.onnx",
+                "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
     "aecsad": {"encoder-256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
     "patchcore": {"encoder-256.onnx", "neighbours.onnx"},
 }  # fmt: skip
@@ -53,7 +53,7 @@ def test_a_bundle_scores_every_image_as_the_pipeline(exported: Exported, method:
             assert value == pytest.approx(row[name], rel=1e-4, abs=1e-4)
         expected = np.asarray(maps[row["image_id"]], dtype=np.float32)
         np.testing.assert_allclose(verdict.anomaly_map, expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
-    assert len(verdict.branches) == {"oddpart": 4, "aecsad": 2, "patchcore": 0}[method]
+    assert len(verdict.branches) == {"oddpart": 5, "aecsad": 2, "patchcore": 0}[method]
 
 
 @pytest.mark.parametrize("method", METHODS)

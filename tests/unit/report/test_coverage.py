@@ -68,6 +68,14 @@ def test_a_budget_that_cannot_be_kept_is_said() -> None:
     )
 
 
+def test_images_held_out_in_turns_are_named() -> None:
+    found = coverage(Evidence({}, None, {}, None, Threshold(1.0, 0.05, 1 / 18, 17, 19, rotated=14)))
+    assert "5.6% of good products expected, from 17 normal images (3 of validation, 14 held out in turns)" in (
+        found.false_alarms
+    )
+    assert found.helps[0].startswith("2 more normal images, to keep the false alarms asked for")
+
+
 def branch(weight: float, synthetic: float, edit: float | None = None, reason: str = "why") -> dict[str, Any]:
     return {"weight": weight, "synthetic_auroc": synthetic, "edit_auroc": edit, "reason": reason}
 

@@ -25,7 +25,7 @@ DECODER: dict[str, Any] = {
     "detach_loops": False, "standardise": False,
 }  # fmt: skip
 TRAINING: dict[str, Any] = {
-    "one_shot": {"iterations": 12, "repetitions": 2}, "full_shot": {"iterations": 12, "batch_size": 3},
+    "one_shot": {"iterations": 12, "repetitions": 2, "shift": 0}, "full_shot": {"iterations": 12, "batch_size": 3},
     "loss_loops": "mean",
     "stage_weights": [1.0, 1.0], "optimizer": "adamw", "schedule": "constant", "learning_rate": 0.01,
     "weight_decay": 0.0,
@@ -43,8 +43,8 @@ PARAMS: dict[str, Any] = {
                     "views": ["plain"],
                 },
                 "decoder": {**DECODER, "widths": [8, 16], "loops": 2, "standardise": True},
-                "training": {**TRAINING, "one_shot": {"iterations": 60, "repetitions": 2}, "learning_rate": 0.02,
-                             "schedule": "one_cycle"},
+                "training": {**TRAINING, "one_shot": {"iterations": 60, "repetitions": 2, "shift": 0},
+                             "learning_rate": 0.02, "schedule": "one_cycle"},
                 "maps": {"loops": "last", "fusion": "sum", "sigma": 2.0, "pooled_share": 0.0},
             }
         }

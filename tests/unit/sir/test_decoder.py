@@ -115,6 +115,20 @@ def test_all_stages_or_the_coarsest_alone_make_the_code() -> None:
         assert torch.equal(decoder(given)[0][1], decoder(changed)[0][1]) is not differs
 
 
+def test_further_widths_are_halves_of_the_coarsest_stage() -> None:
+    """A code of 2 x 2 cells, or of 1: both are rebuilt to every stage, and no width beyond has a head."""
+    for entry in ("all", "coarsest"):
+        for widths, cells in (([8, 8, 4], 2), ([8, 8, 8, 4], 1)):
+            decoder, given = build(entry=entry, widths=widths), features(2)
+            code = decoder.entry(given)
+            assert tuple(code.shape) == (2, 4, cells, cells)
+            found = decoder(given)
+            assert [[tuple(stage.shape) for stage in loop] for loop in found] == [[(2, 6, 8, 8), (2, 10, 4, 4)]] * 3
+            assert not torch.allclose(found[0][0], found[1][0])
+    odd = [torch.randn(1, 6, 10, 10), torch.randn(1, 10, 5, 5)]
+    assert [tuple(stage.shape[-2:]) for stage in build(widths=[8, 8, 4])(odd)[2]] == [(10, 10), (5, 5)]
+
+
 @pytest.mark.parametrize(("norm", "independent"), [("group", True), ("none", True), ("batch", False)])
 def test_an_image_is_rebuilt_alike_in_any_batch(norm: str, independent: bool) -> None:
     """In training mode: statistics of a batch would carry what other categories there are."""

@@ -83,7 +83,7 @@ def test_the_profile_paper_has_the_documented_settings() -> None:
         "share_weights": True, "detach_loops": False, "standardise": False,
     }  # fmt: skip
     training = section["training"]
-    assert training["one_shot"] == {"iterations": 1000, "repetitions": 5}
+    assert training["one_shot"] == {"iterations": 1000, "repetitions": 5, "shift": 0}
     assert (training["optimizer"], training["learning_rate"], training["weight_decay"]) == ("adamw", 2e-3, 1e-5)
     assert section["maps"] == MAPS
 
@@ -103,7 +103,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         (TeacherParams, {**TEACHER, "views": ["turned"]}, "Input should be 'plain'"),
         (DecoderParams, {**DECODER, "groups": 3}, "groups: 3 do not divide the width 8"),
         (DecoderParams, {**DECODER, "attention": True}, "Extra inputs are not permitted"),
-        (TrainingParams, {**TRAINING, "one_shot": {"iterations": 5, "repetitions": 0}}, "greater than 0"),
+        (TrainingParams, {**TRAINING, "one_shot": {"iterations": 5, "repetitions": 0, "shift": 0}}, "greater than 0"),
         (TrainingParams, {**TRAINING, "stage_weights": [1.0, -1.0]}, "greater than or equal to 0"),
         (MapsParams, {**MAPS, "pooled_share": 1.5}, "less than or equal to 1"),
         (MapsParams, {**MAPS, "fusion": "max"}, "'sum' or 'product'"),

@@ -45,7 +45,7 @@ def test_a_universal_model_of_one_category_is_a_specialised_one(drawn: Path, cap
     ("changes", "message"),
     [
         ({"teacher.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
-        ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has 1 values"),
+        ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has only 1 values"),
         ({"maps.pooled_share": 2}, "maps.pooled_share: Input should be less than or equal to 1"),
     ],
 )

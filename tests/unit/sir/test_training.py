@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ from stages.core.run.errors import UserError
 from stages.core.training.checkpoints import FOLDER
 from stages.core.training.optimisation import CHECKPOINT_SECONDS
 from stages.sir.model import training as training_module
-from stages.sir.model.batches import choose_single_images, full_shot_batches, one_shot_batches, shots_of
+from stages.sir.model.batches import (
+    Batches,
+    Pick,
+    choose_single_images,
+    full_shot_batches,
+    one_shot_batches,
+    shots_of,
+)
 from stages.sir.model.feature_files import read_features
 from stages.sir.model.model import SirModel, read_models, write_models
 from stages.sir.model.training import Trained, describe, train
@@ -49,7 +56,7 @@ def test_a_repetition_is_one_image_of_every_category(here: Path) -> None:
     assert (
         Counter(choose_single_images(few, repetitions=5, seed=0)).most_common(1)[0][1] == 2
     )  # 3 images for 5 repetitions
-    batch = next(one_shot_batches([few, many], [[1, 2], rows[:2]], torch.Generator()))
+    batch = next(one_shot_batches([few, many], [[1, 2], rows[:2]], torch.Generator(), shift=0))
     assert [[(pick.category, pick.row) for pick in draw] for draw in batch] == [
         [(0, 1), (1, rows[0])],
         [(0, 2), (1, rows[1])],
@@ -67,11 +74,11 @@ def test_categories_of_any_size_are_drawn_alike(here: Path) -> None:
 
 def test_views_are_drawn_and_a_single_view_draws_nothing(here: Path) -> None:
     turned = make_features(here, "turned", images=1, views=3)
-    picks = islice(one_shot_batches([turned], [[0]], torch.Generator().manual_seed(0)), 30)
+    picks = islice(one_shot_batches([turned], [[0]], torch.Generator().manual_seed(0), shift=0), 30)
     assert {draw[0][0].view for draw in picks} == {0, 1, 2}
     generator = torch.Generator().manual_seed(0)
     plain = make_features(here, "plain")
-    next(one_shot_batches([plain], [[0]], generator))
+    next(one_shot_batches([plain], [[0]], generator, shift=0))
     assert torch.equal(generator.get_state(), torch.Generator().manual_seed(0).get_state())
 
 
@@ -94,7 +101,7 @@ def test_the_loss_falls_and_the_result_repeats_bit_by_bit(here: Path, shots: Any
 
 def test_one_image_is_rebuilt_better_the_longer_it_is_seen(here: Path) -> None:
     features = [make_features(here, "a")]
-    longer = training_params(one_shot={"iterations": 60, "repetitions": 1})
+    longer = training_params(one_shot={"iterations": 60, "repetitions": 1, "shift": 0})
     trained = train(features, decoder_params(widths=[16, 32]), longer, shots="one_shot", seed=0)
     assert max(trained.loss_by_loop[0]) < 0.5 < trained.curve["repetition_0"].iloc[0]
 
@@ -103,7 +110,7 @@ def test_repetitions_train_side_by_side_as_they_would_alone(here: Path) -> None:
     """The first of two repetitions has the weights of a training with one."""
     features = [make_features(here, name) for name in ("a", "b")]
     both = train(features, decoder_params(), training_params(), shots="one_shot", seed=0)
-    one = training_params(one_shot={"iterations": 12, "repetitions": 1})
+    one = training_params(one_shot={"iterations": 12, "repetitions": 1, "shift": 0})
     alone = train(features, decoder_params(), one, shots="one_shot", seed=0)
     assert equal(weights(both)[:1], weights(alone))
     assert not equal(weights(both)[:1], weights(both)[1:])
@@ -209,7 +216,7 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
     first, second = make_features(here, "a"), make_features(here, "b", image_size=32)
     with pytest.raises(UserError, match="a and b have features of different teachers"):
         train([first, second], decoder_params(), training_params(), shots="one_shot", seed=0)
-    with pytest.raises(UserError, match=r"sir.decoder.widths: the teacher has 2 stages, this has 1 values"):
+    with pytest.raises(UserError, match=r"sir.decoder.widths: the teacher has 2 stages, this has only 1 values"):
         train([first], decoder_params(widths=[8]), training_params(), shots="one_shot", seed=0)
     with pytest.raises(UserError, match=r"sir.training.stage_weights: the teacher has 2 stages, this has 3 values"):
         train([first], decoder_params(), training_params(stage_weights=[1, 1, 1]), shots="one_shot", seed=0)
@@ -223,3 +230,18 @@ def test_mistakes_are_named(here: Path, caplog: pytest.LogCaptureFixture) -> Non
     (here / "bad.safetensors").write_bytes(b"x")
     with pytest.raises(UserError, match="no readable weights"):
         read_models(here / "bad.safetensors")
+
+
+def test_one_shot_images_are_moved_by_whole_cells_of_the_coarsest_stage(here: Path) -> None:
+    """Every stage by the same part of the image, and each iteration by another one."""
+    features = make_features(here, "a")
+    batches = Batches([features], [[0]], batch_size=1, shift=1, device=torch.device("cpu"))
+    picks = list(islice(batches.picks(torch.Generator().manual_seed(0)), 60))
+    assert {pick.shift for batch in picks for own in batch for pick in own} == set(product((-1, 0, 1), repeat=2))
+    whole = features.of(0, 0)
+    found = batches.read((Pick(0, 0, 0, (1, -1)),))
+    factor = whole[0].shape[-1] // whole[1].shape[-1]
+    assert torch.equal(found[1][0, :, 1:, :-1], whole[1][:, :-1, 1:])
+    assert torch.equal(found[0][0, :, factor:, :-factor], whole[0][:, :-factor, factor:])
+    still = Batches([features], [[0]], batch_size=1, shift=0, device=torch.device("cpu"))
+    assert {own[0].shift for batch in islice(still.picks(torch.Generator()), 5) for own in batch} == {(0, 0)}

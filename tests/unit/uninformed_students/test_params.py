@@ -7,8 +7,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.uninformed_students.augmentation import Augmentation
-from stages.uninformed_students.params import Epochs, UninformedStudentsParams
+from stages.uninformed_students.augmentation import Augmentation, Transforms
+from stages.uninformed_students.params import DistilledTeacherParams, Epochs, UninformedStudentsParams
 from stages.uninformed_students.training import draw_batches, number_of_iterations
 from tests.params_files import read_params
 
@@ -38,14 +38,18 @@ def load(**changes: Any) -> UninformedStudentsParams:
 
 def test_default_settings_are_the_published_ones() -> None:
     params = UninformedStudentsParams.model_validate(section("paper"))
+    assert isinstance(params.teacher, DistilledTeacherParams)
     teacher, students = params.teacher.training, params.students.training
     assert (teacher.optimizer, teacher.schedule, teacher.learning_rate) == ("adam", "constant", 2e-4)
     assert (teacher.weight_decay, teacher.batch_size, teacher.iterations) == (1e-5, 64, Epochs(epochs=200))
     assert (students.optimizer, students.schedule, students.learning_rate) == ("adam", "constant", 1e-4)
     assert (students.weight_decay, students.batch_size, students.iterations) == (1e-5, 1, Epochs(epochs=25))
-    assert (params.students.count, params.patch_sizes, params.teacher.compactness_weight) == (3, (33,), 1.0)
+    assert (params.students.count, params.variance_weight) == (3, 1.0)
+    assert (params.teacher.patch_sizes, params.teacher.compactness_weight, params.teacher.standardise) == (
+        (33,), 1.0, False,
+    )  # fmt: skip
     assert (params.width, params.stride, params.pooled_cells, params.normalization) == (1.0, 1, 1, "none")
-    assert params.backbone.model_dump() == {"name": "resnet18.tv_in1k", "stages": (4,), "standardise": False}
+    assert params.backbone.model_dump() == {"name": "resnet18.tv_in1k", "stages": (4,)}
 
 
 def test_published_lists_of_transforms() -> None:
@@ -55,13 +59,19 @@ def test_published_lists_of_transforms() -> None:
     assert list(params["inference"]) == [RESIZE, TO_IMAGE, IMAGENET]
 
 
+def crops() -> Transforms:
+    teacher = load().teacher
+    assert isinstance(teacher, DistilledTeacherParams)
+    return teacher.augmentation
+
+
 def ramp(count: int = 2, size: int = 40) -> torch.Tensor:
     return (torch.arange(count * 3 * size * size) % 251).to(torch.uint8).view(count, 3, size, size)
 
 
 def test_patch_size_in_a_list_is_the_networks() -> None:
     for patch_size in (17, 33):
-        patches = Augmentation(load().teacher.augmentation, patch_size=patch_size)(ramp(), [1, 2])
+        patches = Augmentation(crops(), patch_size=patch_size)(ramp(), [1, 2])
         assert patches.shape == (2, 3, patch_size, patch_size)
         assert patches.dtype == torch.float32
 
@@ -74,7 +84,7 @@ def test_inference_only_scales_and_normalises() -> None:
 
 
 def test_seeds_decide_and_the_global_generator_does_not_move() -> None:
-    augment = Augmentation(load().teacher.augmentation, patch_size=33)
+    augment = Augmentation(crops(), patch_size=33)
     torch.manual_seed(5)
     state = torch.get_rng_state()
     first, again, other = augment(ramp(), [1, 2]), augment(ramp(), [1, 2]), augment(ramp(), [1, 3])
@@ -93,25 +103,28 @@ def test_flips_and_the_black_corners_of_a_rotation() -> None:
     plain = Augmentation(load().inference, patch_size=33)(images, [0])
     assert torch.equal(flipped, plain.flip(-1, -2))
     black = (0 - torch.tensor(IMAGENET["mean"])) / torch.tensor(IMAGENET["std"])
-    turned = Augmentation(load().teacher.augmentation, patch_size=33)(images.fill_(200), list(range(1)))
+    turned = Augmentation(crops(), patch_size=33)(images.fill_(200), list(range(1)))
     corners = turned[0, :, 0, 0]
     torch.testing.assert_close(corners, black)
 
 
 def test_settings_that_are_refused() -> None:
     for changes, message in (
-        ({"patch_sizes": [32]}, r"patch_sizes\.0\n.*Input should be 17, 33 or 65"),
-        ({"patch_sizes": []}, "at least 1 item"),
-        ({"patch_sizes": [33, 33], "normalization": "zscore"}, "names a size twice"),
-        ({"patch_sizes": [17, 33]}, "several patch_sizes need normalization: zscore or cells"),
-        ({"stride": 8, "tile": 128, "pooled_cells": 1025}, "1025 are more than the 1024 cells of a map"),
-        ({"stride": 4, "tile": 30}, "tile 30 is not a multiple of stride 4"),
+        ({"teacher__patch_sizes": [32]}, r"teacher\.distilled\.patch_sizes\.0\n.*Input should be 17, 33 or 65"),
+        ({"teacher__patch_sizes": []}, "at least 1 item"),
+        ({"teacher__patch_sizes": [33, 33], "normalization": "zscore"}, "names a size twice"),
+        ({"teacher__patch_sizes": [17, 33]}, "several patch_sizes need normalization: zscore or cells"),
+        ({"stride": 8, "pooled_cells": 1025}, "1025 are more than the 1024 cells of a map"),
+        ({"stride": 4, "teacher__tile": 30}, "tile 30 is not a multiple of stride 4"),
         ({"teacher__training__batch_size": 1}, "give it 2 or more"),
         ({"teacher__augmentation": [RESIZE, TO_IMAGE, IMAGENET]}, "needs one RandomCrop of size patch_size"),
         ({"students__augmentation": [RESIZE, CROP, TO_IMAGE, IMAGENET]}, "students learn from images"),
         ({"inference": [RESIZE, *FLIPS, TO_IMAGE, IMAGENET]}, "nothing random"),
         ({"inference": [TO_IMAGE, RESIZE, IMAGENET]}, "begin with Resize and end with ToImage, Normalize"),
-        ({"inference": [{"name": "Resize", "size": 128}, TO_IMAGE, IMAGENET]}, "Resize has another size"),
+        ({"inference": [{"name": "Resize", "size": 128}, TO_IMAGE, IMAGENET]}, "Resize has another size in students"),
+        ({"teacher__augmentation": [{"name": "Resize", "size": 128}, CROP, TO_IMAGE, IMAGENET]}, "size in teacher"),
+        ({"teacher__kind": "guessed"}, "'guessed' found using 'kind' does not match"),
+        ({"teacher": {"kind": "backbone", "tile": 8}}, "Extra inputs are not permitted"),
         ({"teacher__augmentation": [RESIZE, {"name": "Blur"}, TO_IMAGE, IMAGENET]}, "'Blur'"),
     ):
         with pytest.raises(ValidationError, match=message):

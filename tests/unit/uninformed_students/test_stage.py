@@ -9,78 +9,13 @@ import pytest
 from PIL import Image
 
 from stages.core.io.maps import read_anomaly_maps
-from stages.core.io.result import read_result
 from stages.core.io.tables import read_images, write_images
 from stages.core.io.weights import read_weights
 from stages.core.training.checkpoints import FOLDER
 from stages.uninformed_students import students as students_module
-from stages.uninformed_students.__main__ import main
 from stages.uninformed_students.patch_network import PatchNetwork
-from tests.params_files import change_params, write_params
-
-SIZE = 48
-RESIZE = {"name": "Resize", "size": SIZE}
-END = [{"name": "ToImage"}, {"name": "Normalize", "mean": [0.498] * 3, "std": [0.502] * 3}]
-TRAINING: dict[str, Any] = {"optimizer": "adamw", "schedule": "one_cycle", "learning_rate": 0.005, "weight_decay": 0.0}
-PARAMS: dict[str, Any] = {
-    "profile": "smoke",
-    "seed": 0,
-    "profiles": {
-        "smoke": {
-            "uninformed_students": {
-                "patch_sizes": [17], "width": 0.06, "stride": 4, "tile": 48,
-                "backbone": {"name": "tf_efficientnet_lite0", "stages": [1], "standardise": True},
-                "teacher": {
-                    "training": {**TRAINING, "iterations": 25, "batch_size": 16}, "crops_per_image": 4,
-                    "compactness_weight": 0.001,
-                    "augmentation": [RESIZE, {"name": "RandomCrop", "size": "patch_size"}, *END],
-                },
-                "students": {
-                    "count": 2, "training": {**TRAINING, "iterations": 40, "batch_size": 1},
-                    "augmentation": [RESIZE, *END],
-                },
-                "inference": [RESIZE, *END], "normalization": "none", "pooled_cells": 2,
-            }
-        }
-    },
-}  # fmt: skip
-SECTION = "profiles.smoke.uninformed_students"
-SHORT = {f"{SECTION}.{part}.training.iterations": 3 for part in ("teacher", "students")}
-
-
-def draw(*, defective: bool, noise: np.random.Generator) -> np.ndarray:
-    image = np.full((SIZE, SIZE, 3), 90) + 60 * (np.arange(SIZE) % 16 < 8)[:, None, None]
-    image = image + noise.integers(0, 9, (SIZE, SIZE, 1))
-    if defective:
-        image[28:44, 8:24] = 230
-    return image.astype(np.uint8)
-
-
-@pytest.fixture
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Striped images, one saved as grey; test/bad and validation/0#synthetic have a bright square."""
-    monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, PARAMS)
-    (tmp_path / "inputs/images").mkdir(parents=True)
-    noise = np.random.default_rng(0)
-    rows = [(f"train/{n}", "train") for n in range(6)] + [(f"validation/{n}", "validation") for n in range(2)]
-    rows += [("validation/0#synthetic", "synthetic"), ("validation/x", "validation_anomalous")]
-    rows += [("test/good", "test"), ("test/bad", "test")]
-    files = []
-    for number, (image_id, split) in enumerate(rows):
-        picture = Image.fromarray(draw(defective=image_id in ("test/bad", "validation/0#synthetic"), noise=noise))
-        if number in (0, 10):
-            picture = picture.convert("L")
-        picture.save(tmp_path / "inputs/images" / f"{number}.png")
-        files.append((image_id, f"{number}.png", split))
-    write_images(tmp_path / "inputs", pd.DataFrame(files, columns=["image_id", "file", "split"]))
-    return tmp_path
-
-
-def run(name: str) -> pd.DataFrame:
-    paths = ["--scores", name, "--model", f"{name}.safetensors", "--curve", f"{name}.csv"]
-    main(["--inputs", "inputs", *paths])
-    return read_result(Path(name)).scores.set_index("image_id")
+from tests.params_files import change_params
+from tests.unit.uninformed_students.case import END, RESIZE, SECTION, SHORT, SIZE, run
 
 
 def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
@@ -98,7 +33,7 @@ def test_a_defect_scores_highest_and_is_where_it_was_drawn(drawn: Path) -> None:
     bad = maps.values[maps.image_ids.index("test/bad")].astype(np.float64)
     assert np.sort(bad.ravel())[-2:].mean() * 24 == pytest.approx(scores["score"]["test/bad"], rel=2e-3)  # 24 channels
     state, arguments = read_weights(drawn / "out.safetensors")
-    assert arguments["patch_sizes"] == [17]
+    assert arguments["teacher"]["patch_sizes"] == [17]
     network = PatchNetwork(17, dim=24, width=0.06)
     prefix = "p17.student_2."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
@@ -134,7 +69,7 @@ def test_a_map_beyond_half_precision_is_clipped_and_no_score(drawn: Path) -> Non
 
 @pytest.mark.slow
 def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
-    change_params(drawn, {f"{SECTION}.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
+    change_params(drawn, {f"{SECTION}.teacher.patch_sizes": [17, 33], f"{SECTION}.normalization": "zscore"})
     change_params(drawn, SHORT)
     scores = run("both")
     assert list(scores.columns[2:]) == ["error_17", "variance_17", "error_33", "variance_33"]
@@ -143,7 +78,7 @@ def test_several_patch_sizes_are_standardised_and_averaged(drawn: Path) -> None:
     assert float(both.values[rows].astype(np.float64).mean()) == pytest.approx(0, abs=0.02)  # standardised on these
     alone = []
     for patch_size in (17, 33):
-        change_params(drawn, {f"{SECTION}.patch_sizes": [patch_size]})
+        change_params(drawn, {f"{SECTION}.teacher.patch_sizes": [patch_size]})
         run(str(patch_size))
         alone.append(read_anomaly_maps(drawn / str(patch_size) / "maps").values.astype(np.float64))
     np.testing.assert_allclose(np.mean(alone, axis=0), both.values, rtol=0.01, atol=0.02)
@@ -209,7 +144,7 @@ def without_validation(images: pd.DataFrame) -> pd.DataFrame:
             {"normalization": "zscore"},
             "there is no normal validation image to standardise the maps",
         ),
-        (None, {"patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
+        (None, {"teacher.patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
         (None, {"backbone.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
     ],
 )

@@ -80,6 +80,9 @@ def test_maps_by_hand() -> None:
     maps = raw_maps(students, torch.zeros(1, 1, 1, 1))
     assert (float(maps.error), float(maps.variance)) == (4.0, 1.0)
     assert float(plain_score_map(maps)) == 5.0
+    assert float(combine(maps, None, variance_weight=0.25)) == 4.25
+    weighted = combine(maps, spread((2.0, 4.0), (0.5, 0.25)), variance_weight=0.25)
+    assert float(weighted) == pytest.approx(0.5 + 0.25 * 2.0)
     assert float(standardised_score_map(maps, spread((2.0, 4.0), (0.5, 0.25)))) == pytest.approx(0.5 + 2.0)
     assert float(standardised_score_map(maps, spread((2.0, 4.0), (0.0, 0.0)))) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="shapes differ"):
@@ -100,10 +103,10 @@ def test_standardised_cell_by_cell() -> None:
     zero = torch.zeros(1, 1, 2)
     normal = [RawMaps(torch.tensor([[[error, 10.0]]]), zero) for error in (1.0, 3.0)]
     odd = RawMaps(torch.tensor([[[5.0, 50.0]]]), zero)
-    cells = combine(odd, score_range(normal, by_cell=True))
+    cells = combine(odd, score_range(normal, by_cell=True), variance_weight=1.0)
     expected = torch.tensor([3 / (1 + 0.1 * 16.5**0.5), 40 / (0.1 * 16.5**0.5)])
     torch.testing.assert_close(cells[0, 0], expected)
-    pixels = combine(odd, score_range(normal, by_cell=False))
+    pixels = combine(odd, score_range(normal, by_cell=False), variance_weight=1.0)
     values = torch.tensor([1.0, 10.0, 3.0, 10.0])
     torch.testing.assert_close(pixels[0, 0], (torch.tensor([5.0, 50.0]) - values.mean()) / values.std(correction=0))
 
@@ -111,7 +114,7 @@ def test_standardised_cell_by_cell() -> None:
 def test_one_student_has_no_variance() -> None:
     maps = raw_maps(pictures(1, 2, 3, 4, 4), pictures(2, 3, 4, 4).flip(-1))
     assert bool((maps.variance == 0).all())
-    score = combine(maps, score_range([maps], by_cell=False))
+    score = combine(maps, score_range([maps], by_cell=False), variance_weight=1.0)
     expected = (maps.error - maps.error.mean()) / maps.error.std(correction=0)
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,8 +21,9 @@ WEAKEST = 0.5  # of that contrast: where a part's pixels end
 
 
 def propose_by_background(
-    images: UInt8[Tensor, "N 3 H W"], *, window: float, lightness: float, edge: float, min_area: float
-) -> Proposal:
+    images: UInt8[Tensor, "N 3 H W"], *, window: float, lightness: float, edge: float, min_area: float,
+    contrast: float | None = None,
+) -> Proposal:  # fmt: skip
     """Propose regions that differ from the local background.
 
     The background is a median over a window; it loses whatever covers less than half of it, and so sees no part
@@ -41,18 +43,21 @@ def propose_by_background(
         lightness: weight of L against a and b, below 1 because shadows and glare change L more than the hue.
         edge: that fraction. Half is where a blurred edge is.
         min_area: smallest region, as a fraction of the image.
+        contrast: that was found in other images of the product; None to find it in these.
     """
     side = round(window * images.shape[2]) // 2 * 2 + 1
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    few = pixels[list(trial_rows(len(pixels)))]
-    distances = [background_distance(image, window=side, lightness=lightness) for image in few]
-    contrast = agreed_contrast(distances, edge=edge, min_area=min_area)
+    if contrast is None:
+        few = pixels[list(trial_rows(len(pixels)))]
+        distances = [background_distance(image, window=side, lightness=lightness) for image in few]
+        contrast = agreed_contrast(distances, edge=edge, min_area=min_area)
     LOG.info("background difference: what differs by %.1f from the ground is a part", contrast)
     masks = [
         differing(background_distance(image, window=side, lightness=lightness), contrast=contrast, edge=edge)
         for image in progress(pixels, total=len(pixels), label="difference to the background")
     ]
-    return instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
+    found = instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
+    return replace(found, contrast=contrast)
 
 
 def agreed_contrast(distances: Sequence[Float32[np.ndarray, "H W"]], *, edge: float, min_area: float) -> float:

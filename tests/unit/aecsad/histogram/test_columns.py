@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.histogram.columns import Judged, judge_column, score_histograms
+from stages.aecsad.histogram.columns import score_histograms
+from stages.aecsad.histogram.judging import Judged, judge_column
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.conformal import LARGEST, read_jackknife, write_jackknife
 from stages.aecsad.model.edited import EditedPictures, Seen, see_edits
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.core.run.errors import UserError
+from tests.unit.aecsad.kits import no_parts
 
 LIMITS = {"min_edit_auroc": 0.6, "max_inflation": 2.0}
+NO_PARTS = {0: no_parts((), 0)}
 
 
 def seen_of(validation: np.ndarray, edited: list[float]) -> Seen:
@@ -63,12 +66,13 @@ def test_fewer_normals_than_dimensions_give_finite_distances_and_a_verdict() -> 
     label_maps = LabelMaps(tuple(names), maps, 3, np.ones(14, dtype=bool))
     params = HistogramParams(grids=(4,), shrinkage=0.0, **LIMITS)
     edited = EditedPictures(tuple(names[5:10]), ("cut",) * 5, np.where(maps[5:10] == 1, 0, maps[5:10]))
-    result = score_histograms(images, label_maps, edited, params)
+    result = score_histograms(images, label_maps, edited, NO_PARTS, params)
     assert np.isfinite(result.table["histogram_4x4"]).all()
     column = result.reliability["histogram_4x4"]
     assert column.inflation > 1.5
     assert column.weight == pytest.approx((2 * column.edit_auroc - 1) / column.inflation)
-    strict = score_histograms(images, label_maps, edited, params.model_copy(update={"max_inflation": 1.5}))
+    stricter = params.model_copy(update={"max_inflation": 1.5})
+    strict = score_histograms(images, label_maps, edited, NO_PARTS, stricter)
     assert strict.reliability["histogram_4x4"].weight == 0
 
 

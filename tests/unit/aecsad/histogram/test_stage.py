@@ -8,18 +8,22 @@ import pandas as pd
 import pytest
 
 from stages.aecsad.histogram.__main__ import main
+from stages.aecsad.model.conformal import read_jackknife
 from stages.aecsad.model.edited import EditedPictures, write_edited
-from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
+from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_turns
+from stages.aecsad.model.part_numbers import part_distances, read_findings, read_part_model, write_part_areas
 from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.core.io.tables import write_images
 from stages.core.runtime.histograms import histogram_distances
 from tests.params_files import write_params
+from tests.unit.aecsad.kits import no_parts, two_kinds
 
 OPTIONS = ["--inputs", "inputs", "--segmentation", "maps", "--output", "out", "--choice", "histogram.json"]
 SECTION = {
     "grids": [1, 2], "shrinkage": 0.0, "min_edit_auroc": 0.6, "max_inflation": 2.0,
 }  # fmt: skip
 SPLITS = ["train"] * 20 + ["validation"] * 10 + ["test"] * 8
+NAMES = tuple(f"{number:02d}" for number in range(len(SPLITS)))
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +32,7 @@ def inputs(here: Path) -> None:
     write_params(here, {"profile": "tiny", "seed": 0, "profiles": {"tiny": {"aecsad": {"histogram": SECTION}}}})
     write_table(SPLITS)
     write_edits(without_class_1())
+    write_part_areas(Path("maps"), no_parts(NAMES, 10), fold=0)
 
 
 def write_table(splits: list[str]) -> None:
@@ -78,6 +83,65 @@ def test_missing_components_score_higher() -> None:
     assert choice["weights"]["histogram_1x1"] == choice["columns"]["histogram_1x1"]["weight"] > 0.5
     for model, column in zip(read_histogram_models(Path("out/model.npz")), scores.columns[2:], strict=True):
         np.testing.assert_array_equal(histogram_distances(model, normals()), scores[column])
+
+
+def test_numbers_of_parts_are_a_column_of_their_own() -> None:
+    write_maps(normals())
+    discs = np.full(len(SPLITS), 2)
+    discs[-3:] = 1
+    parts = two_kinds(NAMES, discs, np.ones(10))
+    write_part_areas(Path("maps"), parts, fold=0)
+    main(OPTIONS)
+    scores, choice = pd.read_parquet("out/scores.parquet"), json.loads(Path("histogram.json").read_text())
+    assert scores["parts"][35:].min() > scores["parts"][:35].max()
+    assert set(choice["weights"]) == {"histogram_1x1", "histogram_2x2"}
+    assert choice["parts"]["edits"] == {"cut": 1.0} and choice["parts"]["weight"] > 0.5
+    model = read_part_model(Path("out/model.npz"))
+    assert model is not None
+    np.testing.assert_array_equal(part_distances(model, parts.areas), scores["parts"])
+    table = read_jackknife(Path("out"), scores)
+    assert table is not None
+    assert (table["parts"] > 0.5).all() and (table["parts_edit_auroc"] == 1.0).all()
+    findings = read_findings(Path("out"))
+    assert set(findings) == set(NAMES[20:])
+    assert [(one.component, round(one.number)) for one in findings["37"]] == [(1, -1)]
+
+
+def test_without_kinds_of_parts_there_is_no_such_column() -> None:
+    write_maps(normals())
+    main(OPTIONS)
+    assert "parts" not in pd.read_parquet("out/scores.parquet")
+    assert json.loads(Path("histogram.json").read_text())["parts"] is None
+    assert read_part_model(Path("out/model.npz")) is None
+    assert read_findings(Path("out")) == {}
+
+
+def test_numbers_of_parts_are_in_use_only_where_every_turn_has_kinds() -> None:
+    write_maps(normals())
+    names, folds = NAMES, [1, 2] * 10 + [0] * 10 + [-1] * 8
+    write_images(Path("inputs"), pd.DataFrame({"image_id": names, "file": names, "split": SPLITS, "fold": folds}))
+    everything = LabelMaps(names, normals(), 3, np.ones(len(names), dtype=bool))
+    write_turns(Path("maps"), {1: everything, 2: everything})
+    whole, one_less = two_kinds(NAMES, np.full(len(NAMES), 2), np.ones(10)), np.full(len(NAMES), 2)
+    one_less[[0, 1]] = 1  # the first image of either fold, when its fold is held out
+    turn = two_kinds(NAMES, one_less, np.ones(10))
+    for fold, areas in ((0, whole), (1, turn), (2, turn)):
+        write_part_areas(Path("maps"), areas, fold=fold)
+    main(OPTIONS)
+    rotated = pd.read_parquet("out/scores.parquet").query("split == 'rotated'").set_index("image_id")["parts"]
+    assert len(rotated) == 20
+    assert set(rotated.nlargest(2).index) == {"00", "01"}
+    write_part_areas(Path("maps"), no_parts(NAMES, 0), fold=2)
+    main(OPTIONS)
+    assert "parts" not in pd.read_parquet("out/scores.parquet")
+
+
+def test_areas_of_other_images_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    write_maps(normals())
+    write_part_areas(Path("maps"), two_kinds(NAMES[1:], np.ones(len(NAMES) - 1), np.ones(10)), fold=0)
+    with pytest.raises(SystemExit):
+        main(OPTIONS)
+    assert "1 images have no areas of parts, 00 first: run `dvc repro`" in caplog.text
 
 
 def test_weights_do_not_depend_on_test_images() -> None:

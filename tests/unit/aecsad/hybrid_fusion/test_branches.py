@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches, weights_without_each
+from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches, weigh_parts, weights_without_each
 from stages.aecsad.model.conformal import AUROC
 
 Scores = Callable[..., pd.DataFrame]
@@ -54,6 +54,32 @@ def test_every_branch_is_weighed_by_its_own_evidence(make_scores: Scores, no_his
     assert weights["histogram"].weight == pytest.approx(0.9)  # its edits, not the defects that it cannot see
     assert weights["student_teacher"].weight > weights["neighbours"].weight > 0.3
     assert weigh_branches(make_scores(), no_histogram, chance=0.01)["histogram"].weight == 0
+
+
+def test_what_the_histogram_stage_excluded_has_no_weight_for_synthetic_defects_either() -> None:
+    normal, synthetic = np.arange(20.0), np.arange(20.0) + 99
+    judged = {"weight": 0.7, "edit_auroc": 0.8, "reason": "seen"}
+    assert weigh_parts(normal, normal, judged, chance=0.01).weight == pytest.approx(0.6)
+    assert weigh_parts(normal, synthetic, judged, chance=0.01).weight == 1.0
+    excluded = weigh_parts(normal, synthetic, {**judged, "weight": 0.0, "reason": "excluded: no"}, chance=0.01)
+    assert (excluded.weight, excluded.edit_auroc, excluded.reason) == (0.0, 0.8, "excluded: no")
+
+
+def test_numbers_of_parts_are_judged_without_each_image(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
+    scores = make_scores(20)
+    scores["parts"] = np.random.default_rng(1).normal(size=len(scores))
+    names = scores["image_id"][:20].to_list()
+    table = pd.DataFrame({name: 0.0 for name in no_histogram["weights"]}, index=names)
+    table = table.assign(**{f"{name}{AUROC}": 0.5 for name in no_histogram["weights"]})
+    table["parts"], table[f"parts{AUROC}"] = 0.7, np.linspace(0.8, 0.9, 20)
+    table.loc["003", "parts"] = 0.0
+    choice = {**no_histogram, "parts": {"weight": 0.7, "edit_auroc": 0.85, "reason": "seen"}}
+    assert weigh_branches(scores, choice, chance=0.01)["parts"].weight == pytest.approx(0.7)
+    found = weights_without_each(scores, choice, table, chance=0.01)
+    assert found is not None
+    expected = 2 * np.linspace(0.8, 0.9, 20) - 1
+    expected[3] = 0.0
+    np.testing.assert_allclose(found.branches["parts"], expected)
 
 
 def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no_histogram: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.aecsad.model.fusion import columns_of_branches, join_branches, read_branches
+from stages.aecsad.model.fusion import columns_of_branches, join_branches, read_branches, read_parts
 from stages.core.run.errors import UserError
 
 
@@ -25,6 +25,18 @@ def test_rows_are_joined_by_image_id_without_training_images(tmp_path: Path) -> 
         "image_id": ["a", "b"], "split": ["validation", "test"], "h": [3, 1], "student_teacher": [4, 5],
     }  # fmt: skip
     assert columns_of_branches(joined, ["h"]) == {"histogram": ["h"], "student_teacher": ["student_teacher"]}
+
+
+def test_numbers_of_parts_are_no_column_of_the_histograms_but_a_branch_by_themselves(tmp_path: Path) -> None:
+    histogram = pd.DataFrame({"image_id": ["n", "a"], "split": ["train", "test"], "h": [2.0, 3.0]})
+    students = pd.DataFrame({"image_id": ["a"], "split": ["test"], "student_teacher": [4.0]})
+    without, folder = write(tmp_path / "w", histogram), write(tmp_path / "h", histogram.assign(parts=[5.0, 6.0]))
+    branches = read_branches(folder, write(tmp_path / "s", students))
+    assert branches["histogram"].columns.tolist() == ["image_id", "split", "h"]
+    parts = read_parts(folder)
+    assert parts is not None
+    assert parts.to_dict("list") == {"image_id": ["a"], "split": ["test"], "parts": [6.0]}
+    assert read_parts(without) is None
 
 
 def test_tables_of_different_images_are_refused() -> None:

@@ -37,6 +37,9 @@ def test_parts_of_the_training_images_are_counted_exactly(here: Path) -> None:
     assert set(trials) == {"background_difference", "graph_merging", "dense_clusters"}
     assert {trial.image_ids for trial in trials.values()} == {maps.image_ids}
     np.testing.assert_array_equal(trials["background_difference"].values, maps.values)
+    parts = read_component_maps(here / "proposal/part_maps.npz")
+    assert parts.image_ids == maps.image_ids
+    np.testing.assert_array_equal(parts.values, maps.values)
     before = (here / "proposal/component_maps.npz").read_bytes()
     main(PSEUDO_LABEL)
     assert (here / "proposal/component_maps.npz").read_bytes() == before

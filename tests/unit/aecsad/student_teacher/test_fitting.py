@@ -10,6 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
+from stages.aecsad.model.label_maps import PastedImages
 from stages.aecsad.student_teacher import training
 from stages.aecsad.student_teacher.data import find_penalty_images, load_penalty_image
 from stages.aecsad.student_teacher.fitting import fit_student_teacher, pasted_to_learn
@@ -52,14 +53,15 @@ def test_trains_with_as_many_threads_as_the_profile_says_and_scores_with_all(
 
 def test_pasted_images_must_be_there_and_fit() -> None:
     images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
-    assert pasted_to_learn(images, "plain", size=8) is None
-    found = pasted_to_learn(images, "pasted", size=8)
+    pasted = PastedImages(images, tuple("abcdefghijk"[: len(images)]))
+    assert pasted_to_learn(pasted, "plain", size=8) is None
+    found = pasted_to_learn(pasted, "pasted", size=8)
     assert found is not None
     assert found.shape == (2, 3, 8, 8)
     with pytest.raises(UserError, match=r"set cluster\.pasted_components\.copies"):
-        pasted_to_learn(images[:0], "pasted", size=8)
+        pasted_to_learn(pasted.of([]), "pasted", size=8)
     with pytest.raises(UserError, match="of 8 px"):
-        pasted_to_learn(images, "pasted", size=16)
+        pasted_to_learn(pasted, "pasted", size=16)
 
 
 def test_the_penalty_image_is_the_middle_of_the_image_twice_as_large(tmp_path: Path) -> None:

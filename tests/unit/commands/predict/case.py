@@ -42,7 +42,8 @@ profiles:
       segmentation:
         {width: 8, iterations: 30, supervised_share: 0.5, batch_size: 4, optimizer: adamw, schedule: one_cycle,
          learning_rate: 0.02, weight_decay: 0.0,
-         loss_size: 64, csad_exact: false, augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
+         loss_size: 64, csad_exact: false, part_kinds: 4,
+         augmentation: {copies: 0, min_distance: 0.2, min_pastes: 1, max_pastes: 1},
          loss_weights: {cross_entropy: 0.5, focal: 10.0, dice: 1.0, histogram: 10.0, entropy: 1.0}}
       histogram:
         {grids: [1, 2], shrinkage: 0.1, min_edit_auroc: 0.0, max_inflation: 1000.0}
@@ -65,8 +66,8 @@ profiles:
         chance: 0.9
         combination: fisher
         fine_neighbours:
-          {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, coreset_ratio: 0.1,
-           projection_dimensions: 128, neighbours: 3}
+          {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, bank_patches: 100,
+           projection_dimensions: 128}
     patchcore: {strides: [8, 16], coreset_ratio: 0.01, projection_dimensions: 128, neighbours: 3}
 """
 
@@ -108,6 +109,10 @@ def make_data_set() -> None:
     edited = np.stack([draw(number, square=False)[0] for number in validation])
     sources = tuple(images["image_id"][validation])
     write_edited(Path("proposal/edited.npz"), EditedPictures(sources, ("cut",) * len(edited), edited))
+    write_component_maps(
+        Path("proposal/part_maps.npz"),
+        ComponentMaps(image_ids, values.astype(np.uint16), np.zeros((len(values), 3), dtype=np.uint8)),
+    )
     write_pasted_images(Path("cluster/pasted.npz"), PastedImages(np.zeros((0, SIZE, SIZE, 3), dtype=np.uint8), ()))
     kinds = np.zeros((len(values), 3), dtype=np.uint8)
     write_component_maps(
@@ -205,7 +210,7 @@ def train() -> None:
 def segment() -> None:
     """Run the stage segmentation."""
     segmentation(["--inputs", str(INPUTS), "--labels", "cluster/label_maps.npz",
-                  "--edited", "proposal/edited.npz", "--output", "artifacts/aecsad/segmentation/part",
+                  "--proposal", "proposal", "--output", "artifacts/aecsad/segmentation/part",
                   "--curve", "curves/segmentation.csv"])  # fmt: skip
 
 

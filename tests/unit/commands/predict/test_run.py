@@ -41,9 +41,12 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.predict", score)
 
 
-def parts(*, histogram: object | None = "components", grey_range: Window | None = None) -> SimpleNamespace:
+def parts(*, covers_components: bool = True, grey_range: Window | None = None) -> SimpleNamespace:
     return SimpleNamespace(
-        calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=grey_range, histogram=histogram
+        calibration=CALIBRATION,
+        fingerprints={"fusion": "0a"},
+        grey_range=grey_range,
+        covers_components=covers_components,
     )
 
 
@@ -296,7 +299,7 @@ def test_what_is_not_covered_is_said(caplog: pytest.LogCaptureFixture, monkeypat
     draw("in/a.png")
     run("in")
     assert "not covered" not in caplog.text
-    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(histogram=None))
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(covers_components=False))
     run("in", output="again")
     assert "logical anomalies (missing, extra or swapped parts) are not covered for part: aecsad has no" in caplog.text
 

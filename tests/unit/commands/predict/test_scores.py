@@ -121,7 +121,7 @@ def test_scores_and_maps_of_the_other_methods(tmp_path: Path, method: str) -> No
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"), method=asked)
     assert_pipeline_scores(rows, method)
     assert json.loads((tmp_path / "out/run.json").read_text())["method"] == method
-    branches = {"oddpart": {"student_teacher", "neighbours", "fine_neighbours"}, "patchcore": set()}[method]
+    branches = {"oddpart": {"student_teacher", "neighbours", "fine_neighbours", "parts"}, "patchcore": set()}[method]
     assert all(rows[0][name] for name in branches), "with fewer branches this test would prove little"
     result = read_result(Path("artifacts/scores/part", method))
     assert result.maps is not None

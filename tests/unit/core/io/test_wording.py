@@ -41,6 +41,9 @@ def test_findings_in_words() -> None:
             found("cell_area", 0.02, 0.0, component=0, box=CELL),
             "background in place of a component: row 3, column 2 of 4 x 4",
         ),
+        (found("number", -1.2, 0.0), "label, one too few"),
+        (found("number", 2.4, 0.0, component=2), "component 2, two too many"),
+        (found("number", 0.5, 0.0, component=None), "part, one too many"),
     ]
     assert violations(check, rows) == []
 

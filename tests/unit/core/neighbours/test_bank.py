@@ -53,6 +53,15 @@ def test_stages_are_averaged_enlarged_and_joined() -> None:
     assert float(joined[0, 2, 0, 0]) == pytest.approx(4.0)  # 4 of 9 cells at a corner, the rest zero padding
 
 
+def test_on_the_coarsest_grid_finer_cells_are_averaged() -> None:
+    fine, coarse = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 2, 2), 9.0)
+    fine[0, 0, 0, 0] = 36.0  # 4 in each of four cells after the average over 3x3
+    joined = join_stages([fine, coarse], grid="coarsest")
+    assert joined.shape == (1, 2, 2, 2)
+    torch.testing.assert_close(joined[0, 0], torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+    torch.testing.assert_close(joined[0, 1], torch.full((2, 2), 4.0))
+
+
 @pytest.mark.parametrize(("count", "kept"), [(20, 9), (4, 4)])
 def test_a_draw_of_patches_takes_each_once(count: int, kept: int) -> None:
     patches = torch.arange(9.0)[:, None]

@@ -1,0 +1,166 @@
+"""Train students on a pretrained network's early stages, and map an image by them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.run.console import progress
+from stages.core.training.optimisation import Terms, optimise
+from stages.uninformed_students.augmentation import Augmentation, Transforms
+from stages.uninformed_students.params import StudentsParams
+from stages.uninformed_students.scoring import RawMaps, raw_maps
+from stages.uninformed_students.stage_network import StageMaps, StageStudent, StageTeacher
+from stages.uninformed_students.students import name_of
+from stages.uninformed_students.teacher import RunningStatistics, descriptor_scale
+from stages.uninformed_students.training import (
+    Batch,
+    FinishedNetworks,
+    draw_batches,
+    imitation_loss,
+    number_of_iterations,
+)
+
+
+@dataclass(frozen=True)
+class StageEnsemble:
+    """A normalised teacher of stages, its students, and how images are prepared for them."""
+
+    teacher: StageTeacher
+    students: Sequence[StageStudent]
+    inference: Augmentation
+
+
+def fit_stages(
+    encoder: FrozenEncoder,
+    images: UInt8[Tensor, "N 3 S S"],
+    params: StudentsParams,
+    *,
+    width: float,
+    inference: Transforms,
+    finished: FinishedNetworks,
+    seed: int,
+) -> StageEnsemble:
+    """Normalise the teacher over the training images, and train the students on it.
+
+    Args:
+        encoder: the teacher's network.
+        images: of training.
+        params: of the students.
+        width: see `StageStudent`.
+        inference: transforms of images that are scored.
+        finished: keeps networks of a killed run.
+        seed: of the batches; initial weights come from torch's global generator.
+
+    Raises:
+        UserError: no number of the teacher's description varies.
+    """
+    device = encoder.mean.device
+    teacher = StageTeacher(encoder).to(device)
+    normalise_stages(teacher, images)
+    students = [StageStudent(encoder.stages, encoder.channels, width=width).to(device) for _ in range(params.count)]
+    students = [student.to(memory_format=torch.channels_last) for student in students]
+    train_stage_students(students, teacher, images, params, finished=finished, seed=seed)
+    settled = [student.eval().requires_grad_(False) for student in students]
+    return StageEnsemble(teacher, settled, Augmentation(inference))
+
+
+def normalise_stages(teacher: StageTeacher, images: UInt8[Tensor, "N 3 S S"]) -> None:
+    """Give each channel of each stage mean 0 and variance 1 over all cells of all training images, in place.
+
+        T^ = (T - mu) / sigma
+
+    As `normalise_teacher`: Bergmann et al., CVPR 2020, section 3.2; one of almost no variance becomes 0.
+
+    Raises:
+        UserError: no channel of a stage varies.
+    """
+    stages = teacher.encoder.stages
+    statistics = [RunningStatistics.empty(count) for count in teacher.encoder.channels]
+    for image in progress(images, total=len(images), label="descriptor statistics"):
+        for own, values in zip(statistics, teacher.raw(image[None], kept=True), strict=True):
+            own.add(values)
+    for stage, own in zip(stages, statistics, strict=True):
+        mean, factor = descriptor_scale(own)
+        getattr(teacher, f"mean_{stage}").copy_(mean)
+        getattr(teacher, f"factor_{stage}").copy_(factor)
+
+
+def train_stage_students(
+    students: Sequence[StageStudent],
+    teacher: StageTeacher,
+    images: UInt8[Tensor, "N 3 S S"],
+    params: StudentsParams,
+    *,
+    finished: FinishedNetworks,
+    seed: int,
+) -> None:
+    """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
+
+    As `train_students`: each student's gradient is what it would be alone.
+
+    Args:
+        students: untrained.
+        teacher: normalised.
+        images: of training.
+        params: of the students.
+        finished: keeps networks of a killed run.
+        seed: of the batches.
+    """
+    augment, training, device = Augmentation(params.augmentation), params.training, teacher.encoder.mean.device
+
+    def terms_of(batch: Batch) -> Terms:
+        views = augment.vary(images[batch.rows], batch.seeds)
+        targets = teacher(views, kept=augment.random is None)
+        return stage_terms(students, targets, augment.normalise(views).to(device))
+
+    batches = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
+    together = nn.ModuleList(students).train()
+    finished.train(
+        together,
+        lambda checkpoint: optimise(
+            together, batches, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
+            iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
+            optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay, label=f"{len(students)} students of the backbone",
+            checkpoint=checkpoint,
+        ),
+        phase="students of the backbone", label="uninformed_students", tensors=[images, *teacher.buffers()],
+        settings={**params.model_dump(), "network": students[0].arguments, "backbone": teacher.encoder.name,
+                  "seed": seed},
+    )  # fmt: skip
+
+
+def stage_terms(students: Sequence[StageStudent], targets: StageMaps, images: Float[Tensor, "B 3 S S"]) -> Terms:
+    """Compute the loss of each student on a batch: the sum over stages of the mean over cells of ||S - T^||²."""
+    return {
+        name_of(number): torch.stack(
+            [imitation_loss(own, target) for own, target in zip(student(images), targets, strict=True)]
+        ).sum()
+        for number, student in enumerate(students)
+    }
+
+
+@torch.no_grad()
+def map_stages(ensemble: StageEnsemble, image: UInt8[Tensor, "1 3 S S"], *, stride: int) -> RawMaps:
+    """Compute e and v of one image, on the CPU: those of each stage at `stride` (bilinear), summed.
+
+    Args:
+        ensemble: trained.
+        image: 8-bit RGB.
+        stride: pixels between neighbouring cells of the maps.
+    """
+    device = ensemble.teacher.encoder.mean.device
+    seen = ensemble.inference.normalise(image).to(device)
+    imitated = [student(seen) for student in ensemble.students]
+    cells = (-(-image.shape[-2] // stride), -(-image.shape[-1] // stride))
+    maps = RawMaps(torch.zeros(1, *cells), torch.zeros(1, *cells))
+    for target, *own in zip(ensemble.teacher(image, kept=True), *imitated, strict=True):
+        found = raw_maps(torch.stack(own), target)
+        for total, values in ((maps.error, found.error), (maps.variance, found.variance)):
+            total += F.interpolate(values[:, None], cells, mode="bilinear")[:, 0].cpu()
+    return maps
