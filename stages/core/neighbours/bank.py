@@ -274,14 +274,14 @@ def judge_patches(
     Args:
         neighbours: see `image_score`.
         whitening: of patches that the bank's are whitened by; None for patches as they are.
-        usual: subtracted from the distances, see `usual_distances`; None for nothing.
+        usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
+            keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
     """
     if whitening is not None:
         patches = whitening(patches)
     distances = patch_distances(patches, bank)
-    if usual is not None:
-        distances = distances - usual
-    return image_score(patches, distances, bank, neighbours=neighbours), distances
+    unusual = distances if usual is None else distances - usual
+    return image_score(patches, unusual, bank, neighbours=neighbours), distances
 
 
 def add_rotated(

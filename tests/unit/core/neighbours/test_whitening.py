@@ -95,10 +95,10 @@ def test_a_whitened_bank_keeps_a_number_of_the_drawn_patches(count: int, kept: i
         fill_whitened_bank(reader, images.assign(split="test"), count=1, generator=torch.Generator(), **draw)
 
 
-def test_the_usual_is_subtracted_before_the_largest_distance_is_taken() -> None:
+def test_the_usual_is_subtracted_from_the_score_and_not_from_the_map() -> None:
     patches, bank = torch.tensor([[[3.0], [2.5]]]), torch.tensor([[0.0], [9.0]])
     score, distances = judge_patches(patches, bank, neighbours=0, whitening=SAME, usual=torch.tensor([[1.0, -1.0]]))
-    torch.testing.assert_close(distances, torch.tensor([[2.0, 3.5]]))
+    torch.testing.assert_close(distances, torch.tensor([[3.0, 2.5]]))
     assert score == 3.5
 
 
@@ -126,9 +126,9 @@ def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, whitened: bool) -
     assert replace(again, patches=bank.patches, whitening=None, usual=None) == replace(bank, whitening=None, usual=None)
     if whitening and usual is not None:
         whole = torch.cat([torch.nn.functional.adaptive_avg_pool2d(pooled(one), (2, 3)) for one in features[1:]], dim=1)
-        expected = patch_distances(whitening(whole[0].permute(1, 2, 0)), bank.patches) - usual
+        expected = patch_distances(whitening(whole[0].permute(1, 2, 0)), bank.patches)
         np.testing.assert_allclose(first_map, expected.numpy(), atol=2e-3)
-        assert first == float(expected.max())
+        assert first == float((expected - usual).max())
 
 
 def pooled(stage: torch.Tensor) -> torch.Tensor:
