@@ -277,11 +277,24 @@ def judge_patches(
         usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
             keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
     """
+    largest, weight, distances = weigh_patches(patches, bank, neighbours=neighbours, whitening=whitening, usual=usual)
+    return (1.0 - float(weight)) * float(largest), distances
+
+
+def weigh_patches(
+    patches: Float[Tensor, "h w C"],
+    bank: Float[Tensor, "k C"],
+    *,
+    neighbours: int,
+    whitening: Whitening | None,
+    usual: Float[Tensor, "h w"] | None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "h w"]]:
+    """Return what `worst_patch` does, and the map; see `judge_patches`. A bundle computes the same."""
     if whitening is not None:
         patches = whitening(patches)
     distances = patch_distances(patches, bank)
     unusual = distances if usual is None else distances - usual
-    return image_score(patches, unusual, bank, neighbours=neighbours), distances
+    return *worst_patch(patches, unusual, bank, neighbours=neighbours), distances
 
 
 def add_rotated(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stages.core.encoder.encoder import STRIDES
 from stages.core.io.weights import read_weights, write_weights
-from stages.core.neighbours.bank import Grid, join_stages, judge_patches, patch_distances, patches_of, worst_patch
+from stages.core.neighbours.bank import Grid, join_stages, judge_patches, patches_of, weigh_patches
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.errors import UserError
 from stages.core.runtime.graphs import LEVEL, MAP, SCORE
@@ -91,12 +91,9 @@ class BankGraph(nn.Module):
     def forward(self, *stages: Float[Tensor, "1 _C _h _w"]) -> tuple[Float[Tensor, ""], Float[Tensor, "h w"]]:
         """Return what `MemoryBank.judge` does."""
         patches = join_stages(stages, grid=self.grid, shrink=averaged)[0].permute(1, 2, 0)
-        if self.whitening is not None:
-            patches = self.whitening(patches)
-        distances = patch_distances(patches, self.bank)
-        if self.usual is not None:
-            distances = distances - self.usual
-        largest, weight = worst_patch(patches, distances, self.bank, neighbours=self.neighbours)
+        largest, weight, distances = weigh_patches(
+            patches, self.bank, neighbours=self.neighbours, whitening=self.whitening, usual=self.usual
+        )
         return (1.0 - weight) * largest, distances
 
 
