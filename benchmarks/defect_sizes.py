@@ -17,13 +17,13 @@ import numpy as np
 from jaxtyping import UInt8
 from sklearn.metrics import roc_auc_score
 
-from commands.predict.model import Parts, load_parts, predict
 from commands.predict.parts import trained_files
 from stages.core.encoder.device import pick_device
-from stages.core.images.reading import read_image
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.console import CONSOLE, progress
 from stages.core.run.stage import command_entry
+from stages.core.runtime.reading import read_image
+from stages.export.parts import Parts, load_parts, predict
 from stages.split.synthetic import CENTRES, KINDS, SCRATCH_OPACITY, STAIN_OPACITY
 
 METHODS = ("oddpart", "patchcore")

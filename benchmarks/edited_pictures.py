@@ -7,7 +7,8 @@ from stages.aecsad.histogram.judging import normal_rows
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
+from stages.aecsad.model.patch_histogram import fit_histograms
+from stages.core.runtime.histograms import histogram_distances
 
 EDITED = "edited"
 

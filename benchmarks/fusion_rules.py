@@ -32,7 +32,7 @@ from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
 from stages.aecsad.model.edited import EDITED as PICTURES
 from stages.aecsad.model.edited import read_edited as read_pictures
-from stages.aecsad.model.fusion import KEYS, Combination, columns_of_branches, fuse
+from stages.aecsad.model.fusion import KEYS, columns_of_branches, fuse
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.core.io.tables import IMAGE_TABLE
 from stages.core.io.truth import TRUTH_TABLE
@@ -40,6 +40,7 @@ from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_params, load_value
 from stages.core.run.stage import command_entry
+from stages.core.runtime.fusion import Combination
 
 KINDS = ("logical", "structural", "synthetic", EDITED)
 FUSING = (weigh_branches.__module__, fuse.__module__)  # they log the reasons of every weight, once per random branch

@@ -104,36 +104,65 @@ def enough(
     return show_enough(product, as_json=as_json)
 
 
-@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts")
+@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
+                    "oddpart predict bundles/pin_tray photos --output verdicts")  # fmt: skip
 @verb
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Pictures, and folders to search for them.", metavar="PATH")],
-    category: Category,
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Pictures, and folders to search for them; without --category after a bundle or a product.",
+            metavar="[BUNDLE|PRODUCT] PATH",
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
+    category: Annotated[
+        str | None, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
 ) -> Closing:
-    """Score new pictures with a product's trained parts.
+    """Score new pictures, by a product or by a bundle.
 
-    Run `dvc repro` once before. Makes scores.csv (path, score, threshold, is_anomalous, display_score with 0.5 at
-    the threshold, p_value, unsure, a column for each branch, size_note and kind_note where a picture is unlike the
-    training images, heatmap, milliseconds), heatmaps/ (blue is normal, red is anomalous), unreadable.csv (path, error),
-    skipped.csv (path, reason: no image by its content, hidden, a link to a folder) and run.json (product, method,
-    trained parts, counts). A branch's column is empty where the pipeline excluded it.
+    Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
+    score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
+    size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds), heatmaps/ (blue is
+    normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden,
+    a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is empty where the
+    pipeline excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
-    there; interrupted, that folder stays.
+    there; the next run goes on from one that was killed.
     """
-    from commands.predict.parts import check_given, check_one_run, trained_files
+    from commands.predict.bundled import predict_with_bundle
+    from commands.predict.parts import check_given, judged_by, trained_files
+    from stages.export.recipes import check_one_run
 
+    if category is None:
+        category, bundle, images = judged_by(images, method=method)
+        if bundle is not None:
+            return predict_with_bundle(bundle, images, output=output, overwrite=overwrite)
     check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
     return predict_images(images, category=category, output=output, overwrite=overwrite, method=method)
+
+
+@app.command(epilog="Example: oddpart verify artifacts/export/pin_tray/oddpart")
+@verb
+def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]) -> str:
+    """Verify a bundle on this machine.
+
+    Checks the sha256 of every file, then judges the test pictures in the bundle: each must get the score and the
+    verdict that the pipeline gave it. The exit code is 1 if one does not.
+    """
+    from commands.verify import verify_bundle
+
+    return verify_bundle(bundle)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")

@@ -11,17 +11,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from commands.predict.model import load_parts, predict
 from commands.predict.parts import trained_files
 from stages.aecsad.model.networks import GlobalStudent, SelfAttention
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
 from stages.core.images.overlays import fit_within, heatmap_overlay
-from stages.core.images.reading import read_like_training
 from stages.core.io.arrays import write_arrays
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
+from stages.core.runtime.reading import read_like_training
+from stages.export.parts import load_parts, predict
 
 SIZE = 256  # pixels of the image's longer side
 INCHES = 2.6  # of a tile

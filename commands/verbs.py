@@ -17,7 +17,7 @@ from stages.core.run.parent import unwinding_on_sigterm
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 INTERRUPTED = 130  # exit code, as shells have it
-OWN = ("benchmarks", "commands", "flows", "runtime", "stages")
+OWN = ("benchmarks", "commands", "flows", "oddpart", "stages")
 FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
 BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says why it is not listed there
 FLOWS = ("fastapi", "prefect", "sqlalchemy")

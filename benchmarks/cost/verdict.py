@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from commands.predict.parts import RECIPES, trained_files
+from commands.predict.parts import trained_files
 from stages.core.io.tables import image_files
 from stages.core.run.console import CONSOLE
 from stages.core.run.stage import command_entry
+from stages.export.recipes import RECIPES
 
 THREADS = (1, 2)
 PICTURES = 100
@@ -76,16 +77,16 @@ def time_verdicts(category: str, method: str, *, threads: int) -> dict[str, Any]
         seconds since the epoch; peak_mb: largest resident memory.
     """
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # `pick_device` takes as many threads
-    from commands.predict.model import load_parts, predict
-    from commands.predict.scoring import read_any
     from stages.core.encoder.device import pick_device
+    from stages.core.runtime.pictures import read_picture
+    from stages.export.parts import load_parts, predict
 
     parts = load_parts(trained_files(category, method), device=pick_device())
     files = sorted(image_files(Path("artifacts/split", category, "inputs")).iterdir())[: PICTURES + WARM]
     wall, processor, first = [], [], 0.0
     for file in files:
         started, worked = time.perf_counter(), time.process_time()
-        prediction = predict(parts, read_any(file, parts.grey_range))
+        prediction = predict(parts, read_picture(file, parts.grey_range))
         parts.calibration.calls(prediction.score)
         wall.append(1000 * (time.perf_counter() - started))
         processor.append(1000 * (time.process_time() - worked))

@@ -13,15 +13,16 @@ import torch
 from benchmarks.gpu.inputs import draw, encoder_name, section_of, untrained_encoder
 from benchmarks.gpu.measure import Check, Outcome, Setting, agree, seconds_of
 from benchmarks.gpu.student_networks import module_of
-from commands.predict.model import HistogramBranch, Parts, StudentBranch, lay_out_as_trained, predict
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, fit_fusion
-from stages.aecsad.model.patch_histogram import HistogramModel, fit_histograms
+from stages.aecsad.model.patch_histogram import fit_histograms
 from stages.aecsad.model.segmentor import DEFAULT_MOMENTUM, Segmentor
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.lite0_weights import LITE0
-from stages.core.io.calibration import Calibration, Threshold
+from stages.core.runtime.calibration import Calibration, Threshold
+from stages.core.runtime.histograms import HistogramModel
+from stages.export.parts import HistogramBranch, Parts, StudentBranch, lay_out_as_trained, predict
 
 REPEATS = 200
 SIZE = 256  # pixels of a picture, and of what the networks see

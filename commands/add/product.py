@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from commands.add.entry import with_entry
-from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.core.run.params import PARAMS_FILE, category_problem, load_value, validate
+from stages.core.runtime.reading import IMAGE_SUFFIXES
 from stages.download.category import AnyCategory
 from stages.download.choose import MARKERS, category_root
 from stages.download.manifest import read_manifest

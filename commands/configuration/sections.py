@@ -36,6 +36,7 @@ PARAMS_SECTIONS: dict[str, type[BaseModel] | None] = {  # None: in TEXTS
     "components": None,
     "methods": None,
     "split": None,
+    "export": None,
     "evaluation": EvaluationParams,
     "near_duplicates": section_of(SplitParams, "near_duplicates"),
     "data_health": section_of(SplitParams, "data_health"),
@@ -90,6 +91,10 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "methods.madclip.categories.*.trained_on_window": (
         "section, or null",
         "The same of the images that it learns from, where these are of another product.",
+    ),
+    "export.categories": (
+        "section",
+        "Products whose methods are exported as bundles, each a key of `categories`; an empty section exports none.",
     ),
     "split.ratios": (
         "3 times integer from 0",

@@ -14,12 +14,12 @@ from torch import Tensor
 from commands.enough.pictures import HeldOut, Normals
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.images.reading import read_like_training
 from stages.core.neighbours.bank import PatchReader, image_score, patch_distances
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
+from stages.core.runtime.reading import read_like_training
 from stages.patchcore.params import PatchcoreParams
 from stages.split.synthetic import KINDS, add_defect
 

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Int
 from sklearn.model_selection import GroupKFold
 
-from stages.core.images.kinds import image_kind
-from stages.core.images.reading import Window
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, load_value, validate
+from stages.core.runtime.kinds import image_kind
+from stages.core.runtime.reading import Window
 from stages.download.source_files import is_stray
 from stages.split.grey_range import choose_grey_range
 from stages.split.inspect_files import Inspection, inspect_files

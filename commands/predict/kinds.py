@@ -6,8 +6,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.images.kinds import FOREIGN, HEAD, RAW_SUFFIXES, kind_of, refusal
-from stages.core.images.reading import IMAGE_SUFFIXES
+from stages.core.runtime.kinds import FOREIGN, HEAD, RAW_SUFFIXES, kind_of, refusal
+from stages.core.runtime.reading import IMAGE_SUFFIXES
 
 INDEX = "dicomdir"  # begins like a DICOM image and is none
 OTHER_SUFFIXES = (

@@ -1,7 +1,8 @@
 """The folder of results: there as a whole, or under another name; its tables, and the names of its heatmaps.
 
 While a run lasts its rows are in `NAME.unfinished-xxxxxxxx` next to the folder NAME that was asked for, each as soon as
-its image is scored. What a run leaves there that was killed or failed stays until a later one for NAME has ended well.
+its image is scored. What a run leaves there that was killed or failed is resumed by the next one for NAME
+(`commands.predict.resuming`), and stays until one has ended well.
 """
 
 import csv
@@ -37,11 +38,19 @@ class Results:
 
     Attributes:
         folder: where to write.
-        about: goes into the marker at the end.
+        target: what it becomes.
+        run: differs from that of every other run.
+        about: goes into the marker, at the end or by `mark`.
     """
 
     folder: Path
+    target: Path
+    run: str
     about: dict[str, Any] = field(default_factory=dict)
+
+    def mark(self) -> None:
+        """Say in the marker what is known so far: a killed run is resumed by it."""
+        write_marker(self.folder, run=self.run, complete=False, about=self.about)
 
 
 @contextmanager
@@ -68,7 +77,7 @@ def results_folder(path: Path, *, overwrite: bool) -> Iterator[Results]:
         run = secrets.token_hex(8)
         with locked_folder(target.parent, prefix=short_name(target.name) + UNFINISHED) as folder:
             write_marker(folder, run=run, complete=False, about={})
-            results = Results(folder)
+            results = Results(folder, target, run)
             try:
                 yield results
                 write_marker(folder, run=run, complete=True, about=results.about)
@@ -142,7 +151,7 @@ def keep_or_remove(folder: Path) -> None:
     if not folder.exists():
         return
     if (folder / SCORES).exists():
-        LOG.warning("the rows so far are in %s; a later run for the same folder that ends well removes them", folder)
+        LOG.warning("the rows so far are in %s; the next run for the same folder goes on from them", folder)
     else:
         shutil.rmtree(folder, ignore_errors=True)
 

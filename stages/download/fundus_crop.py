@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.core.images.memory import threads_for
-from stages.core.images.reading import read_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image
 
 DARK = 30  # sum of the three channels up to which a pixel belongs to the frame around the retina
 MARGIN, SIZE = 5, 512  # pixels

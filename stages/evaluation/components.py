@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
 from scipy.optimize import linear_sum_assignment
 
-from stages.core.images.reading import open_image
 from stages.core.images.regions import connected_regions
 from stages.core.io.components import COMPONENT_MAPS, TRIALS, read_component_maps
 from stages.core.run.console import progress
+from stages.core.runtime.reading import open_image
 
 MIN_PIXELS = 20  # smaller true regions are slivers behind other parts
 FOUND = 0.5  # IoU from which a component counts as found

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.core.images.overlays import fit_within, mask_contour, upsample_map
-from stages.core.images.reading import read_image
 from stages.core.io.truth import KINDS
 from stages.core.run.atomic import replacing_file
+from stages.core.runtime.reading import read_image
 from stages.evaluation.inputs import BranchMaps, colour_range
 from stages.evaluation.pixel_metrics import read_mask
 

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stages.core.images.overlays import heatmap_overlay
-from stages.core.io.calibration import Calibration, PictureSizes, Sureness, write_calibration
+from stages.core.io.calibration import write_calibration
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.io.wording import describe
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
+from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness
 from stages.evaluation.explained import in_order
 from stages.evaluation.inputs import Product
 from stages.evaluation.judging import Calibrated

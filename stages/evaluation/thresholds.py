@@ -16,8 +16,8 @@ from jaxtyping import Float
 from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
-from stages.core.io.calibration import Calibration, Threshold, conformal_p_value
 from stages.core.io.rotation import ROTATED, calibrates
+from stages.core.runtime.calibration import Calibration, Threshold, conformal_p_value
 from stages.evaluation.image_metrics import accuracy, stacked
 from stages.evaluation.inputs import ASIDE, Maps, colour_range
 from stages.evaluation.names import Measured, Name, Undefined

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.io.calibration import UNIT, Calibration
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import UNIT, Calibration
 
 WIDTH, HEIGHT = 480, 240  # of a drawing, which the page scales to its own width
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 38  # margins for axes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.core.io.calibration import Threshold
 from stages.core.io.decision import read_choice
+from stages.core.runtime.calibration import Threshold
 
 LEVELS = ((0.95, "well"), (0.8, "in part"), (0.6, "hardly"))  # AUROC from which, and how it is covered
 NOT = "not covered"

@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from stages.core.io.calibration import UNIT
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import UNIT
 from stages.report.charts import PLOT
 from stages.report.content import Content, Sources, build_content
 from stages.report.rows import COLUMNS, Row, main_rows, read_health, unmeasured_lines

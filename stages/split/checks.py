@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.images.reading import SMALLEST_SIDE
 from stages.core.run.errors import UserError
-from stages.split.inspect_files import EXIF_ROTATED, TRANSPARENT, ImageFacts, Inspection, MaskFacts
+from stages.core.runtime.pictures import TRANSPARENT
+from stages.core.runtime.reading import SMALLEST_SIDE
+from stages.split.inspect_files import EXIF_ROTATED, ImageFacts, Inspection, MaskFacts
 from stages.split.masks import HALF
 from stages.split.readers.records import Record
 from stages.split.rule import Ratios, Together, count_normals

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt16
 
-from stages.core.images.depth import DEEPEST
 from stages.core.images.grey_range import between, ends
-from stages.core.images.reading import Window
+from stages.core.runtime.depth import DEEPEST
+from stages.core.runtime.reading import Window
 from stages.split.readers.records import Record
 
 LOG = logging.getLogger(__name__)

@@ -14,22 +14,20 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stages.core.images.depth import is_deep, stored_values, stores_16_bit
-from stages.core.images.kinds import DICOM, image_kind
 from stages.core.images.memory import threads_for
-from stages.core.images.reading import Window, open_image, to_rgb
-from stages.core.images.upright import UPRIGHT, orientation_of
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.depth import is_deep, stored_values, stores_16_bit
+from stages.core.runtime.kinds import DICOM, image_kind
+from stages.core.runtime.pictures import TRANSPARENT, is_transparent, number_of_frames
+from stages.core.runtime.reading import Window, open_image, to_rgb
+from stages.core.runtime.upright import UPRIGHT, orientation_of
 from stages.split.grey_range import Extent, extent_of, find_grey_range
 from stages.split.masks import read_mask
 from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record
 
 EXIF_ROTATED = "EXIF-rotated"
-TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
-LEAST_SEEN = 0.001  # share of the pixels; below it a picture counts as transparent all over
-FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
 SHARPNESS_SIDE = 256  # pixels at which images are compared in sharpness
 Facts = TypeVar("Facts")
 
@@ -181,13 +179,6 @@ def flaw_of(image: Image.Image, pixels: UInt8[np.ndarray, "H W 3"]) -> str | Non
     return None if (pixels != pixels[0, 0]).any() else "is of one colour all over"
 
 
-def is_transparent(image: Image.Image) -> bool:
-    """Report whether an opened image is transparent all over, so that only the white behind it would be seen."""
-    if not image.has_transparency_data:
-        return False
-    return bool((np.asarray(image.convert("RGBA"))[..., 3] >= FAINT).mean() < LEAST_SEEN)
-
-
 def sharpness_of(grey: UInt8[np.ndarray, "H W"]) -> float:
     """Compute the variance of the Laplacian at a common size."""
     common = cv2.resize(grey, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
@@ -229,11 +220,6 @@ def conversions_of(image: Image.Image) -> tuple[str, ...]:
         "of several pages or frames (the first is read)": number_of_frames(image) > 1,
     }
     return tuple(name for name, is_so in found.items() if is_so)
-
-
-def number_of_frames(image: Image.Image) -> int:
-    """Count the pages or frames of an opened image; 1 for a phone's picture with a preview next to it (MPO)."""
-    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def sha256_of(path: Path) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from stages.core.images.kinds import Unsupported
-from stages.core.images.reading import open_image
-from stages.core.images.upright import UPRIGHT, orientation_of, turned
+from stages.core.runtime.kinds import Unsupported
+from stages.core.runtime.reading import open_image
+from stages.core.runtime.upright import UPRIGHT, orientation_of, turned
 
 LOSSY = ("JPEG", "MPO", "JPEG2000")
 LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import NonNegativeInt, model_validator
 
 from stages.core.images.grey_range import between
-from stages.core.images.reading import Window
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, Bits, GreyRange, Params, load_value, validate
+from stages.core.runtime.reading import Window
 from stages.split.health import DataHealthParams
 from stages.split.near_duplicates import NearDuplicateParams
 from stages.split.readers.industrial import read_csv, read_elpv, read_loco, read_mvtec

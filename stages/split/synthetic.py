@@ -14,8 +14,8 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image
 
-from stages.core.images.reading import Window, read_like_training
 from stages.core.io.tables import SYNTHETIC
+from stages.core.runtime.reading import Window, read_like_training
 
 KINDS = ("scratch", "pasted patch", "stain")
 CENTRES = (0.08, 0.92)  # where a defect begins or has its centre, down and across

@@ -16,11 +16,11 @@ import pandas as pd
 from PIL import Image
 
 from stages.core.images.grey_range import write_grey_range
-from stages.core.images.reading import Window, read_like_training
 from stages.core.io.rotation import FOLD, NEVER
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.core.runtime.reading import Window, read_like_training
 from stages.split.checks import EqualFiles
 from stages.split.inspect_files import EXIF_ROTATED, Inspection
 from stages.split.masks import read_mask

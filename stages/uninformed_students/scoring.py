@@ -11,10 +11,11 @@ from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 from stages.core.encoder.encoder import load_stack
-from stages.core.io.maps import AnomalyMaps, to_half
+from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
 from stages.uninformed_students.augmentation import Augmentation, size_of
 from stages.uninformed_students.params import Normalization, UninformedStudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork

@@ -15,8 +15,9 @@ HIDING = ("importlib", "runpy", "subprocess", "multiprocessing")
 HARMLESS = ("importlib.util", "importlib.metadata", "importlib.resources")
 DYNAMIC = {"__import__", "import_module", "exec", "eval", "run_module", "run_path"}
 ABOVE = ("commands", "flows", "benchmarks", "tests")  # what no stage may import
+EXPORT = ("stages", "export")
 # Lower first: a layer of core imports those before it.
-LAYERS = ("run", "io", "images", "encoder", "neighbours", "training")
+LAYERS = ("runtime", "run", "io", "images", "encoder", "neighbours", "training")
 
 
 def violations(root: Path, path: Path) -> list[str]:
@@ -44,6 +45,8 @@ def problem_of(own: tuple[str, ...], item: Import) -> str | None:
     if first != "stages":
         return None
     target = package_of(Path(*item.target.split(".")))
+    if own == EXPORT and target[2:] == ("model",):
+        return None  # it exports the networks of every method
     if target == own or (target[:2] == CORE and own[:2] != CORE) or target == (*own[:2], "model"):
         return None
     if own[:2] == CORE and target[:2] == CORE:
@@ -70,7 +73,7 @@ def test_imports_point_down() -> None:
 def test_core_holds_what_two_or_more_methods_use() -> None:
     """What one method alone uses belongs to it. Other layers of core and commands count as users."""
     used_by: dict[str, set[str]] = {}
-    for path in [*python_files(ROOT / "stages"), *python_files(ROOT / "commands")]:
+    for path in [file for folder in ("stages", "commands", "oddpart") for file in python_files(ROOT / folder)]:
         for item in imports(parse(path)):
             if item.module.startswith("stages.core."):
                 used_by.setdefault(item.module, set()).add("/".join(package_of(path.relative_to(ROOT))[:2]))
@@ -103,6 +106,8 @@ def test_the_checker_sees_what_is_forbidden(tmp_path: Path) -> None:
         ("stages/split/a.py", "from stages.download.b import c", "stages.split imports stages.download.b.c of another"),
         ("stages/core/io/a.py", "import stages.split.b", "stages.core.io imports stages.split.b of another"),
         ("stages/core/io/a.py", "from stages.core.images.b import c", "of a layer that is not below"),
+        ("stages/core/runtime/a.py", "from stages.core.run.b import c", "of a layer that is not below"),
+        ("stages/export/a.py", "from stages.aecsad.cluster.b import c", "of another stage"),
         ("stages/aecsad/cluster/a.py", "from stages.aecsad.histogram.b import c", "of another stage"),
         ("stages/aecsad/cluster/a.py", "from stages.sir.model.b import c", "of another stage"),
         ("stages/aecsad/model/a.py", "from stages.aecsad.cluster.b import c", "of another stage"),
@@ -133,6 +138,8 @@ def test_the_checker_lets_pass_what_is_allowed(tmp_path: Path) -> None:
         ("stages/split/a.py", "model.eval()"),
         ("stages/sir/universal/a.py", "from stages.sir.model.b import c"),
         ("stages/core/encoder/a.py", "from stages.core.images.b import c"),
+        ("stages/core/io/a.py", "from stages.core.runtime.b import c"),
+        ("stages/export/a.py", "from stages.aecsad.model.b import c"),
     ]
     assert table.violations(check, rows) == []
 
@@ -158,6 +165,35 @@ def test_commands_are_imported_by_no_stage_and_no_flow() -> None:
         if item.module.split(".")[0] == "commands" and item.module != "commands.compare.rows"
     ]
     assert found == []
+
+
+# What judges new pictures on a line installs nothing else; the last two are asked for when a picture needs them.
+OF_THE_RUNTIME = {"numpy", "PIL", "onnxruntime", "pydicom", "cv2"}
+
+
+def test_the_runtime_needs_three_packages() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in [*python_files(ROOT / "stages/core/runtime"), *python_files(ROOT / "oddpart")]
+        for line, module in imported_when_run(parse(path))
+        if (top := module.split(".")[0]) not in OF_THE_RUNTIME | {"stages"} | sys.stdlib_module_names
+        or (top == "stages" and not module.startswith("stages.core.runtime"))
+    ]
+    assert found == []
+
+
+def imported_when_run(tree: ast.Module) -> list[tuple[int, str]]:
+    """Lines and modules of the imports that are not for the type checker alone."""
+    typing = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    skipped = {item.line for node in typing for item in imports(ast.Module(node.body, []))}
+    return [(item.line, item.module) for item in imports(tree) if item.line not in skipped]
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = ("torch", "scipy", "pandas", "cv2", "pydantic", "jaxtyping", "pydicom", "rich")
+    code = f"import sys, oddpart\nprint(sorted(set({heavy}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 WITHOUT_TORCH = ("download", "split", "aecsad.histogram", "aecsad.score_fusion", "evaluation", "report")

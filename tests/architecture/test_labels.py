@@ -18,7 +18,7 @@ LABELS = re.compile(
     r"(artifacts|artifacts/split(/[^/]+(/truth(/.*)?)?)?|artifacts/(download|evaluation)(/.*)?|metrics/.*)$"
 )
 JUDGED = ("metrics/choices/",)  # what a stage decided without labels
-REPORT = ("stages", "report")
+REPORT, EXPORT = ("stages", "report"), ("stages", "export")  # after the evaluation: they change no score
 TRUTH = "stages.core.io.truth"
 
 
@@ -29,7 +29,7 @@ def depends_on_labels(body: dict[str, Any]) -> bool:
 
 def test_only_judges_and_pools_depend_on_labels() -> None:
     found = {package_of(entry_of(ROOT, body["cmd"])) for body in STAGES.values() if depends_on_labels(body)}
-    assert found == READERS | {WRITER, REPORT}
+    assert found == READERS | {WRITER, REPORT, EXPORT}
 
 
 def test_no_other_stage_can_read_the_truth() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances, patch_histograms
+from stages.aecsad.model.patch_histogram import fit_histograms
+from stages.core.runtime.histograms import histogram_distances, patch_histograms
 
 GOLDEN = np.load(Path(__file__).parent / "csad_histogram.npz", allow_pickle=False)
 TOLERANCE = {"full": 1e-8, "nobg": 1e-8, "rankdef": 1e-6}

@@ -28,8 +28,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 from commands.predict.kinds import look_at
 from stages.core.images.grey_range import between
 from stages.core.images.memory import memory_for
-from stages.core.images.reading import read_image, read_like_training
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image, read_like_training
 from stages.download.manifest import read_manifest
 from stages.download.source import open_source, write_dataset
 from stages.split.inspect_files import inspect_depth, inspect_image, inspect_mask

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from stages.aecsad.model.conformal import Jackknife, at_its_place, beaten
-from stages.aecsad.model.fusion import Combination, fit_fusion, fuse
+from stages.aecsad.model.fusion import fit_fusion, fuse
+from stages.core.runtime.conformal import Jackknife, at_its_place, beaten
+from stages.core.runtime.fusion import Combination
 from stages.evaluation.thresholds import Reference, conformal_threshold
 
 HISTOGRAM = {"h1": 1.0, "h2": 0.5, "excluded": 0.0}

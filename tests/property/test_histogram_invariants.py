@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances, patch_histograms
+from stages.aecsad.model.patch_histogram import fit_histograms
+from stages.core.runtime.histograms import histogram_distances, patch_histograms
 
 CLASSES = 4
 

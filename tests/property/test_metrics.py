@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stages.core.io.calibration import Calibration
+from stages.core.runtime.calibration import Calibration
 from stages.evaluation.image_metrics import auroc
 from stages.evaluation.inputs import join_truth
 from stages.evaluation.intervals import Resampling

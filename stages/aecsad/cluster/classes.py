@@ -13,8 +13,8 @@ from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.model.describe import InstanceTable, describe, measure_instances
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.modes import by_frequency, find_classes
-from stages.aecsad.model.patch_histogram import patch_histograms
 from stages.core.io.components import ComponentMaps
+from stages.core.runtime.histograms import patch_histograms
 
 LOG = logging.getLogger(__name__)
 

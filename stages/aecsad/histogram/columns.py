@@ -18,12 +18,7 @@ from stages.aecsad.model.edited import EditedPictures, rows_of_sources
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.lineage import HISTOGRAM_FILE
 from stages.aecsad.model.part_numbers import PARTS, PartAreas, part_model_arrays, write_findings
-from stages.aecsad.model.patch_histogram import (
-    HistogramModel,
-    fit_histograms,
-    histogram_distances,
-    write_histogram_models,
-)
+from stages.aecsad.model.patch_histogram import fit_histograms, write_histogram_models
 from stages.core.io.decision import rounded
 from stages.core.io.lineage import Lineage
 from stages.core.io.result import SCORES
@@ -32,6 +27,7 @@ from stages.core.io.tables import write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.histograms import HistogramModel, histogram_distances
 
 LOG = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.histogram.parts import measure
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.part_numbers import PARTS, PartAreas
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
+from stages.aecsad.model.patch_histogram import fit_histograms
 from stages.core.io.rotation import rotated_rows, rotations
+from stages.core.runtime.histograms import histogram_distances
 
 
 def add_turns(

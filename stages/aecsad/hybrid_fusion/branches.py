@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from scipy.stats import mannwhitneyu
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
-from stages.aecsad.model.conformal import AUROC, Jackknife
+from stages.aecsad.model.conformal import AUROC
 from stages.aecsad.model.fusion import (
     HISTOGRAM,
     KEYS,
@@ -30,6 +30,7 @@ from stages.core.io.result import MAPS, read_result
 from stages.core.io.rotation import calibrates
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
+from stages.core.runtime.conformal import Jackknife
 
 NEIGHBOURS, FINE_NEIGHBOURS = "neighbours", "fine_neighbours"
 LOG = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from jaxtyping import Float16
 
 from stages.aecsad.hybrid_fusion.branches import Branches, BranchWeight
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
-from stages.aecsad.model.conformal import Jackknife
-from stages.aecsad.model.fusion import KEYS, Combination, fuse
+from stages.aecsad.model.fusion import KEYS, fuse
 from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.map_fusion import active_maps, fit_map_fusion
@@ -24,6 +23,8 @@ from stages.core.io.tables import write_table
 from stages.core.neighbours.memory import write_bank
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
+from stages.core.runtime.conformal import Jackknife
+from stages.core.runtime.fusion import Combination
 
 BRANCH_SCORES = "branches.parquet"  # before they are scaled and weighed, for people
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.aecsad.model.fusion import Combination
 from stages.core.run.params import Params
+from stages.core.runtime.fusion import Combination
 
 
 class FineNeighboursParams(Params):

@@ -1,23 +1,12 @@
-"""The place of a new image among the validation images, and the weights that such a place must not depend on.
+"""Weights that the place of a new image among the validation images must not depend on, as a file of the histograms.
 
-Scales and weights come from the same normal validation images as the threshold. An image that helped to fit a scale, or
-to choose a weight, looks more usual by it than a new one does, most of all where there are few. Where validation
-rotates, training images that were held out in turns count like them (`stages.core.io.rotation`); no weight depends on
-one.
-
-- Scales: the new image helps to fit them, too (full conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic
-  Learning in a Random World", 2005, section 2.2).
-- Weights: it is compared with each validation image by the weights that were chosen without that one (jackknife+:
-  Barber, Candes, Ramdas, Tibshirani, "Predictive Inference with the Jackknife+", Annals of Statistics 2021).
+See `stages.core.runtime.conformal`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float64, Int
 
 from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table, write_table
@@ -26,19 +15,6 @@ from stages.core.run.errors import UserError
 JACKKNIFE = "jackknife.parquet"
 AUROC = "_edit_auroc"  # after a column's name
 LARGEST = 200  # validation images; with more, one of them moves no weight by what could be seen
-
-
-@dataclass(frozen=True)
-class Jackknife:
-    """Weights as they are without one held-out normal image, for each of them in the order of their scores.
-
-    Attributes:
-        columns: of each histogram column.
-        branches: of each branch.
-    """
-
-    columns: Mapping[str, tuple[float, ...]]
-    branches: Mapping[str, tuple[float, ...]]
 
 
 def write_jackknife(folder: Path, image_ids: Sequence[str], weights: pd.DataFrame) -> None:
@@ -70,35 +46,3 @@ def read_jackknife(folder: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
     if set(table.index) != set(image_ids):
         raise UserError(f"{folder / JACKKNIFE}: is of other validation images than the scores: run `dvc repro`")
     return table.loc[image_ids]
-
-
-def beaten(sets: Float64[np.ndarray, "M _n n+1"]) -> Int[np.ndarray, " M"]:
-    """Count the validation images below each new one.
-
-        r_m = |{i : s_mii < s_mi(n+1)}|
-
-    Args:
-        sets: scores of n validation images and then of a new one, by scales that were fitted on these n + 1 together
-            and by the weights that were chosen without image i; one row for all i where the weights are the same.
-    """
-    new, count = len(sets), sets.shape[-1] - 1
-    own = np.diagonal(np.broadcast_to(sets[..., :-1], (new, count, count)), axis1=1, axis2=2)
-    return np.asarray((own < np.broadcast_to(sets[..., -1], (new, count))).sum(axis=1))
-
-
-def at_its_place(
-    plain: Float64[np.ndarray, " M"], own: Float64[np.ndarray, " n"], rank: Int[np.ndarray, " M"]
-) -> Float64[np.ndarray, " M"]:
-    """Move scores of new images so that each lies above as many validation images as it is to.
-
-        the score moves to the nearest one in (s_(r), s_(r+1)],  s_(0) = -inf,  s_(n+1) = inf
-
-    Scores in one such interval keep their order, and a score that is in the right one already stays.
-
-    Args:
-        plain: scores of M new images by scales that were fitted without them.
-        own: s, of the n validation images by the same scales.
-        rank: r, of `beaten`.
-    """
-    bounds = np.concatenate([[-np.inf], np.sort(own), [np.inf]])
-    return np.asarray(np.minimum(np.maximum(plain, np.nextafter(bounds[rank], np.inf)), bounds[rank + 1]))

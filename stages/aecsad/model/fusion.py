@@ -1,36 +1,29 @@
 """Join the score tables of a method's branches, bring them to one scale and combine them.
 
 A fitted fusion goes into a result as JSON: `predict` scores new images by it, and a person can read it.
-
-A new image gets its place among the validation images by scales that it helped to fit as they did, and by weights that
-neither it nor the one it is compared with has chosen, see stages.aecsad.model.conformal.
 """
 
-import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64, Int
 
-from stages.aecsad.model.conformal import Jackknife, at_its_place, beaten
 from stages.aecsad.model.part_numbers import PARTS
-from stages.aecsad.model.scaling import Scores, TrimmedZ, evidence, fit_trimmed_z
+from stages.aecsad.model.scaling import Scores, evidence
 from stages.core.io.result import SCORES
 from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table
 from stages.core.run.errors import UserError
+from stages.core.runtime.conformal import Jackknife
+from stages.core.runtime.fusion import Branch, Combination, fit_branches
+from stages.core.runtime.fusion import Fusion as RuntimeFusion
 
 KEYS = ["image_id", "split"]
 HISTOGRAM, STUDENT_TEACHER = "histogram", "student_teacher"
 LOG = logging.getLogger(__name__)
-BLOCK = 2_000_000  # scores that are scaled at once, each new image with all validation images: bounds the memory
-Combination = Literal["sum", "fisher"]
-Weight = float | Float64[np.ndarray, "n 1"]  # for all images, or a row for each validation image of a jackknife
 
 
 def read_branches(histogram: Path, student_teacher: Path) -> dict[str, pd.DataFrame]:
@@ -140,110 +133,14 @@ def fuse(
     return scores[KEYS].assign(score=fused, **parts).reset_index(drop=True), fusion
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a branch: its scale and its weight, 0 where it is excluded."""
+class Fusion(RuntimeFusion):
+    """The fusion as results have it: to the last digit of SciPy's normal distribution, and validation images exact."""
 
-    name: str
-    scale: TrimmedZ
-    weight: Weight
+    KNOWN = 0.0
 
-
-@dataclass(frozen=True)
-class Branch:
-    """A weighted sum of scaled columns, scaled again; its own weight counts in the fusion only."""
-
-    name: str
-    columns: tuple[Column, ...]
-    scale: TrimmedZ
-    weight: Weight = 1.0
-
-    def __call__(self, columns: Mapping[str, Scores]) -> Scores:
-        """Return the branch's score of each image."""
-        return self.scale(weighted_sum(self.columns, columns))
-
-    @property
-    def used(self) -> bool:
-        """Whether it and any of its columns have weight."""
-        return bool(np.any(self.weight > 0)) and any(np.any(column.weight > 0) for column in self.columns)
-
-
-Combined = tuple[Scores, dict[str, Scores]]  # the fused score, and the trimmed z of every branch in use by name
-
-
-def combined(branches: Sequence[Branch], combination: Combination, columns: Mapping[str, Scores]) -> Combined:
-    """Add the branches as they are or, "fisher", their `evidence`."""
-    scores = {branch.name: branch(columns) for branch in branches}
-    weights = {branch.name: branch.weight for branch in branches}
-    terms = {name: evidence(score) if combination == "fisher" else score for name, score in scores.items()}
-    return sum_of([weights[name] * term for name, term in terms.items()]), scores
-
-
-def sum_of(terms: Sequence[Scores]) -> Scores:
-    """Add arrays that broadcast to one shape."""
-    return np.asarray(functools.reduce(np.add, terms))
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
-
-    Attributes:
-        normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
-        without: weights without one validation image; None where these images did not choose them.
-    """
-
-    branches: tuple[Branch, ...]
-    combination: Combination
-    normal: Mapping[str, tuple[float, ...]]
-    without: Jackknife | None = None
-
-    def __call__(self, columns: Mapping[str, Scores]) -> Combined:
-        """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`.
-
-        A validation image is known by its unscaled scores and keeps the score of `of_fitted`.
-        """
-        normal = {name: np.array(values) for name, values in self.normal.items()}
-        (plain, plain_parts), (own, own_parts) = self.of_fitted(columns), self.of_fitted(normal)
-        scores: list[Scores] = []
-        parts: dict[str, list[Scores]] = {name: [] for name in plain_parts}
-        size = max(1, BLOCK // (len(own) * (len(own) + 1)))
-        for start in range(0, len(plain), size):
-            block = slice(start, start + size)
-            new = {name: columns[name][block] for name in normal}
-            known = np.all([new[name][:, None] == normal[name] for name in normal], axis=0).any(axis=1)
-            rank, ranks = self.places(normal, new)
-            scores.append(np.where(known, plain[block], at_its_place(plain[block], own, rank)))
-            for name, part in parts.items():
-                moved = at_its_place(plain_parts[name][block], own_parts[name], ranks[name])
-                part.append(np.where(known, plain_parts[name][block], moved))
-        return np.concatenate(scores), {name: np.concatenate(part) for name, part in parts.items()}
-
-    def of_fitted(self, columns: Mapping[str, Scores]) -> Combined:
-        """Score the images that the scales were fitted on."""
-        return combined([branch for branch in self.branches if branch.used], self.combination, columns)
-
-    def places(
-        self, normal: Mapping[str, Scores], new: Mapping[str, Scores]
-    ) -> tuple[Int[np.ndarray, " M"], dict[str, Int[np.ndarray, " M"]]]:
-        """Count the validation images below each of M new ones, by the score and by each branch, see `beaten`."""
-        sets = {
-            name: np.hstack([np.tile(values, (len(new[name]), 1)), new[name][:, None]])[:, None]
-            for name, values in normal.items()
-        }
-        weights: dict[str, Weight] = {one.name: one.weight for branch in self.branches for one in branch.columns}
-        branch_weights: dict[str, Weight] = {branch.name: branch.weight for branch in self.branches}
-        if self.without is not None:
-            weights |= {name: np.array(values)[:, None] for name, values in self.without.columns.items()}
-            branch_weights |= {name: np.array(values)[:, None] for name, values in self.without.branches.items()}
-        names = {branch.name: [one.name for one in branch.columns if one.name in normal] for branch in self.branches}
-        active = {name: columns for name, columns in names.items() if columns}
-        score, parts = combined(fit_branches(active, weights, sets, branch_weights), self.combination, sets)
-        return beaten(score), {name: beaten(part) for name, part in parts.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON file."""
-        return asdict(self)
+    def evidence(self, scores: Scores) -> Scores:
+        """See `stages.aecsad.model.scaling.evidence`."""
+        return evidence(scores)
 
 
 def fit_fusion(
@@ -291,56 +188,6 @@ def columns_in_use(branches: Sequence[Branch], without: Jackknife | None = None)
     }
 
 
-def fit_branches(
-    branches: Mapping[str, Sequence[str]],
-    weights: Mapping[str, Weight],
-    normal: Mapping[str, Scores],
-    branch_weights: Mapping[str, Weight] | None,
-) -> tuple[Branch, ...]:
-    """Fit the scales of `fit_fusion`; on several sets of scores, one a row, each by itself."""
-    fitted = []
-    for name, names in branches.items():
-        columns = tuple(Column(column, fit_trimmed_z(normal[column]), weights[column]) for column in names)
-        scale = fit_trimmed_z(weighted_sum(columns, normal))
-        fitted.append(Branch(name, columns, scale, 1.0 if branch_weights is None else branch_weights[name]))
-    return tuple(fitted)
-
-
-def weighted_sum(columns: Sequence[Column], values: Mapping[str, Scores]) -> Scores:
-    """Sum weight times scaled score; columns of weight 0 are not looked at."""
-    terms = [column.weight * column.scale(values[column.name]) for column in columns if np.any(column.weight > 0)]
-    return sum_of(terms) if terms else np.zeros_like(next(iter(values.values())))
-
-
 def fusion_from_json(value: Mapping[str, Any]) -> Fusion:
-    """Build a fusion from what `Fusion.to_json` returned.
-
-    Raises:
-        KeyError, TypeError: the value has another layout.
-        ValueError: the combination is none of ours.
-    """
-    if value["combination"] not in get_args(Combination):
-        raise ValueError(f"combination {value['combination']!r}: expected one of {', '.join(get_args(Combination))}")
-    without = value["without"]
-    if without is not None:
-        rows = {
-            key: {name: tuple(weights) for name, weights in without[key].items()} for key in ("columns", "branches")
-        }
-        without = Jackknife(**rows)
-    return Fusion(
-        tuple(
-            Branch(
-                branch["name"],
-                tuple(
-                    Column(column["name"], TrimmedZ(**column["scale"]), column["weight"])
-                    for column in branch["columns"]
-                ),
-                TrimmedZ(**branch["scale"]),
-                branch["weight"],
-            )
-            for branch in value["branches"]
-        ),
-        value["combination"],
-        {name: tuple(scores) for name, scores in value["normal"].items()},
-        without,
-    )
+    """See `stages.core.runtime.fusion.Fusion.from_json`."""
+    return Fusion.from_json(value)

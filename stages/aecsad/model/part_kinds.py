@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.aecsad.model.part_numbers import KindClassifier
+from stages.aecsad.model.part_numbers import KindClassifier, PartModel
+from stages.core.runtime.graphs import LEVEL, SCORE
 
 PART_MAPS = "part_maps.npz"  # in the folder of the stage pseudo_label: small parts of some training images
 CELLS = 64  # a side: the finest features of the encoder at 256 pixels
@@ -31,6 +32,29 @@ def kind_probabilities(classifier: KindClassifier, features: Features) -> Float[
     ]
     bias = torch.from_numpy(classifier.bias).to(device)
     return (torch.stack(resized).sum(dim=0)[0] + bias[:, None, None]).softmax(dim=0)
+
+
+class PartsGraph(nn.Module):
+    """The branch of numbers of parts as a network, which can be exported: from features of one image to its distance.
+
+    Areas and what follows are in float64, as the pipeline has them: the whitening enlarges what rounding leaves.
+    """
+
+    inputs = tuple(f"{LEVEL}{level}" for level in range(3))
+    outputs = (SCORE,)
+
+    def __init__(self, model: PartModel) -> None:
+        """Keep the model."""
+        super().__init__()
+        self.classifier = model.classifier
+        self.mean = torch.from_numpy(model.mean)
+        self.matrix = torch.from_numpy(model.root @ model.whitening)
+
+    def forward(self, *features: Float[Tensor, "1 _C _h _w"]) -> Float64[Tensor, ""]:
+        """Return what `stages.aecsad.model.part_numbers.part_distances` does."""
+        areas = kind_probabilities(self.classifier, features)[:-1].double().mean(dim=(1, 2))
+        moved = self.matrix @ (areas - self.mean)
+        return moved.square().sum().sqrt()
 
 
 def kind_areas(classifier: KindClassifier, features: Features) -> Float64[np.ndarray, " K"]:

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from stages.core.runtime.graphs import LABELS, LEVEL
+
 DILATIONS = (6, 12, 18)
 LOW_LEVEL_CHANNELS = 48
 DEFAULT_MOMENTUM = 0.1  # of BatchNorm's running statistics: PyTorch's
@@ -71,6 +73,26 @@ class Segmentor(nn.Module):
         """Return the most probable class of every pixel of images of `size` x `size` pixels."""
         logits: Tensor = self(low, high, size=size)
         return logits.max(dim=1).indices.to(torch.uint8)  # argmax is eight times slower on a CPU
+
+
+class LabelMapGraph(nn.Module):
+    """The segmentation as a network, which can be exported: from features of one image to its label map."""
+
+    inputs = (f"{LEVEL}0", f"{LEVEL}2")
+    outputs = (LABELS,)
+
+    def __init__(self, segmentor: Segmentor, *, size: int) -> None:
+        """Keep the trained network.
+
+        Args:
+            size: side of the images in pixels.
+        """
+        super().__init__()
+        self.segmentor, self.size = segmentor, size
+
+    def forward(self, low: Float[Tensor, "1 c h w"], high: Float[Tensor, "1 C k l"]) -> UInt8[Tensor, "1 S S"]:
+        """Return the label map from the stages at stride 4 and 16."""
+        return self.segmentor.label_map(low, high, size=self.size)
 
 
 def conv_bn_relu(before: int, after: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stages.aecsad.model.networks import GlobalStudent, LocalStudent, StemStudent
 from stages.aecsad.model.teacher import TeacherHead
+from stages.core.runtime.graphs import IMAGE, LEVEL, MAP, SCORE
 
 Maps = dict[str, Float[Tensor, "B M M"]]
 
@@ -107,6 +108,30 @@ class StudentTeacher(nn.Module):
             size = (self.score_size, self.score_size)
             anomaly_map = F.interpolate(anomaly_map[:, None], size, mode="bilinear")[:, 0]
         return anomaly_map.flatten(1).topk(self.pooled_cells, dim=1).values.mean(dim=1)
+
+
+class StudentsGraph(nn.Module):
+    """The branch as a network, which can be exported: from one image and its features to score and anomaly map."""
+
+    inputs = (IMAGE, *(f"{LEVEL}{level}" for level in range(3)))
+    outputs = (SCORE, MAP)
+
+    def __init__(self, network: StudentTeacher) -> None:
+        """Keep the trained networks."""
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, image: Float[Tensor, "1 3 H W"], *features: Float[Tensor, "1 _C _h _w"]
+    ) -> tuple[Float[Tensor, " 1"], Float[Tensor, "M M"]]:
+        """Return the image score and the summed map.
+
+        Args:
+            image: normalised.
+            features: of the encoder.
+        """
+        anomaly_map = self.network.combine(self.network.raw_maps(image, features))
+        return self.network.pool(anomaly_map), anomaly_map[0]
 
 
 def build_local_student(

@@ -19,13 +19,14 @@ from torch.nn import functional
 from stages.aecsad.model.describe import InstanceTable, describe_instances, measure_instances
 from stages.aecsad.model.edited import EditedPictures, Seen, rows_of_sources, see_edits
 from stages.aecsad.model.modes import by_frequency, find_classes
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
+from stages.aecsad.model.patch_histogram import fit_histograms
 from stages.aecsad.pseudo_label.choice import Pictures
 from stages.aecsad.pseudo_label.classical.clusters import encode_cells
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder, to_float
 from stages.core.run.console import progress
+from stages.core.runtime.histograms import histogram_distances
 
 CELLS = 64  # a side: the finest features of the encoder at 256 pixels
 STEP = 2  # every so many rows and columns of cells fit the classifier

@@ -12,9 +12,9 @@ from jaxtyping import Float64, Int64, UInt8
 from sklearn.cluster import KMeans
 
 from stages.aecsad.model.fusion import HISTOGRAM
-from stages.aecsad.model.patch_histogram import patch_histograms
 from stages.core.images.regions import Region, connected_regions
 from stages.core.io.explanations import Box, Explanation
+from stages.core.runtime.histograms import patch_histograms
 
 MIN_SPREAD = 0.01  # of a place, in image sides
 MIN_AREA_SPREAD = 0.05  # of the mean area

@@ -14,12 +14,12 @@ from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.score_fusion.components import explain_components, find_components, fit_components, share_box
 from stages.aecsad.score_fusion.params import ExplanationParams
-from stages.core.images.reading import read_image
 from stages.core.images.regions import Region
 from stages.core.io.explanations import Explanation, Explanations
 from stages.core.io.maps import AnomalyMaps
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image
 
 SIDE, COLUMNS, GAP = 72, 6, 4  # pixels of a crop and between crops
 MARGIN = 0.02  # around a component, in image sides

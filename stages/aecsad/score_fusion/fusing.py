@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from stages.aecsad.model.conformal import Jackknife
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, Fusion, fuse
 from stages.aecsad.score_fusion.params import ScoreFusionParams
 from stages.core.run.errors import UserError
+from stages.core.runtime.conformal import Jackknife
 
 
 def fuse_scores(

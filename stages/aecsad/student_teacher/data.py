@@ -15,9 +15,9 @@ from torch import Tensor
 from stages.aecsad.model.student_teacher import StudentTeacher
 from stages.aecsad.model.teacher import TeacherHead, fit_normalisation, make_orthonormal, weigh_stages
 from stages.core.encoder.encoder import FrozenEncoder, to_float
-from stages.core.images.reading import IMAGE_SUFFIXES, read_image, resize_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import IMAGE_SUFFIXES, read_image, resize_image
 
 BATCH = 8  # of the un-augmented passes; fixed, because the normalisation averages over batches
 LOG = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,15 @@ from stages.aecsad.model.student_teacher import Maps, StudentTeacher
 from stages.aecsad.student_teacher.fitting import Fitted
 from stages.aecsad.student_teacher.params import MapParams
 from stages.core.encoder.encoder import read_ahead, to_float
-from stages.core.images.reading import Window
-from stages.core.io.maps import AnomalyMaps, to_half, write_anomaly_maps
+from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MAPS, SCORES
 from stages.core.io.tables import write_table
 from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
+from stages.core.runtime.reading import Window
 
 LOG = logging.getLogger(__name__)
 SMALLEST_GAP = 1e-6  # between the quantiles of a map; below it, the map is constant
@@ -118,7 +119,7 @@ def write_students(folder: Path, fitted: Fitted, scored: ScoredImages, *, grey_r
 
     The weights carry the range that deep images were spread over, so that new pictures are read alike.
     """
-    read_with = {"grey_range": None if grey_range is None else grey_range.model_dump()}
+    read_with = {"grey_range": None if grey_range is None else asdict(grey_range)}
     with replacing_folder(folder) as temporary:
         write_table(temporary / SCORES, scored.table, columns=["image_id", "split", "student_teacher"])
         write_anomaly_maps(temporary / MAPS, scored.maps)

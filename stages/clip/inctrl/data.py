@@ -15,8 +15,8 @@ from stages.clip.model.encoder import ImageFeatures
 from stages.clip.model.features import FileFeatures, stack_features
 from stages.clip.model.labelled_pool import have_content_of, read_labelled_pool
 from stages.clip.model.params import ObjectParams
-from stages.core.images.reading import Window
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window
 
 LOG = logging.getLogger(__name__)
 

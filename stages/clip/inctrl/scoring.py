@@ -15,10 +15,10 @@ from stages.clip.inctrl.network import InContextHeads, InContextScores
 from stages.clip.inctrl.texts import Texts, text_scores
 from stages.clip.model.encoder import ImageFeatures
 from stages.clip.model.features import FileFeatures
-from stages.core.images.reading import Window
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.run.console import progress
+from stages.core.runtime.reading import Window
 
 
 def score_images(

@@ -21,9 +21,9 @@ from torch import Tensor
 from stages.clip.model.encoder import squash
 from stages.clip.model.features import CachedFeatures, stack_features
 from stages.core.encoder.cache import key_of
-from stages.core.images.reading import Window, open_image, read_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window, open_image, read_image
 
 ANGLES = (-math.pi / 8, -math.pi / 16, math.pi / 16, math.pi / 8)
 SHIFTS = ((0.1, 0.1), (-0.1, 0.1), (-0.1, -0.1), (0.1, -0.1))  # x, y; half of the image is 1

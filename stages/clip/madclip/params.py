@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import PositiveFloat, PositiveInt
 
 from stages.clip.model.params import ClipParams, ObjectParams
-from stages.core.images.reading import Window
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
+from stages.core.runtime.reading import Window
 
 VariantName = Literal["as_code", "as_paper"]
 Position = Literal["end", "front", "middle"]

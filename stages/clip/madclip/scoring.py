@@ -16,9 +16,9 @@ from stages.clip.madclip.network import MadClip
 from stages.clip.madclip.params import VARIANTS, ImageScore
 from stages.clip.model.features import FileFeatures, stack_features
 from stages.clip.model.labelled_pool import have_content_of
-from stages.core.images.reading import Window
 from stages.core.io.result import rows_to_score
 from stages.core.run.console import progress
+from stages.core.runtime.reading import Window
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from stages.clip.model.params import ClipParams
 from stages.clip.model.weights import load_encoder
 from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.device import pick_device
-from stages.core.images.reading import Window, read_image
+from stages.core.runtime.reading import Window, read_image
 
 FOLDER = Path("work/clip_features")  # git-ignored, no output of a stage: it may be deleted at any time
 Prepare = Callable[[UInt8[ndarray, "H W 3"], int], Float[Tensor, "3 S S"]]

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
-from stages.core.images.reading import Window
 from stages.core.run.params import Params
+from stages.core.runtime.reading import Window
 
 
 class VisionTower(Params):

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
 from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
-from stages.core.images.reading import read_image, resize_image
 from stages.core.run.stage import COUNTED
+from stages.core.runtime.reading import read_image, resize_image
 
 if TYPE_CHECKING:
     from stages.core.encoder.pretrained import PretrainedFeatures

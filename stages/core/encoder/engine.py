@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from stages.core.run.atomic import replacing_file
+from stages.core.runtime.graphs import open_session as open_graph
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path(os.environ.get("ODDPART_ENGINES", "work/engines"))  # git-ignored, no output of a stage
@@ -59,6 +60,16 @@ class Engine:
         if size not in self.sessions:
             self.sessions[size] = open_session(self.network, self.fingerprint, size=size, name=self.name)
         return self.sessions[size]
+
+    def graph(self, size: tuple[int, int]) -> bytes:
+        """Return the graph for images of (height, width).
+
+        Raises:
+            RuntimeError: the network cannot be exported.
+        """
+        if self.session(size) is None:
+            raise RuntimeError(f"{self.name} has no graph")
+        return graph_file(self.fingerprint, size).read_bytes()
 
     def run(self, image: Float[Tensor, "1 3 H W"]) -> list[Float[Tensor, "1 C h w"]]:
         """Return the outputs for one image.
@@ -106,7 +117,7 @@ def open_session(
     Returns:
         None where the network cannot be exported or its graph computes something else; both are logged.
     """
-    path = FOLDER / f"{fingerprint}-{size[0]}x{size[1]}.onnx"
+    path = graph_file(fingerprint, size)
     try:
         return load_session(path.read_bytes())
     except FileNotFoundError:
@@ -125,21 +136,38 @@ def open_session(
     return session
 
 
+def graph_file(fingerprint: str, size: tuple[int, int]) -> Path:
+    """Return where the graph of a network for images of (height, width) is kept."""
+    return FOLDER / f"{fingerprint}-{size[0]}x{size[1]}.onnx"
+
+
 def export(network: nn.Module, path: Path, *, size: tuple[int, int]) -> None:
     """Write the graph of a network for one image of a size; padding that depends on the size becomes constant."""
-    example = torch.zeros(1, 3, *size)
-    with warnings.catch_warnings():
+    write_graph(network, path, {INPUT: torch.zeros(1, 3, *size)})
+
+
+def write_graph(
+    network: nn.Module, path: Path, examples: Mapping[str, Tensor], outputs: Sequence[str] | None = None
+) -> None:
+    """Write the graph of a network; the same network gives the same bytes.
+
+    Args:
+        network: in eval mode, in float32 and on the CPU.
+        path: of the file.
+        examples: inputs by name, in the network's order; sizes become constants.
+        outputs: names of what it returns, numbers without them.
+    """
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant, which is what we want
-        torch.onnx.export(network, (example,), path, input_names=[INPUT], opset_version=OPSET, dynamo=False)
+        torch.onnx.export(
+            network, tuple(examples.values()), path, input_names=list(examples), output_names=outputs,
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
 
 
 def load_session(graph: bytes) -> onnxruntime.InferenceSession:
     """Open a session with as many threads as torch uses, which sleep while they wait."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return open_graph(graph, threads=torch.get_num_threads())
 
 
 def check(session: onnxruntime.InferenceSession, network: nn.Module, *, size: tuple[int, int]) -> None:

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from stages.core.images.reading import Window
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window
 
 GREY_RANGE = "grey_range.json"  # in a split's `inputs/`; only where the product has such images
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stages.core.images.kinds import DICOM, FORMATS, image_kind
+from stages.core.runtime.kinds import DICOM, FORMATS, image_kind
 
 BYTES_A_PIXEL = 25  # of a decoded image with the copies that it is measured by
 BYTES_OF_DICOM = 50  # the same, as its values go through windows as numbers of 64 bits
@@ -36,7 +36,7 @@ def memory_for(path: Path) -> int:
     try:
         kind = image_kind(path)
         if kind == DICOM:
-            from stages.core.images.dicom import pixels_in
+            from stages.core.runtime.dicom import pixels_in
 
             return BYTES_OF_DICOM * pixels_in(path)
         if kind not in FORMATS:

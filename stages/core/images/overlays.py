@@ -4,12 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-# Blue (as normal) to red (anomalous). Lightness falls towards both ends and no green is used, so that people with
-# a red-green weakness read it too.
-HEAT_COLOURS = np.array(
-    [[38, 60, 190], [90, 170, 235], [250, 245, 205], [245, 140, 50], [190, 15, 25]], dtype=np.float32
-)
-WEAKEST, STRONGEST = 0.25, 0.65  # share of the colour where the map is blue and where it is red
+from stages.core.runtime.heatmaps import lay_over
+
 CONTOUR_COLOUR = (255, 0, 200)  # magenta: neither on the heat scale nor common in products
 
 
@@ -37,16 +33,6 @@ def fit_within(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray
     return fitted
 
 
-def heat_colours(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
-    """Map values to colours from blue (0) through pale yellow to red (1) in 256 steps; values outside are clipped."""
-    steps, anchors = np.linspace(0, 1, 256), np.linspace(0, 1, len(HEAT_COLOURS))
-    table = np.stack([np.interp(steps, anchors, channel) for channel in HEAT_COLOURS.T], axis=-1)
-    colours: UInt8[np.ndarray, "*shape 3"] = np.rint(table).astype(np.uint8)[
-        np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
-    ]
-    return colours
-
-
 def heatmap_overlay(
     image: UInt8[np.ndarray, "H W 3"], anomaly_map: Float[np.ndarray, "h w"], *, low: float, high: float
 ) -> UInt8[np.ndarray, "H W 3"]:
@@ -61,13 +47,8 @@ def heatmap_overlay(
     Raises:
         ValueError: `high` is not above `low`.
     """
-    if not high > low:
-        raise ValueError(f"the colour range needs low < high, not {low} and {high}")
     values = upsample_map(anomaly_map, height=image.shape[0], width=image.shape[1])
-    heat = np.clip((values - low) / (high - low), 0.0, 1.0)
-    share = (WEAKEST + (STRONGEST - WEAKEST) * heat)[..., None]
-    mixed = image * (1 - share) + heat_colours(heat) * share
-    return np.rint(mixed).astype(np.uint8)
+    return lay_over(image, values, low=low, high=high)
 
 
 def mask_contour(

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float16
+from jaxtyping import Float16
 
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
-
-LARGEST_HALF = float(np.finfo(np.float16).max)  # 65,504
 
 
 @dataclass(frozen=True)
@@ -59,16 +57,6 @@ def as_half(path: Path, image_ids: Sequence[str], values: Float16[np.ndarray, "N
         half = values.astype(np.float16)
     if not np.isfinite(half).all():
         raise ValueError(f"{path}: an anomaly map has values that are not finite as float16")
-    return half
-
-
-def to_half(values: Float[np.ndarray, "..."]) -> Float16[np.ndarray, "..."]:
-    """Return maps as float16, cut off at its ends.
-
-    Where normal images vary hardly at all, a defect is millions of deviations away. A map that says "more than 65,504"
-    shows it as well; scores are taken before. NaN stays, for `write_anomaly_maps` to refuse.
-    """
-    half: Float16[np.ndarray, "..."] = np.clip(values, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
     return half
 
 

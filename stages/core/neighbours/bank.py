@@ -21,13 +21,14 @@ from torch.nn import functional
 
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import STRIDES, FrozenEncoder, read_ahead, to_float
-from stages.core.io.maps import AnomalyMaps, to_half
+from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.neighbours.whitening import Whitening, fit_whitening, usual_distances
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.maps import to_half
 
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
 MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
@@ -95,7 +96,12 @@ def patches_of(
     return join_stages(stages, grid=grid)[0].permute(1, 2, 0)
 
 
-def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]], *, grid: Grid = "finest") -> Float[Tensor, "B C h w"]:
+def join_stages(
+    stages: Sequence[Float[Tensor, "B _C _h _w"]],
+    *,
+    grid: Grid = "finest",
+    shrink: Callable[[Tensor, tuple[int, int]], Tensor] = functional.adaptive_avg_pool2d,
+) -> Float[Tensor, "B C h w"]:
     """Average each stage over 3x3 cells, enlarge to the first stage's resolution and concatenate.
 
     On the coarsest grid finer stages are averaged over each of its cells instead: a quarter of the patches for strides
@@ -103,11 +109,16 @@ def join_stages(stages: Sequence[Float[Tensor, "B _C _h _w"]], *, grid: Grid = "
 
     Roth et al., section 3.1. As in anomalib's implementation, channels are joined as they are: the paper first pools
     them to a fixed number, which matters for the 1,536 channels of WideResNet and not for some hundred.
+
+    Args:
+        stages: the finest first.
+        grid: see `PatchReader`.
+        shrink: averages over the cells of a coarser grid.
     """
     pooled = [functional.avg_pool2d(s, NEIGHBOURHOOD, stride=1, padding=NEIGHBOURHOOD // 2) for s in stages]
     if grid == "coarsest":
         height, width = pooled[-1].shape[-2:]
-        return torch.cat([functional.adaptive_avg_pool2d(one, (height, width)) for one in pooled], dim=1)
+        return torch.cat([shrink(one, (height, width)) for one in pooled], dim=1)
     size = pooled[0].shape[-2:]
     enlarged = [functional.interpolate(p, size=size, mode="bilinear", align_corners=False) for p in pooled[1:]]
     return torch.cat([pooled[0], *enlarged], dim=1)
@@ -266,11 +277,24 @@ def judge_patches(
         usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
             keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
     """
+    largest, weight, distances = weigh_patches(patches, bank, neighbours=neighbours, whitening=whitening, usual=usual)
+    return (1.0 - float(weight)) * float(largest), distances
+
+
+def weigh_patches(
+    patches: Float[Tensor, "h w C"],
+    bank: Float[Tensor, "k C"],
+    *,
+    neighbours: int,
+    whitening: Whitening | None,
+    usual: Float[Tensor, "h w"] | None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "h w"]]:
+    """Return what `worst_patch` does, and the map; see `judge_patches`. A bundle computes the same."""
     if whitening is not None:
         patches = whitening(patches)
     distances = patch_distances(patches, bank)
     unusual = distances if usual is None else distances - usual
-    return image_score(patches, unusual, bank, neighbours=neighbours), distances
+    return *worst_patch(patches, unusual, bank, neighbours=neighbours), distances
 
 
 def add_rotated(
@@ -325,16 +349,27 @@ def image_score(
     Raises:
         ValueError: there are not two patches to compare for the reweighting.
     """
-    worst = int(distances.argmax())
-    largest = float(distances.flatten()[worst])
+    largest, weight = worst_patch(patches, distances, bank, neighbours=neighbours)
+    return (1.0 - float(weight)) * float(largest)
+
+
+def worst_patch(
+    patches: Float[Tensor, "h w C"], distances: Float[Tensor, "h w"], bank: Float[Tensor, "k C"], *, neighbours: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return s* and the share that lowers it, see `image_score`; no value decides what is computed.
+
+    Raises:
+        ValueError: there are not two patches to compare for the reweighting.
+    """
+    worst = distances.flatten().argmax(keepdim=True)
+    largest = distances.flatten()[worst][0]
     if neighbours == 0:
-        return largest
+        return largest, torch.zeros_like(largest)
     if min(neighbours, len(bank)) < 2:
         raise ValueError(f"{neighbours} neighbours in a bank of {len(bank)} patches: reweighting needs two")
-    patch = patches.flatten(0, 1)[[worst]]
-    nearest = int(squared_distances(patch, bank)[0].argmin())
-    around = squared_distances(bank[[nearest]], bank)[0]
+    patch = patches.flatten(0, 1)[worst]
+    nearest = squared_distances(patch, bank)[0].argmin(keepdim=True)
+    around = squared_distances(bank[nearest], bank)[0]
     around[nearest] = -1.0  # first in the list even where a duplicate is as near
     support = around.topk(min(neighbours, len(bank)), largest=False).indices
-    weights = squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)
-    return (1.0 - float(weights[0])) * largest
+    return largest, squared_distances(patch, bank[support])[0].sqrt().softmax(dim=0)[0]

@@ -2,6 +2,8 @@
 
 import errno
 
+from stages.core.runtime.errors import UserError as UserError
+
 REMEDIES = {  # of what the machine refuses, by the system's number
     errno.ENOSPC: "the disk is full: make space",
     errno.EDQUOT: "the quota is used up: make space",
@@ -26,10 +28,3 @@ def machine_problem(error: OSError) -> str | None:
         return None
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return f"{' to '.join(names)}: {remedy}" if names else remedy
-
-
-class UserError(Exception):
-    """Names the file or value, says what is wrong and what to do.
-
-    `stages.core.run.stage.stage_entry` prints it as one message without a traceback and exits with code 1.
-    """

@@ -20,6 +20,7 @@ from stages.core.run.parent import DVC_MARK, die_with_dvc, unwinding_on_sigterm
 LOG = logging.getLogger(__name__)
 COUNTED: Counter[str] = Counter()  # what a run did and its cost should name, e.g. encoder passes
 COSTS = Path("metrics/cost")
+EXPORT = "export"
 
 Main = Callable[[Sequence[str]], str]
 
@@ -127,10 +128,11 @@ def cost_file(instance: str) -> Path | None:
     """Return where a stage instance keeps its cost: `cluster@pin_tray` in metrics/cost/pin_tray/cluster.json.
 
     No output of the stage, so that a result from DVC's cache keeps the seconds of the run that made it and dvc.lock
-    stays short. None for a stage of the whole pipeline, the report, which reads that folder; and outside DVC.
+    stays short. None for a stage of the whole pipeline, the report, which reads that folder; for the export, which is
+    part of no method's cost and may run after the report; and outside DVC.
     """
     stage, _, key = instance.partition("@")
-    return COSTS / key / f"{stage}.json" if key else None
+    return COSTS / key / f"{stage}.json" if key and stage != EXPORT else None
 
 
 def write_cost(path: Path, seconds: float) -> None:

@@ -13,8 +13,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import IMAGE_SUFFIXES
 from stages.split.readers.records import Reading, Record, files_in, masks_without_image, subfolders
 
 OCT_ANOMALIES = ("CNV", "DME", "DRUSEN")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from stages.core.images.reading import IMAGE_SUFFIXES
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import IMAGE_SUFFIXES
 
 LONGEST_LINE = 10_000  # letters
 OTHER_SEPARATORS = (";", "\t", "|")

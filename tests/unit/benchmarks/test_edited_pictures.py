@@ -8,7 +8,8 @@ from benchmarks.fusion_rules import aurocs
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.model.patch_histogram import fit_histograms, histogram_distances
+from stages.aecsad.model.patch_histogram import fit_histograms
+from stages.core.runtime.histograms import histogram_distances
 
 PARAMS = HistogramParams(grids=(1,), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
 

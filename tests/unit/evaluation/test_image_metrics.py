@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from stages.core.io.calibration import Calibration, Threshold
+from stages.core.runtime.calibration import Calibration, Threshold
 from stages.evaluation.image_metrics import (
     auroc,
     average_precision,

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from stages.core.io.calibration import Calibration, Sureness, Threshold, write_calibration
+from stages.core.io.calibration import write_calibration
+from stages.core.runtime.calibration import Calibration, Sureness, Threshold
 from stages.report.__main__ import main
 
 CATEGORIES: dict[str, Any] = {"tray": {}, "<b>&cell": {}}

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from stages.core.io.calibration import Calibration, Threshold
+from stages.core.runtime.calibration import Calibration, Threshold
 from stages.report.charts import histogram_chart, score_chart, training_chart, unit_chart
 from tests.table import violations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stages.core.io.calibration import Threshold
+from stages.core.runtime.calibration import Threshold
 from stages.report.coverage import Evidence, coverage, level, read_evidence
 from tests.table import new_folder, violations
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from stages.core.images.grey_range import between, ends, read_grey_range
-from stages.core.images.reading import read_image, read_like_training
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image, read_like_training
 from stages.split.grey_range import Extent, extent_of, find_grey_range
 from tests.table import new_folder, violations
 from tests.unit.split.case import run_split

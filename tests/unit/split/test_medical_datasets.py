@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from stages.core.images.reading import read_image
 from stages.core.io.tables import read_images
 from stages.core.io.truth import read_truth
+from stages.core.runtime.reading import read_image
 from stages.download.__main__ import main as download
 from stages.download.fundus_crop import crop_to_fundus
 from stages.split.__main__ import main as split

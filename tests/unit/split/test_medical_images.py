@@ -22,8 +22,8 @@ from pydicom.uid import (
     JPEGLosslessSV1,
 )
 
-from stages.core.images.reading import Window, apply_window, read_image, whole_range
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import Window, apply_window, read_image, whole_range
 from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from stages.core.images.reading import read_image
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, read_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, read_truth
+from stages.core.runtime.reading import read_image
 from stages.download.__main__ import main as download
 from stages.split.__main__ import main
 

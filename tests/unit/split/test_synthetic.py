@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stages.core.images.reading import read_image
+from stages.core.runtime.reading import read_image
 from stages.split.synthetic import KINDS, add_defect, save_synthetic, synthetic_rows
 
 

@@ -22,9 +22,9 @@ from stages.aecsad.pseudo_label.foundation.weights import WeightFiles, parts_of,
 from stages.aecsad.pseudo_label.params import FilterParams, FoundationParams
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.device import pick_device
-from stages.core.images.reading import read_image
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image
 
 LOG = logging.getLogger(__name__)
 REVIEWED = "prompts of params.yaml, written by a person"

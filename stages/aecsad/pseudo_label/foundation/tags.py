@@ -18,9 +18,9 @@ from torch import Tensor
 
 from stages.aecsad.pseudo_label.foundation.prompts import is_one_class
 from stages.aecsad.pseudo_label.foundation.ram_plus import RamPlus, normalised
-from stages.core.images.reading import resize_image
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import resize_image
 
 # What usually carries or holds a product. A person has the last word.
 GROUND_WORDS = frozenset([

@@ -12,8 +12,9 @@ from stages.aecsad.model.conformal import read_jackknife
 from stages.aecsad.model.edited import EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.part_numbers import part_distances, read_findings, read_part_model, write_part_areas
-from stages.aecsad.model.patch_histogram import histogram_distances, read_histogram_models
+from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.core.io.tables import write_images
+from stages.core.runtime.histograms import histogram_distances
 from tests.params_files import write_params
 from tests.unit.aecsad.kits import no_parts, two_kinds
 

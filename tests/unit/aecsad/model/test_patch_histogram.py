@@ -5,14 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.aecsad.model.patch_histogram import (
-    fit_histograms,
-    histogram_distances,
-    patch_histograms,
-    read_histogram_models,
-    write_histogram_models,
-)
+from stages.aecsad.model.patch_histogram import fit_histograms, read_histogram_models, write_histogram_models
 from stages.core.run.errors import UserError
+from stages.core.runtime.histograms import histogram_distances, patch_histograms
 
 MAP = np.array([[1, 1, 0, 2], [1, 0, 0, 2], [0, 0, 2, 2], [1, 0, 2, 2]], dtype=np.uint8)
 

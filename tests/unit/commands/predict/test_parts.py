@@ -8,18 +8,13 @@ import yaml
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.parts import RECIPES, TrainedFiles, check_given, check_one_run, trained_files
+from commands.predict.parts import check_given, trained_files
 from stages.aecsad.model.patch_histogram import write_histogram_models
-from stages.core.io.calibration import (
-    Calibration,
-    PictureSizes,
-    Sureness,
-    Threshold,
-    read_calibration,
-    write_calibration,
-)
+from stages.core.io.calibration import read_calibration, write_calibration
 from stages.core.io.lineage import content_hash
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
+from stages.export.recipes import RECIPES, TrainedFiles, check_one_run
 
 ON = {"categories": {"part": {}, "bar": {}}}
 
@@ -51,7 +46,10 @@ def test_missing_parts_are_named_together() -> None:
 
 def test_the_method_is_the_first_that_is_on() -> None:
     for recipe in RECIPES.values():
-        touch(*(path.replace("{category}", category) for path in recipe.files.values() for category in ("part", "bar")))
+        for category in ("part", "bar"):
+            scores, evaluation = f"artifacts/scores/{category}", f"artifacts/evaluation/{category}"
+            fields = {"category": category, "trained": "artifacts/aecsad", "scores": scores, "evaluation": evaluation}
+            touch(*(path.format(**fields) for path in recipe.files.values()))
     assert [trained_files(category).method for category in ("part", "bar")] == ["oddpart", "aecsad"]
     with pytest.raises(
         UserError, match=r"every method that judges new pictures \(oddpart, .*\) is off for none: switch"

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from commands.predict.model import load_parts
-from commands.predict.model import predict as score_picture
 from commands.predict.parts import trained_files
 from stages.core.encoder.device import pick_device
-from stages.core.images.reading import read_like_training
 from stages.core.io.calibration import read_calibration
 from stages.core.io.result import read_result
 from stages.core.io.tables import image_files
+from stages.core.runtime.reading import read_like_training
+from stages.export.parts import load_parts
+from stages.export.parts import predict as score_picture
 from tests.unit.commands.predict.case import INPUTS, train, train_parts
 
 FOLDS = 2

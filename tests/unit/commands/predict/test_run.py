@@ -13,14 +13,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.model import Prediction
-from commands.predict.parts import TrainedFiles, check_given
+from commands.predict.parts import check_given
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.grey_range import between
-from stages.core.images.reading import Window, read_like_training
-from stages.core.io.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
+from stages.core.runtime.reading import Window, read_like_training
+from stages.export.parts import Prediction
+from stages.export.recipes import TrainedFiles
 from tests.dicom_files import write_dicom
 from tests.table import new_folder, violations
 
@@ -40,9 +41,12 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.predict", score)
 
 
-def parts(*, histogram: object | None = "components", grey_range: Window | None = None) -> SimpleNamespace:
+def parts(*, covers_components: bool = True, grey_range: Window | None = None) -> SimpleNamespace:
     return SimpleNamespace(
-        calibration=CALIBRATION, fingerprints={"fusion": "0a"}, grey_range=grey_range, histogram=histogram
+        calibration=CALIBRATION,
+        fingerprints={"fusion": "0a"},
+        grey_range=grey_range,
+        covers_components=covers_components,
     )
 
 
@@ -76,7 +80,7 @@ def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
                 raise error
             return read_like_training(path, grey_range)
 
-        monkeypatch.setattr("commands.predict.scoring.read_like_training", reading)
+        monkeypatch.setattr("stages.core.runtime.pictures.read_like_training", reading)
         draw("in/a.png", "in/b.png", "in/c.png")
         closing = run("in")
         assert closing.code == 2
@@ -111,6 +115,62 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
     assert seen == [(0, 1), (1, 1), (2, 1)]
     (folder,) = Path().glob("out*")
     assert [row["path"] for row in rows(f"{folder}/scores.csv")] == ["in/a.png", "in/b.png"]
+
+
+def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows count that are whole and whose pictures did not change; heatmaps move along."""
+    draw("in/a.png", "in/b.png", "in/c.png", "in/d.png", grey=200)
+    judged: list[str] = []
+
+    def until(count: int) -> Any:
+        def scored(parts: Any, picture: np.ndarray) -> Prediction:
+            if len(judged) == count:
+                raise KeyboardInterrupt
+            judged.append("")
+            return score(parts, picture)
+
+        return scored
+
+    monkeypatch.setattr("commands.predict.scoring.predict", until(3))
+    with pytest.raises(KeyboardInterrupt):
+        run("in")
+    (folder,) = Path().glob("out.unfinished-*")
+    with (folder / "scores.csv").open("a", encoding="utf-8") as file:
+        file.write("in/d.png,1")  # as a kill in the middle of a row leaves it
+    draw("in/b.png")  # another picture by now
+    judged.clear()
+    monkeypatch.setattr("commands.predict.scoring.predict", until(9))
+    with caplog.at_level("INFO"):
+        closing = run("in")
+    assert "its 3 rows count where the pictures did not change" in caplog.text
+    assert len(judged) == 2, "b, which changed, and d"
+    assert closing.counts.startswith("4 images scored, 3 anomalous, 0 unsure, 0 unreadable")
+    table = rows("out/scores.csv")
+    assert [row["path"] for row in table] == ["in/a.png", "in/b.png", "in/c.png", "in/d.png"]
+    assert [float(row["score"]) for row in table] == [200.0, 60.0, 200.0, 200.0]
+    assert all(Path("out", row["heatmap"]).is_file() for row in table)
+    assert list(Path().glob("out.unfinished-*")) == []
+
+
+def test_rows_of_other_parts_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/a.png", "in/b.png")
+    calls = iter([None, KeyboardInterrupt()])
+
+    def interrupted(parts: Any, picture: np.ndarray) -> Prediction:
+        if (error := next(calls)) is not None:
+            raise error
+        return score(parts, picture)
+
+    monkeypatch.setattr("commands.predict.scoring.predict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("in")
+    judged = []
+    monkeypatch.setattr("commands.predict.scoring.predict", lambda *given: judged.append("") or score(*given))
+    retrained = parts()
+    retrained.fingerprints["fusion"] = "0b"
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: retrained)
+    run("in")
+    assert len(judged) == 2
 
 
 def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +261,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
         monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
-        monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
+        monkeypatch.setattr("stages.export.recipes.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
             Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")
@@ -239,7 +299,7 @@ def test_what_is_not_covered_is_said(caplog: pytest.LogCaptureFixture, monkeypat
     draw("in/a.png")
     run("in")
     assert "not covered" not in caplog.text
-    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(histogram=None))
+    monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts(covers_components=False))
     run("in", output="again")
     assert "logical anomalies (missing, extra or swapped parts) are not covered for part: aecsad has no" in caplog.text
 

@@ -14,8 +14,6 @@ import pytest
 from PIL import Image
 
 from commands.attention import show_attention
-from commands.predict.model import load_parts
-from commands.predict.model import predict as score_picture
 from commands.predict.parts import trained_files
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.conformal import JACKKNIFE
@@ -23,14 +21,17 @@ from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
-from stages.core.images.reading import read_like_training
-from stages.core.io.calibration import PictureSizes, read_calibration
+from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import PictureSizes
+from stages.core.runtime.reading import read_like_training
+from stages.export.parts import load_parts
+from stages.export.parts import predict as score_picture
 from tests.unit.commands.predict.case import (
     INPUTS,
     SPLITS,
@@ -278,7 +279,7 @@ def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> N
 def test_parts_replaced_while_they_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the whole retraining ends between the reading of the first part and that of the last."""
     checked = iter(({"fusion": "old"}, {"fusion": "new"}))
-    monkeypatch.setattr("commands.predict.model.check_one_run", lambda files: next(checked))
+    monkeypatch.setattr("stages.export.parts.check_one_run", lambda files: next(checked))
     with pytest.raises(UserError, match="a retraining replaced the trained parts while they were read"):
         predict(tmp_path / "out", copy_images(tmp_path / "photos", range(20, 21)))
 

@@ -7,11 +7,11 @@ from scipy.ndimage import zoom
 from stages.core.images.overlays import (
     CONTOUR_COLOUR,
     fit_within,
-    heat_colours,
     heatmap_overlay,
     mask_contour,
     upsample_map,
 )
+from stages.core.runtime.heatmaps import heat_colours
 
 GREY = np.full((8, 8, 3), 128, dtype=np.uint8)
 

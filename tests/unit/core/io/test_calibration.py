@@ -1,6 +1,6 @@
 """Scores as multiples of the way from a typical normal image to the threshold."""
 
-from stages.core.io.calibration import Calibration, Threshold
+from stages.core.runtime.calibration import Calibration, Threshold
 from tests.table import violations
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, to_half, write_anomaly_maps
+from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
+from stages.core.runtime.maps import to_half
 
 VALUES = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
 

@@ -124,6 +124,7 @@ def test_costs_are_kept_by_product_and_not_of_the_report() -> None:
     """The report reads the folder: were its own cost there, it would change what it depends on."""
     assert cost_file("sir_scores@full_shot-plate") == Path("metrics/cost/full_shot-plate/sir_scores.json")
     assert cost_file("report") is None
+    assert cost_file("export@plate") is None
     assert cost_file("") is None
 
 

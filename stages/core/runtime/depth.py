@@ -1,14 +1,18 @@
 """Images of more than 8 bits a channel: whether an opened file is one, and its values as they are stored."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import cv2
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import UInt16
 from PIL import Image, ImageFile
 
-from stages.core.images.kinds import Unsupported
-from stages.core.images.upright import UPRIGHT, orientation_of
+from stages.core.runtime.kinds import Unsupported
+from stages.core.runtime.upright import UPRIGHT, orientation_of
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt16
 
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 DEEPEST = 65535
@@ -39,12 +43,16 @@ def stored_values(image: Image.Image, path: Path) -> UInt16[np.ndarray, "H W C"]
         path: of its file.
 
     Raises:
-        Unsupported: OpenCV cannot read it, or would rotate it.
+        Unsupported: OpenCV cannot read it, would rotate it, or is not installed.
     """
     if is_deep_grey(image):
         return np.asarray(image).astype(np.uint16)[:, :, np.newaxis]
     if image.format == "TIFF" and orientation_of(image) != UPRIGHT:
         raise Unsupported("is a TIFF of 16-bit colours with a rotation: save it upright, or as PNG")
+    try:
+        import cv2  # whoever judges pictures of 8 bits needs no OpenCV
+    except ModuleNotFoundError:
+        raise Unsupported("has 16-bit colours, which take OpenCV: `pip install opencv-python-headless`") from None
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[1::-1] != image.size:
         raise Unsupported("has 16-bit colours that are not read: save it as PNG")

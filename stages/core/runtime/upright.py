@@ -1,8 +1,14 @@
 """Turn pixels upright as EXIF says, of which nothing but the orientation is read: other entries are often damaged."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Shaped
 from PIL import Image
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian
 
-from stages.core.images.kinds import DICOM, FORMATS, image_kind
+from stages.core.runtime.kinds import DICOM, FORMATS, image_kind
 from tests.dicom_files import write_dicom_header
 from tests.table import new_folder, violations
 

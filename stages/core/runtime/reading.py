@@ -1,21 +1,24 @@
 """Read an image file of any common kind as 8-bit RGB; of more bits, a window is spread from black to white."""
 
+from __future__ import annotations
+
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jaxtyping import Shaped, UInt8, UInt16
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field
 
-from stages.core.images.depth import DEEPEST, is_deep, is_deep_grey, stored_values
-from stages.core.images.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind, refusal
-from stages.core.images.upright import orientation_of, turned
-from stages.core.run.errors import UserError
-from stages.core.run.params import Params
+from stages.core.runtime.depth import DEEPEST, is_deep, is_deep_grey, stored_values
+from stages.core.runtime.errors import UserError
+from stages.core.runtime.kinds import DICOM, FOREIGN, FORMATS, Unsupported, image_kind, refusal
+from stages.core.runtime.upright import orientation_of, turned
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped, UInt8, UInt16
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
 SMALLEST_SIDE = 16  # pixels; on fewer nothing can be judged
@@ -26,11 +29,23 @@ IMAGE_SUFFIXES = (
 WITHOUT_AGREED_RANGE = ("I", "F")
 
 
-class Window(Params):
-    """Level and width, as radiologists call them: the middle and the extent of the values that are distinguished."""
+@dataclass(frozen=True)
+class Window:
+    """Level and width, as radiologists call them: the middle and the extent of the values that are distinguished.
+
+    Raises:
+        ValueError: the width is not above 1.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # as part of a params model
 
     level: float
-    width: Annotated[float, Field(gt=1)]
+    width: float
+
+    def __post_init__(self) -> None:
+        """Check the width."""
+        if not self.width > 1:
+            raise ValueError(f"width: {self.width} should be greater than 1")
 
 
 def apply_window(values: Shaped[np.ndarray, "H W"], window: Window) -> UInt8[np.ndarray, "H W"]:
@@ -100,10 +115,12 @@ def dicom_picture(path: Path, window: Window | None) -> Image.Image:
     """Read a DICOM image as an 8-bit image of format DICOM.
 
     Raises:
-        ValueError: see `read_dicom`.
+        ValueError: see `read_dicom`; pydicom is not installed.
     """
-    from stages.core.images.dicom import read_dicom
-
+    try:
+        from stages.core.runtime.dicom import read_dicom
+    except ModuleNotFoundError:
+        raise Unsupported("is a DICOM file, which takes pydicom: `pip install pydicom`") from None
     picture = Image.fromarray(read_dicom(path, window, max_pixels=MAX_PIXELS))
     picture.format = DICOM
     return picture

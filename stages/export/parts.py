@@ -16,23 +16,25 @@ import torch
 from jaxtyping import Float, Float16, Float32, UInt8
 from torch import Tensor, nn
 
-from commands.predict.parts import FINE, TrainedFiles, check_one_run
 from stages.aecsad.model.fusion import Fusion, fusion_from_json
 from stages.aecsad.model.map_fusion import MapFusion, map_fusion_from_json
 from stages.aecsad.model.part_kinds import kind_areas
 from stages.aecsad.model.part_numbers import PARTS, PartModel, part_distances, read_part_model
-from stages.aecsad.model.patch_histogram import HistogramModel, histogram_distances, read_histogram_models
+from stages.aecsad.model.patch_histogram import read_histogram_models
 from stages.aecsad.model.segmentor import Segmentor
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
-from stages.core.images.reading import Window
-from stages.core.io.calibration import Calibration, read_calibration
-from stages.core.io.maps import to_half
+from stages.core.io.calibration import read_calibration
 from stages.core.io.result import MAPS
 from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import MemoryBank, read_bank
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration
+from stages.core.runtime.histograms import HistogramModel, histogram_distances
+from stages.core.runtime.maps import to_half
+from stages.core.runtime.reading import Window
+from stages.export.recipes import FINE, TrainedFiles, check_one_run
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks
@@ -83,6 +85,11 @@ class Parts:
     map_fusion: MapFusion | None
     calibration: Calibration
     fingerprints: Mapping[str, str]
+
+    @property
+    def covers_components(self) -> bool:
+        """Whether a branch looks at components, so that logical anomalies are covered."""
+        return self.histogram is not None or self.counted is not None
 
 
 def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:

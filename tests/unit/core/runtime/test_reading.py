@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from stages.core.images.reading import read_image, resize_image
 from stages.core.run.errors import UserError
+from stages.core.runtime.reading import read_image, resize_image
 from tests.table import new_folder, violations
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

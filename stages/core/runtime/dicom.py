@@ -1,12 +1,14 @@
 """Read DICOM images."""
 
+from __future__ import annotations
+
 import io
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pydicom
-from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset, read_preamble
@@ -14,8 +16,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from stages.core.images.kinds import Unsupported
-from stages.core.images.reading import Window, apply_window, whole_range
+from stages.core.runtime.kinds import Unsupported
+from stages.core.runtime.reading import Window, apply_window, whole_range
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Shaped, UInt8
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")  # in the first, high values are dark
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")

@@ -1,0 +1,78 @@
+"""New pictures: read one to be judged, and say how it differs in kind from those that the models learned from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.core.runtime.depth import is_deep
+from stages.core.runtime.errors import UserError
+from stages.core.runtime.kinds import DICOM, image_kind
+from stages.core.runtime.reading import SMALLEST_SIDE, Window, open_image, read_like_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxtyping import UInt8
+    from PIL import Image
+
+TRANSPARENT = "is transparent all over (alpha is 0 or nearly 0 everywhere), so nothing of it is seen"
+LEAST_SEEN = 0.001  # share of the pixels; below it a picture counts as transparent all over
+FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
+
+
+def read_picture(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a picture as training images were read; whatever a decoder raises is a finding about the file.
+
+    Args:
+        path: of the file.
+        grey_range: see `read_like_training`.
+
+    Raises:
+        UserError: it cannot be read, is too small to be judged, or transparent all over.
+    """
+    try:
+        picture = read_like_training(path, grey_range)
+    except UserError:
+        raise
+    except Exception as error:  # decoders are others' code and raise what they like on damaged files
+        problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise UserError(f"{path}: cannot be decoded ({problem}): replace or remove it") from None
+    with open_image(path) as image:
+        if is_transparent(image):
+            raise UserError(f"{path}: {TRANSPARENT}: save it without its alpha channel")
+    height, width, _ = picture.shape
+    if min(height, width) < SMALLEST_SIDE:
+        raise UserError(f"{path}: is {width} x {height} pixels, at least {SMALLEST_SIDE} a side are needed: replace it")
+    return picture
+
+
+def unlike_training(path: Path, grey_range: Window | None) -> str | None:
+    """Say that a picture has not the depth of the training images, or is one of several; None where neither holds.
+
+    Pictures of more than 8 bits are spread over a range that those of 8 bits know nothing of: brightness may differ.
+
+    Args:
+        path: of a readable picture.
+        grey_range: of the training images; None where they have 8 bits, and a deeper picture is refused.
+    """
+    if image_kind(path) == DICOM:
+        return None if grey_range is None else "DICOM, training images have more than 8 bits"
+    with open_image(path) as image:
+        notes = [] if grey_range is None or is_deep(image) else ["8 bits, training images have more"]
+        if (frames := number_of_frames(image)) > 1:
+            notes.append(f"{frames} pages or frames, of which the first is judged")
+    return "; ".join(notes) or None
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Report whether an opened image is transparent all over, so that only the white behind it would be seen."""
+    if not image.has_transparency_data:
+        return False
+    return bool((np.asarray(image.convert("RGBA"))[..., 3] >= FAINT).mean() < LEAST_SEEN)
+
+
+def number_of_frames(image: Image.Image) -> int:
+    """Count the pages or frames of an opened image; 1 for a phone's picture with a preview next to it (MPO)."""
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))

@@ -1,0 +1,161 @@
+"""Export all methods of a product that can be exported, each through the parity gate."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from dulwich.errors import NotGitRepository
+from dulwich.repo import Repo
+
+from stages.core.io.lineage import content_hash
+from stages.core.io.result import MethodResult, read_result
+from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
+from stages.core.run.console import progress
+from stages.core.run.errors import UserError
+from stages.core.runtime.bundle import load
+from stages.export.bundling import write_bundle
+from stages.export.licences import licences_of
+from stages.export.parity import Parity, check_parity, chosen, expected_of
+from stages.export.parts import Parts, load_parts
+from stages.export.recipes import RECIPES, Roots, files_of
+
+LOG = logging.getLogger(__name__)
+TEST_PICTURES = 3
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is the same for all methods of a product.
+
+    Attributes:
+        roots: folders of the trained parts, and its key.
+        images: the image table.
+        folder: of the image files.
+        about: what the manifest says of the product.
+        metrics: of its evaluation, by method.
+    """
+
+    roots: Roots
+    images: pd.DataFrame
+    folder: Path
+    about: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def read_product(roots: Roots, inputs: Path, metrics: Path, *, source: str) -> Product:
+    """Read what a product's bundles have in common.
+
+    Args:
+        roots: where its trained parts lie.
+        inputs: of its split.
+        metrics: the file of its evaluation.
+        source: of its pictures.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    images, folder = read_images(inputs), image_files(inputs)
+    learned = images[images["split"].isin(["train", "validation"])]
+    try:
+        measured = dict(json.loads(metrics.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{metrics}: no readable metrics ({error}): run `dvc repro`") from None
+    about = {
+        "product": roots.category,
+        "commit": current_commit(Path()),
+        "data": {
+            "source": source,
+            "split_sha256": content_hash(inputs / IMAGE_TABLE),
+            "pictures_sha256": hash_of_pictures(learned, folder),
+            **{f"{split}_pictures": int((images["split"] == split).sum()) for split in ("train", "validation")},
+        },
+    }
+    return Product(roots, images, folder, about, measured)
+
+
+def current_commit(folder: Path) -> str | None:
+    """Return the commit that is checked out; None outside of a git repository, and before its first commit."""
+    try:
+        with Repo.discover(str(folder)) as repository:
+            return repository.head().decode()
+    except (NotGitRepository, KeyError):
+        return None
+
+
+def hash_of_pictures(images: pd.DataFrame, folder: Path) -> str:
+    """Return one hash of all image files, in the order of the table."""
+    digest = hashlib.sha256()
+    for name in progress(images["file"], total=len(images), label="hash pictures"):
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def exportable(methods: list[str], *, category: str) -> list[str]:
+    """Return the methods that can be exported; the others are named in the log.
+
+    Raises:
+        UserError: there is none.
+    """
+    able = [method for method in methods if method in RECIPES]
+    others = [method for method in methods if method not in RECIPES]
+    if not able:
+        raise UserError(
+            f"{category}: no method is on that can be exported: bundles are made of {', '.join(RECIPES)}, switch one "
+            "on in `methods`"
+        )
+    for method in others:
+        LOG.warning("%s is not exported: bundles are made of %s only", method, ", ".join(RECIPES))
+    return able
+
+
+def export_methods(folder: Path, methods: list[str], product: Product) -> dict[str, Parity]:
+    """Export each method into a folder of its name below an empty one, and return how well it agrees.
+
+    Raises:
+        UserError: see `export_method`.
+    """
+    found = {}
+    for method in methods:
+        (folder / method).mkdir()
+        found[method] = export_method(folder / method, method, product)
+    return found
+
+
+def export_method(folder: Path, method: str, product: Product) -> Parity:
+    """Write the bundle of a method into an empty folder and hold it against the pipeline.
+
+    Raises:
+        UserError: a part is missing, damaged or of another run, or the bundle judges otherwise than the pipeline.
+    """
+    files = files_of(method, product.roots)
+    parts = load_parts(files, device=torch.device("cpu"))
+    result: MethodResult = read_result(product.roots.scores / method)
+    expected = expected_of(result, product.images, parts.calibration)
+    about = {
+        **product.about,
+        "method": method,
+        "params": params_of(parts),
+        "metrics": product.metrics.get(method),
+        "covers_logical_anomalies": parts.covers_components,
+        "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
+    }
+    write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)
+    return check_parity(load(folder), expected, product.folder)
+
+
+def params_of(parts: Parts) -> dict[str, Any]:
+    """Return the settings that a trained method has, as its parts hold them."""
+    banks = {
+        name: {"image_size": one.image_size, "strides": list(one.strides), "neighbours": one.neighbours,
+               "patches": len(one.patches)}
+        for name, one in parts.banks.items()
+    }  # fmt: skip
+    students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}
+    segmentation = {} if parts.histogram is None else {"segmentation": parts.histogram.segmentor.arguments}
+    return {"encoder": parts.encoder.name, **segmentation, **students, **banks}

@@ -1,0 +1,146 @@
+"""The methods that can judge new pictures, and the files of their trained parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.io.lineage import content_hash, read_lineage
+from stages.core.run.errors import UserError
+
+SHOWN = 8  # digits of a sha256 in messages
+FINE = "fine_neighbours"
+OPTIONAL = (FINE,)  # parts that a profile may switch off
+BRANCHES = {
+    "segmentation": "{trained}/segmentation/{category}/model.safetensors",
+    "histogram": "{trained}/histogram/{category}/model.npz",
+    "student_teacher": "{trained}/student_teacher/{category}/model.safetensors",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a method's trained parts lie, and which of them were made from which.
+
+    Attributes:
+        files: path of each part; what is in braces stands for the fields of `Roots`.
+        made_from: for each part that says what it was made from, those parts by the names it has for them.
+    """
+
+    files: Mapping[str, str]
+    made_from: Mapping[str, Mapping[str, str]]
+
+
+RECIPES = {  # the first one that is switched on is the default
+    "oddpart": Recipe(
+        {
+            **BRANCHES,
+            "neighbours": "{scores}/patchcore/bank.safetensors",
+            FINE: "{scores}/oddpart/bank.safetensors",
+            "fusion": "{scores}/oddpart/fusion.json",
+            "calibration": "{evaluation}/oddpart/calibration.json",
+        },
+        {
+            "histogram": {"segmentation": "segmentation"},
+            "fusion": {part: part for part in (*BRANCHES, "neighbours")},
+            "calibration": {"fusion": "fusion", "bank": FINE},
+        },
+    ),
+    "aecsad": Recipe(
+        {
+            **BRANCHES,
+            "fusion": "{scores}/aecsad/fusion.json",
+            "calibration": "{evaluation}/aecsad/calibration.json",
+        },
+        {
+            "histogram": {"segmentation": "segmentation"},
+            "fusion": {part: part for part in BRANCHES},
+            "calibration": {"fusion": "fusion"},
+        },
+    ),
+    "patchcore": Recipe(
+        {
+            "neighbours": "{scores}/patchcore/bank.safetensors",
+            "calibration": "{evaluation}/patchcore/calibration.json",
+        },
+        {"calibration": {"bank": "neighbours"}},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders that the parts of a product lie in.
+
+    Attributes:
+        trained: of the stages of aecsad; a folder for each stage, and in that one for each product.
+        scores: of the product's results, a folder for each method.
+        evaluation: the same of its evaluations.
+    """
+
+    category: str
+    trained: Path
+    scores: Path
+    evaluation: Path
+
+
+@dataclass(frozen=True)
+class TrainedFiles:
+    """The files of a category's trained parts.
+
+    Attributes:
+        method: a key of RECIPES.
+        paths: by part; an optional part that the profile has switched off is not among them.
+    """
+
+    method: str
+    paths: Mapping[str, Path]
+
+
+def files_of(method: str, roots: Roots) -> TrainedFiles:
+    """Find the parts of a method.
+
+    Args:
+        method: a key of RECIPES.
+        roots: where to look.
+
+    Raises:
+        UserError: a part has not been trained yet.
+    """
+    fields = vars(roots)
+    paths = {part: Path(template.format(**fields)) for part, template in RECIPES[method].files.items()}
+    missing = [str(path) for part, path in paths.items() if part not in OPTIONAL and not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{roots.category} is not trained yet for {method}, {', '.join(missing)} missing: run `dvc repro`, or wait "
+            "for its end"
+        )
+    return TrainedFiles(method, {part: path for part, path in paths.items() if path.is_file()})
+
+
+def check_one_run(files: TrainedFiles) -> dict[str, str]:
+    """Return the sha256 of each part, if those that were made from others were made from these.
+
+    A retraining replaces one part after the other. Until it has ended, and after it was interrupted, the scores of such
+    a mixture mean nothing.
+
+    Raises:
+        UserError: a part was made from another version of a part; all such pairs are named. Or a part cannot be read,
+            or does not say what it was made from.
+    """
+    found = {part: content_hash(path) for part, path in files.paths.items()}
+    problems = []
+    for part, needed in RECIPES[files.method].made_from.items():
+        recorded = read_lineage(files.paths[part])
+        problems += [
+            f"{files.paths[part]} was made from {of} {recorded.get(name, 'unknown')[:SHOWN]}, but "
+            + (f"{files.paths[of]} is {found[of][:SHOWN]}" if of in found else "that is missing")
+            for name, of in needed.items()
+            if recorded.get(name) != found.get(of)
+        ]
+    if problems:
+        raise UserError(
+            f"the trained parts are of different runs, as while `dvc repro` runs or after it was interrupted: "
+            f"{'; '.join(problems)}: run `dvc repro` to its end, or go back to the last committed run with "
+            "`git checkout dvc.lock && dvc checkout`"
+        )
+    return found

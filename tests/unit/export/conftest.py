@@ -1,0 +1,42 @@
+"""A small trained product and its bundles, made once for all tests of this folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stages.export.__main__ import main
+from tests.params_files import change_params
+from tests.unit.commands.predict.case import INPUTS, train_parts
+
+METRICS = Path("m/part.json")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Folder with params.yaml and the trained category `part`, which is the current one, and its bundles."""
+
+    root: Path
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "artifacts/export/part"
+
+
+def export(*, inputs: Path = INPUTS, bundles: str = "artifacts/export/part") -> None:
+    """Run the stage."""
+    main(["--category", "part", "--inputs", str(inputs), "--scores", "artifacts/scores/part",
+          "--evaluation", "artifacts/evaluation/part", "--metrics", str(METRICS), "--trained", "artifacts/aecsad",
+          "--bundles", bundles])  # fmt: skip
+
+
+@pytest.fixture(scope="package", autouse=True)
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    root = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        train_parts(root)
+        change_params(root, {"categories": {"part": {"source": "sample"}, "bar": {}}})
+        export()
+        yield Exported(root)

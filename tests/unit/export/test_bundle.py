@@ -1,0 +1,221 @@
+"""A bundle where it is used: what it refuses, its verdicts, and that it needs three packages only."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import oddpart
+from commands.app import app
+from stages.core.images.grey_range import between
+from stages.core.runtime.manifest import seal_of
+from stages.core.runtime.verifying import verify
+from tests.architecture.source_files import ROOT
+from tests.table import new_folder, violations
+from tests.unit.commands.predict.case import INPUTS
+from tests.unit.export.conftest import Exported
+
+RUNNER = CliRunner()
+ALLOWED = ("numpy", "PIL", "onnxruntime")
+
+
+def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
+    path = folder / "manifest.json"
+    content = {**json.loads(path.read_text()), **changes}
+    if seal:
+        content["sha256"] = seal_of(content)
+    path.write_text(json.dumps(content))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_path: Path) -> None:
+    def check(damage: Callable[[Path], object], message: str) -> None:
+        folder = new_folder(tmp_path) / "bundle"
+        shutil.copytree(exported.bundles / "aecsad", folder)
+        damage(folder)
+        with pytest.raises(oddpart.UserError, match=message) as error:
+            oddpart.load(folder)
+        assert "\n" not in str(error.value)
+
+    rows: list[tuple[Callable[[Path], object], str]] = [
+        (lambda folder: flip(folder / "student_teacher.onnx"), "student_teacher.onnx: is not what was exported"),
+        (lambda folder: flip(folder / "histograms.npz"), "histograms.npz: is not what was exported"),
+        (lambda folder: flip(folder / "pictures/2.png"), "pictures/2.png: is not what was exported"),
+        (lambda folder: (folder / "encoder-256.onnx").unlink(), r"encoder-256.onnx: cannot be read \(No such file"),
+        (lambda folder: (folder / "encoder-256.onnx").write_bytes(b""), "encoder-256.onnx: is not what was exported"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),
+        (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
+        (
+            lambda folder: change_manifest(folder, {"format": 2}, seal=True),
+            "is of format 2, this version of oddpart reads",
+        ),
+        (
+            lambda folder: change_manifest(folder, {"product": "x"}, seal=False),
+            "was changed or damaged after it was made",
+        ),
+        (
+            lambda folder: change_manifest(folder, {"files": {"../x": "0"}}, seal=True),
+            "names ../x, which is not in the",
+        ),
+        (
+            lambda folder: change_manifest(folder, {"encoder": {}}, seal=True),
+            "cannot be used .KeyError.*export it again",
+        ),
+        (shutil.rmtree, "is no bundle"),
+    ]
+    assert violations(check, rows) == []
+
+
+def test_an_array_is_judged_like_the_file(exported: Exported) -> None:
+    bundle, path = oddpart.load(exported.bundles / "oddpart", threads=1), INPUTS / "images/22.png"
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    verdict, other = bundle.predict(path), bundle.predict(pixels)
+    assert (verdict.score, verdict.branches) == (other.score, other.branches)
+    np.testing.assert_array_equal(verdict.anomaly_map, other.anomaly_map)
+    assert verdict.threshold == bundle.calibration.threshold.value
+    assert verdict.size_note is None
+    grey = np.full((300, 200), 90, dtype=np.uint8)
+    assert bundle.predict(grey).score == bundle.predict(np.repeat(grey[:, :, None], 3, axis=2)).score
+    assert bundle.predict(grey).size_note == "200 x 300 pixels, training images 256 x 256"
+
+
+def test_deep_pictures_are_spread_as_the_training_images_were(exported: Exported, tmp_path: Path) -> None:
+    bundle = replace(oddpart.load(exported.bundles / "patchcore"), grey_range=between(0, 4095))
+    deep = np.random.default_rng(0).integers(0, 4096, (64, 64), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    shallow = np.rint(deep * (255 / 4095)).astype(np.uint8)
+    expected = bundle.predict(shallow).score
+    assert bundle.predict(deep).score == expected
+    assert bundle.predict(tmp_path / "deep.png").score == expected
+
+
+def test_what_is_no_picture_is_refused(exported: Exported, tmp_path: Path) -> None:
+    bundle = oddpart.load(exported.bundles / "patchcore")
+    (tmp_path / "text.png").write_text("no picture")
+    deep = np.zeros((64, 64), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+
+    def check(given: Any, message: str) -> None:
+        with pytest.raises(oddpart.UserError, match=message):
+            bundle.predict(given)
+
+    rows = [
+        (np.zeros((64, 64, 3)), "an array of float64 and shape .64, 64, 3. is no picture: give uint8 of H x W x 3"),
+        (np.zeros((3, 64, 64), dtype=np.uint8), "shape .3, 64, 64. is no picture"),
+        (np.zeros((64, 64, 4), dtype=np.uint8), "shape .64, 64, 4. is no picture"),
+        (deep, "an array of uint16"),
+        (np.zeros((8, 64, 3), dtype=np.uint8), "is 64 x 8 pixels, at least 16 a side"),
+        (tmp_path / "text.png", "is not an image"),
+        (tmp_path / "gone.png", "does not exist"),
+        (tmp_path / "deep.png", "has 16 bits a channel"),
+        (str(tmp_path / "clear.png"), "is transparent all over"),
+    ]
+    assert violations(check, rows) == []
+
+
+def test_verify_repeats_the_test_pictures(exported: Exported, tmp_path: Path) -> None:
+    found = list(verify(oddpart.load(exported.bundles / "oddpart")))
+    assert [one.picture for one in found] == ["pictures/1.png", "pictures/2.png", "pictures/3.png"]
+    assert all(one.error < 1e-5 for one in found)
+    assert RUNNER.invoke(app, ["verify", str(exported.bundles / "oddpart")]).exit_code == 0
+    folder = tmp_path / "bundle"
+    shutil.copytree(exported.bundles / "oddpart", folder)
+    pictures = json.loads((folder / "manifest.json").read_text())["test_pictures"]
+    pictures[1]["score"] *= 1.01
+    change_manifest(folder, {"test_pictures": pictures}, seal=True)
+    with pytest.raises(oddpart.UserError, match=r"2.png: scored .*, by the pipeline .*; branch \w+ differs"):
+        list(verify(oddpart.load(folder)))
+    assert RUNNER.invoke(app, ["verify", str(folder)]).exit_code == 1
+
+
+def test_the_settled_score_of_a_validation_image_is_the_pipelines(exported: Exported) -> None:
+    """Its threshold is such a score: rounding must not decide."""
+    bundle = oddpart.load(exported.bundles / "patchcore")
+    threshold = bundle.calibration.threshold.value
+    assert bundle.settled(threshold * (1 + 2e-6)) == threshold
+    assert not bundle.calls(threshold * (1 + 2e-6))
+    assert bundle.calls(threshold * (1 + 1e-4))
+
+
+def test_predict_with_a_bundle_makes_the_rows_of_the_product(exported: Exported, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(20, 24):
+        shutil.copy(INPUTS / f"images/{number}.png", photos)
+    (photos / "broken.jpg").write_bytes((photos / "20.png").read_bytes()[:500])
+    bundle, product = tmp_path / "by_bundle", tmp_path / "by_product"
+    done = RUNNER.invoke(app, ["predict", str(exported.bundles / "oddpart"), str(photos), "--output", str(bundle)])
+    assert done.exit_code == 2
+    assert RUNNER.invoke(app, ["predict", "part", str(photos), "--output", str(product)]).exit_code == 2
+    assert (bundle / "unreadable.csv").read_text() == (product / "unreadable.csv").read_text()
+    ours, theirs = ((one / "scores.csv").read_text().splitlines() for one in (bundle, product))
+    assert ours[0] == theirs[0]
+    for own, other in zip(ours[1:], theirs[1:], strict=True):
+        assert own.split(",")[0] == other.split(",")[0]
+        assert float(own.split(",")[1]) == pytest.approx(float(other.split(",")[1]), rel=1e-4)
+        assert own.split(",")[2:4] == other.split(",")[2:4]
+    run = json.loads((bundle / "run.json").read_text())
+    assert (run["category"], run["method"]) == ("part", "oddpart")
+    assert run["bundle_sha256"] == json.loads((exported.bundles / "oddpart/manifest.json").read_text())["sha256"]
+
+
+def test_what_judges_is_named_or_refused(exported: Exported, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    bundle, out = str(exported.bundles / "oddpart"), ["--output", str(tmp_path / "out")]
+    rows = [
+        (
+            ["nothing", "a.png"],
+            "nothing: is neither a bundle (a folder with manifest.json) nor a product",
+        ),
+        ([bundle], "name a bundle or a product first, then pictures"),
+        ([bundle, "a.png", "--method", "aecsad"], "--method aecsad: a bundle is of one method: leave it out"),
+        ([bundle, "gone.png"], "gone.png: nothing is there"),
+    ]
+    for words, message in rows:
+        caplog.clear()
+        assert RUNNER.invoke(app, ["predict", *words, *out]).exit_code == 1
+        assert message in caplog.text.replace("\n", " ")
+
+
+def test_three_packages_are_enough(exported: Exported) -> None:
+    """Every other installed package is hidden, as in an environment that lacks it."""
+    code = f"""
+import importlib.metadata, sys
+found = importlib.metadata.packages_distributions()
+keep = {{*{ALLOWED}, "oddpart", "stages", "commands", "numpy.libs"}}
+own = set(sys.stdlib_module_names) | set(sys.modules)
+sys.modules |= dict.fromkeys(name for name in found if name not in keep | own)
+import oddpart
+print(oddpart.load(sys.argv[1]).predict(sys.argv[2]).score)
+print("torch" in found and sys.modules["torch"] is None)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [
+        sys.executable,
+        "-c",
+        code,
+        str(exported.bundles / "oddpart"),
+        str(exported.root / INPUTS / "images/22.png"),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    score, hidden = done.stdout.split()
+    assert hidden == "True"
+    assert float(score) == oddpart.load(exported.bundles / "oddpart").predict(INPUTS / "images/22.png").score

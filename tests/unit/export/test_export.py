@@ -1,0 +1,172 @@
+"""The stage export: which methods, what a bundle holds, and the gate that holds it against the pipeline."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import oddpart
+from stages.core.io.result import read_result
+from stages.core.io.tables import SYNTHETIC, read_images
+from stages.core.io.weights import read_weights, write_weights
+from stages.export.parity import check_parity, expected_of
+from stages.export.recipes import RECIPES
+from tests.params_files import change_params
+from tests.unit.commands.predict.case import INPUTS
+from tests.unit.export.conftest import Exported, export
+
+METHODS = ("oddpart", "aecsad", "patchcore")
+FILES = {
+    "oddpart": {"encoder-256.onnx", "encoder-320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "parts.onnx",
+                "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
+    "aecsad": {"encoder-256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
+    "patchcore": {"encoder-256.onnx", "neighbours.onnx"},
+}  # fmt: skip
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def manifest_of(exported: Exported, method: str) -> dict[str, Any]:
+    return dict(json.loads((exported.bundles / method / "manifest.json").read_text()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bundle_scores_every_image_as_the_pipeline(exported: Exported, method: str) -> None:
+    """Test images and those with synthetic defects, too, which the gate does not see: new images get a place."""
+    bundle, result = oddpart.load(exported.bundles / method), read_result(Path("artifacts/scores/part", method))
+    files = read_images(INPUTS).set_index("image_id")["file"]
+    assert result.maps is not None
+    maps = dict(zip(result.maps.image_ids, result.maps.values, strict=True))
+    assert set(result.scores["split"]) == {"validation", "test", SYNTHETIC}
+    for row in result.scores.to_dict("records"):
+        verdict = bundle.predict(INPUTS / "images" / files[row["image_id"]])
+        assert verdict.score == pytest.approx(row["score"], rel=1e-4)
+        assert verdict.is_anomalous == bundle.calibration.calls(row["score"])
+        assert verdict.p_value == bundle.calibration.sureness.p_value(row["score"])  # type: ignore[union-attr]
+        for name, value in verdict.branches.items():
+            assert value == pytest.approx(row[name], rel=1e-4, abs=1e-4)
+        expected = np.asarray(maps[row["image_id"]], dtype=np.float32)
+        np.testing.assert_allclose(verdict.anomaly_map, expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
+    assert len(verdict.branches) == {"oddpart": 5, "aecsad": 2, "patchcore": 0}[method]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_files_and_manifest(exported: Exported, method: str) -> None:
+    folder, manifest = exported.bundles / method, manifest_of(exported, method)
+    pictures = {"pictures/1.png", "pictures/2.png", "pictures/3.png"}
+    assert set(content_of(folder)) == FILES[method] | pictures | {"manifest.json"}
+    assert manifest["files"] == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in content_of(folder).items()
+        if name != "manifest.json"
+    }
+    calibration = json.loads(Path(f"artifacts/evaluation/part/{method}/calibration.json").read_text())
+    assert manifest["calibration"]["threshold"]["value"] == calibration["threshold"]["value"]
+    assert manifest["calibration"]["sureness"] == calibration["sureness"]
+    assert manifest["licences"]["training pictures"] == "CC0 1.0"
+    assert manifest["metrics"]["image_auroc"] == json.loads(Path("m/part.json").read_text())[method]["image_auroc"]
+    assert (manifest["product"], manifest["method"], manifest["commit"]) == ("part", method, None)
+    scores = [picture["score"] for picture in manifest["test_pictures"]]
+    validation = read_result(Path("artifacts/scores/part", method)).scores.query("split == 'validation'")["score"]
+    assert (scores[0], scores[-1]) == (validation.min(), validation.max())
+
+
+def test_the_same_parts_give_the_same_bytes(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with an encoder that is exported anew."""
+    monkeypatch.setattr("stages.core.encoder.engine.FOLDER", exported.root / "engines")
+    export(bundles="again")
+    first, second = content_of(exported.bundles), content_of(Path("again"))
+    assert list(exported.root.glob("engines/*.onnx"))
+    assert [name for name in sorted(first) if first[name] != second[name]] == []
+    assert set(first) == set(second)
+
+
+def test_methods_that_cannot_be_exported_are_named(
+    exported: Exported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["patchcore", "sir_one_shot_universal"])
+    export(bundles="fewer")
+    assert [path.name for path in Path("fewer").iterdir()] == ["patchcore"]
+    assert "sir_one_shot_universal is not exported: bundles are made of oddpart, aecsad, patchcore only" in caplog.text
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["uninformed_students"])
+    with pytest.raises(SystemExit):
+        export(bundles="none")
+    assert "part: no method is on that can be exported: bundles are made of oddpart, aecsad, patchcore" in caplog.text
+    assert not Path("none").exists()
+
+
+def test_the_gate_names_picture_and_branch(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+    """Scores that no trained part gives; a trained part of another run does not get that far."""
+    bank = Path(RECIPES["patchcore"].files["neighbours"].format(scores="artifacts/scores/part"))
+    kept, scores = bank.read_bytes(), Path("artifacts/scores/part/patchcore/scores.parquet")
+    table = scores.read_bytes()
+    try:
+        changed = pd.read_parquet(scores)
+        row = changed.index[changed["split"] == "validation"][2]
+        changed.loc[row, "score"] *= 1.001
+        changed.to_parquet(scores)
+        with pytest.raises(SystemExit):
+            export(bundles="refused")
+        image_id = changed.loc[row, "image_id"]
+        assert f"patchcore: the bundle scores {image_id} " in caplog.text
+        assert not Path("refused").exists()
+        scores.write_bytes(table)
+        state, arguments = read_weights(bank)
+        write_weights(bank, {"patches": state["patches"] * 1.01}, arguments)
+        with pytest.raises(SystemExit):
+            export(bundles="refused")
+        assert "the trained parts are of different runs, as while `dvc repro` runs" in caplog.text
+    finally:
+        bank.write_bytes(kept)
+        scores.write_bytes(table)
+
+
+def test_the_gate_looks_at_branches_maps_and_verdicts(exported: Exported) -> None:
+    bundle, result = oddpart.load(exported.bundles / "oddpart"), read_result(Path("artifacts/scores/part/oddpart"))
+    images, folder = read_images(INPUTS), INPUTS / "images"
+    expected = expected_of(result, images, bundle.calibration)
+    parity = check_parity(bundle, expected, folder)
+    assert parity.images == 8
+    assert 0 < parity.score < 1e-5
+    assert parity.anomaly_map < 1e-3
+    first = expected[0]
+    branches = {**first.branches, "neighbours": first.branches["neighbours"] + 0.1}  # type: ignore[operator]
+    rows: list[tuple[dict[str, Any], str]] = [
+        ({"score": first.score * 1.01 + 0.01, "branches": branches}, "branch neighbours differs most"),
+        ({"is_anomalous": not first.is_anomalous}, f"scores {first.image_id}"),
+        ({"anomaly_map": first.anomaly_map + np.float32(0.5)}, f"anomaly map of {first.image_id} differs"),
+    ]
+    for changes, message in rows:
+        with pytest.raises(oddpart.UserError, match=message):
+            check_parity(bundle, [type(first)(**{**vars(first), **changes}), *expected[1:]], folder)
+
+
+def test_a_missing_part_is_named(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+    model = Path("artifacts/aecsad/segmentation/part/model.safetensors")
+    model.rename("moved")
+    try:
+        with pytest.raises(SystemExit):
+            export(bundles="refused")
+    finally:
+        Path("moved").rename(model)
+    assert f"part is not trained yet for oddpart, {model} missing" in caplog.text
+
+
+def test_a_product_of_patchcore_alone_needs_no_parts_of_aecsad(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("artifacts/aecsad").rename("elsewhere")
+    params = (exported.root / "params.yaml").read_bytes()
+    try:
+        change_params(exported.root, {"methods": {"patchcore": {"categories": {"part": {}}}}})
+        export(bundles="alone")
+    finally:
+        Path("elsewhere").rename("artifacts/aecsad")
+        (exported.root / "params.yaml").write_bytes(params)
+    assert oddpart.load("alone/patchcore").method == "patchcore"
