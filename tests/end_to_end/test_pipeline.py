@@ -37,7 +37,7 @@ def test_synthetic_defects_score_higher(workspace: Workspace) -> None:
 
 def test_every_stage_is_in_the_lock(workspace: Workspace) -> None:
     lock = (workspace.root / "dvc.lock").read_text(encoding="utf-8")
-    assert set(re.findall(r"^  (\w+)@tiny:", lock, re.MULTILINE)) == STAGES
+    assert set(re.findall(r"^  (\w+)@tiny:", lock, re.MULTILINE)) - {"export"} == STAGES  # test_export adds that
     assert (workspace.root / "artifacts/report/index.html").stat().st_size > 10_000
 
 
