@@ -20,6 +20,8 @@ from stages.export.parts import load_parts
 from stages.export.parts import predict as score_picture
 from tests.unit.commands.predict.case import INPUTS, train, train_parts
 
+pytestmark = pytest.mark.slow  # three products through seven stages
+
 FOLDS = 2
 METHODS = ("oddpart", "aecsad", "patchcore")
 TABLES = (  # branch scores before any fusion
