@@ -181,7 +181,7 @@ def test_a_killed_process_continues(here: Path) -> None:
         "from stages.sir.model.model import write_models\nfrom stages.sir.model.training import train\n"
         "from tests.unit.sir.case import decoder_params, training_params\n"
         "set_up_logging()\nfeatures = [read_features(Path('a'), category='a')]\n"
-        "params = training_params(one_shot={'iterations': 80, 'repetitions': 2})\n"
+        "params = training_params(one_shot={'iterations': 80, 'repetitions': 2, 'shift': 1})\n"
         "trained = train(features, decoder_params(), params, shots='one_shot', seed=0)\n"
         "write_models(Path(sys.argv[1]), trained.models, features[0].teacher)\n"
     )
