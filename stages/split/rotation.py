@@ -24,8 +24,8 @@ def assign_folds(records: Sequence[Record], duplicates: NearDuplicates, *, up_to
     Near-duplicates share a fold: groups first, the largest before smaller ones, each into the emptiest fold (of equal
     ones the first), then single images; all in the order of their `place`, which their content decides. A training
     image that is nearly one of validation, as in a split that the source brings, gets NEVER: every model of a turn has
-    learned from validation. A group larger than a fold is the product itself and is divided like other images, see
-    `groups_among`.
+    learned from validation. A group of more than half as many images as train has is the product itself, as a fixed
+    camera sees it, and is divided like other images, see `groups_among`.
 
     Args:
         records: with their split.
@@ -41,7 +41,7 @@ def assign_folds(records: Sequence[Record], duplicates: NearDuplicates, *, up_to
     if not rotates(train, len(normal) - train, up_to=up_to):
         return {}
     ordered = sorted(normal, key=lambda record: (place(record, duplicates.contents, seed), record.path))
-    groups, _ = groups_among(ordered, duplicates, {False: Counter({"fold": train // FOLDS})})
+    groups, _ = groups_among(ordered, duplicates, {False: Counter({"fold": train // 2})})
     grouped = {record.path for group in groups for record in group}
     units = [*groups, *([record] for record in ordered if record.path not in grouped)]
     sizes = dict.fromkeys(range(1, FOLDS + 1), 0)

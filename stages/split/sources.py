@@ -112,10 +112,13 @@ def load_split_params(key: str) -> SplitParams:
     category = load_value(f"categories.{key}")
     if not isinstance(category, dict):
         raise UserError(f"{PARAMS_FILE}: categories.{key} is not a section of keys")
+    rotate_up_to = load_value("split.rotate_up_to")
+    if not isinstance(rotate_up_to, int) or isinstance(rotate_up_to, bool) or rotate_up_to < 0:
+        raise UserError(f"{PARAMS_FILE}: split.rotate_up_to is {rotate_up_to!r}: write a whole number, 0 for never")
     chosen = {
         "source": category.get("source"),
         "ratios": category.get("ratios") or load_value("split.ratios"),
-        "rotate_up_to": load_value("split.rotate_up_to"),
+        "rotate_up_to": rotate_up_to,
         "resplit": category.get("resplit", False),
         "bits": category.get("bits"),
         "grey_range": category.get("grey_range"),

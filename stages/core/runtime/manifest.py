@@ -37,6 +37,8 @@ def seal_of(content: Mapping[str, Any]) -> str:
 
 def is_bundle(folder: Path) -> bool:
     """Return whether a folder calls itself a bundle, sound or not."""
+    if not (folder / MANIFEST).is_file():  # a pipe would be waited for
+        return False
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -51,6 +53,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         UserError: there is none, it is damaged or was changed, or is of a format that is not known.
     """
     path = folder / MANIFEST
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is no file: copy the bundle again")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
@@ -82,6 +86,8 @@ def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
         path = folder / name
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError(f"{folder / MANIFEST}: names {name}, which is not in the bundle: do not use it")
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{path}: is no file: copy the bundle again")
         try:
             found[name] = path.read_bytes()
         except OSError as error:

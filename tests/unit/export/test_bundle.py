@@ -43,6 +43,11 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_path: Path) -> None:
     def check(damage: Callable[[Path], object], message: str) -> None:
         folder = new_folder(tmp_path) / "bundle"
@@ -57,6 +62,8 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: flip(folder / "histograms.npz"), "histograms.npz: is not what was exported"),
         (lambda folder: flip(folder / "pictures/2.png"), "pictures/2.png: is not what was exported"),
         (lambda folder: (folder / "encoder-256.onnx").unlink(), r"encoder-256.onnx: cannot be read \(No such file"),
+        (lambda folder: pipe(folder / "student_teacher.onnx"), "student_teacher.onnx: is no file"),
+        (lambda folder: pipe(folder / "manifest.json"), "manifest.json: is no file"),
         (lambda folder: (folder / "encoder-256.onnx").write_bytes(b""), "encoder-256.onnx: is not what was exported"),
         (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),

@@ -48,7 +48,17 @@ def test_near_duplicates_share_a_fold_and_go_first() -> None:
     assert [folds[name] for name in singles] == [3, 4, 3, 4, 1]
 
 
-def test_a_group_larger_than_a_fold_is_the_product_and_is_divided() -> None:
+def test_a_group_larger_than_a_fold_stays_together() -> None:
+    folds = folds_of("abcdefghi", "jk", "abcd")
+    assert len({folds[name] for name in "abcd"}) == 1
+
+
+def test_many_near_duplicates_in_validation_never_let_their_training_image_be_held_out() -> None:
+    folds = folds_of("abcdefghi", "jkl", "ajkl")  # more of them than a fold has images
+    assert [name for name, fold in folds.items() if fold == NEVER] == ["a"]
+
+
+def test_a_group_of_most_images_is_the_product_and_is_divided() -> None:
     assert folds_of("abcdefghi", "jk", "abcdefghijk") == folds_of("abcdefghi", "jk")
 
 
