@@ -24,6 +24,7 @@ from torch import Tensor
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.io.rotation import FOLD, NEVER, calibrates
 from stages.core.io.tables import image_files
 from stages.core.io.truth import read_truth
@@ -68,7 +69,9 @@ def main(argv: Sequence[str]) -> str:
     encoder, params = load_params(EncoderParams, section="encoder"), load_params(PatchcoreParams, section="patchcore")
     inputs, truth = given.split / given.category / "inputs", read_truth(given.split / given.category / "truth")
     network = FrozenEncoder(encoder.name).to(pick_device())
-    reader = Remembered(network, image_files(inputs), size=encoder.image_size, strides=params.strides)
+    reader = Remembered(
+        network, image_files(inputs), size=sides_for(read_aspect(inputs), encoder.image_size), strides=params.strides
+    )
     table = Table("good pictures", "threshold from", "normals", "states", "false alarms", "defects found")
     for count in given.pictures:
         for row in rows_of(truth, count, reader, params, draws=given.draws, judged=given.judged):

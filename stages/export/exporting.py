@@ -152,7 +152,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
 def params_of(parts: Parts) -> dict[str, Any]:
     """Return the settings that a trained method has, as its parts hold them."""
     banks = {
-        name: {"image_size": one.image_size, "strides": list(one.strides), "neighbours": one.neighbours,
+        name: {"image_size": list(one.image_size), "strides": list(one.strides), "neighbours": one.neighbours,
                "patches": len(one.patches)}
         for name, one in parts.banks.items()
     }  # fmt: skip

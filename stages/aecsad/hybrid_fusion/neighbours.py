@@ -11,6 +11,7 @@ import torch
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
 from stages.core.io.rotation import rotations
@@ -51,9 +52,10 @@ def score_at_high_resolution(
         LOG.info("no branch fine_neighbours: aecsad.hybrid_fusion.fine_neighbours is null in the profile")
         return None
     generator = seed_everything(seed)
+    size = sides_for(read_aspect(inputs), params.image_size)
     network = FrozenEncoder(encoder).to(pick_device())
     reader = PatchReader(
-        network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
+        network, image_files(inputs), size=size, strides=params.strides, mixed=True, grid="coarsest",
         cached=bool(rotations(images)),
     )  # fmt: skip
     fill = partial(fill_from_draw, reader, params=params, generator=generator)
@@ -61,7 +63,7 @@ def score_at_high_resolution(
     result = score_images(reader, images, bank, neighbours=0)
     result = add_rotated(reader, images, result, fill, neighbours=0)
     memory = MemoryBank(
-        bank.patches, encoder, params.image_size, params.strides, neighbours=0, mixed=True,
+        bank.patches, encoder, size, params.strides, neighbours=0, mixed=True,
         grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,
     )  # fmt: skip
     return FineNeighbours(result, memory)

@@ -12,7 +12,8 @@ class FineNeighboursParams(Params):
     """The nearest-neighbour branch at a higher input resolution.
 
     Attributes:
-        image_size: side in pixels to which images are resized; smaller ones are enlarged.
+        image_size: side in pixels of the square that images are resized to, smaller ones enlarged; those that are far
+            from square keep their aspect ratio and become as many pixels.
         strides: strides of the encoder stages whose features are concatenated, the finest first; the map has the
             resolution of the last.
         training_images: at most so many are drawn to choose the memory bank from.

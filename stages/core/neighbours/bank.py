@@ -49,7 +49,7 @@ class PatchReader:
 
     Attributes:
         folder: holds the image files.
-        size: side in pixels to which images are resized.
+        size: height and width in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
         mixed: whether torch runs the encoder in bfloat16 where that is faster; ONNX Runtime computes in float32.
         grid: of which stage there is a patch for each cell.
@@ -58,7 +58,7 @@ class PatchReader:
 
     encoder: FrozenEncoder
     folder: Path
-    size: int
+    size: tuple[int, int]
     strides: Sequence[int]
     mixed: bool = False
     grid: Grid = "finest"

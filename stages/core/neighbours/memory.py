@@ -16,7 +16,7 @@ from stages.core.neighbours.whitening import Whitening
 from stages.core.run.errors import UserError
 from stages.core.runtime.graphs import LEVEL, MAP, SCORE
 from stages.core.runtime.maps import to_half
-from stages.core.runtime.reading import Window
+from stages.core.runtime.reading import Window, sides_of
 
 PATCHES, MEAN, MATRIX, USUAL = "patches", "whitening_mean", "whitening_matrix", "usual_distances"
 
@@ -28,7 +28,7 @@ class MemoryBank:
     Attributes:
         patches: of normal images.
         encoder: name of the frozen network.
-        image_size: side in pixels to which images are resized.
+        image_size: height and width in pixels to which images are resized.
         strides: of the encoder stages that are joined, the finest first.
         neighbours: see `stages.core.neighbours.bank.image_score`.
         mixed: see `stages.core.neighbours.bank.PatchReader`.
@@ -39,7 +39,7 @@ class MemoryBank:
 
     patches: Float[Tensor, "k C"]
     encoder: str
-    image_size: int
+    image_size: tuple[int, int]
     strides: tuple[int, ...]
     neighbours: int
     mixed: bool
@@ -115,7 +115,7 @@ def averaging(before: int, after: int) -> Float[Tensor, "after before"]:
 def write_bank(path: Path, bank: MemoryBank) -> None:
     """Write the bank; the same bank gives the same bytes."""
     arguments = {
-        "encoder": bank.encoder, "image_size": bank.image_size, "strides": list(bank.strides),
+        "encoder": bank.encoder, "image_size": list(bank.image_size), "strides": list(bank.strides),
         "neighbours": bank.neighbours, "mixed": bank.mixed, "grid": bank.grid,
         "grey_range": None if bank.grey_range is None else asdict(bank.grey_range),
     }  # fmt: skip
@@ -137,7 +137,7 @@ def read_bank(path: Path) -> MemoryBank:
     try:
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         return MemoryBank(
-            state[PATCHES], arguments["encoder"], arguments["image_size"], tuple(arguments["strides"]),
+            state[PATCHES], arguments["encoder"], sides_of(arguments["image_size"]), tuple(arguments["strides"]),
             arguments["neighbours"], arguments["mixed"], grey_range, arguments["grid"],
             Whitening(state[MEAN], state[MATRIX]) if MATRIX in state else None, state.get(USUAL),
         )  # fmt: skip
