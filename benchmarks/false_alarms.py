@@ -165,7 +165,7 @@ def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, 
         normal = validation[name].to_numpy()
         edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
         train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
-        judged[name] = Judged(train, normal, edited, rows, kinds)
+        judged[name] = Judged(train, normal, edited, rows, kinds, JUDGING.min_edit_auroc)
     return judged
 
 

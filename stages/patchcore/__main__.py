@@ -29,19 +29,19 @@ def main(argv: Sequence[str]) -> str:
     size = sides_for(read_aspect(paths.inputs), shared.image_size)
     reader = PatchReader(encoder, image_files(paths.inputs), size=size, strides=params.strides)
     fill = partial(
-        fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
-    )
+        fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
+        neighbours=params.neighbours, generator=generator,
+    )  # fmt: skip
     bank = fill(images)
-    result = score_images(reader, images, bank, neighbours=params.neighbours)
-    result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
+    result = score_images(reader, images, bank)
+    result = add_rotated(reader, images, result, fill)
     memory = MemoryBank(
-        bank, shared.name, size, params.strides, params.neighbours, mixed=False,
-        grey_range=read_grey_range(paths.inputs),
+        bank, shared.name, size, params.strides, mixed=False, grey_range=read_grey_range(paths.inputs)
     )  # fmt: skip
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)
         write_bank(temporary / BANK, memory)
-    return f"{len(result.scores)} images scored against {len(bank)} patches"
+    return f"{len(result.scores)} images scored against {len(bank.views[0].patches)} patches"
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_the_gate_names_picture_and_branch(exported: Exported, caplog: pytest.Lo
         assert not Path("refused").exists()
         scores.write_bytes(table)
         state, arguments = read_weights(bank)
-        write_weights(bank, {"patches": state["patches"] * 1.01}, arguments)
+        write_weights(bank, {"patches_0": state["patches_0"] * 1.01}, arguments)
         with pytest.raises(SystemExit):
             export(bundles="refused")
         assert "the trained parts are of different runs, as while `dvc repro` runs" in caplog.text
