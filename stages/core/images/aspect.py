@@ -15,7 +15,7 @@ from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 
 ASPECT = "aspect.json"  # in a split's `inputs/`; only where pictures are far from square
-NEAR_SQUARE = 1.2  # the longer over the shorter side: below, multiples of CELL are hardly nearer to it than a square
+NEAR_SQUARE = 1.5  # the longer over the shorter side: up to here keeping it gained nothing on synthetic defects
 LARGEST = 8.0  # beyond, the shorter side would have too few cells
 ALIKE = 0.1  # share by which nine tenths of the pictures may differ from their median
 CELL = 32  # pixels; sides are multiples of it, so that cells of all strides of the encoder are whole
