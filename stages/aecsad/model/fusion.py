@@ -158,7 +158,7 @@ def fit_fusion(
 
         S_branch = z( sum_i w_i z(s_i) ),    S = sum v_branch S_branch        (CSAD's code; thesis 4.18; there v = 1)
         "fisher":                            S = sum v_branch evidence(S_branch)
-        "fisher_by_kind":                    S = sum over kinds evidence(z(sum v_branch evidence(S_branch)))
+        "by_kind":                    S = log sum over kinds exp evidence(z(sum v_branch evidence(S_branch)))
 
     Args:
         branches: the columns of each branch.
@@ -177,7 +177,7 @@ def fit_fusion(
     if without is not None:
         used |= columns_in_use(fitted, without)
     normal = {name: tuple(validation[name].tolist()) for name in sorted(used)}
-    kinds = kinds_of(branches) if combination == "fisher_by_kind" else ()
+    kinds = kinds_of(branches) if combination == "by_kind" else ()
     fusion = Fusion(fitted, combination, normal, without, kinds)
     return replace(fusion, kinds=fusion.fitted_kinds(fusion.used, validation))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Combined = tuple[Scores, dict[str, Scores]]  # the fused score, and the trimmed z of every branch in use by name
 
 BLOCK = 2_000_000  # scores that are scaled at once, each new image with all validation images: bounds the memory
-Combination = Literal["sum", "fisher", "fisher_by_kind"]
+Combination = Literal["sum", "fisher", "by_kind"]
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,14 @@ def sum_of(terms: Sequence[Scores]) -> Scores:
 class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
-    "fisher_by_kind" is Fisher's method twice: the sum of each kind's branches becomes evidence itself, and that of all
-    kinds is added. The branches of a kind see the same, so their noise adds up; of two kinds an image has one at most.
+    "by_kind": the evidence of the branches of each kind is added and becomes evidence itself; of the kinds' p-values
+    the harmonic mean counts, which is close to the smallest. An anomaly is mostly of one kind, and what the others say
+    of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 2019.
 
     Attributes:
         normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
         without: weights without one validation image; None where these images did not choose them.
-        kinds: of "fisher_by_kind"; each branch is of one.
+        kinds: of "by_kind"; each branch is of one.
     """
 
     KNOWN: ClassVar[float] = 1e-5  # relative; another machine or library may compute the last digits otherwise
@@ -135,7 +136,8 @@ class Fusion:
         if self.combination == "fisher":
             return sum_of(list(terms.values())), scores
         sums = sums_of_kinds(kinds, terms)
-        return sum_of([self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums]), scores
+        found = [self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums]
+        return np.asarray(functools.reduce(np.logaddexp, found)), scores
 
     def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
         """Return the kinds; of those with one of these branches the scale is fitted on these images."""
