@@ -3,8 +3,8 @@
     python -m benchmarks.false_alarms --draws 240 --write docs/reading-results.md
 
 Draws scores of normal images and scores them by the pipeline's own functions: `patchcore` (one score as it is),
-`aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (branches weighed by
-synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
+`aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (all five branches, weighed
+by synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
 Student's t with two degrees of freedom in equal numbers.
 Each draw takes a threshold from its validation images and counts the new normal images above it. `3+14` are 3
 validation images and 14 that were held out in turns, with scores of the same kind: what the fusion makes of them is
@@ -31,6 +31,7 @@ from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.model.conformal import AUROC
 from stages.aecsad.model.edited import KINDS
 from stages.aecsad.model.fusion import fuse
+from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.score_fusion import fusing as score_fusion
 from stages.core.io.rotation import ROTATED, calibrates
 from stages.core.io.tables import SYNTHETIC
@@ -46,12 +47,14 @@ SHAPES = ("normal", "lognormal", "heavy-tailed")
 UNITS = {
     "histogram_1x1": 1.0,
     "histogram_2x2": 5.0,
+    PARTS: 2.0,
     "student_teacher": 0.1,
     "neighbours": 10.0,
     "fine_neighbours": 30.0,
 }
 HISTOGRAM = ("histogram_1x1", "histogram_2x2")
-OFFSET = 5.0  # of the histograms' distances, which are about 0 in no image
+JUDGED = (*HISTOGRAM, PARTS)  # by edited pictures
+OFFSET = 5.0  # of these columns' distances, which are about 0 in no image
 JUDGING = HistogramParams(grids=(1, 2), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
 TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
@@ -147,7 +150,7 @@ def draw_scores(random: np.random.Generator, normals: Normals, shape: str) -> pd
     defects = values[:validation] + strengths * random.exponential(size=(validation, len(UNITS)))
     splits = ["validation"] * validation + [ROTATED] * rotated + ["test"] * NEW + [SYNTHETIC] * validation
     table = pd.DataFrame(np.vstack([values, defects]), columns=list(UNITS))
-    table[list(HISTOGRAM)] += OFFSET
+    table[list(JUDGED)] += OFFSET
     table *= list(UNITS.values())
     names = [f"{number:04}" for number in range(count + NEW)]
     table.insert(0, "image_id", names + [f"{name}#{SYNTHETIC}" for name in names[:validation]])
@@ -156,12 +159,12 @@ def draw_scores(random: np.random.Generator, normals: Normals, shape: str) -> pd
 
 
 def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, Judged]:
-    """Draw what each histogram column is judged by; each sees edits to another, random degree."""
+    """Draw what each column of the histogram stage is judged by; each sees edits to another, random degree."""
     validation = scores[scores["split"] == "validation"]
     kinds = list(KINDS) * len(validation)
     rows = np.repeat(np.arange(len(validation)), len(KINDS))
     judged = {}
-    for name in HISTOGRAM:
+    for name in JUDGED:
         normal = validation[name].to_numpy()
         edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
         train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
@@ -173,8 +176,9 @@ def judge_histogram(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> tuple
     """Return the histogram stage's choice, and what `read_jackknife` reads of it."""
     verdicts = {name: one.verdict(JUDGING) for name, one in judged.items()}
     choice = {
-        "weights": {name: verdict.weight for name, verdict in verdicts.items()},
-        "columns": {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()},
+        "weights": {name: verdicts[name].weight for name in HISTOGRAM},
+        "columns": {name: verdicts[name].as_json() for name in HISTOGRAM},
+        PARTS: verdicts[PARTS].as_json(),
     }
     rotated = scores["image_id"][scores["split"] == ROTATED].to_list()  # these chose no weight
     columns = {name: one.without_each(JUDGING) + [verdicts[name]] * len(rotated) for name, one in judged.items()}
@@ -190,7 +194,7 @@ def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackkn
     if method == "patchcore":
         return scores[["split"]].assign(score=scores["neighbours"])
     if method == "aecsad":
-        pair = scores.drop(columns=["neighbours", "fine_neighbours"])
+        pair = scores.drop(columns=[PARTS, "neighbours", "fine_neighbours"])
         branches = {"histogram": 1.0, "student_teacher": 1.0}
         return fuse(pair, columns, branches, without=score_fusion.weights_without_each(jackknife, columns, branches))[0]
     weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
