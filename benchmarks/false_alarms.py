@@ -59,8 +59,10 @@ JUDGING = HistogramParams(grids=(1, 2), shrinkage=0.0, min_edit_auroc=0.6, max_i
 TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
 CHANCE = 0.01  # of the profile `embedded`
-NEW = 25  # normal images that each draw judges
+MANY = 50  # normal images; with half as many twice as many draws, which vary more and take less time
+NEW = 100  # normal images that each draw judges
 NORMALS = ((2, 8), (3, 14), (5, 21), (5, 0), (10, 0), (20, 0), (30, 0), (50, 0), (100, 0))  # first 12, 20, 30 pictures
+LOG = logging.getLogger(__name__)
 Normals = tuple[int, int]  # validation images, and images that were held out in turns
 Alarms = dict[tuple[Normals, str, float], "Rate"]
 
@@ -86,7 +88,7 @@ def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--normals", nargs="+", type=normals_of, default=NORMALS, metavar="N[+TURNS]")
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.05, 0.01])
-    parser.add_argument("--draws", type=int, default=400, help="for each number of images")
+    parser.add_argument("--draws", type=int, default=60, help="of MANY normal images or more; of fewer more draws")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     given = parser.parse_args(argv)
@@ -100,7 +102,7 @@ def main(argv: Sequence[str]) -> str:
         write_table(given.write, table)
     else:
         CONSOLE.print(table, soft_wrap=True, markup=False)
-    return f"{given.draws} draws of {NEW} new normal images for each of {len(given.normals)} numbers"
+    return f"{given.draws} draws or more of {NEW} new normal images for each of {len(given.normals)} numbers"
 
 
 def normals_of(text: str) -> Normals:
@@ -114,8 +116,9 @@ def normals_of(text: str) -> Normals:
 
 
 def simulate(normals: Normals, budgets: Sequence[float], *, draws: int, seed: int) -> Alarms:
-    """Return the rates of all methods with so many normal images."""
+    """Return the rates of all methods with so many normal images; the log has them as they come."""
     count = sum(normals)
+    draws *= max(1, MANY // count)
     random = np.random.default_rng([seed, *(normals if normals[1] else normals[:1])])
     found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
     for number in range(draws):
@@ -129,7 +132,8 @@ def simulate(normals: Normals, budgets: Sequence[float], *, draws: int, seed: in
     for (method, budget), shares in found.items():
         stated = conformal_threshold(np.zeros(count), budget=budget).attainable_false_alarm_rate
         error = 2 * float(np.std(shares)) / math.sqrt(draws)
-        rates[normals, method, budget] = Rate(stated, float(np.mean(shares)), error)
+        rates[normals, method, budget] = rate = Rate(stated, float(np.mean(shares)), error)
+        LOG.info("%s normal images, %s at %g, %d draws: %s", normals, method, budget, draws, rate)
     return rates
 
 
