@@ -23,6 +23,7 @@ BORDER = 0.9  # share of the image's border that an inverted mask marks
 MANY_VALUES = 16  # a mask that was scaled has more, at the edges of what it marks
 SEVERAL, UNUSUAL = 4, 8  # values: a photograph of few colours has as many, more kinds of defects in one image are rare
 PATCHES = 20  # a value, in the mean: labels lie in a few, a photograph of few colours in fifty and more of each
+TOUCHING = 0.01  # of neighbours that are both marked so many differ in a photograph; specks of defects lie apart
 DARK, LIGHT = 32, 128  # values that compression leaves on black, where there is a white, too
 
 
@@ -71,7 +72,7 @@ class Mask:
         pixels: 8-bit grey keeps its values, in any other kind what is not black is 255.
         num_values: values, or colours, other than black that the file holds.
         main_share: how many of the marked pixels have the most frequent of them.
-        patches: in how many connected patches a value lies, in the mean; 0 with fewer than SEVERAL values or too many.
+        patches: see `patches_of`.
         dark_share: how many of the marked pixels are nearly black, though others are white.
         rotated: whether it was turned as its EXIF says.
     """
@@ -208,11 +209,28 @@ def numbered(stored: Shaped[np.ndarray, "H W C"]) -> tuple[Int64[np.ndarray, "H 
 
 
 def patches_of(number: Int64[np.ndarray, "H W"], num_values: int) -> float:
-    """Return the mean number of connected patches of a value, see `Mask`."""
+    """Return in how many connected patches a value lies, in the mean.
+
+    Counted are pixels without black next to them: at the edge of what it marks, a mask that was scaled has values, too.
+
+    Returns:
+        0 with fewer than SEVERAL values or too many, and where they hardly touch.
+    """
     if not SEVERAL <= num_values <= MANY_VALUES:
         return 0.0
-    each = [(number == value).astype(np.uint8) for value in range(1, num_values + 1)]
+    inner = np.where(cv2.erode((number > 0).astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0, number, 0)
+    if share_of_touching(inner) < TOUCHING:
+        return 0.0
+    each = [(inner == value).astype(np.uint8) for value in range(1, num_values + 1)]
     return float(np.mean([cv2.connectedComponents(one, connectivity=8)[0] - 1 for one in each]))
+
+
+def share_of_touching(number: Int64[np.ndarray, "H W"]) -> float:
+    """Return how many pairs of marked neighbours, right or below, have two values."""
+    pairs = [(number[1:], number[:-1]), (number[:, 1:], number[:, :-1])]
+    both = [(one > 0) & (other > 0) for one, other in pairs]
+    differ = sum(int((known & (one != other)).sum()) for known, (one, other) in zip(both, pairs, strict=True))
+    return differ / max(sum(int(known.sum()) for known in both), 1)
 
 
 def share_of_most(counts: Shaped[np.ndarray, " V"]) -> float:

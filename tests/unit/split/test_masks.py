@@ -52,6 +52,15 @@ def labels(count: int) -> np.ndarray:
     return mask
 
 
+def specks() -> np.ndarray:
+    """Dust of six kinds, thirty of each, which lie apart."""
+    mask = np.zeros((120, 180), dtype=np.uint8)
+    for number in range(180):
+        row, column = divmod(number, 18)
+        mask[12 * row + 4 : 12 * row + 8, 10 * column + 3 : 10 * column + 7] = 40 * (number % 6 + 1)
+    return mask
+
+
 def former_jpeg() -> np.ndarray:
     """A mask with traces of compression around what it marks."""
     mask = spot()
@@ -97,6 +106,8 @@ def test_good_masks(tmp_path: Path) -> None:
         np.where(spot(12) > 0, 1, 0).astype(np.uint8) + np.where(spot() > 0, 1, 0).astype(np.uint8),  # two classes
         spot().astype(np.uint16) * 257,
         labels(8),
+        specks(),
+        np.asarray(Image.fromarray(specks()).resize((90, 60), Image.Resampling.BILINEAR)) // 40 * 40,  # soft and few
         np.asarray(Image.fromarray(spot(20)).resize((30, 20), Image.Resampling.BILINEAR)),  # grey at the edges only
     ]
     assert violations(check, zip(values)) == []
