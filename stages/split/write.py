@@ -272,6 +272,9 @@ def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
                     "%s: its image %s is turned upright as its EXIF says, the mask is not: was it drawn upright?",
                     path, record.path,
                 )  # fmt: skip
+    for path, cover in sorted(files.covers.items()):
+        if cover.doubt:
+            LOG.warning("%s: %s: correct them, or remove them from pixel metrics with the files", path, cover.doubt)
 
 
 def in_words(together: Together | None) -> str:

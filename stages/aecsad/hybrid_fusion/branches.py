@@ -1,6 +1,7 @@
 """The branches side by side, and the weight of each, judged on normal images and anomalies made from them."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -250,7 +251,9 @@ def weigh_branch(
         weight = 2 max(AUROC_synthetic, AUROC_edits) - 1,  0 where synthetic defects are told apart no better than by
                  chance (one-sided Mann-Whitney test) and no edits were either
 
-    A random score has an AUROC of 0.5: its weight is 0 up to chance, and the test takes care of that chance.
+    A random score has an AUROC of 0.5: its weight is 0 up to chance, and the test takes care of that chance. With so
+    few images that even perfect order might be chance, no branch could pass it, and those that see damage would all
+    give way to those that see edits: there the weight stands as it is.
 
     Args:
         normal, synthetic: scores of validation images and of their copies with a defect.
@@ -266,6 +269,9 @@ def weigh_branch(
     if best_edit is not None:
         reason = f"{seen} and {best_edit:.1%} of edited pictures"
         return BranchWeight(2 * max(auroc, best_edit) - 1, auroc, best_edit, reason)
+    if 1 / math.comb(len(normal) + len(synthetic), len(normal)) > chance:
+        few = f"{seen}; {len(normal)} and {len(synthetic)} images are too few to tell that from chance"
+        return BranchWeight(max(0.0, 2 * auroc - 1), auroc, None, few)
     if test.pvalue > chance:
         return BranchWeight(0.0, auroc, None, f"excluded: {seen}, which may be chance (p = {test.pvalue:.2g})")
     return BranchWeight(2 * auroc - 1, auroc, None, seen)

@@ -120,6 +120,16 @@ def category_problem(name: object) -> str | None:
     return None
 
 
+def export_problem(category: str, value: Any) -> str | None:
+    """Return what is wrong with the entry of a product of which bundles are made; None where nothing is."""
+    if value is None or value == {}:
+        return None
+    return (
+        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: it takes no settings, as all methods that are "
+        f"on and can judge new pictures are exported: write `{category}: {{}}`"
+    )
+
+
 def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:
     """Build the model from a value of params.yaml or another file; one UserError names every finding."""
     try:

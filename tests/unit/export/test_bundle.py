@@ -39,6 +39,13 @@ def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> Non
     path.write_text(json.dumps(content))
 
 
+def drop(folder: Path, key: str) -> None:
+    """Take a key out of the manifest and seal it again, as a tool might that knows only some."""
+    path = folder / "manifest.json"
+    content = {name: value for name, value in json.loads(path.read_text()).items() if name != key}
+    path.write_text(json.dumps({**content, "sha256": seal_of(content)}))
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -67,7 +74,7 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: pipe(folder / "student_teacher.onnx"), "student_teacher.onnx: is no file"),
         (lambda folder: pipe(folder / "manifest.json"), "manifest.json: is no file"),
         (lambda folder: (folder / ENCODER).write_bytes(b""), f"{ENCODER}: is not what was exported"),
-        (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json cannot be read"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json is not there"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
         (
@@ -85,6 +92,19 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (
             lambda folder: change_manifest(folder, {"encoder": {}}, seal=True),
             "cannot be used .KeyError.*export it again",
+        ),
+        (lambda folder: drop(folder, "product"), "manifest.json: the key 'product' is missing: export it again"),
+        (lambda folder: drop(folder, "commit"), "manifest.json: the key 'commit' is missing"),
+        (lambda folder: drop(folder, "files"), "manifest.json: the key 'files' is missing"),
+        (lambda folder: drop(folder, "covers_logical_anomalies"), "the key 'covers_logical_anomalies' is missing"),
+        (
+            lambda folder: change_manifest(folder, {"method": [1]}, seal=True),
+            "the key 'method' holds a list, expected str",
+        ),
+        (lambda folder: change_manifest(folder, {"files": {"a": 1}}, seal=True), "files.a is no sha256"),
+        (
+            lambda folder: change_manifest(folder, {"test_pictures": [{"file": "a"}]}, seal=True),
+            "test_pictures.0: the key 'score' is missing",
         ),
         (shutil.rmtree, "is no bundle"),
     ]

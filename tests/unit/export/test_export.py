@@ -89,6 +89,17 @@ def test_the_same_parts_give_the_same_bytes(exported: Exported, monkeypatch: pyt
     assert set(first) == set(second)
 
 
+def test_an_entry_takes_no_settings(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+    change_params(exported.root, {"export": {"categories": {"part": {"methods": ["nosuch"]}}}})
+    try:
+        with pytest.raises(SystemExit):
+            export(bundles="none")
+    finally:
+        change_params(exported.root, {"export": {"categories": {"part": {}}}})
+    assert "export.categories.part is {'methods': ['nosuch']}: it takes no settings" in caplog.text
+    assert not Path("none").exists()
+
+
 def test_methods_that_cannot_be_exported_are_named(
     exported: Exported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,11 +90,23 @@ def test_numbers_of_parts_are_judged_without_each_image(make_scores: Scores, no_
 
 
 def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
-    weights = weigh_branches(make_scores(4, seen=0.0).drop(columns="noise"), no_histogram, chance=0.01)
+    weights = weigh_branches(make_scores(6, seen=0.0).drop(columns="noise"), no_histogram, chance=0.01)
     assert {name: one.weight for name, one in weights.items()} == {
         "histogram": 0, "student_teacher": 1, "neighbours": 1,
     }  # fmt: skip
     assert "none is better than chance" in weights["neighbours"].reason
+
+
+def test_a_test_that_few_images_cannot_pass_excludes_no_branch() -> None:
+    """Perfect order of three and three images has p = 1/20."""
+    few = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.01)
+    assert few.weight == 1
+    assert few.reason.endswith("3 and 3 images are too few to tell that from chance")
+    blind = weigh_branch(np.arange(3.0), np.arange(3.0) - 1, [], chance=0.01)
+    assert (blind.weight, blind.constant) == (0, False)
+    for count, weight in ((4, 0.5), (5, 0.0)):  # 1/70 and 1/252; separated to 75 %, which is chance
+        normal, synthetic = np.arange(float(count)), np.full(count, 0.75 * count - 0.5)
+        assert weigh_branch(normal, synthetic, [], chance=0.01).weight == pytest.approx(weight)
 
 
 def test_a_weight_as_json_keeps_its_fields_in_order() -> None:
