@@ -140,10 +140,10 @@ def score_draw(images: pd.DataFrame, reader: PatchReader, params: PatchcoreParam
     """Return what the stage patchcore would, with the column is_anomalous."""
     fill = partial(
         fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
-        generator=seed_everything(seed),
+        neighbours=params.neighbours, generator=seed_everything(seed),
     )  # fmt: skip
-    result = score_images(reader, images, fill(images), neighbours=params.neighbours)
-    scores = add_rotated(reader, images, result, fill, neighbours=params.neighbours).scores
+    result = score_images(reader, images, fill(images))
+    scores = add_rotated(reader, images, result, fill).scores
     return scores.merge(images[["image_id", "is_anomalous"]], on="image_id")
 
 

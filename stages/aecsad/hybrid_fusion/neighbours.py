@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
+from stages.aecsad.hybrid_fusion.views import fill_viewed_bank
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.aspect import read_aspect, sides_for
@@ -18,7 +19,6 @@ from stages.core.io.rotation import rotations
 from stages.core.io.tables import image_files
 from stages.core.neighbours.bank import Bank, PatchReader, add_rotated, score_images
 from stages.core.neighbours.memory import MemoryBank
-from stages.core.neighbours.views import fill_viewed_bank
 
 LOG = logging.getLogger(__name__)
 
