@@ -108,7 +108,7 @@ def kind_problem(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...
         if name not in content:
             return f"the key {name!r} is missing"
         if not isinstance(content[name], allowed):
-            return f"the key {name!r} holds a {type(content[name]).__name__}, expected {allowed[0].__name__}"
+            return f"the key {name!r} is of kind {type(content[name]).__name__}, expected {allowed[0].__name__}"
     return None
 
 
