@@ -172,7 +172,7 @@ def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, 
         normal = validation[name].to_numpy()
         edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
         train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
-        judged[name] = Judged(train, normal, edited, rows, kinds)
+        judged[name] = Judged(train, normal, edited, rows, kinds, JUDGING.min_edit_auroc)
     return judged
 
 
@@ -203,7 +203,7 @@ def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackkn
         return fuse(pair, columns, branches, without=score_fusion.weights_without_each(jackknife, columns, branches))[0]
     weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
     without = hybrid_fusion.weights_without_each(scores, choice, jackknife, chance=CHANCE)
-    return fuse(scores, columns, weights, combination="fisher", without=without)[0]
+    return fuse(scores, columns, weights, combination="by_kind", without=without)[0]
 
 
 def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:

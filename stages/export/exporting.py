@@ -163,8 +163,8 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
 def params_of(parts: Parts) -> dict[str, Any]:
     """Return the settings that a trained method has, as its parts hold them."""
     banks = {
-        name: {"image_size": one.image_size, "strides": list(one.strides), "neighbours": one.neighbours,
-               "patches": len(one.patches)}
+        name: {"image_size": list(one.image_size), "strides": list(one.strides), "neighbours": one.bank.neighbours,
+               "patches": [len(view.patches) for view in one.bank.views]}
         for name, one in parts.banks.items()
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}

@@ -35,8 +35,8 @@ class EncoderParams(Params):
 
     Attributes:
         name: "tf_efficientnet_lite0", whose weights come with a package, or a timm model with weights on the hub.
-        image_size: side in pixels of the square that images are resized to, whatever their aspect ratio; the
-            student_teacher stage needs 256.
+        image_size: side in pixels of the square that images are resized to; only for patch memories oblong ones keep
+            their aspect ratio and become as many pixels. The student_teacher stage needs 256.
     """
 
     name: str

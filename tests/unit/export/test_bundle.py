@@ -28,6 +28,8 @@ from tests.unit.export.conftest import Exported
 RUNNER = CliRunner()
 ALLOWED = ("numpy", "PIL", "onnxruntime")
 
+ENCODER = "encoder-256x256.onnx"
+
 
 def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
     path = folder / "manifest.json"
@@ -68,10 +70,10 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: flip(folder / "student_teacher.onnx"), "student_teacher.onnx: is not what was exported"),
         (lambda folder: flip(folder / "histograms.npz"), "histograms.npz: is not what was exported"),
         (lambda folder: flip(folder / "pictures/2.png"), "pictures/2.png: is not what was exported"),
-        (lambda folder: (folder / "encoder-256.onnx").unlink(), r"encoder-256.onnx: cannot be read \(No such file"),
+        (lambda folder: (folder / ENCODER).unlink(), rf"{ENCODER}: cannot be read \(No such file"),
         (lambda folder: pipe(folder / "student_teacher.onnx"), "student_teacher.onnx: is no file"),
         (lambda folder: pipe(folder / "manifest.json"), "manifest.json: is no file"),
-        (lambda folder: (folder / "encoder-256.onnx").write_bytes(b""), "encoder-256.onnx: is not what was exported"),
+        (lambda folder: (folder / ENCODER).write_bytes(b""), f"{ENCODER}: is not what was exported"),
         (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json is not there"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches, weigh_parts, weights_without_each
+from stages.aecsad.hybrid_fusion.branches import (
+    BranchWeight,
+    weigh_branch,
+    weigh_branches,
+    weigh_parts,
+    weigh_together,
+    weights_without_each,
+)
 from stages.aecsad.model.conformal import AUROC
 
 Scores = Callable[..., pd.DataFrame]
@@ -154,3 +161,30 @@ def test_images_held_out_in_turns_choose_no_weight(make_scores: Scores, no_histo
     assert found is not None
     assert [len(values) for values in found.branches.values()] == [4] * len(found.branches)
     assert {values[3] for values in found.branches.values()} == {1.0}
+
+
+def alone(**weights: float) -> dict[str, BranchWeight]:
+    return {name: BranchWeight(weight, (1 + weight) / 2, None, "seen") for name, weight in weights.items()}
+
+
+def test_independent_branches_count_by_how_far_they_see_and_agreeing_ones_less() -> None:
+    """Of AUROCs 0.92135 and 0.76025, anomalies lie 2 and 1 deviations above normal images."""
+    far, near = np.array([1.0, -1.0] * 500), np.array([1.0, 1.0, -1.0, -1.0] * 250)
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": near})
+    assert found["a"].weight == pytest.approx(0.8427)
+    assert found["b"].weight == pytest.approx(0.8427 / 2, abs=1e-3)
+    assert found["b"].reason == "seen; 0.52 by itself"
+    half = np.where(np.arange(1000) < 750, far, -far)  # correlation 0.5, drawn to 0.495: 1 - 2 r against 2 - r
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": half})
+    assert found["b"].weight == pytest.approx(0.8427 * (1 - 2 * 0.495) / (2 - 0.495), abs=1e-3)
+    assert weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": far})["b"].weight == 0.0
+
+
+def test_with_few_images_or_constant_ones_correlations_hardly_count() -> None:
+    pair = np.array([0.0, 1.0])
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": pair, "b": pair})
+    share = 2 / 12
+    assert found["b"].weight == pytest.approx(0.8427 * (1 - 2 * share) / (2 - share), abs=1e-3)
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": np.ones(9), "b": np.ones(9)})
+    assert found["b"].weight == pytest.approx(0.8427 / 2, abs=1e-3)
+    assert weigh_together(alone(a=0.3), {"a": pair}) == alone(a=0.3)
