@@ -13,6 +13,14 @@ from commands.verbs import Closing, verb
 
 WEIGHTS = Path("data/foundation_weights.json")
 Category = Annotated[str, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")]
+Store = Annotated[
+    Path | None,
+    typer.Option(help="File of the verdict store; verdicts.sqlite in the output without it.", metavar="FILE"),
+]
+Station = Annotated[
+    str | None,
+    typer.Option(help="Name of this machine or camera in the store; ODDPART_STATION or the host's name without it."),
+]
 Metrics = Annotated[Path, typer.Option(help="Folder that the pipeline writes its metrics to.", metavar="FOLDER")]
 
 
@@ -104,14 +112,16 @@ def enough(
     return show_enough(product, as_json=as_json)
 
 
-@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
-                    "oddpart predict bundles/pin_tray photos --output verdicts")  # fmt: skip
+@app.command(epilog="Examples: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
+                    "oddpart predict bundles/pin_tray 'photos/*.png' --output verdicts;  "
+                    "oddpart predict bundles/pin_tray --watch /camera --output verdicts")  # fmt: skip
 @verb
 def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Pictures, and folders to search for them; without --category after a bundle or a product.",
+            help="Pictures, folders, patterns, and - for a list on standard input; without --category after a bundle "
+            "or a product.",
             metavar="[BUNDLE|PRODUCT] PATH",
         ),
     ],
@@ -123,33 +133,58 @@ def predict(
         str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
+    heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Draw a heatmap of each picture.")] = False,
+    store: Store = None,
+    station: Station = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="Judge what a camera drops into this folder, until SIGTERM.", metavar="FOLDER")
+    ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="With --watch: leave judged pictures where they are.")] = False,
+    settle: Annotated[float, typer.Option(help="With --watch: seconds that a whole file does not change.")] = 1.0,
+    patience: Annotated[
+        float, typer.Option(help="With --watch: seconds until a file that cannot be read is given up.")
+    ] = 30.0,
 ) -> Closing:
     """Score new pictures, by a product or by a bundle.
 
     Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
     score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
-    size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds), heatmaps/ (blue is
-    normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden,
-    a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is empty where the
-    pipeline excluded it.
+    size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds, sha256, time), the
+    same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/ (blue is normal, red is
+    anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden, a link to a
+    folder) and run.json (product, method, trained parts, counts). A branch's column is empty where the pipeline
+    excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
     there; the next run goes on from one that was killed.
+
+    With --watch only a bundle is named. A picture is judged once it is whole, and then moved into the folder's `done`.
     """
-    from commands.predict.bundled import predict_with_bundle
-    from commands.predict.parts import check_given, judged_by, trained_files
+    from commands.predict.given import check_given
+    from commands.predict.parts import check_watched, judged_by, trained_files
+    from commands.predict.running import Wishes
+    from commands.verdicts.store import this_station
+
+    wishes = Wishes(output, overwrite=overwrite, heatmaps=heatmaps, store=store, station=this_station(station))
+    if watch is not None:
+        from commands.predict.watching import Drop, watch_with_bundle
+
+        bundle = check_watched(images, category or method)
+        return watch_with_bundle(bundle, Drop(watch, stay=stay, settle=settle, patience=patience), wishes)
+    if category is None:
+        category, folder, images = judged_by(images, method=method)
+        if folder is not None:
+            from commands.predict.bundled import predict_with_bundle
+
+            return predict_with_bundle(folder, images, wishes)
     from stages.export.recipes import check_one_run
 
-    if category is None:
-        category, bundle, images = judged_by(images, method=method)
-        if bundle is not None:
-            return predict_with_bundle(bundle, images, output=output, overwrite=overwrite)
     check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
-    return predict_images(images, category=category, output=output, overwrite=overwrite, method=method)
+    return predict_images(images, wishes, category=category, method=method)
 
 
 @app.command(epilog="Example: oddpart verify artifacts/export/pin_tray/oddpart")
