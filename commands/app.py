@@ -21,6 +21,9 @@ Station = Annotated[
     str | None,
     typer.Option(help="Name of this machine or camera in the store; ODDPART_STATION or the host's name without it."),
 ]
+KeepDays = Annotated[
+    float | None, typer.Option(help="Delete verdicts that are older, once an hour; none without it.", metavar="DAYS")
+]
 Metrics = Annotated[Path, typer.Option(help="Folder that the pipeline writes its metrics to.", metavar="FOLDER")]
 
 
@@ -112,7 +115,7 @@ def enough(
     return show_enough(product, as_json=as_json)
 
 
-@app.command(epilog="Examples: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
+@app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
                     "oddpart predict bundles/pin_tray 'photos/*.png' --output verdicts;  "
                     "oddpart predict bundles/pin_tray --watch /camera --output verdicts")  # fmt: skip
 @verb
@@ -144,6 +147,7 @@ def predict(
     patience: Annotated[
         float, typer.Option(help="With --watch: seconds until a file that cannot be read is given up.")
     ] = 30.0,
+    keep_days: KeepDays = None,
 ) -> Closing:
     """Score new pictures, by a product or by a bundle.
 
@@ -166,9 +170,11 @@ def predict(
     from commands.predict.running import Wishes
     from commands.verdicts.store import this_station
 
-    wishes = Wishes(output, overwrite=overwrite, heatmaps=heatmaps, store=store, station=this_station(station))
+    station = this_station(station)
+    wishes = Wishes(output, overwrite, heatmaps, store, station, keep_days)
     if watch is not None:
-        from commands.predict.watching import Drop, watch_with_bundle
+        from commands.predict.dropping import Drop
+        from commands.predict.watching import watch_with_bundle
 
         bundle = check_watched(images, category or method)
         return watch_with_bundle(bundle, Drop(watch, stay=stay, settle=settle, patience=patience), wishes)

@@ -24,6 +24,10 @@ Result = TypeVar("Result")
 DEPTH = 2  # pictures that are decoded and wait: each may take hundreds of megabytes
 
 
+class ChangedMeanwhile(UserError):
+    """A file that was written to or replaced while it was read."""
+
+
 @dataclass(frozen=True)
 class FileFacts:
     """What changes when a file is written to or replaced."""
@@ -72,14 +76,23 @@ def read_file(path: Path, grey_range: Window | None, *, max_pixels: int = MAX_PI
         facts, started = FileFacts.of(path), time.perf_counter()
         pixels = read_picture(path, grey_range, max_pixels=max_pixels)
         seconds = time.perf_counter() - started
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         kind_note = unlike_training(path, grey_range)
         if FileFacts.of(path) != facts:
-            raise UserError(f"{path}: changed while it was read: judge it again when it is whole")
+            raise ChangedMeanwhile(f"{path}: changed while it was read: judge it again when it is whole")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     return Reading(pixels, sha256, facts, kind_note, seconds)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def ahead(

@@ -30,6 +30,10 @@ PLAIN = (  # columns of a row, next to which all others are scores of branches
 )  # fmt: skip
 
 
+class NoScore(UserError):
+    """A picture whose score is no number."""
+
+
 class Judged(Protocol):
     """What a judge finds in a picture; see `stages.export.parts.Prediction`."""
 
@@ -80,10 +84,10 @@ def row_of(judge: Judge, name: str, reading: Reading, found: Judged, *, millisec
         milliseconds: from opening the file to the score.
 
     Raises:
-        UserError: the score is no number.
+        NoScore: the score is no number.
     """
     if not math.isfinite(found.score):
-        raise UserError(f"{name}: its score is {found.score}: look at the picture")
+        raise NoScore(f"{name}: its score is {found.score}: look at the picture")
     calibration, sureness, sizes = judge.calibration, judge.calibration.sureness, judge.calibration.sizes
     height, width = reading.pixels.shape[:2]
     return {

@@ -52,6 +52,7 @@ class Wishes:
         heatmaps: whether they are drawn.
         store: file of the verdict store; STORE in the folder where None.
         station: this machine's or camera's name.
+        keep_days: older verdicts are deleted while a folder is watched; none are where None.
     """
 
     output: Path
@@ -59,6 +60,7 @@ class Wishes:
     heatmaps: bool = False
     store: Path | None = None
     station: str = field(default_factory=lambda: this_station(None))
+    keep_days: float | None = None
 
 
 @dataclass(frozen=True)

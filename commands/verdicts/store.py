@@ -154,16 +154,17 @@ class VerdictStore:
         statement = f"INSERT INTO {TABLES[type(row)]} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"
         return self.database.execute(statement, values).rowcount
 
-    def knows(self, picture: str, picture_sha256: str, *, station: str) -> bool:
-        """Return whether a station has judged or refused a picture, by whatever bundle."""
+    def known_as(self, picture: str, picture_sha256: str, *, station: str) -> str | None:
+        """Return the table in which a station has a picture, by whatever bundle; None where it has none."""
         with self.naming_the_file():
-            return any(
-                self.database.execute(
+            for table in TABLES.values():
+                found = self.database.execute(
                     f"SELECT 1 FROM {table} WHERE picture = ? AND picture_sha256 = ? AND station = ?",
                     (picture, picture_sha256, station),
-                ).fetchone()
-                for table in TABLES.values()
-            )
+                )
+                if found.fetchone():
+                    return table
+        return None
 
     def rows_after(self, last: int, *, table: str, station: str, source: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a station with an id above `last`, the oldest first."""
