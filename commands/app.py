@@ -193,6 +193,65 @@ def predict(
     return predict_images(images, wishes, category=category, method=method)
 
 
+@app.command(epilog="Examples: oddpart serve bundles/pin_tray bundles/bottle --token-file /etc/oddpart/token;  "
+                    "oddpart serve left=bundles/a right=bundles/b --insecure-loopback")  # fmt: skip
+@verb
+def serve(
+    bundles: Annotated[list[str], typer.Argument(help="Folders of bundles.", metavar="[NAME=]BUNDLE")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File of mode 0600 with the token; ODDPART_TOKEN without it.", metavar="FILE")
+    ] = None,
+    insecure_loopback: Annotated[
+        bool, typer.Option("--insecure-loopback", help="Ask for no token; on 127.0.0.1 only.")
+    ] = False,
+    store: Annotated[Path, typer.Option(help="File of the verdict store.", metavar="FILE")] = Path("verdicts.sqlite"),
+    station: Station = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of a graph; all cores without it.")] = None,
+    keep_days: KeepDays = None,
+    max_body: Annotated[float, typer.Option(help="Megabytes of a request.")] = 32,
+    max_held: Annotated[float, typer.Option(help="Megabytes of all requests that are received or wait.")] = 256,
+    max_megapixels: Annotated[float, typer.Option(help="Of a picture, by its header.")] = 50,
+    max_pictures: Annotated[int, typer.Option(help="Pictures of a request.")] = 16,
+    queue: Annotated[int, typer.Option(help="Pictures that may wait; then the answer is 429.")] = 32,
+    timeout: Annotated[float, typer.Option(help="Seconds to receive a request, and again to judge it.")] = 30,
+) -> str:
+    """Serve bundles over HTTP, until SIGTERM.
+
+    POST /products/NAME/predict judges pictures (a multipart form, or JSON with base64). GET /products, /healthz,
+    /readyz, /metrics (Prometheus) and /docs tell about the service. A bearer token is asked for. SIGHUP, or POST
+    /products/NAME/reload, takes a bundle that changed, without dropping a request. See docs/operate.md.
+    """
+    from commands.serve.running import Place
+    from commands.serve.running import serve as serve_bundles
+    from commands.serve.settings import MEGA, Limits
+
+    place = Place(host, port, token_file, insecure_loopback, store, station, threads, keep_days)
+    limits = Limits(
+        round(max_body * MEGA), round(max_held * MEGA), round(max_megapixels * MEGA), max_pictures, queue,
+        receiving=timeout, judging=timeout,
+    )  # fmt: skip
+    return serve_bundles(bundles, place, limits)
+
+
+@app.command(epilog="Example: oddpart verdicts verdicts/verdicts.sqlite --keep-days 400")
+@verb
+def verdicts(
+    store: Annotated[Path, typer.Argument(help="File of the verdict store.", metavar="FILE")],
+    keep_days: Annotated[float | None, typer.Option(help="Delete rows that are older.", metavar="DAYS")] = None,
+    keep_rows: Annotated[int | None, typer.Option(help="Keep so many rows, the newest.", metavar="N")] = None,
+) -> str:
+    """Show what a verdict store holds, and delete what is too old.
+
+    Prints for each bundle and station how many verdicts it gave, from when to when. Nothing is deleted without an
+    option.
+    """
+    from commands.verdicts.showing import show_verdicts
+
+    return show_verdicts(store, keep_days=keep_days, keep_rows=keep_rows)
+
+
 @app.command(epilog="Example: oddpart verify artifacts/export/pin_tray/oddpart")
 @verb
 def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]) -> str:
