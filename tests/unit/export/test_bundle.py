@@ -18,23 +18,14 @@ from typer.testing import CliRunner
 import oddpart
 from commands.app import app
 from stages.core.images.grey_range import between
-from stages.core.runtime.manifest import seal_of
 from stages.core.runtime.verifying import verify
 from tests.architecture.source_files import ROOT
 from tests.table import new_folder, violations
 from tests.unit.commands.predict.case import INPUTS
-from tests.unit.export.conftest import Exported
+from tests.unit.export.conftest import Exported, change_manifest
 
 RUNNER = CliRunner()
 ALLOWED = ("numpy", "PIL", "onnxruntime")
-
-
-def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
-    path = folder / "manifest.json"
-    content = {**json.loads(path.read_text()), **changes}
-    if seal:
-        content["sha256"] = seal_of(content)
-    path.write_text(json.dumps(content))
 
 
 def flip(path: Path) -> None:

@@ -50,6 +50,7 @@ own = typer.Typer()
 own.command()(run)
 own([])
 """
+SAID = Path("said.txt")
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +62,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(*words: str, seconds: float = 0.0, patience: float = 0.6) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WATCH, str(seconds), str(patience), *words]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with SAID.open("w") as said:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for the end of a process and return what it said, its line breaks as spaces."""
+    process.wait(timeout=60)
+    return " ".join(SAID.read_text().split())
 
 
 def stop(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    said = ended(process)
     assert process.returncode == 0, said
     return said
 
@@ -91,7 +99,7 @@ def wait(condition: Callable[[], bool], process: subprocess.Popen[str], seconds:
     """
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, ended(process)
         assert time.monotonic() < end, sorted(str(path) for path in Path("cam").rglob("*"))
         time.sleep(0.05)
 
@@ -120,7 +128,7 @@ def test_whole_files_are_judged_and_moved_others_stay() -> None:
     wait(lambda: Path("cam/done/c.png").exists() and Path("cam/done/b-2.png").exists(), process)
     wait(lambda: Path("cam/unreadable/never.png").exists(), process)
     said = stop(process)
-    assert "3 pictures judged, 0 anomalous, 1 unreadable" in " ".join(said.split())
+    assert "3 pictures judged, 0 anomalous, 1 unreadable" in said
     assert files("cam/done") == {
         "b.png": b"of yesterday", "b-2.png": content(2), "c.png": content(4), "sub/a.png": content(1),
     }  # fmt: skip
@@ -159,12 +167,11 @@ def test_one_watch_a_folder() -> None:
     process = start()
     wait(lambda: Path("out/verdicts.sqlite").exists(), process)
     other = start()
-    _, said = other.communicate(timeout=60)
+    assert "another `oddpart predict --watch` works here" in ended(other)
     assert other.returncode == 1
-    assert "another `oddpart predict --watch` works here" in " ".join(said.split())
     stop(process)
     Path("out/run.json").write_text("{}")
-    assert "holds something else than results of --watch" in " ".join(start().communicate(timeout=60)[1].split())
+    assert "holds something else than results of --watch" in ended(start())
 
 
 def test_a_picture_that_is_replaced_while_it_is_judged_is_judged_too() -> None:
@@ -210,7 +217,7 @@ def test_no_picture_is_lost_or_judged_twice_whatever_is_killed_when(kills: int, 
             number += 1
             time.sleep(0.03)
         process.kill()
-        process.communicate()
+        process.wait()
     process = start(*words, patience=60)
     wait(lambda: len(stored()) >= len(expected), process, seconds=120)
     time.sleep(1)
