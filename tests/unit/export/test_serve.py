@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def as_json(*pictures: bytes) -> dict[str, Any]:
 
 
 def rows(store: Path) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(store) as database:
+    with closing(sqlite3.connect(store)) as database:
         return database.execute("SELECT picture, picture_sha256, score, station, source FROM verdicts").fetchall()
 
 
@@ -58,7 +59,8 @@ def test_who_may_ask(server: Server) -> None:
         assert httpx.get(server.address + path, headers=headers).status_code == expected
 
     cases = [
-        ("/products", f"Bearer {TOKEN}", 200), ("/products", f"bearer {TOKEN}", 200), ("/metrics", f"Bearer {TOKEN}", 200),
+        ("/products", f"Bearer {TOKEN}", 200), ("/products", f"bearer {TOKEN}", 200),
+        ("/metrics", f"Bearer {TOKEN}", 200),
         ("/products", None, 401), ("/products", f"Bearer {TOKEN}x", 401), ("/products", f"Bearer {TOKEN[:-1]}", 401),
         ("/products", f"Basic {TOKEN}", 401), ("/products", TOKEN, 401), ("/products", "Bearer", 401),
         ("/products", "Bearer \xe9", 401), ("/metrics", None, 401), ("/nothing", None, 401), ("/docs/x", None, 401),

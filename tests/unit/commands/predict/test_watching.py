@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def content(number: int) -> bytes:
 
 
 def stored(columns: str = "picture") -> list[tuple[str, ...]]:
-    with sqlite3.connect("out/verdicts.sqlite") as database:
+    with closing(sqlite3.connect("out/verdicts.sqlite")) as database:
         return database.execute(f"SELECT {columns} FROM verdicts ORDER BY id").fetchall()
 
 

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_all_rows_of_a_call_or_none() -> None:
 
 def test_nobody_elses_file_is_touched() -> None:
     Path("text").write_text("a text that is longer than the header of a database" * 9)
-    with sqlite3.connect("other") as database:
+    with closing(sqlite3.connect("other")) as database:
         database.execute("CREATE TABLE mine (x)")
     with VerdictStore(Path("newer")) as store:
         store.database.execute("PRAGMA user_version=2")
