@@ -9,21 +9,11 @@ from typing import Annotated
 
 import typer
 
+from commands import options
 from commands.verbs import Closing, verb
 
 WEIGHTS = Path("data/foundation_weights.json")
 Category = Annotated[str, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")]
-Store = Annotated[
-    Path | None,
-    typer.Option(help="File of the verdict store; verdicts.sqlite in the output without it.", metavar="FILE"),
-]
-Station = Annotated[
-    str | None,
-    typer.Option(help="Name of this machine or camera in the store; ODDPART_STATION or the host's name without it."),
-]
-KeepDays = Annotated[
-    float | None, typer.Option(help="Delete verdicts that are older, once an hour; none without it.", metavar="DAYS")
-]
 Metrics = Annotated[Path, typer.Option(help="Folder that the pipeline writes its metrics to.", metavar="FOLDER")]
 
 
@@ -120,34 +110,19 @@ def enough(
                     "oddpart predict bundles/pin_tray --watch /camera --output verdicts")  # fmt: skip
 @verb
 def predict(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Pictures, folders, patterns, and - for a list on standard input; without --category after a bundle "
-            "or a product.",
-            metavar="[BUNDLE|PRODUCT] PATH",
-        ),
-    ],
-    output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
-    category: Annotated[
-        str | None, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
-    heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Draw a heatmap of each picture.")] = False,
-    store: Store = None,
-    station: Station = None,
-    watch: Annotated[
-        Path | None, typer.Option(help="Judge what a camera drops into this folder, until SIGTERM.", metavar="FOLDER")
-    ] = None,
-    stay: Annotated[bool, typer.Option("--stay", help="With --watch: leave judged pictures where they are.")] = False,
-    settle: Annotated[float, typer.Option(help="With --watch: seconds that a whole file does not change.")] = 1.0,
-    patience: Annotated[
-        float, typer.Option(help="With --watch: seconds until a file that cannot be read is given up.")
-    ] = 30.0,
-    keep_days: KeepDays = None,
+    images: options.Images,
+    output: options.Output,
+    category: options.Product = None,
+    method: options.Method = None,
+    overwrite: options.Overwrite = False,
+    heatmaps: options.Heatmaps = False,
+    store: options.OwnStore = None,
+    station: options.Station = None,
+    watch: options.Watch = None,
+    stay: options.Stay = False,
+    settle: options.Settle = 1.0,
+    patience: options.Patience = 30.0,
+    keep_days: options.KeepDays = None,
 ) -> Closing:
     """Score new pictures, by a product or by a bundle.
 
@@ -170,14 +145,12 @@ def predict(
     from commands.predict.running import Wishes
     from commands.verdicts.store import this_station
 
-    station = this_station(station)
-    wishes = Wishes(output, overwrite, heatmaps, store, station, keep_days)
+    wishes = Wishes(output, overwrite, heatmaps, store, this_station(station), keep_days)
     if watch is not None:
         from commands.predict.dropping import Drop
         from commands.predict.watching import watch_with_bundle
 
-        bundle = check_watched(images, category or method)
-        return watch_with_bundle(bundle, Drop(watch, stay=stay, settle=settle, patience=patience), wishes)
+        return watch_with_bundle(check_watched(images, category or method), Drop(watch, stay, settle, patience), wishes)
     if category is None:
         category, folder, images = judged_by(images, method=method)
         if folder is not None:
@@ -197,25 +170,21 @@ def predict(
                     "oddpart serve left=bundles/a right=bundles/b --insecure-loopback")  # fmt: skip
 @verb
 def serve(
-    bundles: Annotated[list[str], typer.Argument(help="Folders of bundles.", metavar="[NAME=]BUNDLE")],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File of mode 0600 with the token; ODDPART_TOKEN without it.", metavar="FILE")
-    ] = None,
-    insecure_loopback: Annotated[
-        bool, typer.Option("--insecure-loopback", help="Ask for no token; on 127.0.0.1 only.")
-    ] = False,
-    store: Annotated[Path, typer.Option(help="File of the verdict store.", metavar="FILE")] = Path("verdicts.sqlite"),
-    station: Station = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of a graph; all cores without it.")] = None,
-    keep_days: KeepDays = None,
-    max_body: Annotated[float, typer.Option(help="Megabytes of a request.")] = 32,
-    max_held: Annotated[float, typer.Option(help="Megabytes of all requests that are received or wait.")] = 256,
-    max_megapixels: Annotated[float, typer.Option(help="Of a picture, by its header.")] = 50,
-    max_pictures: Annotated[int, typer.Option(help="Pictures of a request.")] = 16,
-    queue: Annotated[int, typer.Option(help="Pictures that may wait; then the answer is 429.")] = 32,
-    timeout: Annotated[float, typer.Option(help="Seconds to receive a request, and again to judge it.")] = 30,
+    bundles: options.Bundles,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
+    token_file: options.TokenFile = None,
+    insecure_loopback: options.InsecureLoopback = False,
+    store: options.Store = Path("verdicts.sqlite"),
+    station: options.Station = None,
+    threads: options.Threads = None,
+    keep_days: options.KeepDays = None,
+    max_body: options.MaxBody = 32,
+    max_held: options.MaxHeld = 256,
+    max_megapixels: options.MaxMegapixels = 50,
+    max_pictures: options.MaxPictures = 16,
+    queue: options.Queue = 32,
+    timeout: options.Timeout = 30,
 ) -> str:
     """Serve bundles over HTTP, until SIGTERM.
 

@@ -18,7 +18,7 @@ def words(instruction: str) -> list[list[str]]:
 
 
 def needed(name: str, extra: str = "") -> set[str]:
-    """Names of all packages that an installed one needs, with their own needs; those that are not installed included."""
+    """Names of all packages that an installed one needs, with their own needs."""
     found: set[str] = set()
     waiting = [(name, extra)]
     while waiting:

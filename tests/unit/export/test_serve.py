@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -251,52 +251,59 @@ def test_too_much_is_put_off(exported: Exported, tmp_path: Path, seconds: int) -
         assert server.stop() == 0
 
 
+@contextmanager
+def asking(server: Server, clients: int, seen: list[tuple[int, str]]) -> Iterator[None]:
+    """Ask all the while; status and bundle of each answer go into `seen`."""
+    stop = threading.Event()
+
+    def ask(number: int) -> None:
+        with server.client() as client:
+            while not stop.is_set():
+                answer = client.post(ASK, files=files(picture(number)))
+                seen.append((answer.status_code, answer.json()["verdicts"][0]["bundle_sha256"]))
+
+    threads = [threading.Thread(target=ask, args=[number]) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+        time.sleep(0.3)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_a_bundle_is_replaced_under_load_and_no_request_is_dropped(exported: Exported, tmp_path: Path) -> None:
     link, other, wrong = tmp_path / "current", tmp_path / "other", tmp_path / "wrong"
     for folder, changes in ((other, {"commit": "newer"}), (wrong, {"product": "another"})):
         shutil.copytree(exported.bundles / "patchcore", folder)
         change_manifest(folder, changes, seal=True)
-    link.symlink_to(exported.bundles / "patchcore")
-    seals, statuses, stop = set[str](), Counter[int](), threading.Event()
+    seen: list[tuple[int, str]] = []
 
     def point(to: Path) -> None:
         (tmp_path / "new").symlink_to(to)
         (tmp_path / "new").rename(link)
 
-    with serving(str(link), store=tmp_path / "v.sqlite") as server:
-
-        def ask(number: int) -> None:
-            with server.client() as client:
-                while not stop.is_set():
-                    answer = client.post(ASK, files=files(picture(number)))
-                    statuses[answer.status_code] += 1
-                    seals.add(answer.json()["verdicts"][0]["bundle_sha256"])
-
-        threads = [threading.Thread(target=ask, args=[number]) for number in range(3)]
-        for thread in threads:
-            thread.start()
-        with server.client() as client:
-            first = client.get("/products").json()[0]["bundle_sha256"]
-            assert client.post("/products/part/reload").json() == {"changed": False, "bundle_sha256": first}
-            point(other)
-            assert client.post("/products/part/reload").json()["changed"]
-            for bad, message in ((wrong, "is of the product another"), (tmp_path, "is no bundle")):
-                point(bad)
-                refused = client.post("/products/part/reload")
-                assert (refused.status_code, message in refused.text) == (409, True)
-            assert client.get("/products").json()[0]["commit"] == "newer"
-            point(exported.bundles / "patchcore")
-            server.process.send_signal(signal.SIGHUP)
-            end = time.monotonic() + 30
-            while client.get("/products").json()[0]["bundle_sha256"] != first:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-            time.sleep(0.3)
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert set(statuses) == {200}
-    assert len(seals) == 2
+    point(exported.bundles / "patchcore")
+    with serving(str(link), store=tmp_path / "v.sqlite") as server, asking(server, 3, seen), server.client() as client:
+        first = client.get("/products").json()[0]["bundle_sha256"]
+        assert client.post("/products/part/reload").json() == {"changed": False, "bundle_sha256": first}
+        point(other)
+        assert client.post("/products/part/reload").json()["changed"]
+        for bad, message in ((wrong, "is of the product another"), (tmp_path, "is no bundle")):
+            point(bad)
+            refused = client.post("/products/part/reload")
+            assert (refused.status_code, message in refused.text) == (409, True)
+        assert client.get("/products").json()[0]["commit"] == "newer"
+        point(exported.bundles / "patchcore")
+        server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 30
+        while client.get("/products").json()[0]["bundle_sha256"] != first:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert {status for status, _ in seen} == {200}
+    assert len({seal for _, seal in seen}) == 2
 
 
 def test_sigterm_answers_what_came_and_sigkill_loses_no_answer(exported: Exported, tmp_path: Path) -> None:
