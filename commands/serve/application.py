@@ -153,6 +153,8 @@ def make_application(service: Service) -> FastAPI:
 
     @application.middleware("http")
     async def let_in(request: Request, go_on: Next) -> Response:
+        if service.guard.expected is None and is_foreign(request):
+            return JSONResponse({"detail": "a page of another address may not ask"}, 403)
         if request.url.path not in OPEN and not service.guard.admits(request.headers.get("authorization")):
             return JSONResponse({"detail": "a token is needed"}, 401, {"WWW-Authenticate": "Bearer"})
         return await go_on(request)
@@ -160,6 +162,12 @@ def make_application(service: Service) -> FastAPI:
     add_products(application, service)
     add_probes(application, service)
     return application
+
+
+def is_foreign(request: Request) -> bool:
+    """Whether a browser asks for a page of another address: without a token any page could use the service."""
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
 
 
 def add_products(application: FastAPI, service: Service) -> None:

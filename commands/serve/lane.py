@@ -149,13 +149,20 @@ class Lane:
                     continue
                 group.write(store)
                 if self.keep_days is not None and time.monotonic() - pruned > PRUNE_EVERY:
-                    store.prune(keep_days=self.keep_days)
+                    self.prune(store, self.keep_days)
                     pruned = time.monotonic()
                 with self.there_is_work:
                     if not self.waiting and self.stopping:
                         return
                     if not self.waiting:
                         self.there_is_work.wait(timeout=60)
+
+    def prune(self, store: VerdictStore, days: float) -> None:
+        """Delete old verdicts; what goes wrong ends no service."""
+        try:
+            store.prune(keep_days=days)
+        except UserError as error:
+            LOG.error("%s", error)
 
     def fill(self, decoding: deque[tuple[Job, Future[Reading]]], pool: ThreadPoolExecutor) -> None:
         """Start to decode the next pictures, so that DECODED are ready next to the one that is judged."""

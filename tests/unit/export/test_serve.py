@@ -108,6 +108,9 @@ def test_without_a_token_only_this_machine_is_answered(exported: Exported, tmp_p
     with serving(*words, store=tmp_path / "v.sqlite") as server:
         assert httpx.get(f"{server.address}/products").status_code == 200
         assert httpx.get(f"{server.address}/products", headers={"Host": "evil.example"}).status_code == 400
+        for origin, expected in (("https://evil.example", 403), ("null", 403), (server.address, 200)):
+            asked = httpx.post(server.address + ASK, files=files(picture(0)), headers={"Origin": origin})
+            assert asked.status_code == expected
 
 
 def test_verdicts_are_those_of_the_bundle(exported: Exported, server: Server) -> None:
