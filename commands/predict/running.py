@@ -184,13 +184,13 @@ class Run:
     outcome: Outcome
     waiting: list[Verdict | Refused] = field(default_factory=list)
 
-    def score(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier | None) -> None:
+    def score(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> None:
         """Score each image.
 
         Args:
             inputs: what to score; what was found unreadable and skipped is written, too.
             heatmaps: whether they are drawn.
-            earlier: a run that was killed, whose rows need not be made again.
+            earlier: runs that were killed, whose rows need not be made again.
 
         Raises:
             UserError: none of the images can be read.
@@ -210,12 +210,12 @@ class Run:
             self.store_waiting()
         self.say_what_was_found(inputs)
 
-    def tasks(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier | None) -> Iterator[Task]:
+    def tasks(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> Iterator[Task]:
         """Yield what to do for each image."""
         names = heatmap_names(inputs.images) if heatmaps else None
         for path in inputs.images:
             heatmap = None if names is None else self.folder / HEATMAPS / next(names)
-            yield Task(path, heatmap, None if earlier is None else earlier.take(path, heatmap))
+            yield Task(path, heatmap, earlier.take(path, heatmap))
 
     def read(self, task: Task) -> Reading | None:
         """Read the picture of a task; nothing where its row is known."""
