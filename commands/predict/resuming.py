@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ class Unfinished:
     rows: RowsByKey
 
     def take(self, path: Path, heatmap: Path | None) -> dict[str, Any] | None:
-        """Move the heatmap of a picture and return its row; None where it has to be judged again.
+        """Take over the heatmap of a picture and return its row; None where it has to be judged again.
+
+        The heatmap stays here, too: this run may be killed before it has written the row.
 
         Args:
             path: of the picture.
@@ -44,10 +47,24 @@ class Unfinished:
             if max(facts.st_mtime, facts.st_ctime) >= self.started:
                 return None
             if heatmap is not None:
-                (self.folder / HEATMAPS / heatmap.name).rename(heatmap)
+                link_or_copy(self.folder / HEATMAPS / heatmap.name, heatmap)
         except OSError:
             return None
         return row
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a file under a second name; a copy where the file system has no links.
+
+    Raises:
+        OSError: there is no such file, or it cannot be copied.
+    """
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @dataclass(frozen=True)

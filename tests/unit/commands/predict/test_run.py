@@ -162,10 +162,10 @@ def test_a_run_that_is_killed_again_before_it_took_over_the_rows_loses_none(monk
         draw(*new)
         monkeypatch.setattr("commands.predict.scoring.predict", until(judged, []))
         with pytest.raises(KeyboardInterrupt):
-            run("in")
+            run("in", heatmaps=True)
     last: list[str] = []
     monkeypatch.setattr("commands.predict.scoring.predict", until(9, last))
-    run("in")
+    run("in", heatmaps=True)
     assert len(last) == 2, "b and f"
     table = rows("out/scores.csv")
     assert [row["path"] for row in table] == [f"in/{name}.png" for name in "abcdef"]
