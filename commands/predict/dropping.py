@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,6 +106,7 @@ class Sightings:
     drop: Drop
     seen: dict[str, Sighting] = field(default_factory=dict)
     failing: dict[str, Sighting] = field(default_factory=dict)  # of the claimed ones
+    closed: set[Path] = field(default_factory=set)  # subfolders that cannot be opened
 
     def claimed(self, now: float) -> list[str]:
         """Return the names of files that were claimed and are to be tried now."""
@@ -119,7 +120,7 @@ class Sightings:
         Raises:
             OSError: the folder cannot be looked at, as a network folder that is away.
         """
-        found = dict(waiting_files(self.drop.folder))
+        found = dict(waiting_files(self.drop.folder, self.closed))
         self.seen = {name: self.seen[name] for name in self.seen if name in found}
         for name, facts in found.items():
             if name not in self.seen or self.seen[name].facts != facts:
@@ -161,28 +162,45 @@ class Sightings:
             self.seen[name].ended = True
 
 
-def waiting_files(folder: Path) -> Iterator[tuple[str, FileFacts]]:
+def waiting_files(folder: Path, closed: set[Path]) -> Iterator[tuple[str, FileFacts]]:
     """Yield the files of a drop folder and below; hidden, linked and temporary ones, and our own folders excluded.
 
+    Args:
+        folder: the drop folder.
+        closed: subfolders that could not be opened, of which the log has heard; others are added.
+
     Raises:
-        OSError: the folder cannot be opened.
+        OSError: the drop folder cannot be opened.
     """
     waiting = [folder]
     while waiting:
         here = waiting.pop()
-        with os.scandir(here) as entries:
-            for entry in entries:
-                path = Path(entry)
-                if entry.name.startswith(".") or entry.name.lower().endswith(TEMPORARY):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    if not (here == folder and entry.name in (DONE, GIVEN_UP)) and not is_results(path):
-                        waiting.append(path)
-                elif entry.is_file(follow_symlinks=False):
-                    try:
-                        yield str(path.relative_to(folder)), FileFacts.of(path)
-                    except FileNotFoundError:  # it was a temporary name
-                        continue
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting += [Path(entry)] if is_searched(Path(entry), folder) else []
+                    elif is_offered(entry):
+                        with suppress(FileNotFoundError):  # it was a temporary name
+                            yield str(Path(entry).relative_to(folder)), FileFacts.of(Path(entry))
+        except OSError as error:
+            if here == folder:
+                raise
+            if here not in closed:
+                LOG.warning("%s cannot be opened (%s): it is left out", here, error.strerror)
+                closed.add(here)
+
+
+def is_searched(path: Path, folder: Path) -> bool:
+    """Whether a folder below the drop folder is looked into."""
+    own = path.parent == folder and path.name in (DONE, GIVEN_UP)
+    return not (own or path.name.startswith(".") or is_results(path))
+
+
+def is_offered(entry: os.DirEntry[str]) -> bool:
+    """Whether a file counts: no link, not hidden, not under the name that a camera gives a half one."""
+    temporary = entry.name.startswith(".") or entry.name.lower().endswith(TEMPORARY)
+    return not temporary and entry.is_file(follow_symlinks=False)
 
 
 @contextmanager

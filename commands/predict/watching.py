@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,30 +159,40 @@ class Watcher:
                 time.sleep(self.drop.poll)
 
     def work(self, found: list[Found]) -> None:
-        """Judge files, each to its end.
-
-        Raises:
-            OSError: the folder cannot be read or written.
-        """
+        """Judge files, each to its end."""
         for one, reading in ahead(self.read, self.unknown(found)):
             if self.told():
                 return
             try:
                 picture = reading.result()
             except UserError as error:
-                self.note_failure(one, error)
+                with self.going_on(one):
+                    self.note_failure(one, error)
             else:
-                self.take(one, picture)
+                with self.going_on(one):
+                    self.take(one, picture)
+
+    @contextmanager
+    def going_on(self, one: Found) -> Iterator[None]:
+        """Let a file that cannot be moved or looked at not hold up the others: it is tried again later."""
+        try:
+            yield
+        except OSError as error:
+            LOG.warning("%s: %s: trying again", printable(one.name), error)
+            with suppress(OSError):
+                self.sightings.gives_up(one.name, time.monotonic(), claimed=one.claimed)
 
     def unknown(self, found: list[Found]) -> Iterator[Found]:
         """Yield the files that have to be judged; those that were are moved on, or remembered."""
         for one in found:
             if self.told():
                 return
-            if not (one.claimed or self.drop.stay) or (table := self.known(one)) is None:
+            table = self.known(one) if one.claimed or self.drop.stay else None
+            if table is None:
                 yield one
             elif one.claimed:
-                self.drop.finish(one.name, DONE if table == "verdicts" else GIVEN_UP)
+                with self.going_on(one):
+                    self.drop.finish(one.name, DONE if table == "verdicts" else GIVEN_UP)
             else:
                 self.sightings.end(one.name)
 
@@ -267,7 +277,10 @@ class Watcher:
         if isinstance(error, ChangedMeanwhile) or not late:
             return
         if one.claimed or self.drop.stay:
-            self.refuse(one, str(error).removeprefix(f"{path}: "), sha256_of(path))
+            sha256 = ""
+            with suppress(OSError):  # it may be what cannot be read
+                sha256 = sha256_of(path)
+            self.refuse(one, str(error).removeprefix(f"{path}: "), sha256)
         else:
             self.drop.claim(one.name)
 
