@@ -32,7 +32,7 @@ class Server:
     store: Path
 
     def client(self, **headers: str) -> httpx.Client:
-        return httpx.Client(base_url=self.address, headers=headers or RIGHT, timeout=60)
+        return httpx.Client(base_url=self.address, headers=headers or RIGHT, timeout=60, verify=False)
 
     def resident(self) -> float:
         """Resident memory in MiB."""
