@@ -150,7 +150,8 @@ def predict(
         from commands.predict.dropping import Drop
         from commands.predict.watching import watch_with_bundle
 
-        return watch_with_bundle(check_watched(images, category or method), Drop(watch, stay, settle, patience), wishes)
+        bundle = check_watched(images, category, method, overwrite=overwrite)
+        return watch_with_bundle(bundle, Drop(watch, stay, settle, patience), wishes)
     if category is None:
         category, folder, images = judged_by(images, method=method)
         if folder is not None:

@@ -38,19 +38,22 @@ def judged_by(given: Sequence[Path], *, method: str | None) -> tuple[str, Path |
     return str(first), None, pictures
 
 
-def check_watched(given: Sequence[Path], other: str | None) -> Path:
+def check_watched(given: Sequence[Path], *others: str | None, overwrite: bool) -> Path:
     """Return the bundle that judges a watched folder.
 
     Args:
         given: the words of the call.
-        other: a product or a method that was named.
+        others: a product and a method, if they were named.
+        overwrite: whether earlier results are to be replaced; a watch goes on with its own.
 
     Raises:
         UserError: something else than one bundle is named.
     """
     bundle, *pictures = given
-    if pictures or other is not None:
-        raise UserError(f"{pictures[0] if pictures else other}: with --watch name a bundle, and nothing else")
+    if further := [*map(str, pictures), *(one for one in others if one is not None)]:
+        raise UserError(f"{further[0]}: with --watch name a bundle, and nothing else")
+    if overwrite:
+        raise UserError("--overwrite does not go with --watch, which goes on from its earlier results: leave it out")
     return bundle
 
 

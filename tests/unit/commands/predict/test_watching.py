@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from commands.app import app
 from commands.predict.dropping import Drop, Sightings
 from tests.architecture.source_files import ROOT
 
@@ -25,6 +27,7 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
+from commands.app import app
 from commands.predict.dropping import Drop
 from commands.predict.running import Wishes
 from commands.predict.watching import watch
@@ -175,6 +178,20 @@ def test_one_watch_a_folder() -> None:
     stop(process)
     Path("out/run.json").write_text("{}")
     assert "holds something else than results of --watch" in ended(start())
+
+
+def test_a_watch_takes_a_bundle_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        (["bundle", "a.png"], "a.png: with --watch name a bundle, and nothing else"),
+        (["bundle", "--category", "part"], "part: with --watch name a bundle"),
+        (["bundle", "--overwrite"], "--overwrite does not go with --watch"),
+        (["bundle"], "bundle: is no bundle"),
+    ]
+    for words, message in rows:
+        caplog.clear()
+        done = CliRunner().invoke(app, ["predict", *words, "--watch", "cam", "--output", "out"])
+        assert done.exit_code == 1
+        assert message in caplog.text
 
 
 def test_a_picture_that_is_replaced_while_it_is_judged_is_judged_too() -> None:
