@@ -7,6 +7,7 @@
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
 # make bench-cost   what the default run costs stage by stage, from a clone in which nothing is cached
+# make bench-predict   what a verdict costs with each exported bundle: milliseconds, pictures a second, start, memory
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make gpu   everything that has never run on a GPU: random weights, generated images, one table, under 10 minutes
 #            (without a GPU the same checks with tiny networks on the CPU)
@@ -39,7 +40,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation gpu paper medical docs setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost bench-predict ablation gpu paper medical docs setup setup-flows clean
 
 repro: setup
 	@$(VENV)/bin/python -m commands doctor --data
@@ -72,6 +73,9 @@ bench: setup
 
 bench-cost: setup
 	$(VENV)/bin/python -m benchmarks.cost.default_run
+
+bench-predict: setup
+	$(VENV)/bin/python -m benchmarks.predict artifacts/export
 
 ablation: setup
 	$(VENV)/bin/python -m benchmarks.bench ablation

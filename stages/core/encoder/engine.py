@@ -9,6 +9,8 @@ measured, too: in float32 it takes as long (10.2 to 10.6 processor-ms an image a
 worth.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
@@ -16,15 +18,18 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from stages.core.run.atomic import replacing_file
 from stages.core.runtime.graphs import open_session as open_graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path(os.environ.get("ODDPART_ENGINES", "work/engines"))  # git-ignored, no output of a stage
