@@ -141,6 +141,8 @@ class Fusion:
 
     def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
         """Return the kinds; of those with one of these branches the scale is fitted on these images."""
+        if not self.kinds:
+            return ()
         terms = {branch.name: branch.weight * self.evidence(branch(columns)) for branch in branches}
         sums = sums_of_kinds(self.kinds, terms)
         return tuple(
