@@ -127,6 +127,18 @@ def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
                      {"synthetic defects": 0.75}, None, KEPT, 200),
         ),
         ({"histogram": on}, Evidence(edits, None, {}, None, KEPT, 200)),
+        (  # numbers say what areas say, and more; the finer branch what the coarser one says
+            {"histogram": {**on, "parts": column(0.9, 0.95)}, "hybrid_fusion": {
+                "histogram": branch(0.0, 0.5), "parts": branch(0.9, 0.5, 0.95), "far": branch(0.0, 0.75),
+                "fine_far": branch(0.75, 0.875)}},
+            Evidence(edits, None, seen, 0.125, KEPT, 200),
+        ),
+        (
+            {"histogram": {**off, "parts": column(0.0, 0.95)},
+             "hybrid_fusion": {**blind, "parts": branch(0.0, 0.5, 0.95)}},
+            Evidence({}, "the branch of components is off: sees 60% of edits", {"synthetic defects": 0.75},
+                     None, KEPT, 200),
+        ),
         ({"other": {}}, Evidence({}, "the method looks for no components", {}, None, KEPT, 200)),
     ]  # fmt: skip
     assert violations(check, rows) == []
