@@ -1,6 +1,6 @@
 """A fused score takes every place among validation images equally often, so that a threshold from these keeps its word.
 
-`fit_fusion` and `conformal_threshold` are the pipeline's own. The simulation of many sizes is benchmarks/false_alarms.py.
+`fit_fusion` and `conformal_threshold` are the pipeline's own. benchmarks/false_alarms.py simulates many sizes.
 """
 
 import numpy as np
