@@ -125,7 +125,7 @@ def test_each_pair_is_compared_as_by_a_fit_of_all_images_with_the_weights_withou
     )
     place = 0
     for image in range(count):
-        weights = dict.fromkeys(COLUMNS, 1.0) | {name: float(rows[name][image]) for name in HISTOGRAM}
+        weights = WEIGHTS | {name: float(rows[name][image]) for name in HISTOGRAM}
         branches = {name: float(rows[name][image]) for name in WEIGHTS}
         if not any(branches[name] and any(weights[one] for one in BRANCHES[name]) for name in WEIGHTS):
             continue  # no branch tells one image from another
