@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from scipy.optimize import nnls
 from scipy.stats import mannwhitneyu, norm
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
@@ -128,7 +129,8 @@ def judge_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
         active = [name for name in kind.branches if weights[name].weight > 0]
         weights |= weigh_together({name: weights[name] for name in active}, normals)
     if not any(one.weight for one in weights.values()):
-        weights = {name: count_equally(one) for name, one in weights.items()}
+        counted = [name for name in weights if name != PARTS or histogram[PARTS]["weight"] > 0]
+        weights |= {name: count_equally(weights[name]) for name in counted}
     return weights
 
 
@@ -188,11 +190,13 @@ def weigh_together(
 ) -> dict[str, BranchWeight]:
     """Lower the weights of branches that say what better ones say, too.
 
-        w = (f R + (1 - f) I)⁻¹ d,    d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
+        w = argmin wᵀ A w / 2 - dᵀ w,  w >= 0,    A = f R + (1 - f) I
+        d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
 
-    That is Fisher's linear discriminant: d is how many standard deviations anomalies lie above normal images, R the
-    correlation of the branches on normal images, drawn towards none where these are few. What two branches agree on by
-    chance counts once; a branch that adds nothing has no weight. The largest weight stays as it is.
+    That is Fisher's linear discriminant, A⁻¹ d, of the branches that add to it: d is how many standard deviations
+    anomalies lie above normal images, R the correlation of the branches on normal images, drawn towards none where
+    these are few. What two branches agree on by chance counts once. One that would only be subtracted has no weight,
+    and the others are weighed without it. The largest weight stays as it is.
 
     R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936.
 
@@ -208,7 +212,8 @@ def weigh_together(
     correlation = correlations(np.stack([normal[name] for name in alone]))
     drawn = correlation * images / (images + PRIOR_IMAGES)
     np.fill_diagonal(drawn, 1.0)
-    found = np.linalg.solve(drawn, distance).clip(0)
+    root = np.linalg.cholesky(drawn)
+    found, _ = nnls(root.T, np.linalg.solve(root, distance))
     found *= max(one.weight for one in alone.values()) / found.max()
     return {
         name: replace(one, weight=float(weight), reason=f"{one.reason}; {one.weight:.2f} by itself")

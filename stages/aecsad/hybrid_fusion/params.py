@@ -37,8 +37,8 @@ class HybridFusionParams(Params):
         chance: a branch is excluded unless so good a separation of synthetic defects, or a better one, would come about
             by chance in at most this share of cases; smaller values exclude more.
         combination: how the branches make one score: "sum" of their weighted scores; "fisher", the weighted sum of -log
-            p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that
-            of the branches for logical and of those for structural anomalies, and mostly the larger of the two counts.
+            p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that of the
+            branches for logical and of those for structural anomalies, of which mostly the larger counts.
         fine_neighbours: nearest neighbours at a higher resolution as one more branch; null for none.
     """
 
