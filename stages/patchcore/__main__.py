@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     shared = load_params(EncoderParams, section="encoder")
     params = load_params(PatchcoreParams, section="patchcore")
     generator = seed_everything(load_value("seed"))
-    encoder = FrozenEncoder(shared.name).to(pick_device())
+    encoder = FrozenEncoder(shared.network).to(pick_device())
     images = read_images(paths.inputs)
     reader = PatchReader(encoder, image_files(paths.inputs), size=shared.image_size, strides=params.strides)
     fill = partial(
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> str:
     result = score_images(reader, images, bank, neighbours=params.neighbours)
     result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
     memory = MemoryBank(
-        bank, shared.name, shared.image_size, params.strides, params.neighbours, mixed=False,
+        bank, shared.network, shared.image_size, params.strides, params.neighbours, mixed=False,
         grey_range=read_grey_range(paths.inputs),
     )  # fmt: skip
     with replacing_folder(paths.scores) as temporary:

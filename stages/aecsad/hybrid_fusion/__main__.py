@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> str:
     images, seed = read_images(paths.inputs, most_training=MOST_TRAINED), load_value("seed")
     made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
     made_from[NEIGHBOURS] = content_hash(paths.neighbours / BANK)
-    fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.name, seed=seed)
+    fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.network, seed=seed)
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
     choice = read_choice(paths.histogram_choice)
     weights = weigh_branches(branches.scores, choice, chance=params.chance)
