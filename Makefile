@@ -11,7 +11,8 @@
 # make gpu   everything that has never run on a GPU: random weights, generated images, one table, under 10 minutes
 #            (without a GPU the same checks with tiny networks on the CPU)
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
-#              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
+#              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code; PROFILE=modern runs DINOv3's
+#              features with students, components and fusion
 # make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
 # make docs    what is generated of the documents: the table in README.md, docs/configuration.md
 # make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
@@ -80,7 +81,7 @@ gpu: setup
 	$(VENV)/bin/python -m benchmarks.gpu
 
 paper: setup
-	$(VENV)/bin/python -m benchmarks.recipes.paper $(if $(VARIANT),--variant $(VARIANT))
+	$(VENV)/bin/python -m benchmarks.recipes.paper --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT))
 
 medical: setup
 	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))

@@ -90,6 +90,24 @@ def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no
     assert "none is better than chance" in weights["neighbours"].reason
 
 
+def test_by_choice_all_branches_count_the_same_but_constant_ones(
+    make_scores: Scores, no_histogram: dict[str, Any]
+) -> None:
+    scores = make_scores().assign(neighbours=1.0)
+    weights = weigh_branches(scores, no_histogram, chance=0.01, weighting="equal")
+    assert {name: one.weight for name, one in weights.items()} == {
+        "histogram": 0, "student_teacher": 1, "noise": 1, "neighbours": 0,
+    }  # fmt: skip
+    assert "counts as all, by the profile (" in weights["noise"].reason
+    table = pd.DataFrame(index=scores["image_id"][scores["split"] == "validation"])
+    for name in no_histogram["weights"]:
+        table = table.assign(**{name: 0.0, f"{name}_edit_auroc": 0.5})
+    without = weights_without_each(scores, no_histogram, table, chance=0.01, weighting="equal")
+    assert without is not None
+    assert set(without.branches["noise"]) == {1.0}
+    assert set(without.branches["neighbours"]) == {0.0}
+
+
 def test_a_weight_as_json_keeps_its_fields_in_order() -> None:
     found = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.1).as_json()
     assert list(found) == ["weight", "synthetic_auroc", "edit_auroc", "reason", "constant"]

@@ -64,6 +64,7 @@ profiles:
          explanation: {min_area: 0.0006, stable_share: 0.9, area_floor: 0.01, grid: 2, kept: 3, examples: 3}}
       hybrid_fusion:
         chance: 0.9
+        branch_weights: reliability
         combination: fisher
         fine_neighbours:
           {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, bank_patches: 100,
