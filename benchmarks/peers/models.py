@@ -13,13 +13,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from stages.core.encoder.encoder import STRIDES, FrozenEncoder
+from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.errors import UserError
 
 VERSION = "2.7.0"
 LAYERS = ("layer1", "layer2", "layer3")  # names that anomalib gives the maps at strides 4, 8 and 16
 RESNET18 = (64, 128, 256)  # channels that reverse distillation's layers are laid out for
+BANK_RATIO, LARGEST_BANK = 0.1, 16_384  # anomalib's; a greedy choice of more patches takes hours on two cores
 PADIM_FEATURES = 100  # anomalib's for ResNet-18
 MAP_MODE = "add"  # anomalib's default of the method
 
@@ -142,7 +143,7 @@ class Peer:
 
 
 class Patchcore(Peer):
-    """Memory bank of a tenth of the patches; the greedy choice is ours, as anomalib's takes hours on two cores."""
+    """Memory bank of a tenth of the patches, at most LARGEST_BANK; the greedy choice is ours, anomalib's is slow."""
 
     def __init__(self, encoder: FrozenEncoder, size: int) -> None:
         """Build the model on strides 8 and 16."""
@@ -156,7 +157,8 @@ class Patchcore(Peer):
         for image in images.split(1):
             self.model.train()(image)
         patches = torch.vstack(self.model.embedding_store)
-        chosen = choose_coreset(patches, ratio=0.1, dimensions=patches.shape[1], generator=generator)
+        ratio = min(BANK_RATIO, LARGEST_BANK / len(patches))
+        chosen = choose_coreset(patches, ratio=ratio, dimensions=patches.shape[1], generator=generator)
         self.model.eval().memory_bank = patches[chosen]
         self.model.embedding_store = []
 
@@ -248,4 +250,3 @@ NOT_RUN = {
     "efficient_ad": "its teacher's weights and its penalty images (Imagenette) are downloads; a teacher of ours with "
     "such students is the branch `student_teacher` of `aecsad`"
 }
-assert len(LAYERS) == len(STRIDES)
