@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 import timm
@@ -73,11 +74,11 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-def run(space: Workspace, *command: str) -> str:
-    """Run a command of the repository and return what it printed."""
+def run(space: Workspace, *command: str, root: Path | None = None) -> str:
+    """Run a command in the repository, or in a clone, and return what it printed."""
     environment = {**space.environment, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
-    done = subprocess.run([sys.executable, "-m", *command], cwd=space.root, env=environment, text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", *command], cwd=root or space.root, env=environment, text=True,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -104,6 +105,24 @@ def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspa
     assert {one["weight"] for one in weights.values()} <= {0.0, 1.0}
     fusion = json.loads((clone / "artifacts/scores/pushpins/oddpart/fusion.json").read_text(encoding="utf-8"))
     assert fusion["combination"] == "fisher"
+
+
+def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
+    """The network with its patches, of images that fit them (256 px) and of others (280 px), is in the bundle."""
+    clone, bundles = space.root / "work/paper/repository", space.root / "bundles"
+    scored = "artifacts/scores/pushpins"
+    run(
+        space, "stages.export", "--category", "pushpins", "--inputs", "artifacts/split/pushpins/inputs",
+        "--trained", "artifacts/aecsad", "--scores", scored, "--evaluation", "artifacts/evaluation/pushpins",
+        "--metrics", "metrics/evaluation/pushpins.json", "--bundles", str(bundles), root=clone,
+    )  # fmt: skip
+    assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
+    manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
+    assert sorted(manifest["encoder"]["graphs"]) == ["256", "280"]
+    assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: dinov3-license")
+    images = str(clone / "artifacts/split/pushpins/inputs/images")
+    run(space, "commands", "predict", "--category", "pushpins", images, "--output", str(space.root / "out"), root=clone)
+    assert len((space.root / "out/scores.csv").read_text(encoding="utf-8").splitlines()) == 1 + sum(COUNTS.values())
 
 
 def test_a_variant_of_the_fusion_trains_nothing_again(space: Workspace) -> None:

@@ -35,8 +35,9 @@ class TokenGrids(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
         """Return a map for each block."""
-        size = self.whole_patches(images.shape[-2:])
-        if size != tuple(images.shape[-2:]):
+        given = [int(side) for side in images.shape[-2:]]  # numbers, also while a graph is traced
+        size = self.whole_patches(given)
+        if list(size) != given:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False)
         maps: list[Tensor] = self.model.forward_intermediates(
             images, indices=self.blocks, norm=True, output_fmt="NCHW", intermediates_only=True

@@ -96,6 +96,7 @@ def test_an_image_is_enlarged_to_whole_patches(tmp_path: Path) -> None:
     encoder = FrozenEncoder(with_blocks(network))
     pixels = images(60, 1)
     enlarged = torch.nn.functional.interpolate(pixels, (70, 70), mode="bilinear")
+    assert encoder.engine.session((60, 60)) is not None
     found = encoder(pixels)
     assert found[0].shape[-2:] == (5, 5)
     for ours, theirs in zip(found, timms_own(network, encoder, enlarged), strict=True):
