@@ -2,6 +2,7 @@
 
     make setup-baselines                                                        # once, an environment of its own
     .venv-baselines/bin/python -m benchmarks.peers run padim pin_tray juice_bottle elpv_mono
+    python -m benchmarks.peers own pin_tray juice_bottle elpv_mono              # what our methods cost, after dvc repro
     python -m benchmarks.peers show                                             # the table, next to ours
 
 Each run writes one JSON to benchmarks/peers/results/. Training sees normal images of the split "train" only, and the
@@ -18,7 +19,7 @@ import logging
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from jaxtyping import Float16
 from torch import Tensor
 
 from benchmarks.peers.models import NOT_RUN, PEERS, Peer
-from benchmarks.peers.table import RESULTS, comparison
+from benchmarks.peers.own import own_costs
+from benchmarks.peers.table import METRICS, OWN_COSTS, RESULTS, comparison
 from stages.core.encoder.device import seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, to_float
 from stages.core.io.maps import AnomalyMaps
@@ -57,6 +59,8 @@ def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("show", help="the table of all results next to ours")
+    own = verbs.add_parser("own", help="measure what our methods cost")
+    own.add_argument("categories", nargs="+")
     run = verbs.add_parser("run", help="fit and judge one method")
     run.add_argument("method", choices=[*PEERS, *NOT_RUN])
     run.add_argument("categories", nargs="+")
@@ -67,16 +71,24 @@ def main(argv: Sequence[str]) -> str:
     if given.verb == "show":
         CONSOLE.print(comparison(RESULTS))
         return f"{len(list(RESULTS.glob('*/*.json')))} results of peers"
+    if given.verb == "own":
+        size = load_params(EncoderParams, section="encoder").image_size
+        write(RESULTS / OWN_COSTS, {one: own_costs(one, size=size, metrics=METRICS) for one in given.categories})
+        return f"our methods on {len(given.categories)} products"
     if given.method in NOT_RUN:
         raise UserError(f"{given.method} is not run: {NOT_RUN[given.method]}")
     for category in given.categories:
         row = measured(given.method, given.split / category, seen=given.seen)
-        target = given.results / given.method / f"{category}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing_file(target) as temporary:
-            temporary.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+        write(given.results / given.method / f"{category}.json", row)
         LOG.info("%s on %s: %s", given.method, category, row["image_auroc"])
     return f"{given.method} on {len(given.categories)} products"
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def measured(method: str, folder: Path, *, seen: int) -> dict[str, Any]:

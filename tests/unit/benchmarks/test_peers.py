@@ -10,6 +10,7 @@ import torch
 from benchmarks.peers import table
 from benchmarks.peers.__main__ import as_half, main
 from benchmarks.peers.models import LAYERS, PEERS, Stages, Untrained
+from benchmarks.peers.own import OWN
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.run.errors import UserError
 
@@ -57,10 +58,10 @@ def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "image_auroc": {"logical": None, "structural": 0.9, "all": 0.9}, "aupro": None, "au_spro": None,
         "at_threshold": {"false_alarm_rate": 0.05}, "fit_seconds": 7.4, "milliseconds_an_image": 20.0, "peak_mb": 900,
     }  # fmt: skip
-    assert table.cells(row) == ["–", "90.0", "90.0", "–", "–", "5.0", "7", "20", "900", "–"]
+    assert table.cells(row) == ["–", "90.0", "90.0", "–", "–", "5.0", "–", "7", "20", "900", "–"]
     (tmp_path / "results/padim").mkdir(parents=True)
     (tmp_path / "results/padim/bolt.json").write_text(json.dumps(row), encoding="utf-8")
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation/bolt.json").write_text(json.dumps(dict.fromkeys(table.OWN, row)), encoding="utf-8")
+    (tmp_path / "evaluation/bolt.json").write_text(json.dumps(dict.fromkeys(OWN, row)), encoding="utf-8")
     monkeypatch.setattr(table, "METRICS", tmp_path)
-    assert table.comparison(tmp_path / "results").row_count == len(table.OWN) + 1
+    assert table.comparison(tmp_path / "results").row_count == len(OWN) + 1
