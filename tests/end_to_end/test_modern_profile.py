@@ -119,7 +119,7 @@ def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
     assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
     manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
     assert sorted(manifest["encoder"]["graphs"]) == ["256", "280"]
-    assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: dinov3-license")
+    assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: fair-")
     images = str(clone / "artifacts/split/pushpins/inputs/images")
     run(space, "commands", "predict", "--category", "pushpins", images, "--output", str(space.root / "out"), root=clone)
     assert len((space.root / "out/scores.csv").read_text(encoding="utf-8").splitlines()) == 1 + sum(COUNTS.values())
