@@ -7,12 +7,15 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
+from stages.core.io.tables import read_images
 from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import read_bank
 from stages.core.run.network import Network
@@ -120,9 +123,17 @@ def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
     manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
     assert sorted(manifest["encoder"]["graphs"]) == ["256", "280"]
     assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: fair-")
-    images = str(clone / "artifacts/split/pushpins/inputs/images")
-    run(space, "commands", "predict", "--category", "pushpins", images, "--output", str(space.root / "out"), root=clone)
-    assert len((space.root / "out/scores.csv").read_text(encoding="utf-8").splitlines()) == 1 + sum(COUNTS.values())
+    pictures = clone / "artifacts/split/pushpins/inputs"
+    run(space, "commands", "predict", "--category", "pushpins", str(pictures / "images"),
+        "--output", str(space.root / "out"), root=clone)  # fmt: skip
+    predicted = pd.read_csv(space.root / "out/scores.csv")
+    by_file = predicted.set_index(predicted["path"].map(lambda path: Path(path).name))["score"]
+    files = read_images(pictures).set_index("image_id")["file"]
+    table = pd.read_csv(clone / "metrics/scores/pushpins.csv")
+    judged = table[table["method"] == "oddpart"]
+    assert len(judged) == 6
+    ours = by_file[files[judged["image_id"]]].to_numpy()
+    np.testing.assert_allclose(ours, judged["score"], rtol=1e-4, atol=1e-4)
 
 
 def test_a_variant_of_the_fusion_trains_nothing_again(space: Workspace) -> None:
