@@ -3,8 +3,8 @@
     python -m benchmarks.false_alarms --draws 240 --write docs/reading-results.md
 
 Draws scores of normal images and scores them by the pipeline's own functions: `patchcore` (one score as it is),
-`aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (branches weighed by
-synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
+`aecsad` (scaled branches, summed, the histogram's columns weighed by edits) and `oddpart` (all five branches, weighed
+by synthetic defects, too, Fisher's method). Branches are correlated and in different units; normal, lognormal, and of
 Student's t with two degrees of freedom in equal numbers.
 Each draw takes a threshold from its validation images and counts the new normal images above it. `3+14` are 3
 validation images and 14 that were held out in turns, with scores of the same kind: what the fusion makes of them is
@@ -31,6 +31,7 @@ from stages.aecsad.hybrid_fusion.branches import weigh_branches
 from stages.aecsad.model.conformal import AUROC
 from stages.aecsad.model.edited import KINDS
 from stages.aecsad.model.fusion import fuse
+from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.score_fusion import fusing as score_fusion
 from stages.core.io.rotation import ROTATED, calibrates
 from stages.core.io.tables import SYNTHETIC
@@ -46,18 +47,22 @@ SHAPES = ("normal", "lognormal", "heavy-tailed")
 UNITS = {
     "histogram_1x1": 1.0,
     "histogram_2x2": 5.0,
+    PARTS: 2.0,
     "student_teacher": 0.1,
     "neighbours": 10.0,
     "fine_neighbours": 30.0,
 }
 HISTOGRAM = ("histogram_1x1", "histogram_2x2")
-OFFSET = 5.0  # of the histograms' distances, which are about 0 in no image
+JUDGED = (*HISTOGRAM, PARTS)  # by edited pictures
+OFFSET = 5.0  # of these columns' distances, which are about 0 in no image
 JUDGING = HistogramParams(grids=(1, 2), shrinkage=0.0, min_edit_auroc=0.6, max_inflation=2.0)
 TRAINING = 30  # images that the histograms were fitted on
 CORRELATION = 0.3
 CHANCE = 0.01  # of the profile `embedded`
-NEW = 25  # normal images that each draw judges
+MANY = 50  # normal images; with half as many twice as many draws, which vary more and take less time
+NEW = 100  # normal images that each draw judges
 NORMALS = ((2, 8), (3, 14), (5, 21), (5, 0), (10, 0), (20, 0), (30, 0), (50, 0), (100, 0))  # first 12, 20, 30 pictures
+LOG = logging.getLogger(__name__)
 Normals = tuple[int, int]  # validation images, and images that were held out in turns
 Alarms = dict[tuple[Normals, str, float], "Rate"]
 
@@ -83,7 +88,7 @@ def main(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--normals", nargs="+", type=normals_of, default=NORMALS, metavar="N[+TURNS]")
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.05, 0.01])
-    parser.add_argument("--draws", type=int, default=400, help="for each number of images")
+    parser.add_argument("--draws", type=int, default=60, help="of MANY normal images or more; of fewer more draws")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     given = parser.parse_args(argv)
@@ -97,7 +102,7 @@ def main(argv: Sequence[str]) -> str:
         write_table(given.write, table)
     else:
         CONSOLE.print(table, soft_wrap=True, markup=False)
-    return f"{given.draws} draws of {NEW} new normal images for each of {len(given.normals)} numbers"
+    return f"{given.draws} draws or more of {NEW} new normal images for each of {len(given.normals)} numbers"
 
 
 def normals_of(text: str) -> Normals:
@@ -111,8 +116,9 @@ def normals_of(text: str) -> Normals:
 
 
 def simulate(normals: Normals, budgets: Sequence[float], *, draws: int, seed: int) -> Alarms:
-    """Return the rates of all methods with so many normal images."""
+    """Return the rates of all methods with so many normal images; the log has them as they come."""
     count = sum(normals)
+    draws *= max(1, MANY // count)
     random = np.random.default_rng([seed, *(normals if normals[1] else normals[:1])])
     found: dict[tuple[str, float], list[float]] = {(method, budget): [] for method in METHODS for budget in budgets}
     for number in range(draws):
@@ -126,7 +132,8 @@ def simulate(normals: Normals, budgets: Sequence[float], *, draws: int, seed: in
     for (method, budget), shares in found.items():
         stated = conformal_threshold(np.zeros(count), budget=budget).attainable_false_alarm_rate
         error = 2 * float(np.std(shares)) / math.sqrt(draws)
-        rates[normals, method, budget] = Rate(stated, float(np.mean(shares)), error)
+        rates[normals, method, budget] = rate = Rate(stated, float(np.mean(shares)), error)
+        LOG.info("%s normal images, %s at %g, %d draws: %s", normals, method, budget, draws, rate)
     return rates
 
 
@@ -147,7 +154,7 @@ def draw_scores(random: np.random.Generator, normals: Normals, shape: str) -> pd
     defects = values[:validation] + strengths * random.exponential(size=(validation, len(UNITS)))
     splits = ["validation"] * validation + [ROTATED] * rotated + ["test"] * NEW + [SYNTHETIC] * validation
     table = pd.DataFrame(np.vstack([values, defects]), columns=list(UNITS))
-    table[list(HISTOGRAM)] += OFFSET
+    table[list(JUDGED)] += OFFSET
     table *= list(UNITS.values())
     names = [f"{number:04}" for number in range(count + NEW)]
     table.insert(0, "image_id", names + [f"{name}#{SYNTHETIC}" for name in names[:validation]])
@@ -156,16 +163,16 @@ def draw_scores(random: np.random.Generator, normals: Normals, shape: str) -> pd
 
 
 def draw_judged(random: np.random.Generator, scores: pd.DataFrame) -> dict[str, Judged]:
-    """Draw what each histogram column is judged by; each sees edits to another, random degree."""
+    """Draw what each column of the histogram stage is judged by; each sees edits to another, random degree."""
     validation = scores[scores["split"] == "validation"]
     kinds = list(KINDS) * len(validation)
     rows = np.repeat(np.arange(len(validation)), len(KINDS))
     judged = {}
-    for name in HISTOGRAM:
+    for name in JUDGED:
         normal = validation[name].to_numpy()
         edited = normal[rows] + random.uniform(0, 2) * UNITS[name] * random.exponential(size=len(rows))
         train = UNITS[name] * (OFFSET + random.normal(size=TRAINING))
-        judged[name] = Judged(train, normal, edited, rows, kinds)
+        judged[name] = Judged(train, normal, edited, rows, kinds, JUDGING.min_edit_auroc)
     return judged
 
 
@@ -173,8 +180,9 @@ def judge_histogram(scores: pd.DataFrame, judged: Mapping[str, Judged]) -> tuple
     """Return the histogram stage's choice, and what `read_jackknife` reads of it."""
     verdicts = {name: one.verdict(JUDGING) for name, one in judged.items()}
     choice = {
-        "weights": {name: verdict.weight for name, verdict in verdicts.items()},
-        "columns": {name: {"edit_auroc": verdict.edit_auroc} for name, verdict in verdicts.items()},
+        "weights": {name: verdicts[name].weight for name in HISTOGRAM},
+        "columns": {name: verdicts[name].as_json() for name in HISTOGRAM},
+        PARTS: verdicts[PARTS].as_json(),
     }
     rotated = scores["image_id"][scores["split"] == ROTATED].to_list()  # these chose no weight
     columns = {name: one.without_each(JUDGING) + [verdicts[name]] * len(rotated) for name, one in judged.items()}
@@ -190,12 +198,12 @@ def fuse_as(method: str, scores: pd.DataFrame, choice: Mapping[str, Any], jackkn
     if method == "patchcore":
         return scores[["split"]].assign(score=scores["neighbours"])
     if method == "aecsad":
-        pair = scores.drop(columns=["neighbours", "fine_neighbours"])
+        pair = scores.drop(columns=[PARTS, "neighbours", "fine_neighbours"])
         branches = {"histogram": 1.0, "student_teacher": 1.0}
         return fuse(pair, columns, branches, without=score_fusion.weights_without_each(jackknife, columns, branches))[0]
     weights = {name: branch.weight for name, branch in weigh_branches(scores, choice, chance=CHANCE).items()}
     without = hybrid_fusion.weights_without_each(scores, choice, jackknife, chance=CHANCE)
-    return fuse(scores, columns, weights, combination="fisher", without=without)[0]
+    return fuse(scores, columns, weights, combination="by_kind", without=without)[0]
 
 
 def share_of_alarms(scores: pd.DataFrame, *, budget: float) -> float:

@@ -5,7 +5,7 @@
 Each run is a commit, branch, tag or DVC experiment, or a folder that holds its artifacts/ and metrics/. Prints, as
 Markdown and in %, mean ± half the range over the runs: the AUROC of every branch of oddpart alone, of their sum as
 they are (plain sum), of their scaled sum with equal weights and with those of the stage `hybrid_fusion` (weighted sum),
-of Fisher's method with these weights (rule: the default of that stage) and with equal ones (Fisher, equal), and how
+of these weights by kind (rule: the default of that stage), of Fisher's method with equal ones (Fisher, equal), and how
 much a branch of random numbers changes the rule and equal weights. Rows: test images of each kind, and against
 validation images those with synthetic defects and those with an edited part; `--own-anomalies` excludes test
 images. It describes; nothing in the pipeline reads it.
@@ -163,9 +163,9 @@ def alone(branches: pd.DataFrame, histogram: Mapping[str, Any]) -> dict[str, pd.
 
 
 def fused_by_rule(
-    branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "fisher"
+    branches: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, combination: Combination = "by_kind"
 ) -> pd.Series:
-    """Fused with the weights of the stage `hybrid_fusion`, by Fisher's method or as a sum."""
+    """Fused with the weights of the stage `hybrid_fusion`, by kind or as a sum."""
     weights = {name: one.weight for name, one in weigh_branches(branches, histogram, chance=chance).items()}
     return fuse(branches, histogram["weights"], weights, combination=combination)[0]["score"]
 

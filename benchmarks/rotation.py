@@ -24,6 +24,7 @@ from torch import Tensor
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.io.rotation import FOLD, NEVER, calibrates
 from stages.core.io.tables import image_files
 from stages.core.io.truth import read_truth
@@ -68,7 +69,9 @@ def main(argv: Sequence[str]) -> str:
     encoder, params = load_params(EncoderParams, section="encoder"), load_params(PatchcoreParams, section="patchcore")
     inputs, truth = given.split / given.category / "inputs", read_truth(given.split / given.category / "truth")
     network = FrozenEncoder(encoder.network).to(pick_device())
-    reader = Remembered(network, image_files(inputs), size=encoder.image_size, strides=params.strides)
+    reader = Remembered(
+        network, image_files(inputs), size=sides_for(read_aspect(inputs), encoder.image_size), strides=params.strides
+    )
     table = Table("good pictures", "threshold from", "normals", "states", "false alarms", "defects found")
     for count in given.pictures:
         for row in rows_of(truth, count, reader, params, draws=given.draws, judged=given.judged):
@@ -137,10 +140,10 @@ def score_draw(images: pd.DataFrame, reader: PatchReader, params: PatchcoreParam
     """Return what the stage patchcore would, with the column is_anomalous."""
     fill = partial(
         fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
-        generator=seed_everything(seed),
+        neighbours=params.neighbours, generator=seed_everything(seed),
     )  # fmt: skip
-    result = score_images(reader, images, fill(images), neighbours=params.neighbours)
-    scores = add_rotated(reader, images, result, fill, neighbours=params.neighbours).scores
+    result = score_images(reader, images, fill(images))
+    scores = add_rotated(reader, images, result, fill).scores
     return scores.merge(images[["image_id", "is_anomalous"]], on="image_id")
 
 

@@ -87,11 +87,11 @@ def compare_scores(setting: Setting) -> Outcome:
     params = section_of(PatchcoreParams, "patchcore", profile="embedded")
     found = []
     for device in (setting.device, torch.device("cpu")):
-        reader = PatchReader(FrozenEncoder(LITE0).to(device), folder, size=256, strides=params.strides)
+        reader = PatchReader(FrozenEncoder(LITE0).to(device), folder, size=(256, 256), strides=params.strides)
         bank = fill_bank(
             reader, images, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
-            generator=torch.Generator().manual_seed(0),
+            neighbours=params.neighbours, generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
-        scored = score_images(reader, images, bank, neighbours=params.neighbours)
+        scored = score_images(reader, images, bank)
         found.append(torch.from_numpy(scored.scores["score"].to_numpy(copy=True)))
     return Outcome(found[:1], note=agree(*found, tolerance=SCORED))

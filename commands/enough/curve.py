@@ -14,6 +14,7 @@ from torch import Tensor
 from commands.enough.pictures import HeldOut, Normals
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import sides_for
 from stages.core.neighbours.bank import PatchReader, image_score, patch_distances
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.run.console import progress
@@ -69,7 +70,8 @@ def learning_curve(normals: Normals, encoder: EncoderParams, params: PatchcorePa
     """
     with tempfile.TemporaryDirectory(prefix="oddpart-enough-") as folder:
         network = FrozenEncoder(encoder.network).to(pick_device())
-        reader = PatchReader(network, Path(folder), size=encoder.image_size, strides=params.strides)
+        sides = sides_for(normals.aspect, encoder.image_size)
+        reader = PatchReader(network, Path(folder), size=sides, strides=params.strides)
         features = read_features(reader, normals, seed=seed)
     sizes = bank_sizes(normals.most_learned)
     plan = [(size, number) for size in sizes for number in range(repetitions_of(size, normals))]

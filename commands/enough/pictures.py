@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from sklearn.model_selection import GroupKFold
 
+from stages.core.images.aspect import common_aspect, read_aspect
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, load_value, validate
@@ -53,6 +54,7 @@ class Normals:
         rotated: whether all pictures take turns, as validation has too few.
         training, validation: how many of them the product's split has, or will have.
         grey_range: what pictures of more than 8 bits are spread over.
+        aspect: see `stages.core.images.aspect.common_aspect`.
     """
 
     files: tuple[Path, ...]
@@ -61,6 +63,7 @@ class Normals:
     training: int
     validation: int
     grey_range: Window | None = None
+    aspect: float | None = None
 
     @property
     def judged(self) -> list[int]:
@@ -109,7 +112,7 @@ def of_product(key: str, *, budget: float, random: np.random.Generator) -> Norma
     refuse_few(len(train), f"{key} has {len(train)} training pictures")
     learned, held_out = np.arange(len(train)), len(train) + np.arange(len(validation))
     files = tuple(image_files(inputs) / file for file in [*train, *validation])
-    return Normals(files, ((HeldOut(learned, held_out),),), False, *counts)
+    return Normals(files, ((HeldOut(learned, held_out),),), False, *counts, aspect=read_aspect(inputs))
 
 
 def of_folder(folder: Path, *, seed: int) -> Normals:
@@ -163,7 +166,9 @@ def rotated(folder: Path, names: Sequence[str], *, counts: tuple[int, int], rand
         raise UserError(f"{folder}: its {len(names)} pictures are copies of {len(set(together))}: add other ones")
     rotations = tuple(divided(together, random) for _ in range(ROTATIONS))
     grey_range = choose_grey_range(records, inspected.extents, given=None)
-    return Normals(tuple(folder / name for name in names), rotations, True, *counts, grey_range)
+    facts = [inspected.images[name] for name in names]
+    aspect = common_aspect([one.width for one in facts], [one.height for one in facts])
+    return Normals(tuple(folder / name for name in names), rotations, True, *counts, grey_range, aspect)
 
 
 def groups_of(records: Sequence[Record], inspected: Inspection) -> list[int]:

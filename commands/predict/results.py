@@ -73,7 +73,7 @@ def results_folder(path: Path, *, overwrite: bool) -> Iterator[Results]:
         sweep(target)
         before = check_replaceable(target, overwrite=overwrite)
         refuse_second_run(target)
-        remove_unfinished(target, keep=1)
+        remove_unfinished(target, with_rows=False)
         run = secrets.token_hex(8)
         with locked_folder(target.parent, prefix=short_name(target.name) + UNFINISHED) as folder:
             write_marker(folder, run=run, complete=False, about={})
@@ -86,7 +86,7 @@ def results_folder(path: Path, *, overwrite: bool) -> Iterator[Results]:
                         problem=lambda old: problem_with(old, overwrite=overwrite, before=before))  # fmt: skip
             finally:
                 keep_or_remove(folder)
-        remove_unfinished(target, keep=0)
+        remove_unfinished(target, with_rows=True)
     except OSError as error:
         raise UserError(f"{path} (--output) cannot be written: {error}") from None
 
@@ -101,6 +101,8 @@ def check_replaceable(path: Path, *, overwrite: bool) -> str | None:
         UserError: it is something else.
         OSError: it cannot be looked into.
     """
+    if path.is_symlink():  # `results_folder` has followed it
+        raise UserError(f"{path} (--output) is a link that leads back to itself: remove it, or name another folder")
     if not path.exists():
         return None
     if not path.is_dir():
@@ -170,14 +172,16 @@ def refuse_second_run(target: Path) -> None:
                 )
 
 
-def remove_unfinished(target: Path, *, keep: int) -> None:
+def remove_unfinished(target: Path, *, with_rows: bool) -> None:
     """Remove what runs for `target` left that were killed or failed.
 
     Args:
         target: the folder that they were to make.
-        keep: how many of them stay, the newest of those with rows first.
+        with_rows: also those that have rows, which the next run could go on from.
     """
-    for folder in unfinished(target)[keep:]:
+    for folder in unfinished(target):
+        if (folder / SCORES).exists() and not with_rows:
+            continue
         with lock_if_free(folder) as free:
             if free and (is_results(folder) or not names_in(folder)):
                 shutil.rmtree(folder, ignore_errors=True)

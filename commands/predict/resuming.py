@@ -1,9 +1,9 @@
-"""Resume a killed run: its rows count where the same parts judge the same files, which did not change since."""
+"""Resume killed runs: their rows count where the same parts judge the same files, which did not change since."""
 
 import csv
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What an unfinished run left.
+class Unfinished:
+    """What one run left.
 
     Attributes:
         folder: of its results.
@@ -49,8 +49,20 @@ class Earlier:
         return dict(row)
 
 
-def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Earlier | None:
-    """Return the newest unfinished run for the same results whose pictures the same parts judged.
+@dataclass(frozen=True)
+class Earlier:
+    """What unfinished runs left, the newest first: one that was resumed and killed again has but a part of the rows."""
+
+    runs: Sequence[Unfinished] = ()
+
+    def take(self, path: Path, heatmap: Path) -> dict[str, str] | None:
+        """See `Unfinished.take`; of several rows the newest."""
+        rows = (run.take(path, heatmap) for run in self.runs)
+        return next((row for row in rows if row is not None), None)
+
+
+def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Earlier:
+    """Return the unfinished runs for the same results whose pictures the same parts judged.
 
     Args:
         target: the folder that the results become.
@@ -58,6 +70,7 @@ def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Ea
         about: what identifies the judge.
     """
     wanted = json.loads(json.dumps(dict(about)))
+    found = []
     for folder in unfinished(target):
         marker = read_marker(folder)
         if folder == current or marker is None or any(marker.get(key) != value for key, value in wanted.items()):
@@ -65,8 +78,8 @@ def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Ea
         rows = {row["path"]: row for row in whole_rows(folder / SCORES)}
         if rows:
             LOG.info("going on from %s: its %d rows count where the pictures did not change since", folder, len(rows))
-            return Earlier(folder, (folder / MARKER).stat().st_mtime, rows)
-    return None
+            found.append(Unfinished(folder, (folder / MARKER).stat().st_mtime, rows))
+    return Earlier(tuple(found))
 
 
 def whole_rows(path: Path) -> Iterator[dict[str, str]]:

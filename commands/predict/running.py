@@ -155,14 +155,14 @@ class Outcome:
         }
 
 
-def score_images(judge: Judge, inputs: Inputs, *, folder: Path, earlier: Earlier | None) -> Outcome:
+def score_images(judge: Judge, inputs: Inputs, *, folder: Path, earlier: Earlier) -> Outcome:
     """Score each image and draw its heatmap; every row is written at once, also that of what cannot be read.
 
     Args:
         judge: of the pictures.
         inputs: what to score; what was found unreadable and skipped is written, too.
         folder: for the tables and the heatmaps.
-        earlier: a run that was killed, whose rows need not be made again.
+        earlier: runs that were killed, whose rows need not be made again.
 
     Raises:
         UserError: none of the images can be read.
@@ -175,7 +175,7 @@ def score_images(judge: Judge, inputs: Inputs, *, folder: Path, earlier: Earlier
     outcome = start_tables(folder, inputs)
     named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
     for path, name in progress(named, total=len(inputs.images), label="images"):
-        known = None if earlier is None else earlier.take(path, folder / HEATMAPS / name)
+        known = earlier.take(path, folder / HEATMAPS / name)
         try:
             row = known or score_file(judge, path, heatmap=folder / HEATMAPS / name)
         except UserError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.run.errors import UserError
-from stages.core.run.params import CATEGORY_NAME, PARAMS_FILE, category_problem, load_value
+from stages.core.run.params import CATEGORY_NAME, PARAMS_FILE, category_problem, export_problem, load_value
 
 LISTED = 20  # problems of a product's files
 KEYS = ("source", "path", "subfolder")  # of a product, whose misspellings are guessed
@@ -29,7 +29,8 @@ def refuse_products(root: Path = Path()) -> None:
         return
     if not isinstance(products, Mapping):
         return
-    if found := [*name_problems(products), *method_problems(root), *file_problems(products, root)]:
+    names = [*name_problems(products), *method_problems(root), *export_problems(products, root)]
+    if found := [*names, *file_problems(products, root)]:
         raise UserError("; ".join(found))
 
 
@@ -43,7 +44,8 @@ def product_problems(root: Path = Path()) -> list[str]:
     if not isinstance(products, Mapping) or not products:
         return [f"{PARAMS_FILE}: there is no product below `categories`: `oddpart add NAME FOLDER`"]
     paths = [problem for name, entry in products.items() if (problem := entry_problem(name, entry, root))]
-    return [*name_problems(products), *method_problems(root), *paths, *file_problems(products, root)]
+    names = [*name_problems(products), *method_problems(root), *export_problems(products, root)]
+    return [*names, *paths, *file_problems(products, root)]
 
 
 def name_problems(products: Mapping[Any, Any]) -> list[str]:
@@ -62,6 +64,22 @@ def method_problems(root: Path) -> list[str]:
         f"{PARAMS_FILE}: methods: the name {name!r} does not consist of letters, digits, - and _: correct it"
         for name in sorted(map(str, names))
         if not CATEGORY_NAME.fullmatch(name) or name.startswith("-")
+    ]
+
+
+def export_problems(products: Mapping[Any, Any], root: Path) -> list[str]:
+    """Return what is wrong with the products of which bundles are made: DVC would name a folder that is not there."""
+    try:
+        exported = load_value("export.categories", file=root / PARAMS_FILE)
+    except UserError:
+        return []
+    where = f"{PARAMS_FILE}: export.categories"
+    if not isinstance(exported, Mapping):
+        return [f"{where} is {exported!r}: write a section, `{{NAME: {{}}}}`, or `{{}}` for no product"]
+    unknown = [name for name in exported if name not in products]
+    return [
+        *(f"{where}: {name!r} is no key of `categories`: add the product there, or remove it here" for name in unknown),
+        *(problem for name, value in exported.items() if (problem := export_problem(str(name), value)) is not None),
     ]
 
 

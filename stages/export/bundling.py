@@ -36,11 +36,11 @@ class Branch:
 
     Attributes:
         name: of its score; what makes label maps has no score, and its name is only that of its file.
-        size: side in pixels to which images are resized.
+        size: height and width in pixels to which images are resized.
     """
 
     name: str
-    size: int
+    size: tuple[int, int]
     network: StudentsGraph | LabelMapGraph | PartsGraph | BankGraph
 
 
@@ -48,9 +48,10 @@ def branches_of(parts: Parts) -> list[Branch]:
     """Return the branches in the order in which the pipeline judges by them; a further kind is one more entry."""
     found = []
     if parts.students is not None:
-        size = parts.students.image_size
+        side = parts.students.image_size
+        size = (side, side)
         if parts.histogram is not None:
-            found.append(Branch("segmentation", size, LabelMapGraph(parts.histogram.segmentor, size=size)))
+            found.append(Branch("segmentation", size, LabelMapGraph(parts.histogram.segmentor, size=side)))
         if parts.counted is not None:
             found.append(Branch(PARTS, size, PartsGraph(parts.counted)))
         found.append(Branch(STUDENT_TEACHER, size, StudentsGraph(parts.students.network)))
@@ -82,7 +83,7 @@ def write_bundle(
         **about,
         "encoder": encoder,
         "grey_range": None if parts.grey_range is None else asdict(parts.grey_range),
-        "branches": [{"name": one.name, "size": one.size, "graph": graph_name(one)} for one in branches],
+        "branches": [{"name": one.name, "size": list(one.size), "graph": graph_name(one)} for one in branches],
         "fusion": None if parts.fusion is None else parts.fusion.to_json(),
         "map_fusion": None if parts.map_fusion is None else parts.map_fusion.to_json(),
         "calibration": asdict(parts.calibration),
@@ -98,7 +99,7 @@ def graph_name(branch: Branch) -> str:
     return f"{branch.name}.onnx"
 
 
-def write_encoder(folder: Path, encoder: FrozenEncoder, *, sizes: Sequence[int]) -> dict[str, Any]:
+def write_encoder(folder: Path, encoder: FrozenEncoder, *, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Write the frozen network for each input size, the graph that the pipeline itself runs on a CPU.
 
     Returns:
@@ -107,15 +108,16 @@ def write_encoder(folder: Path, encoder: FrozenEncoder, *, sizes: Sequence[int])
     Raises:
         UserError: it cannot be exported.
     """
-    graphs = {}
-    for size in sizes:
-        graphs[str(size)] = f"encoder-{size}.onnx"
+    graphs = []
+    for height, width in sizes:
+        name = f"encoder-{width}x{height}.onnx"
         try:
-            (folder / graphs[str(size)]).write_bytes(encoder.engine.graph((size, size)))
+            (folder / name).write_bytes(encoder.engine.graph((height, width)))
         except RuntimeError:
             raise UserError(
-                f"{encoder.name} cannot be exported for {size} pixels: choose another encoder.name"
+                f"{encoder.name} cannot be exported for {width} x {height} pixels: choose another encoder.name"
             ) from None
+        graphs.append({"size": [height, width], "graph": name})
     statistics = {name: getattr(encoder, name).flatten().tolist() for name in ("mean", "std")}
     return {"name": encoder.name, **statistics, "graphs": graphs}
 
@@ -126,7 +128,7 @@ def write_branch(path: Path, branch: Branch, encoder: FrozenEncoder) -> None:
     Raises:
         UserError: it cannot be exported.
     """
-    image = torch.zeros(1, 3, branch.size, branch.size)
+    image = torch.zeros(1, 3, *branch.size)
     known: dict[str, Tensor] = {IMAGE: encoder.normalise(image)}
     known |= {f"{LEVEL}{number}": one for number, one in enumerate(encoder(image))}
     network: nn.Module = branch.network.eval().requires_grad_(False)

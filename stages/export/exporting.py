@@ -18,6 +18,7 @@ from stages.core.io.result import MethodResult, read_result
 from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.run.params import export_problem, load_value
 from stages.core.runtime.bundle import load
 from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
@@ -46,6 +47,16 @@ class Product:
     folder: Path
     about: Mapping[str, Any]
     metrics: Mapping[str, Any]
+
+
+def check_entry(category: str) -> None:
+    """Pass where the product's entry below `export.categories` is one.
+
+    Raises:
+        UserError: it has settings, which nothing would read.
+    """
+    if problem := export_problem(category, load_value(f"export.categories.{category}")):
+        raise UserError(problem)
 
 
 def read_product(roots: Roots, inputs: Path, metrics: Path, *, source: str) -> Product:
@@ -152,8 +163,8 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
 def params_of(parts: Parts) -> dict[str, Any]:
     """Return the settings that a trained method has, as its parts hold them."""
     banks = {
-        name: {"image_size": one.image_size, "strides": list(one.strides), "neighbours": one.neighbours,
-               "patches": len(one.patches)}
+        name: {"image_size": list(one.image_size), "strides": list(one.strides), "neighbours": one.bank.neighbours,
+               "patches": [len(view.patches) for view in one.bank.views]}
         for name, one in parts.banks.items()
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}

@@ -33,7 +33,7 @@ from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.maps import to_half
-from stages.core.runtime.reading import Window
+from stages.core.runtime.reading import Size, Window
 from stages.export.recipes import FINE, TrainedFiles, check_one_run
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
@@ -258,13 +258,13 @@ class Encoding:
 
     def __init__(self, encoder: FrozenEncoder, picture: UInt8[np.ndarray, "H W 3"]) -> None:
         self.encoder, self.picture = encoder, picture
-        self._known: dict[tuple[int, bool], tuple[Float[Tensor, "1 3 S S"], Features]] = {}
+        self._known: dict[tuple[Size, bool], tuple[Float[Tensor, "1 3 H W"], Features]] = {}
 
-    def __call__(self, size: int, *, mixed: bool = False) -> tuple[Float[Tensor, "1 3 S S"], Features]:
+    def __call__(self, size: Size, *, mixed: bool = False) -> tuple[Float[Tensor, "1 3 H W"], Features]:
         """Return the image with values in [0, 1], and its features.
 
         Args:
-            size: side in pixels to which it is resized.
+            size: in pixels to which it is resized.
             mixed: see `stages.core.neighbours.bank.PatchReader`.
         """
         if (size, mixed) not in self._known:

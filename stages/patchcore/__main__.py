@@ -5,6 +5,7 @@ from functools import partial
 
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import BANK, write_result
 from stages.core.io.tables import image_files, read_images
@@ -25,21 +26,22 @@ def main(argv: Sequence[str]) -> str:
     generator = seed_everything(load_value("seed"))
     encoder = FrozenEncoder(shared.network).to(pick_device())
     images = read_images(paths.inputs)
-    reader = PatchReader(encoder, image_files(paths.inputs), size=shared.image_size, strides=params.strides)
+    size = sides_for(read_aspect(paths.inputs), shared.image_size)
+    reader = PatchReader(encoder, image_files(paths.inputs), size=size, strides=params.strides)
     fill = partial(
-        fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
-    )
+        fill_bank, reader, ratio=params.coreset_ratio, dimensions=params.projection_dimensions,
+        neighbours=params.neighbours, generator=generator,
+    )  # fmt: skip
     bank = fill(images)
-    result = score_images(reader, images, bank, neighbours=params.neighbours)
-    result = add_rotated(reader, images, result, fill, neighbours=params.neighbours)
+    result = score_images(reader, images, bank)
+    result = add_rotated(reader, images, result, fill)
     memory = MemoryBank(
-        bank, shared.network, shared.image_size, params.strides, params.neighbours, mixed=False,
-        grey_range=read_grey_range(paths.inputs),
+        bank, shared.network, size, params.strides, mixed=False, grey_range=read_grey_range(paths.inputs)
     )  # fmt: skip
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)
         write_bank(temporary / BANK, memory)
-    return f"{len(result.scores)} images scored against {len(bank)} patches"
+    return f"{len(result.scores)} images scored against {len(bank.views[0].patches)} patches"
 
 
 if __name__ == "__main__":

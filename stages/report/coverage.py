@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.io.decision import read_choice
-from stages.core.runtime.calibration import Threshold
+from stages.core.runtime.calibration import Threshold, counted
 
 LEVELS = ((0.95, "well"), (0.8, "in part"), (0.6, "hardly"))  # AUROC from which, and how it is covered
 NOT = "not covered"
@@ -100,7 +100,7 @@ def _false_alarms(threshold: Threshold) -> str:
         if rate <= budget
         else f", the budget of {budget:.3g} cannot be kept".replace(f"{budget:.3g}", f"{budget:.1%}")
     )
-    source = threshold.source if threshold.rotated else f"{threshold.normals} validation images"
+    source = threshold.source if threshold.rotated else counted(threshold.normals, "validation image")
     return f"False alarms: {rate:.1%} of good products expected, from {source}{kept}"
 
 
@@ -111,8 +111,8 @@ def _helps(evidence: Evidence) -> list[str]:
     structural_weak = _weak(evidence.structural)
     lacking = threshold.normals_needed - threshold.normals
     if lacking > 0:
-        of_what = "normal images" if threshold.rotated else "normal validation images"
-        found.append(f"{lacking} more {of_what}, to keep the false alarms asked for")
+        of_what = "more normal image" if threshold.rotated else "more normal validation image"
+        found.append(f"{counted(lacking, of_what)}, to keep the false alarms asked for")
     if logical_weak and evidence.proposer is not None:
         found.append(f"other {WORDS}" if evidence.words else WORDS)
     if structural_weak and (evidence.resolution_gain or 0.0) > GAIN:

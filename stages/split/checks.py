@@ -13,7 +13,7 @@ from stages.core.run.errors import UserError
 from stages.core.runtime.pictures import TRANSPARENT
 from stages.core.runtime.reading import SMALLEST_SIDE
 from stages.split.inspect_files import EXIF_ROTATED, ImageFacts, Inspection, MaskFacts
-from stages.split.masks import HALF
+from stages.split.masks import HALF, Cover
 from stages.split.readers.records import Record
 from stages.split.rule import Ratios, Together, count_normals
 
@@ -204,25 +204,43 @@ def hint_of_rotation(image: ImageFacts, mask: MaskFacts) -> str:
 
 
 def check_mask_plausible(records: Sequence[Record], files: Inspection) -> list[str]:
-    """Find masks that cannot be masks: they would count in pixel metrics."""
+    """Find masks that cannot be masks, each by itself or all of an image: they would count in pixel metrics."""
     paths = sorted({path for record in records for path in record.mask_paths if path in files.masks})
-    return [
+    single = [
         f"{path}: {files.masks[path].problem}: correct it (white where the defect is, black elsewhere) or remove it"
         for path in paths
         if files.masks[path].problem
     ]
+    alone = {record.path for record in records if not any(files.masks[p].problem for p in known_masks(record, files))}
+    return single + [
+        f"{path}: {cover.problem}: correct them (white where the defect is, black elsewhere) or remove them"
+        for path, cover in sorted(files.covers.items())
+        if cover.problem and path in alone
+    ]
+
+
+def known_masks(record: Record, files: Inspection) -> list[str]:
+    """Return the paths of an image's masks that decode."""
+    return [path for path in record.mask_paths if path in files.masks]
 
 
 def check_masks_as_a_whole(records: Sequence[Record], files: Inspection) -> list[str]:
-    """Find that most masks mark most of their image: one may be right, as large defects are, and as many are not."""
-    masks = [files.masks[path] for one in records if one.is_anomalous for path in one.mask_paths if path in files.masks]
-    large = sum(mask.marked > HALF and mask.border > HALF for mask in masks if not mask.problem)
-    if len(masks) < MANY_MASKS or large <= len(masks) / 2:
+    """Find that the masks of most images mark most of it: one may be right, as large defects are, as many are not."""
+    masked = [one for one in records if one.is_anomalous and known_masks(one, files)]
+    covers = [cover_of_record(one, files) for one in masked]
+    large = sum(one.marked > HALF and one.border > HALF and not one.problem for one in covers)
+    if len(masked) < MANY_MASKS or large <= len(masked) / 2:
         return []
     return [
-        f"masks: {large} of {len(masks)} mark more than half of the image and of its border, as inverted ones do: "
-        "correct them (white where the defect is, black elsewhere) or remove them"
+        f"masks: those of {large} of {len(masked)} images mark more than half of it and of its border, as inverted "
+        "ones do: correct them (white where the defect is, black elsewhere) or remove them"
     ]
+
+
+def cover_of_record(record: Record, files: Inspection) -> Cover:
+    """Return what the masks of an image mark together; of several that mark little, what the largest does."""
+    single = [files.masks[path].cover for path in known_masks(record, files)]
+    return files.covers.get(record.path, max(single, key=lambda cover: cover.marked))
 
 
 def check_mask_content(records: Sequence[Record], files: Inspection) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt
 
 from stages.core.run.params import Params
 from stages.split.inspect_files import ImageFacts, Inspection, MaskFacts
+from stages.split.masks import Cover
 from stages.split.near_duplicates import NearDuplicateParams, find_links
 from stages.split.readers.records import Record
 
@@ -84,6 +85,7 @@ def measure_health(
         for measure in MEASURES
     }
     masks = {path: files.masks[path] for record in records if record.is_anomalous for path in record.mask_paths}
+    doubtful = doubtful_masks(masks, files.covers)
     outliers = [one for found in by_measure.values() for one in found]
     without_mask = truth[truth["is_anomalous"] & (truth["mask_files"].map(len) == 0)]["image_id"].tolist()
     LOG.info("data health: %d duplicates across splits, %d outliers", sum(pair.leaks for pair in pairs), len(outliers))
@@ -94,26 +96,30 @@ def measure_health(
         "duplicates": summary_of(pairs),
         "outliers": {measure: len(found) for measure, found in by_measure.items()},
         "anomalous_without_mask": len(without_mask),
-        "masks": summary_of_masks(masks),
+        "masks": summary_of_masks(masks, doubtful=len(doubtful)),
         "one_colour": sum(one.flaw is not None for one in facts.values()),
         "named": {
             "duplicates": [{**asdict(pair), "splits": list(pair.splits)} for pair in pairs[: params.shown]],
             "outliers": [named_outlier(one) for one in outliers[: params.shown]],
             "anomalous_without_mask": without_mask[: params.shown],
-            "doubtful_masks": [{"path": path, "doubt": mask.doubt} for path, mask in masks.items() if mask.doubt][
-                : params.shown
-            ],
+            "doubtful_masks": [{"path": path, "doubt": doubt} for path, doubt in doubtful.items()][: params.shown],
             "one_colour": [name for name, one in facts.items() if one.flaw is not None][: params.shown],
         },
     }
 
 
-def summary_of_masks(masks: Mapping[str, MaskFacts]) -> dict[str, float | int]:
+def doubtful_masks(masks: Mapping[str, MaskFacts], covers: Mapping[str, Cover]) -> dict[str, str]:
+    """Return what is odd of masks, by their path, and of all masks of an image, by its path."""
+    single = {path: mask.doubt for path, mask in masks.items() if mask.doubt is not None}
+    return single | {path: cover.doubt for path, cover in sorted(covers.items()) if cover.doubt is not None}
+
+
+def summary_of_masks(masks: Mapping[str, MaskFacts], *, doubtful: int) -> dict[str, float | int]:
     """Return how many masks there are and are doubtful, and the shares of an image that they mark, in percent."""
-    shares = [100 * mask.marked for mask in masks.values()]
+    shares = [100 * mask.cover.marked for mask in masks.values()]
     return {
         "count": len(shares),
-        "doubtful": sum(mask.doubt is not None for mask in masks.values()),
+        "doubtful": doubtful,
         "median_marked": round(float(np.median(shares)), 2) if shares else 0.0,
         "largest_marked": round(max(shares, default=0.0), 2),
     }

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from stages.core.runtime.pictures import TRANSPARENT, is_transparent, number_of_
 from stages.core.runtime.reading import Window, open_image, to_rgb
 from stages.core.runtime.upright import UPRIGHT, orientation_of
 from stages.split.grey_range import Extent, extent_of, find_grey_range
-from stages.split.masks import read_mask
+from stages.split.masks import HALF, Cover, cover_together, read_mask
 from stages.split.near_duplicates import PerceptualHash, perceptual_hash
 from stages.split.readers.records import Record
 
@@ -63,8 +63,7 @@ class MaskFacts:
         width: in pixels, after EXIF rotation.
         height: in pixels, after EXIF rotation.
         values: other than 0, that occur.
-        marked: share of the image that it marks.
-        border: share of the image's outermost pixels that it marks.
+        cover: how much of the image it marks.
         problem: what shows that it is no mask, see `Mask`.
         doubt: what is odd and may be right, see `Mask`.
         rotated: whether it was turned as its EXIF says.
@@ -74,8 +73,7 @@ class MaskFacts:
     width: int
     height: int
     values: frozenset[int]
-    marked: float
-    border: float
+    cover: Cover
     problem: str | None
     doubt: str | None
     rotated: bool
@@ -87,12 +85,14 @@ class Inspection:
 
     Attributes:
         extents: of the images of more than 8 bits.
+        covers: what all masks of an image mark together, of images with several whose shares add up to more than HALF.
     """
 
     images: dict[str, ImageFacts]
     masks: dict[str, MaskFacts]
     findings: tuple[str, ...]
     extents: dict[str, Extent] = field(default_factory=dict)
+    covers: dict[str, Cover] = field(default_factory=dict)
 
     @property
     def hashes(self) -> dict[str, PerceptualHash]:
@@ -118,7 +118,19 @@ def inspect_files(dataset: Path, records: Sequence[Record]) -> Inspection:
     common = find_grey_range(list(extents.values())) if extents else None
     image_facts, bad_images = inspect(dataset, images, partial(inspect_image, grey_range=common), label="check images")
     mask_facts, bad_masks = inspect(dataset, masks, inspect_mask, label="check masks")
-    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks), extents)
+    covers = inspect_together(dataset, records, mask_facts)
+    return Inspection(image_facts, mask_facts, (*bad_images, *bad_masks), extents, covers)
+
+
+def inspect_together(dataset: Path, records: Sequence[Record], masks: Mapping[str, MaskFacts]) -> dict[str, Cover]:
+    """Return what the masks of an image mark together, by its path, see `Inspection`."""
+    found: dict[str, Cover] = {}
+    for record in records:
+        facts = [masks[path] for path in record.mask_paths if path in masks]
+        if len(facts) > 1 and sum(one.cover.marked for one in facts) > HALF:
+            cover = cover_together([dataset / path for path in record.mask_paths if path in masks])
+            found |= {} if cover is None else {record.path: cover}
+    return found
 
 
 def inspect(
@@ -198,8 +210,7 @@ def inspect_mask(path: Path) -> MaskFacts:
         width=width,
         height=height,
         values=frozenset(int(value) for value in np.unique(mask.pixels) if value),
-        marked=mask.marked,
-        border=mask.border,
+        cover=mask.cover,
         problem=mask.problem,
         doubt=mask.doubt,
         rotated=mask.rotated,

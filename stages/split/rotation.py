@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from stages.core.io.rotation import NEVER, VALIDATION_FOLD
+from stages.core.runtime.calibration import counted
 from stages.split.near_duplicates import NearDuplicates, groups_among
 from stages.split.readers.records import Record
 from stages.split.rule import place
@@ -76,7 +77,7 @@ def log_folds(folds: Folds) -> None:
         counts = describe(folds)["rotation"]
         validation = sum(fold == VALIDATION_FOLD for fold in folds.values())
         LOG.info(
-            "few pictures: besides %d validation images, %d training images are held out in %d turns for the threshold "
+            "few pictures: besides %s, %d training images are held out in %d turns for the threshold "
             "(split.rotate_up_to), which takes as many further trainings",
-            validation, counts["held_out"], counts["folds"],
+            counted(validation, "validation image"), counts["held_out"], counts["folds"],
         )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from stages.core.images.aspect import common_aspect, write_aspect
 from stages.core.images.grey_range import write_grey_range
 from stages.core.io.rotation import FOLD, NEVER
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
@@ -83,7 +84,7 @@ def write_inputs(
     path: Path, dataset: Path, truth: pd.DataFrame, folds: Folds, *, grey_range: Window | None, deep: Collection[str],
     seed: int,
 ) -> None:  # fmt: skip
-    """Write what methods may know: image table, image files, and the range of deep images; all or nothing.
+    """Write what methods may know: image table, image files, the range of deep and the aspect of oblong images.
 
     Args:
         path: of the folder.
@@ -97,10 +98,17 @@ def write_inputs(
     with replacing_folder(path) as inputs:
         write_image_table(inputs, truth, folds)
         write_grey_range(inputs, grey_range)
+        write_aspect(inputs, training_aspect(truth))
         folder = image_files(inputs)
         folder.mkdir()
         write_image_files(folder, dataset, truth, grey_range=grey_range, deep=deep)
         save_synthetic(folder, truth, dataset, grey_range=grey_range, seed=seed)
+
+
+def training_aspect(truth: pd.DataFrame) -> float | None:
+    """Return the aspect ratio of the training images; see `common_aspect`."""
+    train = truth[truth["split"] == "train"]
+    return common_aspect(train["width"].to_list(), train["height"].to_list())
 
 
 def write_truth_folder(
@@ -264,6 +272,9 @@ def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
                     "%s: its image %s is turned upright as its EXIF says, the mask is not: was it drawn upright?",
                     path, record.path,
                 )  # fmt: skip
+    for path, cover in sorted(files.covers.items()):
+        if cover.doubt:
+            LOG.warning("%s: %s: correct them, or remove them from pixel metrics with the files", path, cover.doubt)
 
 
 def in_words(together: Together | None) -> str:

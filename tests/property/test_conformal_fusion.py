@@ -19,7 +19,7 @@ HISTOGRAM = {"h1": 1.0, "h2": 0.5, "excluded": 0.0}
 WEIGHTS = {"histogram": 1.0, "student_teacher": 0.7, "neighbours": 0.9}
 BRANCHES = {"histogram": list(HISTOGRAM), "student_teacher": ["student_teacher"], "neighbours": ["neighbours"]}
 COLUMNS = [*HISTOGRAM, "student_teacher", "neighbours"]
-COMBINATIONS: list[Combination] = ["sum", "fisher"]
+COMBINATIONS: list[Combination] = ["sum", "fisher", "by_kind"]
 Columns = dict[str, np.ndarray]
 
 
@@ -52,7 +52,7 @@ def test_images_that_could_all_be_the_new_one_take_every_place_once(
     assert {name: sorted(found) for name, found in places.items()} == dict.fromkeys(places, list(range(count + 1)))
 
 
-@pytest.mark.parametrize(("count", "combination"), [(2, "fisher"), (4, "sum")])
+@pytest.mark.parametrize(("count", "combination"), [(2, "fisher"), (4, "sum"), (4, "by_kind")])
 def test_the_stated_rate_of_false_alarms_is_kept(count: int, combination: Combination) -> None:
     random, alarms, draws = np.random.default_rng(count), 0, 600
     for _ in range(draws):
@@ -83,10 +83,16 @@ def test_a_score_moves_no_farther_than_to_its_place_by_hand() -> None:
     """Validation images at 1, 3 and 5; by the scales that were fitted with it, each new one lies above one of them."""
     rank = beaten(np.array([[[0.0, 2.0, 4.0, 1.0]]] * 4))
     np.testing.assert_allclose(
-        at_its_place(np.array([0.5, 2.0, 3.0, 9.0]), np.array([5.0, 1.0, 3.0]), rank), [1.0, 2.0, 3.0, 3.0]
+        at_its_place(np.array([0.5, 2.0, 3.0, 9.0]), np.array([5.0, 1.0, 3.0]), rank), [1.0002, 2.0, 3.0, 3.0]
     )
     moved = at_its_place(np.array([0.5]), np.array([5.0, 1.0, 3.0]), rank[:1])
     assert Reference(np.array([1.0, 3.0, 5.0]), 5.0).p_value(moved[0]) == 0.75
+
+
+def test_a_moved_score_is_told_from_that_of_a_validation_image_and_stays_in_its_interval() -> None:
+    own = np.array([2.0, 2.0, 2.00002, 5.0])
+    found = at_its_place(np.full(5, 1.0), own, np.arange(5))
+    np.testing.assert_allclose(found, [1.0, 2.0, 2.00001, 2.00002 + 3e-4, 5.0005], rtol=1e-9)
 
 
 def test_each_pair_is_compared_by_weights_that_neither_has_chosen_by_hand() -> None:

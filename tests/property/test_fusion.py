@@ -103,5 +103,33 @@ def test_a_fusion_is_read_as_written_and_no_unknown_combination() -> None:
     fitted = fit_fusion({"first": ["a"], "second": ["b"]}, dict.fromkeys("ab", 1.0), columns, combination="fisher")
     written = json.loads(json.dumps(fitted.to_json()))
     assert fusion_from_json(written) == fitted
-    with pytest.raises(ValueError, match="combination 'mean': expected one of sum, fisher"):
+    with pytest.raises(ValueError, match="combination 'mean': expected one of sum, fisher, by_kind"):
         fusion_from_json({**written, "combination": "mean"})
+
+
+def test_by_kind_each_kind_is_one_voice_however_many_branches_it_has() -> None:
+    """Three structural branches see the same and a logical one sees as much; a weighted sum hears the three only."""
+    random = np.random.default_rng(0)
+    same, other = random.normal(size=(2, 400))
+    columns = {"a": same, "b": same, "c": same, "histogram": other}
+    weights = dict.fromkeys(columns, 1.0)
+    branches = {name: [name] for name in columns}
+    images = {name: np.array([3.0, 0.0]) for name in "abc"} | {"histogram": np.array([0.0, 3.0])}
+    flat = fit_fusion(branches, weights, columns, combination="fisher").of_fitted(images)[0]
+    by_kind = fit_fusion(branches, weights, columns, combination="by_kind")
+    structural, logical = by_kind.of_fitted(images)[0]
+    assert flat[0] > 2 * flat[1]
+    assert structural == pytest.approx(logical, rel=0.15)
+    assert {kind.name: kind.branches for kind in by_kind.kinds} == {
+        "logical": ("histogram",), "structural": ("a", "b", "c"),
+    }  # fmt: skip
+    assert fusion_from_json(json.loads(json.dumps(by_kind.to_json()))) == by_kind
+
+
+def test_by_kind_one_kind_in_use_orders_images_as_fisher_does() -> None:
+    columns = {name: np.random.default_rng(number).normal(size=30) for number, name in enumerate(["a", "b", "parts"])}
+    branches, weights = {name: [name] for name in columns}, {"a": 1.0, "b": 0.4, "parts": 0.0}
+    scores = [
+        fit_fusion(branches, weights, columns, combination=one).of_fitted(columns)[0] for one in ("fisher", "by_kind")
+    ]
+    np.testing.assert_array_equal(np.argsort(scores[0]), np.argsort(scores[1]))

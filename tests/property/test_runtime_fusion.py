@@ -1,5 +1,7 @@
 """A bundle's fusion scores what the pipeline's does, but for the last digits."""
 
+from typing import get_args
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,16 +11,17 @@ from stages.core.runtime.conformal import Jackknife
 from stages.core.runtime.fusion import Combination, Fusion
 
 BRANCHES = {"histogram": ["h1", "h2"], "student_teacher": ["student_teacher"], "neighbours": ["neighbours"]}
+COMBINATIONS = get_args(Combination)
 COLUMNS = ("h1", "h2", "student_teacher", "neighbours")
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), count=st.integers(1, 12), fisher=st.booleans(), jackknife=st.booleans(),
-    far=st.floats(0, 1e6),
+    seed=st.integers(0, 2**32 - 1), count=st.integers(1, 12), combination=st.sampled_from(COMBINATIONS),
+    jackknife=st.booleans(), far=st.floats(0, 1e6),
 )  # fmt: skip
 def test_scores_of_new_and_of_validation_images(
-    seed: int, count: int, fisher: bool, jackknife: bool, far: float
+    seed: int, count: int, combination: Combination, jackknife: bool, far: float
 ) -> None:
     generator = np.random.default_rng(seed)
     normal = {name: generator.gamma(2.0, 1.0, count) for name in COLUMNS}
@@ -28,7 +31,6 @@ def test_scores_of_new_and_of_validation_images(
         {name: tuple(generator.choice([0.0, 1.0], count).tolist()) for name in ("h1", "h2")},
         {name: tuple(generator.choice([0.2, 1.0], count).tolist()) for name in BRANCHES},
     )
-    combination: Combination = "fisher" if fisher else "sum"
     pipeline = fit_fusion(
         BRANCHES, weights, normal, branch_weights=branch_weights, combination=combination,
         without=without if jackknife else None,

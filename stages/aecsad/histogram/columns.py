@@ -100,7 +100,9 @@ def score_histograms(
         model = fit_histograms(maps[train], grid=grid, num_classes=label_maps.num_classes, shrinkage=params.shrinkage)
         distances = histogram_distances(model, maps)
         seen = histogram_distances(model, edited.values)
-        judged = Judged(distances[train], distances[validation], seen, rows, edited.kinds)
+        judged = Judged(
+            distances[train], distances[validation], seen, rows, edited.kinds, params.min_edit_auroc
+        )  # fmt: skip
         verdict, without[model.column] = judged.verdict(params), judged.without_each(params)
         LOG.info("%s: weight %.2f, %s", model.column, verdict.weight, verdict.reason)
         table[model.column], verdicts[model.column] = distances, verdict

@@ -1,7 +1,7 @@
 """Judge a column of distances on normal images alone: what it sees of edited pictures, and how it carries over."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -90,6 +90,7 @@ class Judged:
         edited: distances of edited pictures.
         rows: of each edited picture's source in `validation`.
         kinds: of each edited picture.
+        min_edit_auroc: see `judge_column`.
     """
 
     train: Float64[np.ndarray, " N"]
@@ -97,6 +98,7 @@ class Judged:
     edited: Float64[np.ndarray, " M"]
     rows: Int64[np.ndarray, " M"]
     kinds: Sequence[str]
+    min_edit_auroc: float
 
     def verdict(self, params: HistogramParams) -> Reliability:
         """See `judge_column`."""
@@ -104,7 +106,7 @@ class Judged:
             train=self.train,
             validation=self.validation,
             seen=see_edits(self.validation, self.edited, rows=self.rows, kinds=self.kinds),
-            min_edit_auroc=params.min_edit_auroc,
+            min_edit_auroc=self.min_edit_auroc,
             max_inflation=params.max_inflation,
         )
 
@@ -125,7 +127,8 @@ class Judged:
         kept = self.rows != row
         kinds = [kind for kind, stays in zip(self.kinds, kept, strict=True) if stays]
         rows = self.rows[kept]
-        return Judged(self.train, np.delete(self.validation, row), self.edited[kept], rows - (rows > row), kinds)
+        validation = np.delete(self.validation, row)
+        return replace(self, validation=validation, edited=self.edited[kept], rows=rows - (rows > row), kinds=kinds)
 
 
 def normal_rows(split: pd.Series) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:

@@ -24,6 +24,9 @@ from stages.core.io.rotation import VALIDATION_FOLD
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
+# A part more or less must be more unusual than nine in ten normal images more often than not, which is an AUROC of
+# about 0.8; else the numbers of parts are no law of the product, and what breaks them is no anomaly.
+LAW = 0.8
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def score_parts(
     model, distances = measure(images, parts)
     train, validation = normal_rows(images["split"])
     rows = rows_of_sources(edited, images["image_id"][validation].tolist())
-    judged = Judged(distances[train], distances[validation], part_distances(model, parts.edited), rows, edited.kinds)
+    judged = Judged(
+        distances[train], distances[validation], part_distances(model, parts.edited), rows, edited.kinds,
+        max(params.min_edit_auroc, LAW),
+    )  # fmt: skip
     verdict = judged.verdict(params)
     LOG.info("%s: weight %.2f, %s", PARTS, verdict.weight, verdict.reason)
     judged_ids = set(images["image_id"][~train])

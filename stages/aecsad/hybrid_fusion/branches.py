@@ -1,6 +1,7 @@
 """The branches side by side, and the weight of each, judged on normal images and anomalies made from them."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, norm
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.hybrid_fusion.params import Weighting
@@ -20,6 +21,7 @@ from stages.aecsad.model.fusion import (
     STUDENT_TEACHER,
     columns_of_branches,
     join_branches,
+    kinds_of,
     read_branches,
     read_parts,
 )
@@ -34,6 +36,8 @@ from stages.core.run.errors import UserError
 from stages.core.runtime.conformal import Jackknife
 
 NEIGHBOURS, FINE_NEIGHBOURS = "neighbours", "fine_neighbours"
+PRIOR_IMAGES = 10  # with as many validation images their correlations count half
+MOST_SEEN = 0.995  # AUROC; of some dozen images more cannot be told from it
 LOG = logging.getLogger(__name__)
 
 
@@ -55,7 +59,7 @@ class BranchWeight(Decision):
     """Weight of a branch in the fusion, and why.
 
     Attributes:
-        weight: from 0, excluded, to 1.
+        weight: from 0, excluded, to 1; see `weigh_together`.
         synthetic_auroc: probability that a validation image with a synthetic defect scores above one without.
         edit_auroc: the same for edited pictures, where the branch's stage measured it.
         constant: whether it scores every image the same.
@@ -118,15 +122,19 @@ def judge_branches(
     columns = {name: float(weight) for name, weight in histogram["weights"].items()}
     edits = [float(histogram["columns"][name]["edit_auroc"]) for name in columns if columns[name] > 0]
     validation, synthetic = (scores[scores["split"] == split] for split in ("validation", SYNTHETIC))
-    weights = {}
+    weights, normals = {}, {}
     for name, parts in columns_of_branches(scores, columns).items():
         normal, defect = (sum_of_columns(rows, validation, parts, columns) for rows in (validation, synthetic))
+        normals[name] = normal
         if name == PARTS:
             weights[name] = weigh_parts(normal, defect, histogram[PARTS], chance=chance)
         else:
             weights[name] = weigh_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
     if weighting == "equal":
         return {name: count_equally(one, why="as all, by the profile") for name, one in weights.items()}
+    for kind in kinds_of(weights):
+        active = [name for name in kind.branches if weights[name].weight > 0]
+        weights |= weigh_together({name: weights[name] for name in active}, normals)
     if not any(one.weight for one in weights.values()):
         why = "like the others, since none is better than chance"
         return {name: count_equally(one, why=why) for name, one in weights.items()}
@@ -189,6 +197,47 @@ def weigh_parts(
     )
 
 
+def weigh_together(
+    alone: Mapping[str, BranchWeight], normal: Mapping[str, Float64[np.ndarray, " n"]]
+) -> dict[str, BranchWeight]:
+    """Lower the weights of branches that say what better ones say, too.
+
+        w = (f R + (1 - f) I)⁻¹ d,    d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
+
+    That is Fisher's linear discriminant: d is how many standard deviations anomalies lie above normal images, R the
+    correlation of the branches on normal images, drawn towards none where these are few. What two branches agree on by
+    chance counts once; a branch that adds nothing has no weight. The largest weight stays as it is.
+
+    R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936.
+
+    Args:
+        alone: of the branches for one kind of anomaly, each by itself and above 0.
+        normal: scores of validation images by branch.
+    """
+    if len(alone) < 2:
+        return dict(alone)
+    seen = np.array([(1 + one.weight) / 2 for one in alone.values()])
+    distance = np.sqrt(2) * norm.ppf(np.minimum(seen, MOST_SEEN))
+    images = len(next(iter(normal.values())))
+    correlation = correlations(np.stack([normal[name] for name in alone]))
+    drawn = correlation * images / (images + PRIOR_IMAGES)
+    np.fill_diagonal(drawn, 1.0)
+    found = np.linalg.solve(drawn, distance).clip(0)
+    found *= max(one.weight for one in alone.values()) / found.max()
+    return {
+        name: replace(one, weight=float(weight), reason=f"{one.reason}; {one.weight:.2f} by itself")
+        for (name, one), weight in zip(alone.items(), found, strict=True)
+    }
+
+
+def correlations(rows: Float64[np.ndarray, "B n"]) -> Float64[np.ndarray, "B B"]:
+    """Return the correlations of rows; 0 with one that does not vary."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    unit = centred / np.where(length > 0, length, 1.0)
+    return np.asarray(unit @ unit.T)
+
+
 def count_equally(branch: BranchWeight, *, why: str) -> BranchWeight:
     """Give weight 1 to a branch unless it is constant.
 
@@ -220,7 +269,9 @@ def weigh_branch(
         weight = 2 max(AUROC_synthetic, AUROC_edits) - 1,  0 where synthetic defects are told apart no better than by
                  chance (one-sided Mann-Whitney test) and no edits were either
 
-    A random score has an AUROC of 0.5: its weight is 0 up to chance, and the test takes care of that chance.
+    A random score has an AUROC of 0.5: its weight is 0 up to chance, and the test takes care of that chance. With so
+    few images that even perfect order might be chance, no branch could pass it, and those that see damage would all
+    give way to those that see edits: there the weight stands as it is.
 
     Args:
         normal, synthetic: scores of validation images and of their copies with a defect.
@@ -236,6 +287,9 @@ def weigh_branch(
     if best_edit is not None:
         reason = f"{seen} and {best_edit:.1%} of edited pictures"
         return BranchWeight(2 * max(auroc, best_edit) - 1, auroc, best_edit, reason)
+    if 1 / math.comb(len(normal) + len(synthetic), len(normal)) > chance:
+        few = f"{seen}; {len(normal)} and {len(synthetic)} images are too few to tell that from chance"
+        return BranchWeight(max(0.0, 2 * auroc - 1), auroc, None, few)
     if test.pvalue > chance:
         return BranchWeight(0.0, auroc, None, f"excluded: {seen}, which may be chance (p = {test.pvalue:.2g})")
     return BranchWeight(2 * auroc - 1, auroc, None, seen)

@@ -9,13 +9,15 @@ import pandas as pd
 import torch
 
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
+from stages.aecsad.hybrid_fusion.views import fill_viewed_bank
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import MethodResult
 from stages.core.io.rotation import rotations
 from stages.core.io.tables import image_files
-from stages.core.neighbours.bank import PatchReader, WhitenedBank, add_rotated, fill_whitened_bank, score_images
+from stages.core.neighbours.bank import Bank, PatchReader, add_rotated, score_images
 from stages.core.neighbours.memory import MemoryBank
 
 LOG = logging.getLogger(__name__)
@@ -51,32 +53,33 @@ def score_at_high_resolution(
         LOG.info("no branch fine_neighbours: aecsad.hybrid_fusion.fine_neighbours is null in the profile")
         return None
     generator = seed_everything(seed)
+    size = sides_for(read_aspect(inputs), params.image_size)
     network = FrozenEncoder(encoder).to(pick_device())
     reader = PatchReader(
-        network, image_files(inputs), size=params.image_size, strides=params.strides, mixed=True, grid="coarsest",
+        network, image_files(inputs), size=size, strides=params.strides, mixed=True, grid="coarsest",
         cached=bool(rotations(images)),
     )  # fmt: skip
     fill = partial(fill_from_draw, reader, params=params, generator=generator)
     bank = fill(images)
-    result = score_images(reader, images, bank, neighbours=0)
-    result = add_rotated(reader, images, result, fill, neighbours=0)
+    result = score_images(reader, images, bank)
+    result = add_rotated(reader, images, result, fill)
     memory = MemoryBank(
-        bank.patches, encoder, params.image_size, params.strides, neighbours=0, mixed=True,
-        grey_range=read_grey_range(inputs), grid=reader.grid, whitening=bank.whitening, usual=bank.usual,
+        bank, encoder, size, params.strides, mixed=True, grey_range=read_grey_range(inputs), grid=reader.grid
     )  # fmt: skip
     return FineNeighbours(result, memory)
 
 
 def fill_from_draw(
     reader: PatchReader, images: pd.DataFrame, *, params: FineNeighboursParams, generator: torch.Generator
-) -> WhitenedBank:
-    """Fill a bank from a draw of the training images; see `fill_whitened_bank`."""
+) -> Bank:
+    """Fill a bank from a draw of the training images; see `fill_viewed_bank`."""
     drawn = draw_training_images(images, count=params.training_images, generator=generator)
-    bank = fill_whitened_bank(
+    bank = fill_viewed_bank(
         reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
         dimensions=params.projection_dimensions, generator=generator,
     )  # fmt: skip
-    LOG.info("fine_neighbours: bank of %d patches from %d training images", len(bank.patches), len(drawn))
+    counts = " and ".join(str(len(view.patches)) for view in bank.views)
+    LOG.info("fine_neighbours: bank of %s patches from %d training images", counts, len(drawn))
     return bank
 
 

@@ -14,7 +14,8 @@ class FineNeighboursParams(Params):
     """The nearest-neighbour branch at a higher input resolution.
 
     Attributes:
-        image_size: side in pixels to which images are resized; smaller ones are enlarged.
+        image_size: side in pixels of the square that images are resized to, smaller ones enlarged; those that are far
+            from square keep their aspect ratio and become as many pixels.
         strides: strides of the encoder stages whose features are concatenated, the finest first; the map has the
             resolution of the last.
         training_images: at most so many are drawn to choose the memory bank from.
@@ -40,7 +41,8 @@ class HybridFusionParams(Params):
         branch_weights: "reliability", by the synthetic defects and edited pictures that a branch separates, 0 where it
             does so no better than by chance; "equal", 1 for every branch that tells any images apart.
         combination: how the branches make one score: "sum" of their weighted scores; "fisher", the weighted sum of -log
-            p, in which a branch that is sure is not outvoted by those that see nothing.
+            p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that
+            of the branches for logical and of those for structural anomalies, and mostly the larger of the two counts.
         fine_neighbours: nearest neighbours at a higher resolution as one more branch; null for none.
     """
 

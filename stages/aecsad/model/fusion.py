@@ -5,6 +5,7 @@ A fitted fusion goes into a result as JSON: `predict` scores new images by it, a
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import numpy as np
 import pandas as pd
 
 from stages.aecsad.model.part_numbers import PARTS
-from stages.aecsad.model.scaling import Scores, evidence
+from stages.aecsad.model.scaling import Scores, TrimmedZ, evidence
 from stages.core.io.result import SCORES
 from stages.core.io.rotation import calibrates
 from stages.core.io.tables import read_table
 from stages.core.run.errors import UserError
 from stages.core.runtime.conformal import Jackknife
-from stages.core.runtime.fusion import Branch, Combination, fit_branches
+from stages.core.runtime.fusion import Branch, Combination, Kind, fit_branches
 from stages.core.runtime.fusion import Fusion as RuntimeFusion
 
 KEYS = ["image_id", "split"]
 HISTOGRAM, STUDENT_TEACHER = "histogram", "student_teacher"
+LOGICAL = (HISTOGRAM, PARTS)  # branches that see what an image is composed of; the others see what its places look like
 LOG = logging.getLogger(__name__)
 
 
@@ -156,6 +158,7 @@ def fit_fusion(
 
         S_branch = z( sum_i w_i z(s_i) ),    S = sum v_branch S_branch        (CSAD's code; thesis 4.18; there v = 1)
         "fisher":                            S = sum v_branch evidence(S_branch)
+        "by_kind":                    S = log sum over kinds exp evidence(z(sum v_branch evidence(S_branch)))
 
     Args:
         branches: the columns of each branch.
@@ -173,7 +176,18 @@ def fit_fusion(
         raise ValueError("every branch has weight 0: nothing is left to score with")
     if without is not None:
         used |= columns_in_use(fitted, without)
-    return Fusion(fitted, combination, {name: tuple(validation[name].tolist()) for name in sorted(used)}, without)
+    normal = {name: tuple(validation[name].tolist()) for name in sorted(used)}
+    kinds = kinds_of(branches) if combination == "by_kind" else ()
+    fusion = Fusion(fitted, combination, normal, without, kinds)
+    return replace(fusion, kinds=fusion.fitted_kinds(fusion.used, validation))
+
+
+def kinds_of(branches: Iterable[str]) -> tuple[Kind, ...]:
+    """Return the kinds of anomalies that branches see, not fitted yet: logical ones those of LOGICAL."""
+    names = list(branches)
+    logical = tuple(name for name in names if name in LOGICAL)
+    structural = tuple(name for name in names if name not in LOGICAL)
+    return Kind("logical", logical, TrimmedZ(0.0, 1.0)), Kind("structural", structural, TrimmedZ(0.0, 1.0))
 
 
 def columns_in_use(branches: Sequence[Branch], without: Jackknife | None = None) -> set[str]:

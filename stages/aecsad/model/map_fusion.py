@@ -1,5 +1,6 @@
 """Make one anomaly map from those of several branches."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ def fit_map_fusion(
         cells = one[validation].astype(np.float32)
         std = max(float(cells.std()), SMALLEST_STD)
         scales[name] = MapScale(float(cells.mean()), std, counted[name] / sum(counted.values()))
-    height, width = max(one.shape[1:] for one in maps.values())
+    height, width = max((one.shape[1:] for one in maps.values()), key=math.prod)
     return MapFusion(scales, (height, width))
 
 

@@ -17,7 +17,7 @@ from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_
 from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, LITE0_STRIDES, weights_file
 from stages.core.run.network import Network
 from stages.core.run.stage import COUNTED
-from stages.core.runtime.reading import read_image, resize_image
+from stages.core.runtime.reading import Size, read_image, resize_image
 
 if TYPE_CHECKING:
     from stages.core.encoder.pretrained import PretrainedFeatures
@@ -150,7 +150,7 @@ def build(network: Network, stages: Sequence[int] | None, strides: Sequence[int]
     return features
 
 
-def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UInt8[Tensor, "1 3 S S"]]:
+def read_ahead(folder: Path, files: Iterable[str], *, size: Size) -> Iterator[UInt8[Tensor, "1 3 h w"]]:
     """Yield images one by one as `load_stack` reads them; the next ones are decoded meanwhile, in a thread.
 
     Raises:
@@ -169,7 +169,7 @@ def read_ahead(folder: Path, files: Iterable[str], *, size: int) -> Iterator[UIn
             yield image
 
 
-def load_stack(folder: Path, files: Iterable[str], *, size: int) -> UInt8[Tensor, "N 3 S S"]:
+def load_stack(folder: Path, files: Iterable[str], *, size: Size) -> UInt8[Tensor, "N 3 h w"]:
     """Read and resize images into one tensor of 8-bit RGB values (0.2 MB an image at 256 px).
 
     Raises:
@@ -178,7 +178,7 @@ def load_stack(folder: Path, files: Iterable[str], *, size: int) -> UInt8[Tensor
     return stack_images((read_image(folder / name) for name in files), size=size)
 
 
-def stack_images(images: Iterable[UInt8[np.ndarray, "H W 3"]], *, size: int) -> UInt8[Tensor, "N 3 S S"]:
+def stack_images(images: Iterable[UInt8[np.ndarray, "H W 3"]], *, size: Size) -> UInt8[Tensor, "N 3 h w"]:
     """Resize images into one tensor."""
     resized = [torch.from_numpy(resize_image(image, size)) for image in images]
     return torch.stack(resized).permute(0, 3, 1, 2).contiguous()

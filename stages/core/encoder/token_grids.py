@@ -1,13 +1,17 @@
 """A vision transformer as a feature extractor: the tokens of some blocks, as maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from sys import modules
 from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from timm.models import FeatureInfo
 from torch import Tensor, nn
+
+RESAMPLE = "resample_abs_pos_embed"  # timm's name of the function, in each module that calls it
 
 
 class TokenGrids(nn.Module):
@@ -32,6 +36,7 @@ class TokenGrids(nn.Module):
         self.patch: tuple[int, int] = tuple(model.patch_embed.patch_size)
         self.blocks: list[int] = model.prune_intermediate_layers(list(blocks), prune_norm=False)
         self.model = model
+        self.fixed = False
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
         """Return a map for each block."""
@@ -39,9 +44,10 @@ class TokenGrids(nn.Module):
         size = self.whole_patches(given)
         if list(size) != given:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False)
-        maps: list[Tensor] = self.model.forward_intermediates(
-            images, indices=self.blocks, norm=True, output_fmt="NCHW", intermediates_only=True
-        )
+        with as_they_are(self.model) if self.fixed else nullcontext():
+            maps: list[Tensor] = self.model.forward_intermediates(
+                images, indices=self.blocks, norm=True, output_fmt="NCHW", intermediates_only=True
+            )
         return maps
 
     def whole_patches(self, size: Sequence[int]) -> tuple[int, int]:
@@ -50,7 +56,26 @@ class TokenGrids(nn.Module):
         return -(-height // down) * down, -(-width // across) * across
 
     def at_size(self, size: tuple[int, int]) -> "TokenGrids":
-        """Return a copy with position embeddings for images of (height, width), whose graph need not resample them."""
+        """Return a copy with position embeddings for images of (height, width), whose graph need not resample them.
+
+        Of embeddings that fit already timm leaves square ones alone and resamples others all the same, to what they
+        are, by an operation that cannot be exported.
+        """
         fixed = deepcopy(self)
         fixed.model.set_input_size(img_size=self.whole_patches(size))
+        fixed.fixed = True
         return fixed
+
+
+@contextmanager
+def as_they_are(model: nn.Module) -> Iterator[None]:
+    """Leave position embeddings as they are, whatever size a network of timm's asks for."""
+    homes = {modules[kind.__module__] for kind in type(model).__mro__}
+    before = {home: getattr(home, RESAMPLE) for home in homes if hasattr(home, RESAMPLE)}
+    try:
+        for home in before:
+            setattr(home, RESAMPLE, lambda embeddings, *_sizes, **_options: embeddings)
+        yield
+    finally:
+        for home, function in before.items():
+            setattr(home, RESAMPLE, function)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,7 +25,7 @@ from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
-from stages.core.neighbours.whitening import Whitening, fit_whitening, usual_distances
+from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
@@ -33,7 +33,6 @@ from stages.core.runtime.maps import to_half
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
 MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
-USUAL_IMAGES = 64  # training images at most that show what is usual at a place
 Grid = Literal["finest", "coarsest"]
 
 
@@ -49,7 +48,7 @@ class PatchReader:
 
     Attributes:
         folder: holds the image files.
-        size: side in pixels to which images are resized.
+        size: height and width in pixels to which images are resized.
         strides: encoder stages to join, the finest first.
         mixed: whether torch runs the encoder in bfloat16 where that is faster; ONNX Runtime computes in float32.
         grid: of which stage there is a patch for each cell.
@@ -58,7 +57,7 @@ class PatchReader:
 
     encoder: FrozenEncoder
     folder: Path
-    size: int
+    size: tuple[int, int]
     strides: Sequence[int]
     mixed: bool = False
     grid: Grid = "finest"
@@ -124,32 +123,96 @@ def join_stages(
     return torch.cat([pooled[0], *enlarged], dim=1)
 
 
+@dataclass(frozen=True)
+class View:
+    """Patches of normal images, seen in one way.
+
+    Attributes:
+        patches: of the bank, whitened where there is a whitening.
+        whitening: of the patches that are compared with them; None for patches as they are.
+        spread: of distances of normal images: the unit of those that are returned.
+    """
+
+    patches: Float[Tensor, "k C"]
+    whitening: Whitening | None = None
+    spread: float = 1.0
+
+    def seen(self, patches: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """Return patches as this view sees them."""
+        return patches if self.whitening is None else self.whitening(patches)
+
+    def __call__(self, patches: Float[Tensor, "h w C"]) -> Float[Tensor, "h w"]:
+        """Return the distance of each patch to the nearest one of the bank."""
+        return patch_distances(self.seen(patches), self.patches) / self.spread
+
+    def to(self, device: torch.device) -> "View":
+        """Return it on a device."""
+        whitening = None if self.whitening is None else self.whitening.to(device)
+        return View(self.patches.to(device), whitening, self.spread)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """What judges the patches of an image.
+
+    Attributes:
+        views: their distances are averaged.
+        neighbours: see `image_score`; 0 with more than one view.
+        usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
+            keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
+    """
+
+    views: tuple[View, ...]
+    neighbours: int
+    usual: Float[Tensor, "h w"] | None = None
+
+    def judge(self, patches: Float[Tensor, "h w C"]) -> tuple[float, Float[Tensor, "h w"]]:
+        """Return score and anomaly map of an image."""
+        largest, weight, distances = self.weigh(patches)
+        return (1.0 - float(weight)) * float(largest), distances
+
+    def weigh(
+        self, patches: Float[Tensor, "h w C"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "h w"]]:
+        """Return what `worst_patch` does, and the map. A bundle computes the same."""
+        distances = torch.stack([view(patches) for view in self.views]).mean(dim=0)
+        unusual = distances if self.usual is None else distances - self.usual
+        first = self.views[0]
+        return *worst_patch(first.seen(patches), unusual, first.patches, neighbours=self.neighbours), distances
+
+    def to(self, device: torch.device) -> "Bank":
+        """Return it on a device."""
+        usual = None if self.usual is None else self.usual.to(device)
+        return Bank(tuple(view.to(device) for view in self.views), self.neighbours, usual)
+
+
 def fill_bank(
     reader: PatchReader,
     images: pd.DataFrame,
     *,
     ratio: float,
     dimensions: int,
+    neighbours: int,
     generator: torch.Generator,
-    cells_per_image: int | None = None,
-) -> Float[Tensor, "k C"]:
+) -> Bank:
     """Choose the patches that stand for all patches of the training images.
+
+    Of large data sets it chooses from MOST_PATCHES, as many of each image, drawn at random.
 
     Args:
         images: the image table; only its rows of split "train" are read.
         ratio, dimensions, generator: see `choose_coreset`.
-        cells_per_image: so many patches of each image, drawn at random, are chosen from; None: all, or of large data
-            sets as many as make MOST_PATCHES together.
+        neighbours: see `image_score`.
 
     Raises:
         UserError: the table has no training image.
     """
     files = training_files(images)
-    count = cells_per_image or max(MOST_PATCHES // len(files), 1)
+    count = max(MOST_PATCHES // len(files), 1)
     per_image = reader.read(files, label="training patches")
     patches = torch.cat([draw_cells(patches.flatten(0, 1), count, generator) for patches in per_image])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
-    return patches[chosen.to(patches.device)]
+    return Bank((View(patches[chosen.to(patches.device)]),), neighbours)
 
 
 def training_files(images: pd.DataFrame) -> list[str]:
@@ -164,72 +227,6 @@ def training_files(images: pd.DataFrame) -> list[str]:
     return files
 
 
-@dataclass(frozen=True)
-class WhitenedBank:
-    """Whitened patches of normal images, and what is needed to compare others with them.
-
-    Attributes:
-        patches: of the bank.
-        usual: see `usual_distances`.
-    """
-
-    patches: Float[Tensor, "k C"]
-    whitening: Whitening
-    usual: Float[Tensor, "h w"] | None
-
-
-def fill_whitened_bank(
-    reader: PatchReader,
-    images: pd.DataFrame,
-    *,
-    count: int,
-    cells_per_image: int,
-    dimensions: int,
-    generator: torch.Generator,
-) -> WhitenedBank:
-    """Choose patches of the training images after whitening, and see what distances are usual among these images.
-
-    Args:
-        images: the image table; only its rows of split "train" are read.
-        count: patches to keep; all where fewer are drawn.
-        cells_per_image: so many patches of each image, drawn at random, are chosen from.
-        dimensions, generator: see `choose_coreset`.
-
-    Raises:
-        UserError: the table has no training image.
-    """
-    files = training_files(images)
-    drawn, whole = [], []
-    for number, image in enumerate(reader.read(files, label="training patches")):
-        drawn.append(draw_cells(image.flatten(0, 1), cells_per_image, generator))
-        if number % -(-len(files) // USUAL_IMAGES) == 0:
-            whole.append((number, image))
-    sources = torch.cat([torch.full((len(one),), number) for number, one in enumerate(drawn)])
-    patches = torch.cat(drawn)
-    whitening = fit_whitening(patches)
-    patches = whitening(patches)
-    ratio = min(1.0, count / len(patches))
-    chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
-    bank, sources = patches[chosen.to(patches.device)], sources[chosen]
-    return WhitenedBank(bank, whitening, usual_distances(distances_to_others(whole, bank, sources, whitening)))
-
-
-def distances_to_others(
-    images: Sequence[tuple[int, Float[Tensor, "h w C"]]],
-    bank: Float[Tensor, "k C"],
-    sources: Int[Tensor, " k"],
-    whitening: Whitening,
-) -> list[Float[Tensor, "h w"]]:
-    """Map the distances of training images to the bank's patches of other images, for each that has some.
-
-    Args:
-        images: number and patches of each.
-        sources: number of the image that each patch of the bank is of.
-    """
-    others = [(image, (sources != number).to(bank.device)) for number, image in images]
-    return [patch_distances(whitening(image), bank[kept]) for image, kept in others if bool(kept.any())]
-
-
 def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Generator) -> Float[Tensor, "p C"]:
     """Draw `count` different patches at random; all where there are no more."""
     if count >= len(patches):
@@ -237,23 +234,16 @@ def draw_cells(patches: Float[Tensor, "P C"], count: int, generator: torch.Gener
     return patches[torch.randperm(len(patches), generator=generator)[:count].to(patches.device)]
 
 
-def score_images(
-    reader: PatchReader, images: pd.DataFrame, bank: Float[Tensor, "k C"] | WhitenedBank, *, neighbours: int
-) -> MethodResult:
+def score_images(reader: PatchReader, images: pd.DataFrame, bank: Bank) -> MethodResult:
     """Score every image that is not for training, one by one: no score depends on the other images.
 
     Args:
         images: the image table.
-        neighbours: see `image_score`.
     """
     rows = rows_to_score(images)
-    if isinstance(bank, WhitenedBank):
-        known, whitening, usual = bank.patches, bank.whitening, bank.usual
-    else:
-        known, whitening, usual = bank, None, None
     scores, maps = [], []
     for patches in reader.read(rows["file"], label="distances"):
-        score, distances = judge_patches(patches, known, neighbours=neighbours, whitening=whitening, usual=usual)
+        score, distances = bank.judge(patches)
         scores.append(score)
         maps.append(to_half(distances.cpu().numpy()))
     return MethodResult(
@@ -261,49 +251,11 @@ def score_images(
     )
 
 
-def judge_patches(
-    patches: Float[Tensor, "h w C"],
-    bank: Float[Tensor, "k C"],
-    *,
-    neighbours: int,
-    whitening: Whitening | None,
-    usual: Float[Tensor, "h w"] | None,
-) -> tuple[float, Float[Tensor, "h w"]]:
-    """Return score and anomaly map of an image.
-
-    Args:
-        neighbours: see `image_score`.
-        whitening: of patches that the bank's are whitened by; None for patches as they are.
-        usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
-            keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
-    """
-    largest, weight, distances = weigh_patches(patches, bank, neighbours=neighbours, whitening=whitening, usual=usual)
-    return (1.0 - float(weight)) * float(largest), distances
-
-
-def weigh_patches(
-    patches: Float[Tensor, "h w C"],
-    bank: Float[Tensor, "k C"],
-    *,
-    neighbours: int,
-    whitening: Whitening | None,
-    usual: Float[Tensor, "h w"] | None,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "h w"]]:
-    """Return what `worst_patch` does, and the map; see `judge_patches`. A bundle computes the same."""
-    if whitening is not None:
-        patches = whitening(patches)
-    distances = patch_distances(patches, bank)
-    unusual = distances if usual is None else distances - usual
-    return *worst_patch(patches, unusual, bank, neighbours=neighbours), distances
-
-
 def add_rotated(
     reader: PatchReader,
     images: pd.DataFrame,
     result: MethodResult,
-    fill: Callable[[pd.DataFrame], Float[Tensor, "k C"] | WhitenedBank],
-    *,
-    neighbours: int,
+    fill: Callable[[pd.DataFrame], Bank],
 ) -> MethodResult:
     """Add the scores of training images that were held out in turns, each by a bank without them.
 
@@ -311,12 +263,8 @@ def add_rotated(
         images: the image table; where validation does not rotate, the result stays as it is.
         result: of `score_images`.
         fill: fills a bank from an image table, as the one of `result` was.
-        neighbours: see `image_score`.
     """
-    turns = {
-        fold: score_images(reader, turned, fill(turned), neighbours=neighbours).scores
-        for fold, turned in rotations(images).items()
-    }
+    turns = {fold: score_images(reader, turned, fill(turned)).scores for fold, turned in rotations(images).items()}
     return replace(result, scores=with_rotated(result.scores, turns))
 
 

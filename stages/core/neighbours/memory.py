@@ -1,6 +1,6 @@
 """A memory bank on its own: its patches, and how an image becomes patches of the same kind, in one file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from stages.core.encoder.encoder import STRIDES
 from stages.core.io.weights import read_weights, write_weights
-from stages.core.neighbours.bank import Grid, join_stages, judge_patches, patches_of, weigh_patches
+from stages.core.neighbours.bank import Bank, Grid, View, join_stages, patches_of
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.errors import UserError
 from stages.core.runtime.graphs import LEVEL, MAP, SCORE
 from stages.core.runtime.maps import to_half
-from stages.core.runtime.reading import Window
+from stages.core.runtime.reading import Window, sides_of
 
 PATCHES, MEAN, MATRIX, USUAL = "patches", "whitening_mean", "whitening_matrix", "usual_distances"
 
@@ -26,27 +26,22 @@ class MemoryBank:
     """Judges images by the distances of their patches to patches of normal images.
 
     Attributes:
-        patches: of normal images.
+        bank: of patches of normal images.
         encoder: name of the frozen network.
-        image_size: side in pixels to which images are resized.
+        image_size: height and width in pixels to which images are resized.
         strides: of the encoder stages that are joined, the finest first.
-        neighbours: see `stages.core.neighbours.bank.image_score`.
         mixed: see `stages.core.neighbours.bank.PatchReader`.
         grey_range: what images of more than 8 bits are spread over; None where the training images had 8.
         grid: see `stages.core.neighbours.bank.PatchReader`.
-        whitening, usual: see `stages.core.neighbours.bank.judge_patches`.
     """
 
-    patches: Float[Tensor, "k C"]
+    bank: Bank
     encoder: str
-    image_size: int
+    image_size: tuple[int, int]
     strides: tuple[int, ...]
-    neighbours: int
     mixed: bool
     grey_range: Window | None
     grid: Grid = "finest"
-    whitening: Whitening | None = None
-    usual: Float[Tensor, "h w"] | None = None
 
     def judge(self, features: Sequence[Float[Tensor, "1 _C _h _w"]]) -> tuple[float, Float16[np.ndarray, "h w"]]:
         """Return score and anomaly map of an image, as `stages.core.neighbours.bank.score_images` does.
@@ -55,19 +50,12 @@ class MemoryBank:
             features: of the encoder, at its strides.
         """
         patches = patches_of(features, self.strides, grid=self.grid)
-        score, distances = judge_patches(
-            patches, self.patches, neighbours=self.neighbours, whitening=self.whitening, usual=self.usual
-        )
+        score, distances = self.bank.judge(patches)
         return score, to_half(distances.cpu().numpy())
 
     def to(self, device: torch.device) -> "MemoryBank":
         """Return it with its tensors on a device."""
-        return replace(
-            self,
-            patches=self.patches.to(device),
-            whitening=None if self.whitening is None else self.whitening.to(device),
-            usual=None if self.usual is None else self.usual.to(device),
-        )
+        return replace(self, bank=self.bank.to(device))
 
 
 class BankGraph(nn.Module):
@@ -77,23 +65,17 @@ class BankGraph(nn.Module):
         inputs: names of the encoder's outputs that it takes.
     """
 
-    bank: Tensor
-
     def __init__(self, memory: MemoryBank) -> None:
         """Keep the bank."""
         super().__init__()
-        self.grid, self.neighbours = memory.grid, memory.neighbours
-        self.whitening, self.usual = memory.whitening, memory.usual
+        self.grid, self.bank = memory.grid, memory.bank
         self.inputs = tuple(f"{LEVEL}{STRIDES.index(stride)}" for stride in memory.strides)
         self.outputs = (SCORE, MAP)
-        self.register_buffer("bank", memory.patches)
 
     def forward(self, *stages: Float[Tensor, "1 _C _h _w"]) -> tuple[Float[Tensor, ""], Float[Tensor, "h w"]]:
         """Return what `MemoryBank.judge` does."""
         patches = join_stages(stages, grid=self.grid, shrink=averaged)[0].permute(1, 2, 0)
-        largest, weight, distances = weigh_patches(
-            patches, self.bank, neighbours=self.neighbours, whitening=self.whitening, usual=self.usual
-        )
+        largest, weight, distances = self.bank.weigh(patches)
         return (1.0 - weight) * largest, distances
 
 
@@ -114,16 +96,19 @@ def averaging(before: int, after: int) -> Float[Tensor, "after before"]:
 
 def write_bank(path: Path, bank: MemoryBank) -> None:
     """Write the bank; the same bank gives the same bytes."""
+    views = bank.bank.views
     arguments = {
-        "encoder": bank.encoder, "image_size": bank.image_size, "strides": list(bank.strides),
-        "neighbours": bank.neighbours, "mixed": bank.mixed, "grid": bank.grid,
+        "encoder": bank.encoder, "image_size": list(bank.image_size), "strides": list(bank.strides),
+        "neighbours": bank.bank.neighbours, "mixed": bank.mixed, "grid": bank.grid,
         "grey_range": None if bank.grey_range is None else asdict(bank.grey_range),
+        "spreads": [view.spread for view in views],
     }  # fmt: skip
-    state = {PATCHES: bank.patches}
-    if bank.whitening is not None:
-        state |= {MEAN: bank.whitening.mean, MATRIX: bank.whitening.matrix}
-    if bank.usual is not None:
-        state[USUAL] = bank.usual
+    state = {f"{PATCHES}_{number}": view.patches for number, view in enumerate(views)}
+    for number, view in enumerate(views):
+        if view.whitening is not None:
+            state |= {f"{MEAN}_{number}": view.whitening.mean, f"{MATRIX}_{number}": view.whitening.matrix}
+    if bank.bank.usual is not None:
+        state[USUAL] = bank.bank.usual
     write_weights(path, state, arguments)
 
 
@@ -136,10 +121,18 @@ def read_bank(path: Path) -> MemoryBank:
     state, arguments = read_weights(path)
     try:
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
+        views = tuple(read_view(state, number, spread) for number, spread in enumerate(arguments["spreads"]))
         return MemoryBank(
-            state[PATCHES], arguments["encoder"], arguments["image_size"], tuple(arguments["strides"]),
-            arguments["neighbours"], arguments["mixed"], grey_range, arguments["grid"],
-            Whitening(state[MEAN], state[MATRIX]) if MATRIX in state else None, state.get(USUAL),
+            Bank(views, arguments["neighbours"], state.get(USUAL)), arguments["encoder"],
+            sides_of(arguments["image_size"]), tuple(arguments["strides"]), arguments["mixed"], grey_range,
+            arguments["grid"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: is no memory bank ({error!r}): delete it and run `dvc repro`") from None
+
+
+def read_view(state: Mapping[str, Tensor], number: int, spread: float) -> View:
+    """Return one view of a bank's file."""
+    matrix = state.get(f"{MATRIX}_{number}")
+    whitening = None if matrix is None else Whitening(state[f"{MEAN}_{number}"], matrix)
+    return View(state[f"{PATCHES}_{number}"], whitening, spread)

@@ -50,8 +50,8 @@ class EncoderParams(Params):
     Attributes:
         name: "tf_efficientnet_lite0", whose weights come with a package, or any timm model that returns maps of
             features, e.g. "vit_small_patch16_dinov3.lvd1689m", with weights on the hub or in a file of yours.
-        image_size: side in pixels of the square that images are resized to, whatever their aspect ratio; the
-            student_teacher stage needs 256.
+        image_size: side in pixels of the square that images are resized to; only for patch memories oblong ones keep
+            their aspect ratio and become as many pixels. The student_teacher stage needs 256.
         out_indices: timm's numbers of three layers, increasing, which stand for strides 4, 8 and 16: blocks of a vision
             transformer from 0 on, which all have the stride of its patches. null: the stages with these strides, which
             convolutional and pyramid networks have.
@@ -145,6 +145,16 @@ def category_problem(name: object) -> str | None:
     if name in RESERVED:
         return f"the name {name!r} stands for something else in the pipeline's paths: rename it"
     return None
+
+
+def export_problem(category: str, value: Any) -> str | None:
+    """Return what is wrong with the entry of a product of which bundles are made; None where nothing is."""
+    if value is None or value == {}:
+        return None
+    return (
+        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: it takes no settings, as all methods that are "
+        f"on and can judge new pictures are exported: write `{category}: {{}}`"
+    )
 
 
 def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:

@@ -25,7 +25,7 @@ from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.manifest import MANIFEST, read_files, read_manifest
 from stages.core.runtime.maps import MapFusion, to_half
 from stages.core.runtime.pictures import read_picture
-from stages.core.runtime.reading import SMALLEST_SIDE, Window, apply_window, resize_image
+from stages.core.runtime.reading import SMALLEST_SIDE, Window, apply_window, resize_image, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +76,11 @@ class Branch:
     """A graph that judges an image, or segments it for the histograms.
 
     Attributes:
-        size: side in pixels to which images are resized.
+        size: height and width in pixels to which images are resized.
     """
 
     name: str
-    size: int
+    size: tuple[int, int]
     graph: BranchGraph
 
 
@@ -100,7 +100,7 @@ class Bundle:
 
     path: Path
     manifest: Mapping[str, Any]
-    encoders: Mapping[int, BranchGraph]
+    encoders: Mapping[tuple[int, int], BranchGraph]
     mean: Float32[np.ndarray, "3 1 1"]
     std: Float32[np.ndarray, "3 1 1"]
     branches: tuple[Branch, ...]
@@ -218,7 +218,7 @@ class Bundle:
             fused_map = self.map_fusion({name: one[None] for name, one in maps.items()})[0]
         return Judgement(float(fused[0]), parts, fused_map.astype(np.float32))
 
-    def encode(self, picture: UInt8[np.ndarray, "H W 3"], size: int) -> dict[str, np.ndarray]:
+    def encode(self, picture: UInt8[np.ndarray, "H W 3"], size: tuple[int, int]) -> dict[str, np.ndarray]:
         """Return the normalised image at a size, and the encoder's features of it."""
         image = resize_image(picture, size).transpose(2, 0, 1).astype(np.float32) / np.float32(255.0)
         normalised = ((image - self.mean) / self.std)[None]
@@ -267,10 +267,10 @@ def build(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes],
     return Bundle(
         path=folder,
         manifest=manifest,
-        encoders={int(size): graph(name) for size, name in encoder["graphs"].items()},
+        encoders={sides_of(one["size"]): graph(one["graph"]) for one in encoder["graphs"]},
         mean=mean,
         std=std,
-        branches=tuple(Branch(one["name"], one["size"], graph(one["graph"])) for one in manifest["branches"]),
+        branches=tuple(Branch(one["name"], sides_of(one["size"]), graph(one["graph"])) for one in manifest["branches"]),
         histograms=read_histograms(files[HISTOGRAMS]) if HISTOGRAMS in files else (),
         fusion=None if fusion is None else Fusion.from_json(fusion),
         map_fusion=None if map_fusion is None else MapFusion.from_json(map_fusion),

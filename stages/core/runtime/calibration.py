@@ -38,13 +38,18 @@ class Threshold:
     def source(self) -> str:
         """Say in words which images it was taken from."""
         if not self.rotated:
-            return f"{self.normals} normal validation images"
+            return counted(self.normals, "normal validation image")
         validation = self.normals - self.rotated
         return f"{self.normals} normal images ({validation} of validation, {self.rotated} held out in turns)"
 
     def as_json(self) -> dict[str, float | int]:
         """Return the fields; `rotated` only where there are any."""
         return {name: value for name, value in asdict(self).items() if name != "rotated" or value}
+
+
+def counted(number: int, thing: str) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def conformal_p_value(normal: Sequence[float], score: float) -> float:

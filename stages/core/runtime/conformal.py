@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int
 
 
+STEP = 1e-4  # ten times what `stages.core.runtime.fusion.Fusion.KNOWN` takes for the same score
+
+
 @dataclass(frozen=True)
 class Jackknife:
     """Weights as they are without one held-out normal image, for each of them in the order of their scores.
@@ -56,8 +59,10 @@ def at_its_place(
 ) -> Float64[np.ndarray, " M"]:
     """Move scores of new images so that each lies above as many validation images as it is to.
 
-        the score moves to the nearest one in (s_(r), s_(r+1)],  s_(0) = -inf,  s_(n+1) = inf
+        the score moves to the nearest one in [s_(r) + e, s_(r+1)],  s_(0) = -inf,  s_(n+1) = inf
 
+    e is STEP of the score, or of the way from a typical score to the highest, and at most half of the interval: far
+    more than rounding, so that a bundle, whose last digits differ, does not take the image for a validation image.
     Scores in one such interval keep their order, and a score that is in the right one already stays.
 
     Args:
@@ -66,4 +71,7 @@ def at_its_place(
         rank: r, of `beaten`.
     """
     bounds = np.concatenate([[-np.inf], np.sort(own), [np.inf]])
-    return np.asarray(np.minimum(np.maximum(plain, np.nextafter(bounds[rank], np.inf)), bounds[rank + 1]))
+    low, high = bounds[rank], bounds[rank + 1]
+    step = STEP * np.maximum(np.abs(np.where(rank > 0, low, 0.0)), own.max() - np.median(own))
+    above = np.maximum(np.nextafter(low, np.inf), np.minimum(low + step, (low + high) / 2))
+    return np.asarray(np.minimum(np.maximum(plain, above), high))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Combined = tuple[Scores, dict[str, Scores]]  # the fused score, and the trimmed z of every branch in use by name
 
 BLOCK = 2_000_000  # scores that are scaled at once, each new image with all validation images: bounds the memory
-Combination = Literal["sum", "fisher"]
+Combination = Literal["sum", "fisher", "by_kind"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class Branch:
         return bool(np.any(self.weight > 0)) and any(np.any(column.weight > 0) for column in self.columns)
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Branches that see anomalies of one kind, and the scale of the sum of their weighted evidence."""
+
+    name: str
+    branches: tuple[str, ...]
+    scale: TrimmedZ
+
+
 def sum_of(terms: Sequence[Scores]) -> Scores:
     """Add arrays that broadcast to one shape."""
     return np.asarray(functools.reduce(np.add, terms))
@@ -65,9 +74,14 @@ def sum_of(terms: Sequence[Scores]) -> Scores:
 class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
+    "by_kind": the evidence of the branches of each kind is added and becomes evidence itself; of the kinds' p-values
+    the harmonic mean counts, which is close to the smallest. An anomaly is mostly of one kind, and what the others say
+    of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 2019.
+
     Attributes:
         normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
         without: weights without one validation image; None where these images did not choose them.
+        kinds: of "by_kind"; each branch is of one.
     """
 
     KNOWN: ClassVar[float] = 1e-5  # relative; another machine or library may compute the last digits otherwise
@@ -76,6 +90,7 @@ class Fusion:
     combination: Combination
     normal: Mapping[str, tuple[float, ...]]
     without: Jackknife | None = None
+    kinds: tuple[Kind, ...] = ()
 
     def __call__(self, columns: Mapping[str, Scores]) -> Combined:
         """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`.
@@ -111,17 +126,30 @@ class Fusion:
         """See `stages.core.runtime.scaling.evidence`."""
         return evidence(scores)
 
-    def combined(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> Combined:
-        """Add the branches as they are or, "fisher", their evidence."""
+    def combined(self, branches: Sequence[Branch], columns: Mapping[str, Scores], kinds: Sequence[Kind]) -> Combined:
+        """Add the branches as they are or, "fisher", their evidence, or that of the kinds."""
         scores = {branch.name: branch(columns) for branch in branches}
         weights = {branch.name: branch.weight for branch in branches}
-        fisher = self.combination == "fisher"
-        terms = {name: self.evidence(score) if fisher else score for name, score in scores.items()}
-        return sum_of([weights[name] * term for name, term in terms.items()]), scores
+        if self.combination == "sum":
+            return sum_of([weights[name] * score for name, score in scores.items()]), scores
+        terms = {name: weights[name] * self.evidence(score) for name, score in scores.items()}
+        if self.combination == "fisher":
+            return sum_of(list(terms.values())), scores
+        sums = sums_of_kinds(kinds, terms)
+        found = [self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums]
+        return np.asarray(functools.reduce(np.logaddexp, found)), scores
+
+    def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
+        """Return the kinds; of those with one of these branches the scale is fitted on these images."""
+        terms = {branch.name: branch.weight * self.evidence(branch(columns)) for branch in branches}
+        sums = sums_of_kinds(self.kinds, terms)
+        return tuple(
+            replace(kind, scale=fit_trimmed_z(sums[kind.name])) if kind.name in sums else kind for kind in self.kinds
+        )
 
     def of_fitted(self, columns: Mapping[str, Scores]) -> Combined:
         """Score the images that the scales were fitted on."""
-        return self.combined(self.used, columns)
+        return self.combined(self.used, columns, self.kinds)
 
     def places(
         self, normal: Mapping[str, Scores], new: Mapping[str, Scores]
@@ -138,7 +166,8 @@ class Fusion:
             branch_weights |= {name: np.array(values)[:, None] for name, values in self.without.branches.items()}
         names = {branch.name: [one.name for one in branch.columns if one.name in normal] for branch in self.branches}
         active = {name: columns for name, columns in names.items() if columns}
-        score, parts = self.combined(fit_branches(active, weights, sets, branch_weights), sets)
+        branches = fit_branches(active, weights, sets, branch_weights)
+        score, parts = self.combined(branches, sets, self.fitted_kinds(branches, sets))
         return beaten(score), {name: beaten(part) for name, part in parts.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -179,6 +208,7 @@ class Fusion:
             value["combination"],
             {name: tuple(scores) for name, scores in value["normal"].items()},
             without,
+            tuple(Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"])) for kind in value["kinds"]),
         )
 
 
@@ -195,6 +225,12 @@ def fit_branches(
         scale = fit_trimmed_z(weighted_sum(columns, normal))
         fitted.append(Branch(name, columns, scale, 1.0 if branch_weights is None else branch_weights[name]))
     return tuple(fitted)
+
+
+def sums_of_kinds(kinds: Sequence[Kind], terms: Mapping[str, Scores]) -> dict[str, Scores]:
+    """Add the terms of each kind's branches; a kind whose branches have none is not in use."""
+    own = {kind.name: [terms[name] for name in kind.branches if name in terms] for kind in kinds}
+    return {name: sum_of(found) for name, found in own.items() if found}
 
 
 def weighted_sum(columns: Sequence[Column], values: Mapping[str, Scores]) -> Scores:

@@ -13,7 +13,17 @@ from stages.core.runtime.errors import UserError
 MANIFEST = "manifest.json"
 MADE_BY = "oddpart export"
 FORMAT = 1  # counted up when an older runtime would read a bundle wrongly
-SEAL, FILES = "sha256", "files"
+SEAL, FILES, TEST_PICTURES = "sha256", "files", "test_pictures"
+NONE = type(None)
+KINDS: Mapping[str, tuple[type, ...]] = {  # of the keys that every bundle has; what is below them `load` finds out
+    "product": (str,), "commit": (str, NONE), "data": (dict,), "method": (str,), "params": (dict,), "metrics": (dict,),
+    "covers_logical_anomalies": (bool,), "licences": (dict,), "encoder": (dict,), "grey_range": (list, NONE),
+    "branches": (list,), "fusion": (dict, NONE), "map_fusion": (dict, NONE), "calibration": (dict,),
+    "made_from": (dict,), TEST_PICTURES: (list,), FILES: (dict,),
+}  # fmt: skip
+OF_A_PICTURE: Mapping[str, tuple[type, ...]] = {
+    "file": (str,), "score": (float, int), "is_anomalous": (bool,), "branches": (dict,),
+}  # fmt: skip
 
 
 def sealed(content: Mapping[str, Any]) -> str:
@@ -57,10 +67,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is no file: copy the bundle again")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
+    except FileNotFoundError:
         raise UserError(
-            f"{folder}: is no bundle, as {MANIFEST} cannot be read: name a folder made by the stage export"
+            f"{folder}: is no bundle, as {MANIFEST} is not there: name a folder made by the stage export"
         ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}): see to its rights, or copy the bundle") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is no JSON ({error}): copy the bundle again") from None
     if not isinstance(content, dict) or content.get("made_by") != MADE_BY:
@@ -72,7 +84,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if content.get(SEAL) != seal_of(content):
         raise UserError(f"{path}: was changed or damaged after it was made (its sha256 differs): copy the bundle again")
+    if problem := layout_problem(content):
+        raise UserError(f"{path}: {problem}: export it again")
     return content
+
+
+def layout_problem(content: Mapping[str, Any]) -> str | None:
+    """Return which key is missing or holds something else than it is read for; None where all are right."""
+    if problem := kind_problem(content, KINDS):
+        return problem
+    if wrong := [name for name, digest in content[FILES].items() if not isinstance(digest, str)]:
+        return f"{FILES}.{wrong[0]} is no sha256"
+    for number, picture in enumerate(content[TEST_PICTURES]):
+        found = kind_problem(picture, OF_A_PICTURE) if isinstance(picture, dict) else "it is no section"
+        if found is not None:
+            return f"{TEST_PICTURES}.{number}: {found}"
+    return None
+
+
+def kind_problem(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> str | None:
+    """Do so for one level of keys."""
+    for name, allowed in kinds.items():
+        if name not in content:
+            return f"the key {name!r} is missing"
+        if not isinstance(content[name], allowed):
+            return f"the key {name!r} is of kind {type(content[name]).__name__}, expected {allowed[0].__name__}"
+    return None
 
 
 def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped, UInt8, UInt16
 
 MAX_PIXELS = 100_000_000  # more are refused before they are decoded
+Size = int | tuple[int, int]  # side of a square, or height and width; in pixels
 SMALLEST_SIDE = 16  # pixels; on fewer nothing can be judged
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
@@ -126,15 +127,26 @@ def dicom_picture(path: Path, window: Window | None) -> Image.Image:
     return picture
 
 
-def resize_image(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Resize to a square of `size` pixels, not keeping the aspect ratio; bilinear, antialiased when shrinking.
+def resize_image(image: UInt8[np.ndarray, "H W 3"], size: Size) -> UInt8[np.ndarray, "h w 3"]:
+    """Resize to `size`, whatever the aspect ratio was; bilinear, antialiased when shrinking.
 
     Raises:
-        ValueError: size is not positive.
+        ValueError: a side is not positive.
     """
-    if size <= 0:
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) <= 0:
         raise ValueError(f"size must be positive, not {size}")
-    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def sides_of(value: Sequence[int]) -> tuple[int, int]:
+    """Return height and width from a JSON file's list.
+
+    Raises:
+        TypeError, ValueError: the value is not two whole numbers.
+    """
+    height, width = map(int, value)
+    return height, width
 
 
 @contextmanager

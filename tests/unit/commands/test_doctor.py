@@ -88,6 +88,25 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     assert line == "fail  params.yaml: there is no product below `categories`: `oddpart add NAME FOLDER`"
 
 
+def test_products_of_which_no_bundle_can_be_made(folder: Path) -> None:
+    def found(exported: Any) -> str:
+        write({**GOOD, "export": {"categories": exported}})
+        return "; ".join(lines(repository.check_products))
+
+    assert {found({"part": {}}), found({"part": None}), found({})} == {"ok    1 products: part"}
+    assert found({"lost": {}}) == (
+        "fail  params.yaml: export.categories: 'lost' is no key of `categories`: add the product there, or remove it "
+        "here"
+    )
+    assert "export.categories.part is {'methods': ['aecsad']}: it takes no settings" in found(
+        {"part": {"methods": ["aecsad"]}}
+    )
+    for value in (["part"], "part", None):
+        assert f"export.categories is {value!r}: write a section" in found(value)
+    with pytest.raises(UserError, match="export.categories is None"):
+        refuse_products(folder)
+
+
 def test_no_name_reaches_a_shell_that_could_command_it(folder: Path) -> None:
     sir = {"categories": {"part": {}}, "universal": ["m; touch pwned;"], "specialised": ["-x"]}
     pool = {"categories": {"part": {"trained_on": "$(touch pwned)"}}, "stages": []}

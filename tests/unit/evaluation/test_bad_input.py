@@ -63,7 +63,7 @@ def test_one_normal_validation_image(case: Case, caplog: pytest.LogCaptureFixtur
     found = case.metrics()
     assert found["threshold"]["value"] == 7.0
     assert found["threshold"]["attainable_false_alarm_rate"] == 0.5
-    assert "1 normal validation images cannot keep false alarms at 0.2 (that takes 4)" in caplog.text
+    assert "1 normal validation image cannot keep false alarms at 0.2 (that takes 4)" in caplog.text
     assert found["uncertainty"]["open_above"] is True
 
 

@@ -109,7 +109,7 @@ def test_too_few_normals_widen_the_budget_and_warn(caplog: pytest.LogCaptureFixt
         threshold = conformal_threshold(np.array([3.0]), budget=0.05)
         warn_of_few_normals(threshold)
     assert threshold == Threshold(3.0, 0.05, 0.5, 1, 19)
-    message = "1 normal validation images cannot keep false alarms at 0.05 (that takes 19)"
+    message = "1 normal validation image cannot keep false alarms at 0.05 (that takes 19)"
     assert caplog.text.count(message) == 1
     warn_of_few_normals(conformal_threshold(np.arange(19.0), budget=0.05))
     assert caplog.text.count(message) == 1

@@ -37,6 +37,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         train_parts(root)
-        change_params(root, {"categories": {"part": {"source": "sample"}, "bar": {}}})
+        change_params(
+            root, {"categories": {"part": {"source": "sample"}, "bar": {}}, "export": {"categories": {"part": {}}}}
+        )
         export()
         yield Exported(root)

@@ -28,6 +28,8 @@ from tests.unit.export.conftest import Exported
 RUNNER = CliRunner()
 ALLOWED = ("numpy", "PIL", "onnxruntime")
 
+ENCODER = "encoder-256x256.onnx"
+
 
 def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
     path = folder / "manifest.json"
@@ -35,6 +37,13 @@ def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> Non
     if seal:
         content["sha256"] = seal_of(content)
     path.write_text(json.dumps(content))
+
+
+def drop(folder: Path, key: str) -> None:
+    """Take a key out of the manifest and seal it again, as a tool might that knows only some."""
+    path = folder / "manifest.json"
+    content = {name: value for name, value in json.loads(path.read_text()).items() if name != key}
+    path.write_text(json.dumps({**content, "sha256": seal_of(content)}))
 
 
 def flip(path: Path) -> None:
@@ -61,11 +70,11 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: flip(folder / "student_teacher.onnx"), "student_teacher.onnx: is not what was exported"),
         (lambda folder: flip(folder / "histograms.npz"), "histograms.npz: is not what was exported"),
         (lambda folder: flip(folder / "pictures/2.png"), "pictures/2.png: is not what was exported"),
-        (lambda folder: (folder / "encoder-256.onnx").unlink(), r"encoder-256.onnx: cannot be read \(No such file"),
+        (lambda folder: (folder / ENCODER).unlink(), rf"{ENCODER}: cannot be read \(No such file"),
         (lambda folder: pipe(folder / "student_teacher.onnx"), "student_teacher.onnx: is no file"),
         (lambda folder: pipe(folder / "manifest.json"), "manifest.json: is no file"),
-        (lambda folder: (folder / "encoder-256.onnx").write_bytes(b""), "encoder-256.onnx: is not what was exported"),
-        (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json cannot be read"),
+        (lambda folder: (folder / ENCODER).write_bytes(b""), f"{ENCODER}: is not what was exported"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json is not there"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
         (
@@ -85,6 +94,27 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
             "cannot be used .KeyError.*export it again",
         ),
         (shutil.rmtree, "is no bundle"),
+    ]
+    assert violations(check, rows) == []
+
+
+def test_a_manifest_of_another_layout_is_refused(exported: Exported, tmp_path: Path) -> None:
+    """Its seal is right: another version may have written it."""
+
+    def check(key: str, value: object, message: str) -> None:
+        folder = new_folder(tmp_path)
+        shutil.copyfile(exported.bundles / "aecsad/manifest.json", folder / "manifest.json")
+        drop(folder, key) if value is None else change_manifest(folder, {key: value}, seal=True)
+        with pytest.raises(oddpart.UserError, match=f"manifest.json: {message}: export it again"):
+            oddpart.load(folder)
+
+    rows = [
+        *((key, None, f"the key '{key}' is missing") for key in ("product", "commit", "files", "test_pictures")),
+        ("covers_logical_anomalies", 1, "the key 'covers_logical_anomalies' is of kind int, expected bool"),
+        ("method", [1], "the key 'method' is of kind list, expected str"),
+        ("files", {"a": 1}, "files.a is no sha256"),
+        ("test_pictures", [{"file": "a"}], "test_pictures.0: the key 'score' is missing"),
+        ("test_pictures", ["a"], "test_pictures.0: it is no section"),
     ]
     assert violations(check, rows) == []
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,22 @@ import pandas as pd
 import pytest
 
 import oddpart
+from stages.core.images.aspect import write_aspect
 from stages.core.io.result import read_result
 from stages.core.io.tables import SYNTHETIC, read_images
 from stages.core.io.weights import read_weights, write_weights
 from stages.export.parity import check_parity, expected_of
 from stages.export.recipes import RECIPES
 from tests.params_files import change_params
-from tests.unit.commands.predict.case import INPUTS
+from tests.unit.commands.predict.case import INPUTS, fuse_hybrid, judge, remember
 from tests.unit.export.conftest import Exported, export
 
 METHODS = ("oddpart", "aecsad", "patchcore")
 FILES = {
-    "oddpart": {"encoder-256.onnx", "encoder-320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "parts.onnx",
+    "oddpart": {"encoder-256x256.onnx", "encoder-320x320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "parts.onnx",
                 "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
-    "aecsad": {"encoder-256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
-    "patchcore": {"encoder-256.onnx", "neighbours.onnx"},
+    "aecsad": {"encoder-256x256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
+    "patchcore": {"encoder-256x256.onnx", "neighbours.onnx"},
 }  # fmt: skip
 
 
@@ -87,6 +89,17 @@ def test_the_same_parts_give_the_same_bytes(exported: Exported, monkeypatch: pyt
     assert set(first) == set(second)
 
 
+def test_an_entry_takes_no_settings(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+    change_params(exported.root, {"export": {"categories": {"part": {"methods": ["nosuch"]}}}})
+    try:
+        with pytest.raises(SystemExit):
+            export(bundles="none")
+    finally:
+        change_params(exported.root, {"export": {"categories": {"part": {}}}})
+    assert "export.categories.part is {'methods': ['nosuch']}: it takes no settings" in caplog.text
+    assert not Path("none").exists()
+
+
 def test_methods_that_cannot_be_exported_are_named(
     exported: Exported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +131,7 @@ def test_the_gate_names_picture_and_branch(exported: Exported, caplog: pytest.Lo
         assert not Path("refused").exists()
         scores.write_bytes(table)
         state, arguments = read_weights(bank)
-        write_weights(bank, {"patches": state["patches"] * 1.01}, arguments)
+        write_weights(bank, {"patches_0": state["patches_0"] * 1.01}, arguments)
         with pytest.raises(SystemExit):
             export(bundles="refused")
         assert "the trained parts are of different runs, as while `dvc repro` runs" in caplog.text
@@ -170,3 +183,21 @@ def test_a_product_of_patchcore_alone_needs_no_parts_of_aecsad(
         Path("elsewhere").rename("artifacts/aecsad")
         (exported.root / "params.yaml").write_bytes(params)
     assert oddpart.load("alone/patchcore").method == "patchcore"
+
+
+def test_oblong_pictures_are_scored_as_by_the_pipeline(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(exported.root, tmp_path / "oblong", symlinks=True)
+    monkeypatch.chdir(tmp_path / "oblong")
+    write_aspect(INPUTS, 2.5)
+    remember()
+    fuse_hybrid()
+    judge()
+    export(bundles="oblong")  # the gate compares every validation image
+    manifest = json.loads(Path("oblong/oddpart/manifest.json").read_text(encoding="utf-8"))
+    assert {one["name"]: one["size"] for one in manifest["branches"]} == {
+        "segmentation": [256, 256], "parts": [256, 256], "student_teacher": [256, 256],
+        "neighbours": [160, 416], "fine_neighbours": [192, 512],
+    }  # fmt: skip
+    assert len(manifest["encoder"]["graphs"]) == 3

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.core.io.result import MethodResult, read_result
+from stages.core.images.aspect import write_aspect
+from stages.core.io.result import BANK, MethodResult, read_result
 from stages.core.io.tables import image_files, read_images, write_images
+from stages.core.neighbours.memory import read_bank
 from stages.patchcore.__main__ import main
 from tests.params_files import write_params
 
@@ -63,6 +65,18 @@ def test_a_synthetic_defect_scores_highest_and_shows_in_its_place() -> None:
     row, column = np.unravel_index(result.maps.values[0].argmax(), (8, 8))
     assert 4 <= row <= 7
     assert 0 <= column <= 3
+
+
+def test_oblong_pictures_keep_their_aspect_ratio() -> None:
+    write_aspect(INPUTS, 4.0)
+    result = run("out")
+    assert result.maps is not None
+    assert result.maps.values.shape == (4, 4, 16)  # cells of 8 pixels of 32 x 128
+    assert read_bank(Path("out", BANK)).image_size == (32, 128)
+    row, column = np.unravel_index(result.maps.values[0].argmax(), (4, 16))
+    assert 2 <= row <= 3
+    assert 1 <= column <= 6
+    assert result.scores.set_index("image_id")["score"].idxmax() == "test/bad"
 
 
 def test_scores_do_not_depend_on_other_images_and_repeat_bit_by_bit() -> None:

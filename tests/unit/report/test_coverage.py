@@ -68,6 +68,13 @@ def test_a_budget_that_cannot_be_kept_is_said() -> None:
     )
 
 
+def test_one_image_is_no_images() -> None:
+    one = coverage(Evidence({}, None, {}, None, Threshold(1.0, 0.5, 0.5, 1, 2)))
+    assert one.false_alarms.endswith("from 1 validation image")
+    assert "1 more normal validation image, to keep" in one.helps[0]
+    assert Threshold(1.0, 0.5, 0.5, 1, 2).source == "1 normal validation image"
+
+
 def test_images_held_out_in_turns_are_named() -> None:
     found = coverage(Evidence({}, None, {}, None, Threshold(1.0, 0.05, 1 / 18, 17, 19, rotated=14)))
     assert "5.6% of good products expected, from 17 normal images (3 of validation, 14 held out in turns)" in (

@@ -32,6 +32,35 @@ def photograph() -> np.ndarray:
     return values
 
 
+def palette_photograph(*, dither: Image.Dither) -> np.ndarray:
+    """A smooth photograph with a little noise in 12 colours, black in its upper half."""
+    random = np.random.default_rng(0)
+    values = random.integers(0, 256, (12, 18, 3)).astype(np.uint8)
+    smooth = Image.fromarray(values).resize((180, 120), Image.Resampling.BICUBIC)
+    noisy = np.asarray(smooth) + random.normal(0, 4, (120, 180, 3))
+    noisy[:60] = 0
+    photo = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+    return np.array(photo.quantize(12, palette=photo.quantize(12), dither=dither).convert("RGB"))
+
+
+def labels(count: int) -> np.ndarray:
+    """Defects of as many kinds, which touch each other."""
+    mask = np.zeros((120, 180), dtype=np.uint8)
+    for number in range(count):
+        row, column = divmod(number, 6)
+        mask[20 + 16 * row : 36 + 16 * row, 20 + 16 * column : 36 + 16 * column] = 20 * (number + 1)
+    return mask
+
+
+def specks() -> np.ndarray:
+    """Dust of six kinds, thirty of each, which lie apart."""
+    mask = np.zeros((120, 180), dtype=np.uint8)
+    for number in range(180):
+        row, column = divmod(number, 18)
+        mask[12 * row + 4 : 12 * row + 8, 10 * column + 3 : 10 * column + 7] = 40 * (number % 6 + 1)
+    return mask
+
+
 def former_jpeg() -> np.ndarray:
     """A mask with traces of compression around what it marks."""
     mask = spot()
@@ -53,6 +82,11 @@ def test_what_cannot_be_a_mask(tmp_path: Path) -> None:
         (np.full((HEIGHT, WIDTH), 255, dtype=np.uint8), "marks 100.0% of the image"),
         (np.full((HEIGHT, WIDTH, 3), (1, 0, 0), dtype=np.uint8), "marks 100.0% of the image"),
         (photograph(), r"has \d+ values next to black, as a photograph has"),
+        (
+            palette_photograph(dither=Image.Dither.NONE),
+            r"has \d+ values next to black in \d\d+ patches each, as a photo",
+        ),
+        (palette_photograph(dither=Image.Dither.FLOYDSTEINBERG), r"has \d+ values next to black in \d\d+ patches each"),
         (former_jpeg(), "marks more by nearly black values than by others, as a mask that was a JPEG does"),
     ]
     assert violations(check, rows) == []
@@ -71,6 +105,10 @@ def test_good_masks(tmp_path: Path) -> None:
         spot() // 255 * 7,  # a class
         np.where(spot(12) > 0, 1, 0).astype(np.uint8) + np.where(spot() > 0, 1, 0).astype(np.uint8),  # two classes
         spot().astype(np.uint16) * 257,
+        labels(8),
+        specks(),
+        np.asarray(Image.fromarray(specks()).resize((90, 60), Image.Resampling.BILINEAR)) // 40 * 40,  # soft and few
+        np.asarray(Image.fromarray(spot(20)).resize((30, 20), Image.Resampling.BILINEAR)),  # grey at the edges only
     ]
     assert violations(check, zip(values)) == []
 
@@ -80,6 +118,9 @@ def test_what_is_odd_and_may_be_right(tmp_path: Path) -> None:
     large[4:36, 4:56] = 255
     Image.fromarray(large).save(tmp_path / "large.png")
     assert read_mask(tmp_path / "large.png").doubt == "marks 69.3% of the image"
+    Image.fromarray(labels(12)).save(tmp_path / "labels.png")
+    assert read_mask(tmp_path / "labels.png").problem is None
+    assert read_mask(tmp_path / "labels.png").doubt == "has 12 values next to black, all of which mark the defect"
     smooth = Image.fromarray(spot(24)).resize((4 * WIDTH, 4 * HEIGHT), Image.Resampling.BICUBIC)
     smooth.save(tmp_path / "smooth.png")  # as after scaling: grey at the edges only
     assert read_mask(tmp_path / "smooth.png").problem is None
@@ -178,6 +219,53 @@ def test_the_stage_names_doubtful_masks_and_what_all_mark(
     assert health["named"]["doubtful_masks"] == [{"path": "masks/21.png", "doubt": "marks 69.3% of the image"}]
 
 
+def write_in_strips(mask: np.ndarray, number: int) -> None:
+    """Write what a mask marks as four masks of the same image, none of which marks half of it."""
+    Path(f"dataset/masks/{number}.png").unlink()
+    for part in range(4):
+        strip = np.zeros_like(mask)
+        columns = slice(part * WIDTH // 4, (part + 1) * WIDTH // 4)
+        strip[:, columns] = mask[:, columns]
+        Image.fromarray(strip).save(f"dataset/masks/{number}_{part}.png")
+
+
+def test_masks_of_one_image_count_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    write_in_strips(255 - spot(), 21)
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    assert "- images/defect/21.png: its 4 masks together mark 97.3% of the image, as an inverted mask" in caplog.text
+    for part in range(1, 4):
+        Path(f"dataset/masks/21_{part}.png").unlink()
+    large = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    large[4:36, 4:56] = 255
+    write_in_strips(large, 22)
+    with caplog.at_level(logging.WARNING):
+        run_split(source="folder")
+    doubt = {"path": "images/defect/22.png", "doubt": "its 4 masks together mark 69.3% of the image"}
+    assert f"{doubt['path']}: {doubt['doubt']}: correct them, or remove them from pixel metrics" in caplog.text
+    health = json.loads(health_file(Path("out/truth")).read_text(encoding="utf-8"))
+    assert (health["masks"]["doubtful"], health["named"]["doubtful_masks"]) == (1, [doubt])
+
+
+def test_inverted_masks_in_pieces_are_found_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each image by itself may be right."""
+    monkeypatch.chdir(tmp_path)
+    defect = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    defect[:12] = 255
+    write_product(Path("dataset"))
+    for number in range(21, 26):
+        write_in_strips(255 - defect, number)
+    with pytest.raises(SystemExit):
+        run_split(source="folder")
+    assert "- masks: those of 5 of 6 images mark more than half of it and of its border, as inverted" in caplog.text
+
+
 def test_masks_of_pictures_that_exif_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,7 +343,10 @@ def test_masks_that_are_inverted_as_a_whole(
         Image.fromarray(255 - defect).save(f"dataset/masks/{number}.png")
     with pytest.raises(SystemExit):
         run_split(source="folder")
-    assert "- masks: 5 of 6 mark more than half of the image and of its border, as inverted ones do" in caplog.text
+    assert (
+        "- masks: those of 5 of 6 images mark more than half of it and of its border, as inverted ones do"
+        in caplog.text
+    )
     for number in (23, 24, 25):
         Image.fromarray(spot()).save(f"dataset/masks/{number}.png")
     run_split(source="folder")

@@ -80,12 +80,12 @@ def test_a_verdict_without_an_image_does_not_know_it_or_its_edits() -> None:
     train, validation = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 9.0])
     rows, edited = np.array([0, 1, 1, 2]), np.array([4.0, 2.5, 5.0, 1.0])
     params = HistogramParams(grids=(4,), shrinkage=0.0, **LIMITS)
-    found = Judged(train, validation, edited, rows, ["cut"] * 4).without_each(params)
+    found = Judged(train, validation, edited, rows, ["cut"] * 4, 0.6).without_each(params)
     assert [one.edit_auroc for one in found] == pytest.approx([1 / 6, 1 / 4, 5 / 6])  # by hand
     assert [one.inflation for one in found] == [3.0, 2.75, 1.25]
-    alone = Judged(train, validation[:1], edited[:1], rows[:1], ["cut"]).without_each(params)
+    alone = Judged(train, validation[:1], edited[:1], rows[:1], ["cut"], 0.6).without_each(params)
     assert [one.weight for one in alone] == [1.0]
-    none = Judged(np.zeros(3), np.zeros(1), np.zeros(0), np.zeros(0, dtype=int), []).without_each(params)
+    none = Judged(np.zeros(3), np.zeros(1), np.zeros(0), np.zeros(0, dtype=int), [], 0.6).without_each(params)
     assert [one.weight for one in none] == [0.0]  # no components: every distance is 0
 
 

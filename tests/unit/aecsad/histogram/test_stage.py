@@ -107,6 +107,18 @@ def test_numbers_of_parts_are_a_column_of_their_own() -> None:
     assert [(one.component, round(one.number)) for one in findings["37"]] == [(1, -1)]
 
 
+def test_numbers_of_parts_that_are_seen_often_but_not_clearly_are_no_law() -> None:
+    """Half of the edited pictures look normal: enough for a grid, not for numbers of parts."""
+    write_maps(normals())
+    discs = np.full(len(SPLITS), 2)
+    write_part_areas(Path("maps"), two_kinds(NAMES, discs, np.array([1, 2] * 5)), fold=0)
+    main(OPTIONS)
+    verdict = json.loads(Path("histogram.json").read_text())["parts"]
+    assert 0.6 < verdict["edit_auroc"] < 0.8
+    assert verdict["weight"] == 0
+    assert "AUROC needed: 80%" in verdict["reason"]
+
+
 def test_without_kinds_of_parts_there_is_no_such_column() -> None:
     write_maps(normals())
     main(OPTIONS)

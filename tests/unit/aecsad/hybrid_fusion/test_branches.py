@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.aecsad.hybrid_fusion.branches import weigh_branch, weigh_branches, weigh_parts, weights_without_each
+from stages.aecsad.hybrid_fusion.branches import (
+    BranchWeight,
+    weigh_branch,
+    weigh_branches,
+    weigh_parts,
+    weigh_together,
+    weights_without_each,
+)
 from stages.aecsad.model.conformal import AUROC
 
 Scores = Callable[..., pd.DataFrame]
@@ -83,7 +90,7 @@ def test_numbers_of_parts_are_judged_without_each_image(make_scores: Scores, no_
 
 
 def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no_histogram: dict[str, Any]) -> None:
-    weights = weigh_branches(make_scores(4, seen=0.0).drop(columns="noise"), no_histogram, chance=0.01)
+    weights = weigh_branches(make_scores(6, seen=0.0).drop(columns="noise"), no_histogram, chance=0.01)
     assert {name: one.weight for name, one in weights.items()} == {
         "histogram": 0, "student_teacher": 1, "neighbours": 1,
     }  # fmt: skip
@@ -106,6 +113,18 @@ def test_by_choice_all_branches_count_the_same_but_constant_ones(
     assert without is not None
     assert set(without.branches["noise"]) == {1.0}
     assert set(without.branches["neighbours"]) == {0.0}
+
+
+def test_a_test_that_few_images_cannot_pass_excludes_no_branch() -> None:
+    """Perfect order of three and three images has p = 1/20."""
+    few = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.01)
+    assert few.weight == 1
+    assert few.reason.endswith("3 and 3 images are too few to tell that from chance")
+    blind = weigh_branch(np.arange(3.0), np.arange(3.0) - 1, [], chance=0.01)
+    assert (blind.weight, blind.constant) == (0, False)
+    for count, weight in ((4, 0.5), (5, 0.0)):  # 1/70 and 1/252; separated to 75 %, which is chance
+        normal, synthetic = np.arange(float(count)), np.full(count, 0.75 * count - 0.5)
+        assert weigh_branch(normal, synthetic, [], chance=0.01).weight == pytest.approx(weight)
 
 
 def test_a_weight_as_json_keeps_its_fields_in_order() -> None:
@@ -160,3 +179,30 @@ def test_images_held_out_in_turns_choose_no_weight(make_scores: Scores, no_histo
     assert found is not None
     assert [len(values) for values in found.branches.values()] == [4] * len(found.branches)
     assert {values[3] for values in found.branches.values()} == {1.0}
+
+
+def alone(**weights: float) -> dict[str, BranchWeight]:
+    return {name: BranchWeight(weight, (1 + weight) / 2, None, "seen") for name, weight in weights.items()}
+
+
+def test_independent_branches_count_by_how_far_they_see_and_agreeing_ones_less() -> None:
+    """Of AUROCs 0.92135 and 0.76025, anomalies lie 2 and 1 deviations above normal images."""
+    far, near = np.array([1.0, -1.0] * 500), np.array([1.0, 1.0, -1.0, -1.0] * 250)
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": near})
+    assert found["a"].weight == pytest.approx(0.8427)
+    assert found["b"].weight == pytest.approx(0.8427 / 2, abs=1e-3)
+    assert found["b"].reason == "seen; 0.52 by itself"
+    half = np.where(np.arange(1000) < 750, far, -far)  # correlation 0.5, drawn to 0.495: 1 - 2 r against 2 - r
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": half})
+    assert found["b"].weight == pytest.approx(0.8427 * (1 - 2 * 0.495) / (2 - 0.495), abs=1e-3)
+    assert weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": far})["b"].weight == 0.0
+
+
+def test_with_few_images_or_constant_ones_correlations_hardly_count() -> None:
+    pair = np.array([0.0, 1.0])
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": pair, "b": pair})
+    share = 2 / 12
+    assert found["b"].weight == pytest.approx(0.8427 * (1 - 2 * share) / (2 - share), abs=1e-3)
+    found = weigh_together(alone(a=0.8427, b=0.5205), {"a": np.ones(9), "b": np.ones(9)})
+    assert found["b"].weight == pytest.approx(0.8427 / 2, abs=1e-3)
+    assert weigh_together(alone(a=0.3), {"a": pair}) == alone(a=0.3)

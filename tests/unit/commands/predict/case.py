@@ -65,7 +65,7 @@ profiles:
       hybrid_fusion:
         chance: 0.9
         branch_weights: reliability
-        combination: fisher
+        combination: by_kind
         fine_neighbours:
           {image_size: 320, strides: [8, 16], training_images: 10, cells_per_image: 100, bank_patches: 100,
            projection_dimensions: 128}

@@ -209,13 +209,22 @@ def test_a_run_may_end_at_any_moment(end: signal.Signals, words: list[str]) -> N
             assert (read_marker(Path("verdicts")) or {})["complete"] is True
             assert len(read("verdicts/scores.csv")) in (1, ROWS)
             words = ["overwrite"]
-        assert len(left) <= 2
     with start(*words) as process:
         output = process.communicate()
     assert process.returncode == 0, output
     assert len(read("verdicts/scores.csv")) == ROWS
     assert names() == sorted([*foreign, "verdicts"])
     assert Path("verdicts.unfinished-0123abcd/thesis.doc").read_text() == "mine"
+
+
+def test_a_link_that_leads_to_itself_is_refused_before_the_work() -> None:
+    Path("loop").symlink_to("loop")
+    with (
+        pytest.raises(UserError, match=r"loop .--output. is a link that leads back to itself"),
+        results_folder(Path("loop"), overwrite=True),
+    ):
+        raise AssertionError
+    assert names() == ["loop"]
 
 
 def test_a_kill_between_the_two_renamings_of_overwrite_loses_nothing() -> None:

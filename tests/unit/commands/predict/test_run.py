@@ -117,21 +117,23 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
     assert [row["path"] for row in rows(f"{folder}/scores.csv")] == ["in/a.png", "in/b.png"]
 
 
+def until(count: int, judged: list[str]) -> Any:
+    """Count the pictures that are scored, and interrupt the one after so many."""
+
+    def scored(parts: Any, picture: np.ndarray) -> Prediction:
+        if len(judged) == count:
+            raise KeyboardInterrupt
+        judged.append("")
+        return score(parts, picture)
+
+    return scored
+
+
 def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Rows count that are whole and whose pictures did not change; heatmaps move along."""
     draw("in/a.png", "in/b.png", "in/c.png", "in/d.png", grey=200)
     judged: list[str] = []
-
-    def until(count: int) -> Any:
-        def scored(parts: Any, picture: np.ndarray) -> Prediction:
-            if len(judged) == count:
-                raise KeyboardInterrupt
-            judged.append("")
-            return score(parts, picture)
-
-        return scored
-
-    monkeypatch.setattr("commands.predict.scoring.predict", until(3))
+    monkeypatch.setattr("commands.predict.scoring.predict", until(3, judged))
     with pytest.raises(KeyboardInterrupt):
         run("in")
     (folder,) = Path().glob("out.unfinished-*")
@@ -139,7 +141,7 @@ def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest
         file.write("in/d.png,1")  # as a kill in the middle of a row leaves it
     draw("in/b.png")  # another picture by now
     judged.clear()
-    monkeypatch.setattr("commands.predict.scoring.predict", until(9))
+    monkeypatch.setattr("commands.predict.scoring.predict", until(9, judged))
     with caplog.at_level("INFO"):
         closing = run("in")
     assert "its 3 rows count where the pictures did not change" in caplog.text
@@ -148,6 +150,24 @@ def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     table = rows("out/scores.csv")
     assert [row["path"] for row in table] == ["in/a.png", "in/b.png", "in/c.png", "in/d.png"]
     assert [float(row["score"]) for row in table] == [200.0, 60.0, 200.0, 200.0]
+    assert all(Path("out", row["heatmap"]).is_file() for row in table)
+    assert list(Path().glob("out.unfinished-*")) == []
+
+
+def test_a_run_that_is_killed_again_before_it_took_over_the_rows_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("in/c.png", "in/d.png", "in/e.png", "in/f.png", grey=200)
+    for new, judged in (([], 3), (["in/a.png", "in/b.png"], 1)):
+        draw(*new)
+        monkeypatch.setattr("commands.predict.scoring.predict", until(judged, []))
+        with pytest.raises(KeyboardInterrupt):
+            run("in")
+    last: list[str] = []
+    monkeypatch.setattr("commands.predict.scoring.predict", until(9, last))
+    run("in")
+    assert len(last) == 2, "b and f"
+    table = rows("out/scores.csv")
+    assert [row["path"] for row in table] == [f"in/{name}.png" for name in "abcdef"]
+    assert [float(row["score"]) for row in table] == [60.0, 60.0, 200.0, 200.0, 200.0, 200.0]
     assert all(Path("out", row["heatmap"]).is_file() for row in table)
     assert list(Path().glob("out.unfinished-*")) == []
 

@@ -103,6 +103,18 @@ def test_an_image_is_enlarged_to_whole_patches(tmp_path: Path) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_tiny_patch16_dinov3_qkvb"])
+def test_oblong_images_run_in_a_graph_too(tmp_path: Path, name: str) -> None:
+    network = write_weights(tmp_path, name)
+    encoder = FrozenEncoder(with_blocks(network))
+    pixels = images(96, 1)[..., :48]
+    assert encoder.engine.session((96, 48)) is not None
+    found = encoder(pixels)
+    assert [tuple(one.shape[-2:]) for one in found] == [(6, 3)] * 3
+    for ours, theirs in zip(found, timms_own(network, encoder, pixels), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
 def test_what_follows_the_last_block_is_not_computed(tmp_path: Path) -> None:
     network = write_weights(tmp_path, "vit_tiny_patch16_224")
     encoder = FrozenEncoder(with_blocks(network), strides=[8])

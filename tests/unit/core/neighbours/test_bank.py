@@ -78,7 +78,9 @@ def test_a_bank_is_chosen_from_a_bounded_number_of_patches(
     patches = torch.arange(90.0).view(10, 3, 3, 1)
     reader: Any = SimpleNamespace(read=lambda files, label: iter(patches))
     images = pd.DataFrame({"file": [f"{n}.png" for n in range(10)], "split": "train"})
-    bank = fill_bank(reader, images, ratio=1.0, dimensions=128, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    (view,) = fill_bank(reader, images, ratio=1.0, dimensions=128, neighbours=9, generator=generator).views
+    bank = view.patches
     assert len(bank) == len(set(bank.flatten().tolist())) == kept
     assert len({int(value) // 9 for value in bank.flatten()}) == 10
 

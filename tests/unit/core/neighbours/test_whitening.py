@@ -2,20 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from stages.core.neighbours.bank import distances_to_others, fill_whitened_bank, judge_patches, patch_distances
+from stages.core.neighbours.bank import Bank, View, patch_distances
 from stages.core.neighbours.memory import MemoryBank, read_bank, write_bank
-from stages.core.neighbours.whitening import RIDGE, Whitening, fit_whitening, usual_distances
-from stages.core.run.errors import UserError
-
-SAME = Whitening(torch.zeros(1), torch.eye(1))
+from stages.core.neighbours.whitening import RIDGE, fit_whitening, usual_distances
 
 
 def test_every_direction_has_unit_variance_but_for_the_ridge() -> None:
@@ -72,45 +66,25 @@ def test_a_place_that_varies_by_nature_is_usual_and_a_constant_map_is_not() -> N
     assert float(flat.abs().max()) == 0
 
 
-def test_a_training_image_is_compared_with_patches_of_other_images() -> None:
-    bank, sources = torch.tensor([[0.0], [5.0]]), torch.tensor([0, 1])
-    images = [(number, torch.tensor([[[value]]])) for number, value in enumerate([0.0, 5.0, 1.0])]
-    found = distances_to_others(images, bank, sources, SAME)
-    assert [float(one) for one in found] == [5.0, 5.0, 1.0]
-    assert distances_to_others(images[:1], bank[:1], sources[:1], SAME) == []  # no other image gave a patch
-
-
-@pytest.mark.parametrize(("count", "kept"), [(7, 7), (1000, 12)])
-def test_a_whitened_bank_keeps_a_number_of_the_drawn_patches(count: int, kept: int) -> None:
-    patches = torch.randn(4, 3, 3, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([10.0, 1.0])
-    reader: Any = SimpleNamespace(read=lambda files, label: iter(patches))
-    images = pd.DataFrame({"file": list("abcd"), "split": "train"})
-    draw = {"cells_per_image": 3, "dimensions": 128}
-    bank = fill_whitened_bank(reader, images, count=count, generator=torch.Generator().manual_seed(0), **draw)
-    assert bank.patches.shape == (kept, 2)
-    assert bank.usual is not None and bank.usual.shape == (3, 3)
-    if count > kept:
-        torch.testing.assert_close(bank.patches.var(dim=0, unbiased=False), torch.ones(2), rtol=0.1, atol=0)
-    with pytest.raises(UserError, match="no training image"):
-        fill_whitened_bank(reader, images.assign(split="test"), count=1, generator=torch.Generator(), **draw)
-
-
-def test_the_usual_is_subtracted_from_the_score_and_not_from_the_map() -> None:
-    patches, bank = torch.tensor([[[3.0], [2.5]]]), torch.tensor([[0.0], [9.0]])
-    score, distances = judge_patches(patches, bank, neighbours=0, whitening=SAME, usual=torch.tensor([[1.0, -1.0]]))
+def test_views_are_averaged_and_the_usual_is_subtracted_from_the_score_only() -> None:
+    patches, views = torch.tensor([[[3.0], [2.5]]]), (View(torch.tensor([[0.0], [9.0]])), View(torch.zeros(1, 1)))
+    score, distances = Bank(views, neighbours=0, usual=torch.tensor([[1.0, -1.0]])).judge(patches)
     torch.testing.assert_close(distances, torch.tensor([[3.0, 2.5]]))
     assert score == 3.5
+    views = (views[0], replace(views[1], spread=0.5))  # distances 6 and 5
+    torch.testing.assert_close(Bank(views, neighbours=0).judge(patches)[1], torch.tensor([[4.5, 3.75]]))
 
 
-@pytest.mark.parametrize("whitened", [True, False])
-def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, whitened: bool) -> None:
+@pytest.mark.parametrize("viewed", [True, False])
+def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, viewed: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(30, 5, generator=generator) * 3
-    whitening = fit_whitening(rows) if whitened else None
-    usual = torch.randn(2, 3, generator=generator) if whitened else None
+    whitening = fit_whitening(rows)
+    usual = torch.randn(2, 3, generator=generator)
+    views = (View(rows, spread=1.7), View(whitening(rows[:20]), whitening, 0.3))
+    own = Bank(views, 0, usual) if viewed else Bank((View(rows),), 3)
     bank = MemoryBank(
-        whitening(rows) if whitening else rows, "network", 64, (8, 16), 0 if whitened else 3, mixed=True,
-        grey_range=None, grid="coarsest" if whitened else "finest", whitening=whitening, usual=usual,
+        own, "network", 64, (8, 16), mixed=True, grey_range=None, grid="coarsest" if viewed else "finest"
     )  # fmt: skip
     write_bank(tmp_path / "bank", bank)
     again = read_bank(tmp_path / "bank")
@@ -122,13 +96,15 @@ def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, whitened: bool) -
     (first, first_map), (second, second_map) = bank.judge(features), again.judge(features)
     assert first == second
     np.testing.assert_array_equal(first_map, second_map)
-    assert first_map.shape == ((2, 3) if whitened else (4, 6))
-    assert replace(again, patches=bank.patches, whitening=None, usual=None) == replace(bank, whitening=None, usual=None)
-    if whitening and usual is not None:
+    assert first_map.shape == ((2, 3) if viewed else (4, 6))
+    assert replace(again, bank=own) == bank
+    if viewed:
         whole = torch.cat([torch.nn.functional.adaptive_avg_pool2d(pooled(one), (2, 3)) for one in features[1:]], dim=1)
-        expected = patch_distances(whitening(whole[0].permute(1, 2, 0)), bank.patches)
-        np.testing.assert_allclose(first_map, expected.numpy(), atol=2e-3)
-        assert first == float((expected - usual).max())
+        patches = whole[0].permute(1, 2, 0)
+        plain, whitened = patch_distances(patches, rows), patch_distances(whitening(patches), views[1].patches)
+        expected = (plain / 1.7 + whitened / 0.3) / 2
+        np.testing.assert_allclose(first_map, expected.numpy(), rtol=1e-3)
+        assert first == pytest.approx(float((expected - usual).max()), rel=1e-6)
 
 
 def pooled(stage: torch.Tensor) -> torch.Tensor:
