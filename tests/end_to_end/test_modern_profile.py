@@ -101,7 +101,7 @@ def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspa
     assert "those of their scores" in run(space, "commands", "verify", str(results))
     bank = read_bank(clone / "artifacts/scores/pushpins/oddpart/bank.safetensors")
     network = Network.parse(bank.encoder)
-    assert (network.name, network.out_indices, bank.image_size) == (ENCODER, tuple(BLOCKS), 280)
+    assert (network.name, network.out_indices, bank.image_size) == (ENCODER, tuple(BLOCKS), (280, 280))
     _, arguments = read_weights(clone / "artifacts/aecsad/student_teacher/pushpins/model.safetensors")
     assert arguments["encoder"] == bank.encoder
     weights = json.loads((clone / "metrics/choices/pushpins/hybrid_fusion.json").read_text(encoding="utf-8"))
@@ -121,7 +121,7 @@ def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
     )  # fmt: skip
     assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
     manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
-    assert sorted(manifest["encoder"]["graphs"]) == ["256", "280"]
+    assert sorted(one["size"] for one in manifest["encoder"]["graphs"]) == [[256, 256], [280, 280]]
     assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: fair-")
     pictures = clone / "artifacts/split/pushpins/inputs"
     run(space, "commands", "predict", "--category", "pushpins", str(pictures / "images"),
