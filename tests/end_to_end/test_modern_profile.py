@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
@@ -113,7 +114,9 @@ def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspa
 def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
     """The network with its patches, of images that fit them (256 px) and of others (280 px), is in the bundle."""
     clone, bundles = space.root / "work/paper/repository", space.root / "bundles"
-    scored = "artifacts/scores/pushpins"
+    scored, file = "artifacts/scores/pushpins", clone / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump(params | {"export": {"categories": {"pushpins": {}}}}), encoding="utf-8")
     run(
         space, "stages.export", "--category", "pushpins", "--inputs", "artifacts/split/pushpins/inputs",
         "--trained", "artifacts/aecsad", "--scores", scored, "--evaluation", "artifacts/evaluation/pushpins",
