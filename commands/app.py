@@ -222,17 +222,25 @@ def verdicts(
     return show_verdicts(store, keep_days=keep_days, keep_rows=keep_rows)
 
 
-@app.command(epilog="Example: oddpart verify artifacts/export/pin_tray/oddpart")
+@app.command(epilog="Examples: oddpart verify artifacts/export/pin_tray/oddpart;  oddpart verify metrics")
 @verb
-def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]) -> str:
-    """Verify a bundle on this machine.
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A bundle, or metrics next to their scores.", metavar="FOLDER")],
+) -> str:
+    """Verify a bundle, or metrics by their scores.
 
-    Checks the sha256 of every file, then judges the test pictures in the bundle: each must get the score and the
-    verdict that the pipeline gave it. The exit code is 1 if one does not.
+    A bundle: checks the sha256 of every file, then judges the test pictures in it: each must get the score and the
+    verdict that the pipeline gave it. Metrics (`metrics`, or the results of `make paper`): computes AUROC, average
+    precision, F1 and false alarms from the scores of every test image again, in seconds, and prints their means. The
+    exit code is 1 if anything differs.
     """
+    if any(folder.glob("*/*.csv")):  # no bundle has folders
+        from commands.recompute import recompute
+
+        return recompute(folder)
     from commands.verify import verify_bundle
 
-    return verify_bundle(bundle)
+    return verify_bundle(folder)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")

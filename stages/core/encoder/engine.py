@@ -132,13 +132,19 @@ def open_session(
     try:
         # The caller's mixed precision would be traced into the graph, which is of float32.
         with torch.autocast("cpu", enabled=False), replacing_file(path) as temporary:
-            export(network(), temporary, size=size)
+            export(fixed(network(), size), temporary, size=size)
             session = load_session(temporary.read_bytes())
             check(session, network(), size=size)
     except Exception as error:  # torch and onnx raise their own kinds for each operation that has no translation
         LOG.warning("%s runs in torch, since it cannot be exported: %s: %s", name, type(error).__name__, error)
         return None
     return session
+
+
+def fixed(network: nn.Module, size: tuple[int, int]) -> nn.Module:
+    """Return a network for images of one size, where it can be laid out for one: graphs need not do that each time."""
+    at_size: Callable[[tuple[int, int]], nn.Module] | None = getattr(network, "at_size", None)
+    return network if at_size is None else at_size(size)
 
 
 def graph_file(fingerprint: str, size: tuple[int, int]) -> Path:

@@ -107,6 +107,24 @@ def test_numbers_of_parts_that_are_no_law_do_not_count_where_no_branch_stands_ou
     assert weights["parts"].reason == "excluded: no law"
 
 
+def test_by_choice_all_branches_count_the_same_but_constant_ones(
+    make_scores: Scores, no_histogram: dict[str, Any]
+) -> None:
+    scores = make_scores().assign(neighbours=1.0)
+    weights = weigh_branches(scores, no_histogram, chance=0.01, weighting="equal")
+    assert {name: one.weight for name, one in weights.items()} == {
+        "histogram": 0, "student_teacher": 1, "noise": 1, "neighbours": 0,
+    }  # fmt: skip
+    assert "counts as all, by the profile (" in weights["noise"].reason
+    table = pd.DataFrame(index=scores["image_id"][scores["split"] == "validation"])
+    for name in no_histogram["weights"]:
+        table = table.assign(**{name: 0.0, f"{name}_edit_auroc": 0.5})
+    without = weights_without_each(scores, no_histogram, table, chance=0.01, weighting="equal")
+    assert without is not None
+    assert set(without.branches["noise"]) == {1.0}
+    assert set(without.branches["neighbours"]) == {0.0}
+
+
 def test_a_test_that_few_images_cannot_pass_excludes_no_branch() -> None:
     """Perfect order of three and three images has p = 1/20."""
     few = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.01)
