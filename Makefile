@@ -7,18 +7,22 @@
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
 # make bench-cost   what the default run costs stage by stage, from a clone in which nothing is cached
+# make bench-predict   what a verdict costs with each exported bundle: milliseconds, pictures a second, start, memory
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make gpu   everything that has never run on a GPU: random weights, generated images, one table, under 10 minutes
 #            (without a GPU the same checks with tiny networks on the CPU)
 # make paper   the publications' settings on MVTec LOCO AD, 3 seeds (a GPU; says first what has to be fetched);
-#              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code
+#              VARIANT=thesis runs AeCSAD's thesis where it differs from CSAD's code; PROFILE=modern runs DINOv3's
+#              features with students, components and fusion
 # make medical FOLDER=/data/medical   SIR's four settings on the medical data sets that lie there (says first what to fetch)
+# make setup-baselines   .venv-baselines with anomalib, for `python -m benchmarks.peers` (another 7 GB)
 # make docs    what is generated of the documents: the table in README.md, docs/configuration.md
-# make setup   only .venv;  make clean   delete .venv and what the tools left (artifacts and metrics stay)
+# make setup   only .venv;  make clean   delete .venv, .venv-baselines and what the tools left (artifacts and metrics stay)
 
 PYTHON ?= python3
 PROFILE ?= paper
 VENV := .venv
+BASELINES := .venv-baselines
 STAMP := $(VENV)/.installed
 FLOWS_STAMP := $(VENV)/.installed-flows
 UNFINISHED := $(VENV)/.installing
@@ -39,7 +43,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost ablation gpu paper medical docs setup setup-flows clean
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost bench-predict ablation gpu paper medical docs \
+    setup setup-flows setup-baselines clean
 
 repro: setup
 	@$(VENV)/bin/python -m commands doctor --data
@@ -73,6 +78,9 @@ bench: setup
 bench-cost: setup
 	$(VENV)/bin/python -m benchmarks.cost.default_run
 
+bench-predict: setup
+	$(VENV)/bin/python -m benchmarks.predict artifacts/export
+
 ablation: setup
 	$(VENV)/bin/python -m benchmarks.bench ablation
 
@@ -80,7 +88,7 @@ gpu: setup
 	$(VENV)/bin/python -m benchmarks.gpu
 
 paper: setup
-	$(VENV)/bin/python -m benchmarks.recipes.paper $(if $(VARIANT),--variant $(VARIANT))
+	$(VENV)/bin/python -m benchmarks.recipes.paper --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT))
 
 medical: setup
 	$(if $(FOLDER),,$(error name the folder with the data sets: make medical FOLDER=/data/medical))
@@ -89,6 +97,10 @@ medical: setup
 docs: setup
 	$(VENV)/bin/python -m commands.configuration --write
 	$(VENV)/bin/python -m commands.readme --table metrics/table.md --readme README.md
+
+setup-baselines:
+	@[ -x $(BASELINES)/bin/pip ] || $(PYTHON) -m venv $(BASELINES)
+	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[baselines]'
 
 setup: $(STAMP)
 
@@ -121,4 +133,4 @@ $(FLOWS_STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP) $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build oddpart.egg-info dvc_plots
+	rm -rf $(VENV) $(BASELINES) .mypy_cache .pytest_cache .ruff_cache .hypothesis build oddpart.egg-info dvc_plots

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> str:
             section = params.model_dump()["fine_neighbours"] | {"training_images": count, "cells_per_image": cells}
             bank = FineNeighboursParams.model_validate(section)
             started = time.perf_counter()
-            results = [score_at_high_resolution(images, inputs, bank, encoder=encoder.name, seed=n) for n in SEEDS]
+            results = [score_at_high_resolution(images, inputs, bank, encoder=encoder.network, seed=n) for n in SEEDS]
             seconds = (time.perf_counter() - started) / len(SEEDS)
             aurocs = [synthetic_aurocs(fine.result.scores) for fine in results if fine is not None]
             means = [f"{statistics.mean(values):.1f}" for values in zip(*aurocs, strict=True)]

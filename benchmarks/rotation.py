@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> str:
     given = parser.parse_args(argv)
     encoder, params = load_params(EncoderParams, section="encoder"), load_params(PatchcoreParams, section="patchcore")
     inputs, truth = given.split / given.category / "inputs", read_truth(given.split / given.category / "truth")
-    network = FrozenEncoder(encoder.name).to(pick_device())
+    network = FrozenEncoder(encoder.network).to(pick_device())
     reader = Remembered(
         network, image_files(inputs), size=sides_for(read_aspect(inputs), encoder.image_size), strides=params.strides
     )

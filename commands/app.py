@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from commands import options
 from commands.verbs import Closing, verb
 
 WEIGHTS = Path("data/foundation_weights.json")
@@ -105,64 +106,141 @@ def enough(
 
 
 @app.command(epilog="Example: oddpart predict --category pin_tray photos more/a.png --output verdicts;  "
-                    "oddpart predict bundles/pin_tray photos --output verdicts")  # fmt: skip
+                    "oddpart predict bundles/pin_tray 'photos/*.png' --output verdicts;  "
+                    "oddpart predict bundles/pin_tray --watch /camera --output verdicts")  # fmt: skip
 @verb
 def predict(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Pictures, and folders to search for them; without --category after a bundle or a product.",
-            metavar="[BUNDLE|PRODUCT] PATH",
-        ),
-    ],
-    output: Annotated[Path, typer.Option(help="Folder to make for the results.", metavar="FOLDER")],
-    category: Annotated[
-        str | None, typer.Option(help="Product: a key of `categories` in params.yaml.", metavar="NAME")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="oddpart, aecsad or patchcore; the first of them that is on without it.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of this command.")] = False,
+    images: options.Images,
+    output: options.Output,
+    category: options.Product = None,
+    method: options.Method = None,
+    overwrite: options.Overwrite = False,
+    heatmaps: options.Heatmaps = False,
+    store: options.OwnStore = None,
+    station: options.Station = None,
+    watch: options.Watch = None,
+    stay: options.Stay = False,
+    settle: options.Settle = 1.0,
+    patience: options.Patience = 30.0,
+    keep_days: options.KeepDays = None,
 ) -> Closing:
     """Score new pictures, by a product or by a bundle.
 
     Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
     score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
-    size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds), heatmaps/ (blue is
-    normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden,
-    a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is empty where the
-    pipeline excluded it.
+    size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds, sha256, time), the
+    same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/ (blue is normal, red is
+    anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content, hidden, a link to a
+    folder) and run.json (product, method, trained parts, counts). A branch's column is empty where the pipeline
+    excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
     there; the next run goes on from one that was killed.
+
+    With --watch only a bundle is named. A picture is judged once it is whole, and then moved into the folder's `done`.
     """
-    from commands.predict.bundled import predict_with_bundle
-    from commands.predict.parts import check_given, judged_by, trained_files
+    from commands.predict.given import check_given
+    from commands.predict.parts import check_watched, judged_by, trained_files
+    from commands.predict.running import Wishes
+    from commands.verdicts.store import this_station
+
+    wishes = Wishes(output, overwrite, heatmaps, store, this_station(station), keep_days)
+    if watch is not None:
+        from commands.predict.dropping import Drop
+        from commands.predict.watching import watch_with_bundle
+
+        bundle = check_watched(images, category, method, overwrite=overwrite)
+        return watch_with_bundle(bundle, Drop(watch, stay, settle, patience), wishes)
+    if category is None:
+        category, folder, images = judged_by(images, method=method)
+        if folder is not None:
+            from commands.predict.bundled import predict_with_bundle
+
+            return predict_with_bundle(folder, images, wishes)
     from stages.export.recipes import check_one_run
 
-    if category is None:
-        category, bundle, images = judged_by(images, method=method)
-        if bundle is not None:
-            return predict_with_bundle(bundle, images, output=output, overwrite=overwrite)
     check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
-    return predict_images(images, category=category, output=output, overwrite=overwrite, method=method)
+    return predict_images(images, wishes, category=category, method=method)
 
 
-@app.command(epilog="Example: oddpart verify artifacts/export/pin_tray/oddpart")
+@app.command(epilog="Examples: oddpart serve bundles/pin_tray bundles/bottle --token-file /etc/oddpart/token;  "
+                    "oddpart serve left=bundles/a right=bundles/b --insecure-loopback")  # fmt: skip
 @verb
-def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]) -> str:
-    """Verify a bundle on this machine.
+def serve(
+    bundles: options.Bundles,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
+    token_file: options.TokenFile = None,
+    insecure_loopback: options.InsecureLoopback = False,
+    store: options.Store = Path("verdicts.sqlite"),
+    station: options.Station = None,
+    threads: options.Threads = None,
+    keep_days: options.KeepDays = None,
+    max_body: options.MaxBody = 32,
+    max_held: options.MaxHeld = 256,
+    max_megapixels: options.MaxMegapixels = 50,
+    max_pictures: options.MaxPictures = 16,
+    queue: options.Queue = 32,
+    timeout: options.Timeout = 30,
+) -> str:
+    """Serve bundles over HTTP, until SIGTERM.
 
-    Checks the sha256 of every file, then judges the test pictures in the bundle: each must get the score and the
-    verdict that the pipeline gave it. The exit code is 1 if one does not.
+    POST /products/NAME/predict judges pictures (a multipart form, or JSON with base64). GET /products, /healthz,
+    /readyz, /metrics (Prometheus) and /docs tell about the service. A bearer token is asked for. SIGHUP, or POST
+    /products/NAME/reload, takes a bundle that changed, without dropping a request. See docs/operate.md.
     """
+    from commands.serve.running import Place
+    from commands.serve.running import serve as serve_bundles
+    from commands.serve.settings import MEGA, Limits
+
+    place = Place(host, port, token_file, insecure_loopback, store, station, threads, keep_days)
+    limits = Limits(
+        round(max_body * MEGA), round(max_held * MEGA), round(max_megapixels * MEGA), max_pictures, queue,
+        receiving=timeout, judging=timeout,
+    )  # fmt: skip
+    return serve_bundles(bundles, place, limits)
+
+
+@app.command(epilog="Example: oddpart verdicts verdicts/verdicts.sqlite --keep-days 400")
+@verb
+def verdicts(
+    store: Annotated[Path, typer.Argument(help="File of the verdict store.", metavar="FILE")],
+    keep_days: Annotated[float | None, typer.Option(help="Delete rows that are older.", metavar="DAYS")] = None,
+    keep_rows: Annotated[int | None, typer.Option(help="Keep so many rows, the newest.", metavar="N")] = None,
+) -> str:
+    """Show what a verdict store holds, and delete what is too old.
+
+    Prints for each bundle and station how many verdicts it gave, from when to when. Nothing is deleted without an
+    option.
+    """
+    from commands.verdicts.showing import show_verdicts
+
+    return show_verdicts(store, keep_days=keep_days, keep_rows=keep_rows)
+
+
+@app.command(epilog="Examples: oddpart verify artifacts/export/pin_tray/oddpart;  oddpart verify metrics")
+@verb
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A bundle, or metrics next to their scores.", metavar="FOLDER")],
+) -> str:
+    """Verify a bundle, or metrics by their scores.
+
+    A bundle: checks the sha256 of every file, then judges the test pictures in it: each must get the score and the
+    verdict that the pipeline gave it. Metrics (`metrics`, or the results of `make paper`): computes AUROC, average
+    precision, F1 and false alarms from the scores of every test image again, in seconds, and prints their means. The
+    exit code is 1 if anything differs.
+    """
+    if any(folder.glob("*/*.csv")):  # no bundle has folders
+        from commands.recompute import recompute
+
+        return recompute(folder)
     from commands.verify import verify_bundle
 
-    return verify_bundle(bundle)
+    return verify_bundle(folder)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")

@@ -20,7 +20,8 @@ INTERRUPTED = 130  # exit code, as shells have it
 OWN = ("benchmarks", "commands", "flows", "oddpart", "stages")
 FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
 BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says why it is not listed there
-FLOWS = ("fastapi", "prefect", "sqlalchemy")
+FLOWS = ("prefect", "sqlalchemy")
+SERVE = ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def extra_of(module: str | None) -> str | None:
         return None
     if top in FOUNDATION:
         return "foundation"
+    if top in SERVE:
+        return "serve"
     return "flows" if top in FLOWS else "train"
 
 

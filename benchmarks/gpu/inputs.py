@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from benchmarks.gpu.measure import Setting
 from stages.core.encoder import pretrained
-from stages.core.encoder.encoder import STAGES, FrozenEncoder
+from stages.core.encoder.encoder import FrozenEncoder
+from stages.core.run.network import Network
 from stages.core.run.params import load_value, validate
 
 PROFILES = Path(__file__).parents[2] / "profiles"  # the checks run in a folder of their own
@@ -29,7 +30,7 @@ def encoder_name(setting: Setting) -> str:
     return TINY if setting.small else PUBLISHED
 
 
-def untrained_encoder(name: str, setting: Setting, *, stages: Sequence[int] = STAGES) -> FrozenEncoder:
+def untrained_encoder(name: str, setting: Setting, *, stages: Sequence[int] | None = None) -> FrozenEncoder:
     """Build the pipeline's encoder around a network with random weights: its time is that of the pretrained one.
 
     Args:
@@ -37,14 +38,14 @@ def untrained_encoder(name: str, setting: Setting, *, stages: Sequence[int] = ST
         setting: where it goes.
         stages: see `FrozenEncoder`.
     """
-    with patch.object(pretrained, "hub_body", untrained_body):
+    with patch.object(pretrained, "create", untrained_body):
         encoder = FrozenEncoder(name, stages=stages)
     return encoder.to(setting.device)
 
 
-def untrained_body(name: str, stages: Sequence[int], *, repository: str | None) -> nn.Module:
-    """Stand for `hub_body`: draw the weights, also those of the last normalisation of a block, which timm sets to 0."""
-    body: nn.Module = timm.create_model(name, pretrained=False, features_only=True, out_indices=tuple(stages))
+def untrained_body(network: Network, source: object, options: Mapping[str, Any]) -> nn.Module:
+    """Stand for `create`: draw the weights, also those of the last normalisation of a block, which timm sets to 0."""
+    body: nn.Module = timm.create_model(network.name, pretrained=False, **options)
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.3, 0.7)

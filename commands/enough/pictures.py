@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class Normals:
         rotated: whether all pictures take turns, as validation has too few.
         training, validation: how many of them the product's split has, or will have.
         grey_range: what pictures of more than 8 bits are spread over.
-        aspect: see `stages.core.images.aspect.common_aspect`.
+        aspect: that the stage `split` has kept, or would keep of these pictures.
     """
 
     files: tuple[Path, ...]
@@ -107,7 +107,8 @@ def of_product(key: str, *, budget: float, random: np.random.Generator) -> Norma
     train, validation = (images["file"][images["split"] == part].to_list() for part in ("train", "validation"))
     counts = len(train), len(validation)
     if len(validation) < math.ceil(1 / budget - 1e-9) - 1:
-        return rotated(image_files(inputs), sorted({*train, *validation}), counts=counts, random=random)
+        turns = rotated(image_files(inputs), sorted({*train, *validation}), counts=counts, random=random)
+        return replace(turns, aspect=read_aspect(inputs))
     train, validation = drawn(train, MOST, random), drawn(validation, MOST_HELD_OUT, random)
     refuse_few(len(train), f"{key} has {len(train)} training pictures")
     learned, held_out = np.arange(len(train)), len(train) + np.arange(len(validation))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.predict.given import check_given
 from commands.predict.inputs import find_images
-from commands.predict.parts import check_given
-from commands.predict.running import score_given
+from commands.predict.running import Wishes, score_given
 from commands.verbs import Closing
 from stages.core.runtime.bundle import Bundle, Judgement, load
 from stages.core.runtime.calibration import Calibration
@@ -54,14 +54,13 @@ class BundleJudge:
         return self.bundle.judged(picture)
 
 
-def predict_with_bundle(folder: Path, given: Sequence[Path], *, output: Path, overwrite: bool) -> Closing:
+def predict_with_bundle(folder: Path, given: Sequence[Path], wishes: Wishes) -> Closing:
     """Score the images of some files and folders with a bundle.
 
     Args:
         folder: of the bundle.
-        given: files and folders.
-        output: folder to make for the results.
-        overwrite: whether earlier results there may be replaced.
+        given: files, folders, patterns, and - for a list on standard input.
+        wishes: what is to be written.
 
     Returns:
         The counts, and an exit code other than 0 if something could not be read.
@@ -71,4 +70,4 @@ def predict_with_bundle(folder: Path, given: Sequence[Path], *, output: Path, ov
     """
     check_given(given)
     judge = BundleJudge(load(folder))
-    return score_given(lambda: judge, find_images(given, output=output), output=output, overwrite=overwrite)
+    return score_given(lambda: judge, find_images(given, output=wishes.output), wishes)

@@ -2,16 +2,22 @@
 
 import logging
 import os
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+from commands.predict.given import paths_of
 from commands.predict.kinds import look_at
 from commands.predict.marker import is_results
+from commands.verdicts.scratch import OnDisk, scratch_database
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
+Item = TypeVar("Item")
 NAMED = 10  # problems that a message names
 
 
@@ -31,25 +37,40 @@ class Skipped:
     reason: str
 
 
+IMAGES, UNREADABLE, SKIPPED = "images", "unreadable", "skipped"
+COLUMNS = "given INTEGER, key BLOB, path BLOB"
+TABLES = (
+    f"CREATE TABLE images (real BLOB PRIMARY KEY, {COLUMNS})",
+    "CREATE INDEX images_in_order ON images (given, key, path)",
+    f"CREATE TABLE unreadable ({COLUMNS}, reason BLOB)",
+    f"CREATE TABLE skipped ({COLUMNS}, reason BLOB)",
+)
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """Images in the order given, those of a folder sorted by path; each file once."""
+    """Images in the order given, those of a folder sorted by path; each file once. They may be millions."""
 
-    images: tuple[Path, ...]
-    unreadable: tuple[Unreadable, ...]
-    skipped: tuple[Skipped, ...] = ()
+    images: OnDisk[Path]
+    unreadable: OnDisk[Unreadable]
+    skipped: OnDisk[Skipped]
 
 
 @dataclass
 class Findings:
-    """What a search has found so far."""
+    """What a search has found so far.
 
-    images: list[Path] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    Attributes:
+        given: number of the word that is looked at.
+        again: how many images were found a second time.
+    """
 
-    def take(self, path: Path, *, named: bool) -> None:
-        """Look at a file and sort it in.
+    database: sqlite3.Connection = field(default_factory=lambda: scratch_database(*TABLES))
+    given: int = 0
+    again: int = 0
+
+    def take(self, path: Path, *, named: bool) -> bool:
+        """Look at a file and sort it in; return whether it is an image.
 
         Args:
             path: of the file.
@@ -57,11 +78,60 @@ class Findings:
         """
         seen = look_at(path)
         if seen.problem is None:
-            self.images.append(path)
+            self.add_image(path)
         elif seen.image or named:
-            self.unreadable.append(Unreadable(path, seen.problem))
+            self.add(UNREADABLE, path, seen.problem)
         else:
-            self.skipped.append(Skipped(path, seen.problem))
+            self.add(SKIPPED, path, seen.problem)
+        return seen.problem is None
+
+    def add_image(self, path: Path) -> None:
+        """Add an image; of two ways to one file the first in order counts."""
+        before = self.count(IMAGES)
+        self.database.execute(
+            "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (real) DO UPDATE SET given = excluded.given, "
+            "key = excluded.key, path = excluded.path WHERE (excluded.given, excluded.key) < (given, key)",
+            (os.fsencode(os.path.realpath(path)), self.given, key_of(path), os.fsencode(path)),
+        )
+        self.again += self.count(IMAGES) == before
+
+    def add(self, table: str, path: Path, reason: str) -> None:
+        """Add what is not scored."""
+        row = (self.given, key_of(path), os.fsencode(path), os.fsencode(reason))
+        self.database.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", row)
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table; that of images is never lowered, so its last row id is enough."""
+        last = "SELECT coalesce(max(rowid), 0) FROM"
+        return int(self.database.execute(f"{last} {table}").fetchone()[0])
+
+    def inputs(self) -> Inputs:
+        """Return what was found, in order."""
+        order = "ORDER BY given, key, path"
+        images = OnDisk(self.database, f"SELECT path FROM images {order}", as_path, self.count(IMAGES))
+        unreadable = OnDisk(
+            self.database,
+            f"SELECT path, reason FROM unreadable {order}",
+            lambda path, reason: Unreadable(as_path(path), os.fsdecode(reason)),
+            self.count(UNREADABLE),
+        )
+        skipped = OnDisk(
+            self.database,
+            f"SELECT path, reason FROM skipped {order}",
+            lambda path, reason: Skipped(as_path(path), os.fsdecode(reason)),
+            self.count(SKIPPED),
+        )
+        return Inputs(images, unreadable, skipped)
+
+
+def as_path(name: bytes) -> Path:
+    """Return a path from the bytes of its name."""
+    return Path(os.fsdecode(name))
+
+
+def key_of(path: Path) -> bytes:
+    """Return what sorts a path as `Path` does: folder by folder, not letter by letter."""
+    return os.fsencode(path).replace(b"/", b"\0")
 
 
 def find_images(given: Sequence[Path], *, output: Path) -> Inputs:
@@ -70,53 +140,74 @@ def find_images(given: Sequence[Path], *, output: Path) -> Inputs:
     A folder is searched with all folders below it. Hidden files and folders, linked folders and results of this command
     are skipped. A file that is reached twice, also by a link, counts once, under the first path.
 
+    Args:
+        given: paths, patterns, and - for a list on standard input.
+        output: folder of the results, which is not searched.
+
     Raises:
         UserError: there is no image.
     """
     found = Findings()
-    for path in given:
-        before = len(found.images)
+    for found.given, path in enumerate(paths_of(given)):
         if not is_folder(path):
             found.take(path, named=True)
-        else:
-            search(path, output, found)
-            if len(found.images) == before:
-                LOG.warning("%s: no image in it", path)
-    images: dict[str, Path] = {}
-    for path in found.images:
-        images.setdefault(os.path.realpath(path), path)
-    if not images:
-        problems = [f"{entry.path}: {entry.error}" for entry in found.unreadable]
-        problems += [f"{entry.path}: {entry.reason}" for entry in found.skipped]
-        what = "; ".join([f"no image found in {', '.join(map(str, given))}", *shortened(problems)])
+        elif not search(path, output, found):
+            LOG.warning("%s: no image in it", path)
+    inputs = found.inputs()
+    if not len(inputs.images):
+        problems = [f"{entry.path}: {entry.error}" for entry in first_of(inputs.unreadable)]
+        problems += [f"{entry.path}: {entry.reason}" for entry in first_of(inputs.skipped)]
+        total = len(inputs.unreadable) + len(inputs.skipped)
+        what = "; ".join([f"no image found in {', '.join(map(str, given))}", *shortened(problems, total)])
         raise UserError(f"{what}: name image files, or folders of them")
-    if len(images) < len(found.images):
-        LOG.info("%d files were named more than once: each counts once", len(found.images) - len(images))
-    return Inputs(tuple(images.values()), tuple(found.unreadable), tuple(found.skipped))
+    if found.again:
+        LOG.info("%d files were named more than once: each counts once", found.again)
+    return inputs
 
 
-def shortened(lines: Sequence[str]) -> list[str]:
-    """Return the first NAMED lines, each without a line break, and how many more there are."""
-    return [*map(printable, lines[:NAMED]), *([f"and {len(lines) - NAMED} more"] if len(lines) > NAMED else [])]
+def first_of(items: Iterable[Item]) -> list[Item]:
+    """Return the first NAMED items."""
+    return list(islice(items, NAMED))
 
 
-def search(folder: Path, output: Path, found: Findings) -> None:
-    """Look at everything in a folder and below, sorted by path; a folder that cannot be opened counts as unreadable."""
+def shortened(lines: Sequence[str], total: int) -> list[str]:
+    """Return the first NAMED lines, each without a line break, and how many more there are.
 
-    def note(error: OSError) -> None:
-        found.unreadable.append(Unreadable(Path(error.filename), f"cannot be opened ({error.strerror})"))
+    Args:
+        lines: the first of them.
+        total: of all.
+    """
+    return [*map(printable, lines[:NAMED]), *([f"and {total - NAMED} more"] if total > NAMED else [])]
 
-    files, excluded = [], os.path.realpath(output)
-    for root, folders, names in os.walk(folder, onerror=note):
-        reasons = {name: reason for name in folders if (reason := why_not(Path(root, name), excluded)) is not None}
-        found.skipped += [Skipped(Path(root, name), reason) for name, reason in sorted(reasons.items())]
-        folders[:] = [name for name in folders if name not in reasons]
-        files += [Path(root, name) for name in names]
-    for path in sorted(files):
-        if path.name.startswith("."):
-            found.skipped.append(Skipped(path, "is hidden"))
-        else:
-            found.take(path, named=False)
+
+def search(folder: Path, output: Path, found: Findings) -> bool:
+    """Look at everything in a folder and below; return whether an image is in it.
+
+    A folder that cannot be opened counts as unreadable.
+    """
+    excluded, waiting, images = os.path.realpath(output), [folder], 0
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as entries:
+                for path in (Path(here, entry.name) for entry in entries):
+                    if not is_folder(path):
+                        images += take_entry(path, found)
+                    elif (reason := why_not(path, excluded)) is not None:
+                        found.add(SKIPPED, path, reason)
+                    else:
+                        waiting.append(path)
+        except OSError as error:
+            found.add(UNREADABLE, here, f"cannot be opened ({error.strerror})")
+    return images > 0
+
+
+def take_entry(path: Path, found: Findings) -> bool:
+    """Look at a file of a folder; return whether it is an image that is scored."""
+    if path.name.startswith("."):
+        found.add(SKIPPED, path, "is hidden")
+        return False
+    return found.take(path, named=False)
 
 
 def why_not(folder: Path, output: str) -> str | None:

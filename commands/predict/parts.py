@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
@@ -39,6 +38,25 @@ def judged_by(given: Sequence[Path], *, method: str | None) -> tuple[str, Path |
     return str(first), None, pictures
 
 
+def check_watched(given: Sequence[Path], *others: str | None, overwrite: bool) -> Path:
+    """Return the bundle that judges a watched folder.
+
+    Args:
+        given: the words of the call.
+        others: a product and a method, if they were named.
+        overwrite: whether earlier results are to be replaced; a watch goes on with its own.
+
+    Raises:
+        UserError: something else than one bundle is named.
+    """
+    bundle, *pictures = given
+    if further := [*map(str, pictures), *(one for one in others if one is not None)]:
+        raise UserError(f"{further[0]}: with --watch name a bundle, and nothing else")
+    if overwrite:
+        raise UserError("--overwrite does not go with --watch, which goes on from its earlier results: leave it out")
+    return bundle
+
+
 def trained_files(category: str, method: str | None = None) -> TrainedFiles:
     """Find the parts of a method, of the default one without a name.
 
@@ -70,22 +88,3 @@ def choose_method(category: str, method: str | None) -> str:
         raise UserError(f"--method {method}: new pictures are judged by {', '.join(RECIPES)} only")
     off = f"--method {method}: it" if method else f"every method that judges new pictures ({', '.join(RECIPES)})"
     raise UserError(f"{off} is off for {category}: switch it on in `methods` of {PARAMS_FILE} and run `dvc repro`")
-
-
-def check_given(given: Sequence[Path]) -> None:
-    """Pass when at least one of the paths exists; a missing one among others is excluded later, like a damaged file.
-
-    Raises:
-        UserError: none exists.
-    """
-    if not any(exists(path) for path in given):
-        names = ", ".join(printable(str(path)) for path in given)
-        raise UserError(f"{names}: nothing is there: name image files, or folders of them")
-
-
-def exists(path: Path) -> bool:
-    """Return whether a path exists; one that cannot be looked at does, so that reading it says why."""
-    try:
-        return path.exists()
-    except OSError:
-        return True

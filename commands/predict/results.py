@@ -7,11 +7,13 @@ its image is scored. What a run leaves there that was killed or failed is resume
 
 import csv
 import io
+import json
 import logging
 import os
 import re
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from commands.predict.marker import MARKER, is_results, read_marker, write_marker
+from commands.verdicts.scratch import scratch_database
+from commands.verdicts.store import STORE
 from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, sweep, workspace
 from stages.core.run.console import harmless_cell
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 SCORES, UNREADABLE, SKIPPED = "scores.csv", "unreadable.csv", "skipped.csv"
+LINES = "scores.jsonl"  # the rows of SCORES as JSON, one a line
 HEATMAPS = "heatmaps"  # folder, below the one of the results
-OWN = {SCORES, UNREADABLE, SKIPPED, HEATMAPS, MARKER}
+OWN = {SCORES, LINES, UNREADABLE, SKIPPED, HEATMAPS, MARKER, STORE, f"{STORE}-wal", f"{STORE}-shm"}
 UNFINISHED = ".unfinished-"
 LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay below the 255 bytes of file systems
 EARLIER = "holds earlier results"
@@ -195,23 +200,27 @@ def unfinished(target: Path) -> list[Path]:
     return sorted(found, key=lambda one: ((one / SCORES).exists(), one.stat().st_mtime_ns), reverse=True)
 
 
-def heatmap_names(paths: Iterable[Path]) -> list[str]:
-    """One file name a path: its name without suffix, and -2, -3, ... where that is taken.
+def heatmap_names(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield one file name a path: its name without suffix, and -2, -3, ... where that is taken.
 
     Names that differ by case only count as the same, since some file systems take them for the same.
     """
-    taken: set[str] = set()
-    last: dict[str, int] = {}
-    names = []
+    taken = scratch_database("CREATE TABLE names (name BLOB PRIMARY KEY, last INTEGER) WITHOUT ROWID")
     for path in paths:
         stem = path.stem[:LONGEST]
-        number = last.get(stem.casefold(), 0) + 1
-        while (name := stem if number == 1 else f"{stem}-{number}").casefold() in taken:
+        key = os.fsencode(stem.casefold())
+        found = taken.execute("SELECT last FROM names WHERE name = ?", (key,)).fetchone()
+        number = 1 if found is None else found[0] + 1
+        while not take(taken, name := stem if number == 1 else f"{stem}-{number}"):
             number += 1
-        last[stem.casefold()] = number
-        taken.add(name.casefold())
-        names.append(f"{name}.jpg")
-    return names
+        taken.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (key, number))
+        yield f"{name}.jpg"
+
+
+def take(taken: sqlite3.Connection, name: str) -> bool:
+    """Take a name; return whether it was free."""
+    row = (os.fsencode(name.casefold()),)
+    return taken.execute("INSERT OR IGNORE INTO names VALUES (?, 1)", row).rowcount == 1
 
 
 def start_table(path: Path, columns: Sequence[str]) -> None:
@@ -229,6 +238,12 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
         start_table(path, list(row))
     with path.open("ab") as file:
         file.write(as_line([harmless_cell(value) if isinstance(value, str) else value for value in row.values()]))
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a file of JSON lines; bytes of a name that are no UTF-8 are kept as escapes."""
+    with path.open("ab") as file:
+        file.write(json.dumps(dict(row)).encode() + b"\n")
 
 
 def as_line(values: Sequence[Any]) -> bytes:

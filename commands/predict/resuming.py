@@ -1,16 +1,17 @@
 """Resume killed runs: their rows count where the same parts judge the same files, which did not change since."""
 
-import csv
 import json
 import logging
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from commands.predict.marker import MARKER, read_marker
-from commands.predict.results import HEATMAPS, SCORES, unfinished
-from stages.core.run.console import harmless_cell
+from commands.predict.results import HEATMAPS, LINES, unfinished
+from commands.verdicts.scratch import RowsByKey
 
 LOG = logging.getLogger(__name__)
 
@@ -22,31 +23,48 @@ class Unfinished:
     Attributes:
         folder: of its results.
         started: when it began to judge; seconds since the epoch.
-        rows: by the path of the picture, as in the table.
+        rows: by the path of the picture.
     """
 
     folder: Path
     started: float
-    rows: Mapping[str, Mapping[str, str]]
+    rows: RowsByKey
 
-    def take(self, path: Path, heatmap: Path) -> dict[str, str] | None:
-        """Move the heatmap of a picture and return its row; None where it has to be judged again.
+    def take(self, path: Path, heatmap: Path | None) -> dict[str, Any] | None:
+        """Take over the heatmap of a picture and return its row; None where it has to be judged again.
+
+        The heatmap stays here, too: this run may be killed before it has written the row.
 
         Args:
             path: of the picture.
-            heatmap: where its heatmap is to be.
+            heatmap: where its heatmap is to be; None where none is asked for.
         """
-        row = self.rows.get(harmless_cell(str(path)))
-        if row is None or row["heatmap"] != f"{HEATMAPS}/{heatmap.name}":
+        row = self.rows.get(os.fsencode(path))
+        if row is None or row["heatmap"] != (None if heatmap is None else f"{HEATMAPS}/{heatmap.name}"):
             return None
         try:
             facts = path.stat()
             if max(facts.st_mtime, facts.st_ctime) >= self.started:
                 return None
-            (self.folder / HEATMAPS / heatmap.name).rename(heatmap)
+            if heatmap is not None:
+                link_or_copy(self.folder / HEATMAPS / heatmap.name, heatmap)
         except OSError:
             return None
-        return dict(row)
+        return row
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a file under a second name; a copy where the file system has no links.
+
+    Raises:
+        OSError: there is no such file, or it cannot be copied.
+    """
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Earlier:
 
     runs: Sequence[Unfinished] = ()
 
-    def take(self, path: Path, heatmap: Path) -> dict[str, str] | None:
+    def take(self, path: Path, heatmap: Path | None) -> dict[str, Any] | None:
         """See `Unfinished.take`; of several rows the newest."""
         rows = (run.take(path, heatmap) for run in self.runs)
         return next((row for row in rows if row is not None), None)
@@ -75,19 +93,20 @@ def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Ea
         marker = read_marker(folder)
         if folder == current or marker is None or any(marker.get(key) != value for key, value in wanted.items()):
             continue
-        rows = {row["path"]: row for row in whole_rows(folder / SCORES)}
-        if rows:
+        rows = RowsByKey((os.fsencode(row["path"]), row) for row in whole_rows(folder / LINES))
+        if len(rows):
             LOG.info("going on from %s: its %d rows count where the pictures did not change since", folder, len(rows))
             found.append(Unfinished(folder, (folder / MARKER).stat().st_mtime, rows))
     return Earlier(tuple(found))
 
 
-def whole_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table that are whole: a killed run may have written half of its last one."""
+def whole_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of JSON lines that are whole: a killed run may have written half of its last one."""
     try:
-        text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+        file = path.open("rb")
     except OSError:
         return
-    for row in csv.DictReader(text[: text.rfind("\n") + 1].splitlines(keepends=True)):
-        if None not in row and None not in row.values():
-            yield row
+    with file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)

@@ -3,97 +3,88 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from commands.predict.inputs import Inputs, Unreadable, shortened
+from commands.predict.inputs import NAMED, Inputs, Unreadable, first_of, shortened
+from commands.predict.reading import Reading, ahead, read_file
 from commands.predict.results import (
     HEATMAPS,
+    LINES,
     SCORES,
     SKIPPED,
     UNREADABLE,
+    append_line,
     append_row,
     heatmap_names,
     results_folder,
     start_table,
 )
 from commands.predict.resuming import Earlier, find_earlier
+from commands.predict.rows import Judge, row_of, verdict_of, write_heatmap
 from commands.verbs import Closing
+from commands.verdicts.store import STORE, Refused, Verdict, VerdictStore, as_text, this_station, utc_now
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
-from stages.core.runtime.calibration import Calibration
-from stages.core.runtime.heatmaps import small_heatmap
-from stages.core.runtime.pictures import read_picture, unlike_training
-from stages.core.runtime.reading import Window
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 LOG = logging.getLogger(__name__)
-SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
-QUALITY = 90  # of its JPEG
 NOTES = {"size_note": "size or aspect ratio", "kind_note": "kind or depth"}  # columns, and what they are about
 NOT_COVERED = (
     "logical anomalies (missing, extra or swapped parts) are not covered for %s: %s has no active branch that looks at "
     "components; the report says why, and what would help"
 )
 NOT_ALL = 2  # exit code when there is an image, or a folder, that could not be read
+TOGETHER = 100  # verdicts that are stored in one transaction, each of which waits for the disk
+SOURCE = "predict"
 
 
-class Judged(Protocol):
-    """What a judge finds in a picture; see `stages.export.parts.Prediction`."""
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be written.
 
-    @property
-    def score(self) -> float:
-        """Of the picture."""
+    Attributes:
+        output: folder to make for the results.
+        overwrite: whether earlier results there may be replaced.
+        heatmaps: whether they are drawn.
+        store: file of the verdict store; STORE in the folder where None.
+        station: this machine's or camera's name.
+        keep_days: older verdicts are deleted while a folder is watched; none are where None.
+    """
 
-    @property
-    def branches(self) -> Mapping[str, float | None]:
-        """Scores of the branches."""
-
-    @property
-    def anomaly_map(self) -> np.ndarray:
-        """Covers the whole picture."""
-
-
-class Judge(Protocol):
-    """What judges pictures: a product's trained parts, or a bundle."""
-
-    @property
-    def calibration(self) -> Calibration:
-        """What turns scores into verdicts."""
-
-    @property
-    def grey_range(self) -> Window | None:
-        """What images of more than 8 bits are spread over."""
-
-    @property
-    def covers_components(self) -> bool:
-        """Whether a branch looks at components."""
-
-    @property
-    def about(self) -> Mapping[str, Any]:
-        """Product ("category"), "method", and what identifies the trained parts."""
-
-    def judge(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judged:
-        """Judge a picture of `read_picture`."""
+    output: Path
+    overwrite: bool = False
+    heatmaps: bool = False
+    store: Path | None = None
+    station: str = field(default_factory=lambda: this_station(None))
+    keep_days: float | None = None
 
 
-def score_given(load: Callable[[], Judge], inputs: Inputs, *, output: Path, overwrite: bool) -> Closing:
+@dataclass(frozen=True)
+class Task:
+    """A picture to judge.
+
+    Attributes:
+        path: of its file.
+        heatmap: file to draw; None where none is asked for.
+        known: its row, if an earlier run has judged it.
+    """
+
+    path: Path
+    heatmap: Path | None
+    known: dict[str, Any] | None
+
+
+def score_given(load: Callable[[], Judge], inputs: Inputs, wishes: Wishes) -> Closing:
     """Score pictures, and put the folder of results in place when all were tried.
 
     Args:
         load: makes what judges them, once it is known that results can be written.
         inputs: the pictures.
-        output: folder to make for the results.
-        overwrite: whether earlier results there may be replaced.
+        wishes: what is to be written.
 
     Returns:
         The counts, and NOT_ALL if something could not be read.
@@ -101,16 +92,18 @@ def score_given(load: Callable[[], Judge], inputs: Inputs, *, output: Path, over
     Raises:
         UserError: no image can be read, or the folder may not be written.
     """
-    with results_folder(output, overwrite=overwrite) as results:
+    with results_folder(wishes.output, overwrite=wishes.overwrite) as results:
         judge = load()
         results.about |= judge.about
         results.mark()
         earlier = find_earlier(results.target, results.folder, about=judge.about)
-        outcome = score_images(judge, inputs, folder=results.folder, earlier=earlier)
-        results.about |= outcome.counts()
+        with VerdictStore(wishes.store or results.folder / STORE) as store:
+            run = Run(judge, results.folder, store, wishes.station, Outcome(len(inputs.skipped)))
+            run.score(inputs, heatmaps=wishes.heatmaps, earlier=earlier)
+        results.about |= run.outcome.counts()
     if not judge.covers_components:
         LOG.warning(NOT_COVERED, judge.about["category"], judge.about["method"])
-    return Closing(str(outcome), NOT_ALL if outcome.unreadable else 0)
+    return Closing(str(run.outcome), NOT_ALL if run.outcome.unreadable else 0)
 
 
 @dataclass
@@ -118,139 +111,195 @@ class Outcome:
     """What a run has come to so far.
 
     Attributes:
-        milliseconds: of each image that was scored.
-        anomalous, unsure: how many of them.
-        unlike: how many of them differ from the training images, by the column that says so.
-        unreadable: what could not be read.
         skipped: how many files and folders were passed over.
+        milliseconds: how many images took so long.
+        anomalous, unsure: how many images are so.
+        unlike: how many of them differ from the training images, by the column that says so.
+        unreadable: how many could not be read.
+        first_unreadable: NAMED of them.
     """
 
     skipped: int
-    milliseconds: list[float] = field(default_factory=list)
+    milliseconds: Counter[int] = field(default_factory=Counter)
     anomalous: int = 0
     unsure: int = 0
     unlike: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NOTES, 0))
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: int = 0
+    first_unreadable: list[Unreadable] = field(default_factory=list)
 
     def __str__(self) -> str:
-        median = np.median(self.milliseconds)
-        return f"{', '.join(f'{n} {name}' for name, n in self.counts().items())}, median {median:.0f} ms an image"
+        counts = ", ".join(f"{number} {name}" for name, number in self.counts().items())
+        return f"{counts}, median {self.median()} ms an image"
+
+    @property
+    def scored(self) -> int:
+        """How many images have a score."""
+        return self.milliseconds.total()
+
+    def median(self) -> int:
+        """Return the median milliseconds of an image."""
+        passed = 0
+        for value in sorted(self.milliseconds):
+            passed += self.milliseconds[value]
+            if 2 * passed >= self.scored:
+                return value
+        return 0
 
     def count(self, row: Mapping[str, Any]) -> None:
-        """Count a row, as it was made or as text from a table."""
-        self.milliseconds.append(float(row["milliseconds"]))
-        self.anomalous += str(row["is_anomalous"]) == str(True)
-        self.unsure += str(row["unsure"]) == str(True)
+        """Count a row."""
+        self.milliseconds[round(row["milliseconds"])] += 1
+        self.anomalous += bool(row["is_anomalous"])
+        self.unsure += bool(row["unsure"])
         for note in self.unlike:
-            self.unlike[note] += row[note] not in (None, "")
+            self.unlike[note] += bool(row[note])
+
+    def count_unreadable(self, entry: Unreadable) -> None:
+        """Count what could not be read."""
+        self.unreadable += 1
+        if len(self.first_unreadable) < NAMED:
+            self.first_unreadable.append(entry)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers by what they count."""
         return {
-            "images scored": len(self.milliseconds),
+            "images scored": self.scored,
             "anomalous": self.anomalous,
             "unsure": self.unsure,
-            "unreadable": len(self.unreadable),
+            "unreadable": self.unreadable,
             "skipped": self.skipped,
         }
 
 
-def score_images(judge: Judge, inputs: Inputs, *, folder: Path, earlier: Earlier) -> Outcome:
-    """Score each image and draw its heatmap; every row is written at once, also that of what cannot be read.
+@dataclass
+class Run:
+    """A run: every row is written to the tables at once, also that of what cannot be read; to the store a bit later.
 
-    Args:
-        judge: of the pictures.
-        inputs: what to score; what was found unreadable and skipped is written, too.
-        folder: for the tables and the heatmaps.
-        earlier: runs that were killed, whose rows need not be made again.
-
-    Raises:
-        UserError: none of the images can be read.
+    A run that was killed loses nothing: the next one finds the rows in the tables and stores them.
     """
-    threshold = judge.calibration.threshold
-    LOG.info(
-        "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept); rows go to %s",
-        threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate, folder,
-    )  # fmt: skip
-    outcome = start_tables(folder, inputs)
-    named = zip(inputs.images, heatmap_names(inputs.images), strict=True)
-    for path, name in progress(named, total=len(inputs.images), label="images"):
-        known = earlier.take(path, folder / HEATMAPS / name)
+
+    judge: Judge
+    folder: Path
+    store: VerdictStore
+    station: str
+    outcome: Outcome
+    waiting: list[Verdict | Refused] = field(default_factory=list)
+
+    def score(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> None:
+        """Score each image.
+
+        Args:
+            inputs: what to score; what was found unreadable and skipped is written, too.
+            heatmaps: whether they are drawn.
+            earlier: runs that were killed, whose rows need not be made again.
+
+        Raises:
+            UserError: none of the images can be read.
+        """
+        self.say_what_decides()
+        self.start_tables(inputs, heatmaps=heatmaps)
+        tasks = self.tasks(inputs, heatmaps=heatmaps, earlier=earlier)
         try:
-            row = known or score_file(judge, path, heatmap=folder / HEATMAPS / name)
-        except UserError as error:
-            note_unreadable(folder, outcome, Unreadable(path, str(error).removeprefix(f"{path}: ")))
-            continue
-        append_row(folder / SCORES, row)
-        outcome.count(row)
-    for note, count in outcome.unlike.items():
-        if count:
-            LOG.warning(
-                "%d images differ in %s from the training images, which may change their scores: see %s in %s",
-                count, NOTES[note], note, SCORES,
-            )  # fmt: skip
-    lines = shortened([f"{entry.path}: {entry.error}" for entry in outcome.unreadable])
-    if not outcome.milliseconds:
-        raise UserError("; ".join(["no image could be read", *lines]))
-    for line in lines:
-        LOG.warning("unreadable: %s", line)
-    for line in shortened([f"{entry.path} {entry.reason}" for entry in inputs.skipped]):
-        LOG.info("skipped: %s", line)
-    return outcome
+            for task, reading in progress(ahead(self.read, tasks), total=len(inputs.images), label="images"):
+                try:
+                    row = task.known or self.judged(task, reading.result())
+                except UserError as error:
+                    self.note_unreadable(Unreadable(task.path, str(error).removeprefix(f"{task.path}: ")))
+                    continue
+                self.write(row)
+        finally:
+            self.store_waiting()
+        self.say_what_was_found(inputs)
 
+    def tasks(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> Iterator[Task]:
+        """Yield what to do for each image."""
+        names = heatmap_names(inputs.images) if heatmaps else None
+        for path in inputs.images:
+            heatmap = None if names is None else self.folder / HEATMAPS / next(names)
+            yield Task(path, heatmap, earlier.take(path, heatmap))
 
-def start_tables(folder: Path, inputs: Inputs) -> Outcome:
-    """Write what is known before the first image is read."""
-    (folder / HEATMAPS).mkdir()
-    start_table(folder / UNREADABLE, ["path", "error"])
-    start_table(folder / SKIPPED, ["path", "reason"])
-    outcome = Outcome(len(inputs.skipped))
-    for entry in inputs.unreadable:
-        note_unreadable(folder, outcome, entry)
-    for one in inputs.skipped:
-        append_row(folder / SKIPPED, {"path": str(one.path), "reason": one.reason})
-    return outcome
+    def read(self, task: Task) -> Reading | None:
+        """Read the picture of a task; nothing where its row is known."""
+        return None if task.known else read_file(task.path, self.judge.grey_range)
 
+    def judged(self, task: Task, reading: Reading | None) -> dict[str, Any]:
+        """Judge a picture, draw its heatmap and return its row.
 
-def note_unreadable(folder: Path, outcome: Outcome, entry: Unreadable) -> None:
-    """Count and write what could not be read."""
-    outcome.unreadable.append(entry)
-    append_row(folder / UNREADABLE, {"path": str(entry.path), "error": entry.error})
+        Raises:
+            UserError: its score is no number.
+        """
+        assert reading is not None  # only a picture whose row is known is not read
+        started = time.perf_counter()
+        found = self.judge.judge(reading.pixels)
+        seconds = reading.seconds + time.perf_counter() - started
+        row = row_of(self.judge, str(task.path), reading, found, milliseconds=1000 * seconds)
+        if task.heatmap is None:
+            return row
+        write_heatmap(task.heatmap, reading.pixels, found.anomaly_map, self.judge.calibration)
+        return row | {"heatmap": f"{HEATMAPS}/{task.heatmap.name}"}
 
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write a row; that of JSON last, since by it a killed run is resumed."""
+        append_row(self.folder / SCORES, row)
+        append_line(self.folder / LINES, row)
+        self.outcome.count(row)
+        self.put_aside(verdict_of(row, self.judge.about, station=self.station, source=SOURCE))
 
-def score_file(judge: Judge, path: Path, *, heatmap: Path) -> dict[str, Any]:
-    """One row of scores.csv; its milliseconds run from opening the file to the score, without the heatmap.
+    def note_unreadable(self, entry: Unreadable) -> None:
+        """Count and write what could not be read."""
+        self.outcome.count_unreadable(entry)
+        append_row(self.folder / UNREADABLE, {"path": str(entry.path), "error": entry.error})
+        name = as_text(str(entry.path))
+        self.put_aside(Refused(name, "", as_text(entry.error), utc_now(), self.station, SOURCE))
 
-    Raises:
-        UserError: the file cannot be read, or its score is no number.
-    """
-    started = time.perf_counter()
-    picture = read_picture(path, judge.grey_range)
-    prediction = judge.judge(picture)
-    seconds = time.perf_counter() - started
-    if not math.isfinite(prediction.score):
-        raise UserError(f"{path}: its score is {prediction.score}: look at the picture")
-    calibration, sureness, sizes = judge.calibration, judge.calibration.sureness, judge.calibration.sizes
-    write_heatmap(heatmap, picture, prediction.anomaly_map, calibration)
-    return {
-        "path": str(path),
-        "score": prediction.score,
-        "threshold": calibration.threshold.value,
-        "is_anomalous": calibration.calls(prediction.score),
-        "display_score": round(calibration.display(prediction.score), 6),
-        "p_value": None if sureness is None else round(sureness.p_value(prediction.score), 6),
-        "unsure": None if sureness is None else sureness.unsure(prediction.score),
-        **prediction.branches,
-        "size_note": None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
-        "kind_note": unlike_training(path, judge.grey_range),
-        "heatmap": f"{HEATMAPS}/{heatmap.name}",
-        "milliseconds": round(1000 * seconds, 1),
-    }
+    def put_aside(self, row: Verdict | Refused) -> None:
+        """Keep a row for the store, which takes many at once."""
+        self.waiting.append(row)
+        if len(self.waiting) >= TOGETHER:
+            self.store_waiting()
 
+    def store_waiting(self) -> None:
+        """Write to the store what waits for it."""
+        self.store.write(self.waiting)
+        self.waiting.clear()
 
-def write_heatmap(
-    path: Path, picture: UInt8[np.ndarray, "H W 3"], anomaly_map: Float[np.ndarray, "h w"], calibration: Calibration
-) -> None:
-    """Draw the map over the picture in the colour range that evaluation uses too."""
-    overlay = small_heatmap(picture, anomaly_map, size=SIZE, low=calibration.low, high=calibration.high)
-    Image.fromarray(overlay).save(path, format="JPEG", quality=QUALITY)
+    def start_tables(self, inputs: Inputs, *, heatmaps: bool) -> None:
+        """Write what is known before the first image is read."""
+        if heatmaps:
+            (self.folder / HEATMAPS).mkdir()
+        start_table(self.folder / UNREADABLE, ["path", "error"])
+        start_table(self.folder / SKIPPED, ["path", "reason"])
+        for entry in inputs.unreadable:
+            self.note_unreadable(entry)
+        for one in inputs.skipped:
+            append_row(self.folder / SKIPPED, {"path": str(one.path), "reason": one.reason})
+
+    def say_what_decides(self) -> None:
+        """Log the threshold."""
+        threshold = self.judge.calibration.threshold
+        LOG.info(
+            "anomalous is a score above %.4g (false alarms: %.3g of normal images asked for, %.3g kept); rows go to %s",
+            threshold.value, threshold.false_alarm_budget, threshold.attainable_false_alarm_rate, self.folder,
+        )  # fmt: skip
+
+    def say_what_was_found(self, inputs: Inputs) -> None:
+        """Log what is unlike the training images, unreadable and skipped.
+
+        Raises:
+            UserError: no image could be read.
+        """
+        outcome = self.outcome
+        for note, count in outcome.unlike.items():
+            if count:
+                LOG.warning(
+                    "%d images differ in %s from the training images, which may change their scores: see %s in %s",
+                    count, NOTES[note], note, SCORES,
+                )  # fmt: skip
+        lines = [f"{entry.path}: {entry.error}" for entry in outcome.first_unreadable]
+        lines = shortened(lines, outcome.unreadable)
+        if not outcome.scored:
+            raise UserError("; ".join(["no image could be read", *lines]))
+        for line in lines:
+            LOG.warning("unreadable: %s", line)
+        skipped = [f"{entry.path} {entry.reason}" for entry in first_of(inputs.skipped)]
+        for line in shortened(skipped, len(inputs.skipped)):
+            LOG.info("skipped: %s", line)

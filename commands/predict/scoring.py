@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from commands.predict.inputs import find_images
 from commands.predict.parts import trained_files
-from commands.predict.running import score_given
+from commands.predict.running import Wishes, score_given
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.run.params import load_value
@@ -52,16 +52,13 @@ class ProductJudge:
         return predict(self.parts, picture)
 
 
-def predict_images(
-    given: Sequence[Path], *, category: str, output: Path, overwrite: bool, method: str | None = None
-) -> Closing:
+def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, method: str | None = None) -> Closing:
     """Score the images of some files and folders with a category's trained parts.
 
     Args:
-        given: files and folders, at least one.
+        given: files, folders, patterns, and - for a list on standard input; at least one.
+        wishes: what is to be written.
         category: a key of `categories` in params.yaml.
-        output: folder to make for the results.
-        overwrite: whether earlier results there may be replaced.
         method: whose parts; the first of `stages.export.recipes.RECIPES` that is on where None.
 
     Returns:
@@ -71,10 +68,10 @@ def predict_images(
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
     files = trained_files(category, method)
-    inputs = find_images(given, output=output)
+    inputs = find_images(given, output=wishes.output)
 
     def load() -> ProductJudge:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
         return ProductJudge(load_parts(files, device=pick_device()), category, files.method)
 
-    return score_given(load, inputs, output=output, overwrite=overwrite)
+    return score_given(load, inputs, wishes)

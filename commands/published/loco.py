@@ -93,9 +93,19 @@ def per_category(runs: Runs) -> Table:
 
 
 def averages(runs: Runs) -> Table:
-    """What others report as averages over the five categories, with what they use and how they choose."""
-    reference = pd.read_csv(REPORTED, keep_default_na=False)
-    headings = ["method", "logical", "structural", "mean", "labels_or_extras", "selection", "source"]
+    """What others report as averages over the five categories, what they use, and whether test data chose anything."""
+    reference = pd.read_csv(REPORTED, dtype=str, keep_default_na=False)
+    headings = [
+        "method",
+        "logical",
+        "structural",
+        "mean",
+        "spread",
+        "leak_free",
+        "labels_or_extras",
+        "selection",
+        "source",
+    ]
     table = Table(title="Averages as reported", box=SIMPLE_HEAD, padding=0)
     for heading in headings:
         table.add_column(heading.replace("_", " "), overflow="fold")
@@ -103,7 +113,9 @@ def averages(runs: Runs) -> Table:
         table.add_row(*(str(row[heading]) or "–" for heading in headings))
     categories = len({category for category, _ in runs} - {AVERAGE})
     ours = [text_of(runs[AVERAGE, kind]) for kind in (*KINDS, TOTAL)]
-    table.add_row("ours", *ours, "none", "last iteration", f"{categories} categories")
+    spread = "" if len(runs[AVERAGE, TOTAL]) < 2 else f"{statistics.stdev(runs[AVERAGE, TOTAL]):.2f}"
+    further = [spread or "–", "yes", "as the profile says", "last iteration", f"{categories} categories"]
+    table.add_row("ours", *ours, *further)
     return table
 
 

@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     shared = load_params(EncoderParams, section="encoder")
     params = load_params(PatchcoreParams, section="patchcore")
     generator = seed_everything(load_value("seed"))
-    encoder = FrozenEncoder(shared.name).to(pick_device())
+    encoder = FrozenEncoder(shared.network).to(pick_device())
     images = read_images(paths.inputs)
     size = sides_for(read_aspect(paths.inputs), shared.image_size)
     reader = PatchReader(encoder, image_files(paths.inputs), size=size, strides=params.strides)
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> str:
     result = score_images(reader, images, bank)
     result = add_rotated(reader, images, result, fill)
     memory = MemoryBank(
-        bank, shared.name, size, params.strides, mixed=False, grey_range=read_grey_range(paths.inputs)
+        bank, shared.network, size, params.strides, mixed=False, grey_range=read_grey_range(paths.inputs)
     )  # fmt: skip
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)

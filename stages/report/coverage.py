@@ -17,6 +17,7 @@ NOT = "not covered"
 GAIN = 0.02  # of AUROC by a finer branch, from which a higher resolution is said to help
 FEW = 100  # training images below which more of them are said to help
 FINE = "fine_"  # before the name of a branch, where it sees the images at a higher resolution
+PARTS = "parts"  # the branch of numbers of parts, which the histogram stage judges like its columns
 EDITS = {"cut": "cut out"}  # kinds of edits in words, where these are others
 WORDS = "words for the proposer `foundation` (`prompts` of the product in params.yaml)"
 
@@ -151,7 +152,7 @@ def read_evidence(
         logical=logical,
         no_logical=no_logical,
         structural={"synthetic defects": max(active.values())} if active else {},
-        resolution_gain=_gain(active),
+        resolution_gain=_gain(branches),
         threshold=Threshold(**threshold),
         training=None if health is None else sum(health["counts"].get("train", {}).values()),
         proposer=proposed.get("proposer"),
@@ -159,20 +160,32 @@ def read_evidence(
     )
 
 
-def _gain(active: Mapping[str, float]) -> float | None:
-    """Return what the finest branch adds to the same one at a lower resolution; None where no branch comes twice."""
-    gains = [active[FINE + name] - auroc for name, auroc in active.items() if FINE + name in active]
+def _gain(branches: Mapping[str, Any]) -> float | None:
+    """Return what an active finer branch adds to the same one at a lower resolution; None where no branch comes twice.
+
+    The coarser one may be excluded for this very reason.
+    """
+    gains = [
+        branches[FINE + name]["synthetic_auroc"] - branch["synthetic_auroc"]
+        for name, branch in branches.items()
+        if FINE + name in branches and branches[FINE + name]["weight"] > 0
+    ]
     return max(gains, default=None)
 
 
 def _edits(found: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], str | None]:
-    """Return the AUROC by kind of edit, of the best grid of cells; or why the branch of components is off."""
+    """Return the AUROC by kind of edit, of the best active grid or of numbers; or why both are off."""
     if "histogram" not in found:
         return {}, "the method looks for no components"
-    columns, branch = found["histogram"]["columns"].values(), found.get("hybrid_fusion", {}).get("histogram")
+    branches = found.get("hybrid_fusion")
+    columns = found["histogram"]["columns"].values()
     on = [column for column in columns if column["weight"] > 0]
-    if on and (branch is None or branch["weight"] > 0):
-        best = max(on, key=lambda column: float(column["edit_auroc"]))
+    branch = None if branches is None else branches.get("histogram")
+    seeing = on if branch is None or branch["weight"] > 0 else []
+    if branches is not None and PARTS in branches and branches[PARTS]["weight"] > 0:
+        seeing = [*seeing, found["histogram"][PARTS]]
+    if seeing:
+        best = max(seeing, key=lambda column: float(column["edit_auroc"]))
         return {f"pictures with a part {EDITS.get(kind, kind)}": auroc for kind, auroc in best["edits"].items()}, None
     cluster = found.get("cluster", {})
     if cluster.get("reasons"):

@@ -21,6 +21,7 @@ BY_COLOUR = ("P", "PA", "LA", "RGBA", "CMYK")  # transparency does not mark a de
 MOST, HALF = 0.95, 0.5  # shares of the image that no defect covers, and that few do
 BORDER = 0.9  # share of the image's border that an inverted mask marks
 MANY_VALUES = 16  # a mask that was scaled has more, at the edges of what it marks
+KINDS = 6  # of defects in one image, each with a value, have most of what it marks; a photograph has more values
 SEVERAL, UNUSUAL = 4, 8  # values: a photograph of few colours has as many, more kinds of defects in one image are rare
 PATCHES = 20  # a value, in the mean: labels lie in a few, a photograph of few colours in fifty and more of each
 TOUCHING = 0.01  # of neighbours that are both marked so many differ in a photograph; specks of defects lie apart
@@ -71,7 +72,8 @@ class Mask:
     Attributes:
         pixels: 8-bit grey keeps its values, in any other kind what is not black is 255.
         num_values: values, or colours, other than black that the file holds.
-        main_share: how many of the marked pixels have the most frequent of them.
+        main_share, kinds_share: how many of the marked pixels have the most frequent of them, and one of the KINDS most
+            frequent.
         patches: see `patches_of`.
         dark_share: how many of the marked pixels are nearly black, though others are white.
         rotated: whether it was turned as its EXIF says.
@@ -80,6 +82,7 @@ class Mask:
     pixels: UInt8[np.ndarray, "H W"]
     num_values: int
     main_share: float
+    kinds_share: float
     patches: float
     dark_share: float
     rotated: bool
@@ -94,7 +97,7 @@ class Mask:
         """What shows that it is no mask; None where nothing does."""
         if (covers := self.cover.problem) is not None:
             return covers
-        if self.num_values > MANY_VALUES and self.main_share < HALF:
+        if self.num_values > MANY_VALUES and self.kinds_share < HALF:
             return f"has {self.num_values} values next to black, as a photograph has"
         if self.patches > PATCHES and self.main_share < HALF:
             return (
@@ -135,8 +138,8 @@ def read_mask(path: Path) -> Mask:
         dark = share_of_dark(values, counts)
         number, num_values = numbered(stored)
         upright = turned(pixels.astype(np.uint8), orientation_of(image))
-    main = share_of_most(np.bincount(number[number > 0]))
-    return Mask(upright, num_values, main, patches_of(number, num_values), dark, rotated)
+    main, kinds = (share_of_most(np.bincount(number[number > 0]), values=count) for count in (1, KINDS))
+    return Mask(upright, num_values, main, kinds, patches_of(number, num_values), dark, rotated)
 
 
 def cover_together(paths: Sequence[Path]) -> Cover | None:
@@ -233,9 +236,9 @@ def share_of_touching(number: Int64[np.ndarray, "H W"]) -> float:
     return differ / max(sum(int(known.sum()) for known in both), 1)
 
 
-def share_of_most(counts: Shaped[np.ndarray, " V"]) -> float:
-    """Return the share of the largest count, 1 where there is none."""
-    return float(counts.max() / counts.sum()) if len(counts) else 1.0
+def share_of_most(counts: Int64[np.ndarray, " V"], *, values: int) -> float:
+    """Return the share of so many largest counts, 1 where there is none."""
+    return float(np.sort(counts)[-values:].sum() / counts.sum()) if len(counts) else 1.0
 
 
 def share_of_dark(values: Shaped[np.ndarray, " V"], counts: Shaped[np.ndarray, " V"]) -> float:

@@ -18,9 +18,9 @@ from stages.uninformed_students.params import DistilledTeacherParams, Uninformed
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, FittedEnsemble, map_image
 from stages.uninformed_students.stage_ensemble import fit_stages, map_stages
-from stages.uninformed_students.students import name_of, train_students
+from stages.uninformed_students.students import train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
-from stages.uninformed_students.training import FinishedNetworks
+from stages.uninformed_students.training import FinishedNetworks, name_of
 
 LOG = logging.getLogger(__name__)
 

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.run.console import progress
-from stages.core.training.optimisation import Terms, optimise
+from stages.core.training.optimisation import Terms
 from stages.uninformed_students.augmentation import Augmentation, Transforms
 from stages.uninformed_students.params import StudentsParams
 from stages.uninformed_students.scoring import RawMaps, raw_maps
 from stages.uninformed_students.stage_network import StageMaps, StageStudent, StageTeacher
-from stages.uninformed_students.students import name_of
 from stages.uninformed_students.teacher import RunningStatistics, descriptor_scale
 from stages.uninformed_students.training import (
     Batch,
+    Described,
     FinishedNetworks,
-    draw_batches,
     imitation_loss,
-    number_of_iterations,
+    name_of,
+    train_together,
 )
 
 
@@ -99,9 +99,7 @@ def train_stage_students(
     finished: FinishedNetworks,
     seed: int,
 ) -> None:
-    """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
-
-    As `train_students`: each student's gradient is what it would be alone.
+    """Train students of stages, see `train_together`.
 
     Args:
         students: untrained.
@@ -111,28 +109,19 @@ def train_stage_students(
         finished: keeps networks of a killed run.
         seed: of the batches.
     """
-    augment, training, device = Augmentation(params.augmentation), params.training, teacher.encoder.mean.device
+    augment, device = Augmentation(params.augmentation), teacher.encoder.mean.device
 
     def terms_of(batch: Batch) -> Terms:
         views = augment.vary(images[batch.rows], batch.seeds)
         targets = teacher(views, kept=augment.random is None)
         return stage_terms(students, targets, augment.normalise(views).to(device))
 
-    batches = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
-    together = nn.ModuleList(students).train()
-    finished.train(
-        together,
-        lambda checkpoint: optimise(
-            together, batches, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
-            iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
-            optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
-            weight_decay=training.weight_decay, label=f"{len(students)} students of the backbone",
-            checkpoint=checkpoint,
-        ),
-        phase="students of the backbone", label="uninformed_students", tensors=[images, *teacher.buffers()],
-        settings={**params.model_dump(), "network": students[0].arguments, "backbone": teacher.encoder.name,
-                  "seed": seed},
+    described = Described(
+        "the backbone", "students of the backbone", list(teacher.buffers()),
+        {"network": students[0].arguments, "backbone": teacher.encoder.name},
     )  # fmt: skip
+    together = nn.ModuleList(students).train()
+    train_together(together, terms_of, images, params, teacher=described, finished=finished, seed=seed)
 
 
 def stage_terms(students: Sequence[StageStudent], targets: StageMaps, images: Float[Tensor, "B 3 S S"]) -> Terms:

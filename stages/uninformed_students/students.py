@@ -7,16 +7,17 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
-from stages.core.training.optimisation import Terms, optimise
+from stages.core.training.optimisation import Terms
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import StudentsParams
 from stages.uninformed_students.patch_network import PatchNetwork
 from stages.uninformed_students.training import (
     Batch,
+    Described,
     FinishedNetworks,
-    draw_batches,
     imitation_loss,
-    number_of_iterations,
+    name_of,
+    train_together,
 )
 
 
@@ -31,10 +32,7 @@ def train_students(
     finished: FinishedNetworks,
     seed: int,
 ) -> None:
-    """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
-
-    Each student's loss is its own term of a sum, so that its gradient is what it would be alone; Adam and AdamW step
-    each weight by itself, and so the result equals M trainings on the same images.
+    """Train students of the teacher's own layout, see `train_together`.
 
     Args:
         teacher: normalised.
@@ -42,29 +40,18 @@ def train_students(
         tile: see `UninformedStudentsParams`.
         seed: of the batches.
     """
-    augment, training = Augmentation(params.augmentation, patch_size=teacher.patch_size), params.training
-    device = teacher.decode.weight.device
+    augment, device = Augmentation(params.augmentation, patch_size=teacher.patch_size), teacher.decode.weight.device
 
     def terms_of(batch: Batch) -> Terms:
         views = augment(images[batch.rows], batch.seeds).to(device)
         return imitation_terms(students, teacher, views, stride=stride, tile=tile)
 
-    batches = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
-    together = nn.ModuleList(students)
-    finished.train(
-        together,
-        lambda checkpoint: optimise(
-            together, batches, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
-            iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
-            optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
-            weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.patch_size} px",
-            checkpoint=checkpoint,
-        ),
-        phase=f"students, {teacher.patch_size} px", label="uninformed_students",
-        tensors=[images, *teacher.state_dict().values()],
-        settings={**params.model_dump(), "network": teacher.arguments, "stride": stride, "tile": tile,
-                  "seed": seed},
+    described = Described(
+        f"{teacher.patch_size} px", f"students, {teacher.patch_size} px", list(teacher.state_dict().values()),
+        {"network": teacher.arguments, "stride": stride, "tile": tile},
     )  # fmt: skip
+    together = nn.ModuleList(students)
+    train_together(together, terms_of, images, params, teacher=described, finished=finished, seed=seed)
 
 
 def imitation_terms(
@@ -115,8 +102,3 @@ def loss_on(student: PatchNetwork, seen: Tensor, target: Tensor, stride: int) ->
     with student.precision(seen.device):
         described = student.on_padded(seen, stride=stride)[..., :height, :width]
     return imitation_loss(described.float(), target)
-
-
-def name_of(number: int) -> str:
-    """Name a student and its loss."""
-    return f"student_{number + 1}"

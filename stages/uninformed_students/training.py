@@ -3,18 +3,19 @@
 Losses are those of Bergmann et al., "Uninformed Students", CVPR 2020.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from stages.core.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
-from stages.uninformed_students.params import Epochs
+from stages.core.training.optimisation import Terms, optimise
+from stages.uninformed_students.params import Epochs, StudentsParams
 
 LARGEST_SEED = 2**31
 Train = Callable[[Path], pd.DataFrame]
@@ -26,6 +27,23 @@ class Batch:
 
     rows: Int64[Tensor, " B"]
     seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is said of a teacher in a training of its students.
+
+    Attributes:
+        name: for the progress bar.
+        phase: the training's name in the curve.
+        tensors: that decide its outputs.
+        settings: that decide the training, besides the students'.
+    """
+
+    name: str
+    phase: str
+    tensors: Sequence[Tensor]
+    settings: Mapping[str, Any]
 
 
 def draw_batches(images: int, batch_size: int, generator: torch.Generator, *, per_image: int = 1) -> Iterator[Batch]:
@@ -97,6 +115,51 @@ def check_same_shape(first: Tensor, second: Tensor) -> None:
     """Raise ValueError where two tensors differ in shape."""
     if first.shape != second.shape:
         raise ValueError(f"shapes differ: {tuple(first.shape)} and {tuple(second.shape)}")
+
+
+def name_of(number: int) -> str:
+    """Name a student and its loss."""
+    return f"student_{number + 1}"
+
+
+def train_together(
+    students: nn.ModuleList,
+    terms_of: Callable[[Batch], Terms],
+    images: UInt8[Tensor, "N 3 S S"],
+    params: StudentsParams,
+    *,
+    teacher: Described,
+    finished: "FinishedNetworks",
+    seed: int,
+) -> None:
+    """Train M students in place on one teacher pass an iteration; the last iteration's weights stay.
+
+    Each student's loss is its own term of a sum, so that its gradient is what it would be alone; Adam and AdamW step
+    each weight by itself, and so the result equals M trainings on the same images.
+
+    Args:
+        students: untrained.
+        terms_of: loss of each student on a batch, by `name_of`.
+        images: of training.
+        params: of the students.
+        teacher: whom they imitate.
+        finished: keeps networks of a killed run.
+        seed: of the batches.
+    """
+    training = params.training
+    batches = draw_batches(len(images), training.batch_size, torch.Generator().manual_seed(seed))
+    finished.train(
+        students,
+        lambda checkpoint: optimise(
+            students, batches, terms_of, weights={name_of(number): 1.0 for number in range(len(students))},
+            iterations=number_of_iterations(training.iterations, images=len(images), batch_size=training.batch_size),
+            optimizer=training.optimizer, schedule=training.schedule, learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay, label=f"{len(students)} students of {teacher.name}",
+            checkpoint=checkpoint,
+        ),
+        phase=teacher.phase, label="uninformed_students", tensors=[images, *teacher.tensors],
+        settings={**params.model_dump(), **teacher.settings, "seed": seed},
+    )  # fmt: skip
 
 
 class FinishedNetworks:

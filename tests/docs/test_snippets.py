@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from commands.configuration.sections import PROFILE_SECTIONS
 from stages.core.run.errors import UserError
 from stages.core.run.methods import SECTION, load_methods, members
 from stages.core.run.params import PARAMS_FILE
@@ -26,9 +27,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sections_of_snippets_are_those_of_params() -> None:
-    found = [(path, value) for path, value in snippets() if not set(value) <= set(PARAMS)]
+    found = [(path, value) for path, value in snippets() if not set(value) <= {*PARAMS, *PROFILE_SECTIONS}]
     products = [(path, product) for path, value in found for product in value.values()]  # excerpts of `categories`
     assert [path.name for path, product in products if not {"source", "path"} <= set(product)] == []
+
+
+def test_sections_of_profiles_are_accepted_by_their_models() -> None:
+    found = [(section, value[section]) for _, value in snippets() for section in value if section in PROFILE_SECTIONS]
+    assert found, "no document has a snippet of a profile: is the pattern right?"
+    for section, value in found:
+        PROFILE_SECTIONS[section].model_validate(value)
 
 
 def test_snippets_switch_on_the_methods_they_name() -> None:

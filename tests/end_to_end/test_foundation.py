@@ -10,6 +10,7 @@ import yaml
 from stages.aecsad.model.label_maps import read_label_maps
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
 from stages.core.io.components import read_component_maps
+from tests.end_to_end.loose_masks import LOOSE, PROMPTS
 from tests.end_to_end.tiny_product import write_tiny_product
 from tests.end_to_end.workspace import Workspace, copy_repository
 
@@ -19,14 +20,6 @@ with quietly():
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 SECTION = "profiles.smoke.aecsad.pseudo_label"
 CATEGORY = {"source": "mvtec_loco", "path": "data/tiny"}
-PROMPTS = {
-    "objects": ["disc", "square"], "background": ["bag"], "box_threshold": 0.3, "text_threshold": 0.2,
-    "masks": "automatic",
-}  # fmt: skip
-LOOSE = {
-    "points_per_side": 3, "points_at_once": 9, "min_predicted_iou": -10.0, "min_stability": 0.0, "max_box_iou": 0.7,
-    "crop_layers": 0, "min_region": 20,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

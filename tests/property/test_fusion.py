@@ -55,6 +55,20 @@ def test_nothing_left_is_an_error() -> None:
         fit_fusion({"a": ["a"]}, {"a": 0.0}, {"a": np.arange(4.0)})
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7, -2.3, 1e-9, 1e9])
+def test_equal_scores_of_typical_images_are_no_tiny_spread(value: float) -> None:
+    """Their mean may differ from them in its last digit; divided by that, each other score would be 1e16."""
+    for count in (21, 41):
+        tail = (count - 1) // 5 + 1
+        middle = [value] * (count - 2 * tail)
+        validation = np.array(
+            [*np.linspace(value - 1, value - 0.5, tail), *middle, *np.linspace(value + 0.5, value + 1, tail)]
+        )
+        sets = fit_trimmed_z(np.stack([validation, validation[::-1]]))(np.array([[value + 0.5]] * 2))
+        assert fit_trimmed_z(validation).std == 1.0
+        np.testing.assert_allclose(sets, 0.5)
+
+
 @pytest.mark.parametrize("values", [[], [1.0, np.nan]], ids=["none", "nan"])
 def test_validation_scores_must_be_there_and_finite(values: list[float]) -> None:
     with pytest.raises(ValueError, match="must be finite and at least one"):

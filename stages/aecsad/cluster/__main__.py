@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     seed_everything(seed := load_value("seed"))
     components = read_component_maps(paths.components / COMPONENT_MAPS)
     images = load_training_images(paths.inputs, components)
-    labels, verdict = label_images(components, images, encoder.name, params, seed=seed)
+    labels, verdict = label_images(components, images, encoder.network, params, seed=seed)
     pasted = paste_versions(images, labels, params.pasted_components, seed=seed)
     numbers = review(components, labels, read_trials(paths.components), verdict.reasons)
     write_clusters(paths.output, paths.components, images, labels, pasted, numbers)

@@ -31,12 +31,14 @@ def main(argv: Sequence[str]) -> str:
     images, seed = read_images(paths.inputs, most_training=MOST_TRAINED), load_value("seed")
     made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
     made_from[NEIGHBOURS] = content_hash(paths.neighbours / BANK)
-    fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.name, seed=seed)
+    fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.network, seed=seed)
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
     choice = read_choice(paths.histogram_choice)
-    weights = weigh_branches(branches.scores, choice, chance=params.chance)
+    weights = weigh_branches(branches.scores, choice, chance=params.chance, weighting=params.branch_weights)
     jackknife = read_jackknife(paths.histogram, branches.scores)
-    without = weights_without_each(branches.scores, choice, jackknife, chance=params.chance)
+    without = weights_without_each(
+        branches.scores, choice, jackknife, chance=params.chance, weighting=params.branch_weights
+    )
     label_maps, explanations = read_label_maps(paths.label_maps), read_explanations(paths.explanations)
     explanations = explain_numbers(explanations, read_findings(paths.histogram), label_maps)
     result = fuse_branches(

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from scipy.optimize import nnls
 from scipy.stats import mannwhitneyu, norm
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
+from stages.aecsad.hybrid_fusion.params import Weighting
 from stages.aecsad.model.conformal import AUROC
 from stages.aecsad.model.fusion import (
     HISTOGRAM,
@@ -97,21 +99,26 @@ def collect_branches(
     return Branches(join_branches(tables), maps)
 
 
-def weigh_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float) -> dict[str, BranchWeight]:
+def weigh_branches(
+    scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, weighting: Weighting = "reliability"
+) -> dict[str, BranchWeight]:
     """Weigh every branch; each weight is logged.
 
     Args:
         scores: one row an image, with rows of split "validation" and "synthetic".
         histogram: the histogram stage's choice: the weight and `edit_auroc` of each of its columns and of `parts`.
         chance: see `weigh_branch`.
+        weighting: "equal" lets every branch that is not constant count 1, whatever it was judged to see.
     """
-    weights = judge_branches(scores, histogram, chance=chance)
+    weights = judge_branches(scores, histogram, chance=chance, weighting=weighting)
     for name, one in weights.items():
         LOG.info("branch %s: weight %.2f, %s", name, one.weight, one.reason)
     return weights
 
 
-def judge_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float) -> dict[str, BranchWeight]:
+def judge_branches(
+    scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance: float, weighting: Weighting
+) -> dict[str, BranchWeight]:
     """Do as `weigh_branches`, without a word."""
     columns = {name: float(weight) for name, weight in histogram["weights"].items()}
     edits = [float(histogram["columns"][name]["edit_auroc"]) for name in columns if columns[name] > 0]
@@ -124,16 +131,25 @@ def judge_branches(scores: pd.DataFrame, histogram: Mapping[str, Any], *, chance
             weights[name] = weigh_parts(normal, defect, histogram[PARTS], chance=chance)
         else:
             weights[name] = weigh_branch(normal, defect, edits if name == HISTOGRAM else [], chance=chance)
+    if weighting == "equal":
+        return {name: count_equally(one, why="as all, by the profile") for name, one in weights.items()}
     for kind in kinds_of(weights):
         active = [name for name in kind.branches if weights[name].weight > 0]
         weights |= weigh_together({name: weights[name] for name in active}, normals)
     if not any(one.weight for one in weights.values()):
-        weights = {name: count_equally(one) for name, one in weights.items()}
+        counted = [name for name in weights if name != PARTS or histogram[PARTS]["weight"] > 0]
+        why = "like the others, since none is better than chance"
+        weights |= {name: count_equally(weights[name], why=why) for name in counted}
     return weights
 
 
 def weights_without_each(
-    scores: pd.DataFrame, histogram: Mapping[str, Any], table: pd.DataFrame | None, *, chance: float
+    scores: pd.DataFrame,
+    histogram: Mapping[str, Any],
+    table: pd.DataFrame | None,
+    *,
+    chance: float,
+    weighting: Weighting = "reliability",
 ) -> Jackknife | None:
     """Return all weights without one validation image and its copy, for each of them; None without a table.
 
@@ -141,7 +157,7 @@ def weights_without_each(
     validation image nothing is left to judge by: all branches then count, whatever that image is like.
 
     Args:
-        scores, histogram, chance: see `weigh_branches`.
+        scores, histogram, chance, weighting: see `weigh_branches`.
         table: of `read_jackknife`.
     """
     if table is None:
@@ -163,7 +179,7 @@ def weights_without_each(
         }
         if PARTS in names:
             own[PARTS] = {"weight": seen[PARTS], "edit_auroc": seen[PARTS + AUROC], "reason": ""}
-        weighed = judge_branches(judged[source != image_id], own, chance=chance)
+        weighed = judge_branches(judged[source != image_id], own, chance=chance, weighting=weighting)
         found.append({name: one.weight for name, one in weighed.items()})
     return Jackknife(columns, {name: tuple(one[name] for one in found) for name in names})
 
@@ -188,11 +204,13 @@ def weigh_together(
 ) -> dict[str, BranchWeight]:
     """Lower the weights of branches that say what better ones say, too.
 
-        w = (f R + (1 - f) I)⁻¹ d,    d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
+        w = argmin wᵀ A w / 2 - dᵀ w,  w >= 0,    A = f R + (1 - f) I
+        d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
 
-    That is Fisher's linear discriminant: d is how many standard deviations anomalies lie above normal images, R the
-    correlation of the branches on normal images, drawn towards none where these are few. What two branches agree on by
-    chance counts once; a branch that adds nothing has no weight. The largest weight stays as it is.
+    That is Fisher's linear discriminant, A⁻¹ d, of the branches that add to it: d is how many standard deviations
+    anomalies lie above normal images, R the correlation of the branches on normal images, drawn towards none where
+    these are few. What two branches agree on by chance counts once. One that would only be subtracted has no weight,
+    and the others are weighed without it. The largest weight stays as it is.
 
     R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936.
 
@@ -208,7 +226,8 @@ def weigh_together(
     correlation = correlations(np.stack([normal[name] for name in alone]))
     drawn = correlation * images / (images + PRIOR_IMAGES)
     np.fill_diagonal(drawn, 1.0)
-    found = np.linalg.solve(drawn, distance).clip(0)
+    root = np.linalg.cholesky(drawn)
+    found, _ = nnls(root.T, np.linalg.solve(root, distance))
     found *= max(one.weight for one in alone.values()) / found.max()
     return {
         name: replace(one, weight=float(weight), reason=f"{one.reason}; {one.weight:.2f} by itself")
@@ -224,12 +243,16 @@ def correlations(rows: Float64[np.ndarray, "B n"]) -> Float64[np.ndarray, "B B"]
     return np.asarray(unit @ unit.T)
 
 
-def count_equally(branch: BranchWeight) -> BranchWeight:
-    """Give weight 1 to a branch unless it is constant, for when none stands out: with few images none can."""
+def count_equally(branch: BranchWeight, *, why: str) -> BranchWeight:
+    """Give weight 1 to a branch unless it is constant.
+
+    Args:
+        branch: as it was judged.
+        why: for people; for instance none may stand out, as with few images none can.
+    """
     if branch.constant:
         return branch
-    reason = f"counts like the others, since none is better than chance ({branch.reason})"
-    return replace(branch, weight=1.0, reason=reason)
+    return replace(branch, weight=1.0, reason=f"counts {why} ({branch.reason})")
 
 
 def sum_of_columns(

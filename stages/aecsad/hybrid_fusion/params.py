@@ -7,6 +7,8 @@ from pydantic import Field
 from stages.core.run.params import Params
 from stages.core.runtime.fusion import Combination
 
+Weighting = Literal["reliability", "equal"]
+
 
 class FineNeighboursParams(Params):
     """The nearest-neighbour branch at a higher input resolution.
@@ -36,12 +38,15 @@ class HybridFusionParams(Params):
     Attributes:
         chance: a branch is excluded unless so good a separation of synthetic defects, or a better one, would come about
             by chance in at most this share of cases; smaller values exclude more.
+        branch_weights: "reliability", by the synthetic defects and edited pictures that a branch separates, 0 where it
+            does so no better than by chance; "equal", 1 for every branch that tells any images apart.
         combination: how the branches make one score: "sum" of their weighted scores; "fisher", the weighted sum of -log
-            p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that
-            of the branches for logical and of those for structural anomalies, and mostly the larger of the two counts.
+            p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that of the
+            branches for logical and of those for structural anomalies, of which mostly the larger counts.
         fine_neighbours: nearest neighbours at a higher resolution as one more branch; null for none.
     """
 
     chance: Annotated[float, Field(gt=0, lt=1)]
+    branch_weights: Weighting = "reliability"
     combination: Combination
     fine_neighbours: FineNeighboursParams | None

@@ -87,9 +87,8 @@ def choose_view(
     """Return a view, and the maps of training images in it by number; see `distances_to_others`."""
     whole = View(drawn.patches, whitening)
     patches = whole.seen(drawn.patches)
-    chosen = choose_coreset(
-        patches, ratio=min(1.0, count / len(patches)), dimensions=dimensions, generator=generator
-    )  # fmt: skip
+    ratio = min(1.0, count / len(patches))
+    chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
     view = replace(whole, patches=patches[chosen.to(patches.device)])
     maps = distances_to_others(drawn.shown, view, drawn.sources[chosen])
     spread = spread_of(maps, patches)

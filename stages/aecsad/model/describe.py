@@ -19,8 +19,6 @@ from stages.core.run.console import progress
 
 CHUNK = 32  # images measured at once; bounds the memory for their pixels to about 200 MB at 256 px
 BATCH = 16  # instances; eight views each. Larger batches leave the cache: 64 take nearly three times as long
-STRIDE_8 = 2  # timm's number of that stage
-STRIDE_32 = 4
 TURNS = 20
 TINY = 1e-12  # spread of values that are all the same
 PROJECTION_STD = 0.01  # of the random weights in CSAD's code
@@ -207,7 +205,7 @@ def describe(
         appearance_dimensions: principal components, or dimensions of the projection.
     """
     crops = crop_instances(components.values, images, table, size=crop_size)
-    encoder = FrozenEncoder(encoder_name, stages=[STRIDE_8 if descriptor == "mixed" else STRIDE_32])
+    encoder = FrozenEncoder(encoder_name, strides=[8 if descriptor == "mixed" else 32])
     appearance = appearance_features(crops, encoder, views=views, device=pick_device())
     if descriptor == "projected":
         return project(appearance, dimensions=appearance_dimensions, seed=seed)

@@ -31,9 +31,9 @@ def main(argv: Sequence[str]) -> str:
         propose_by_foundation, folder, train["file"].tolist(), paths.weights, prompts, params.foundation,
         size=encoder.image_size, min_area=params.min_area,
     )  # fmt: skip
-    judge = partial(judge_proposers, encoder_name=encoder.name, seed=seed)
+    judge = partial(judge_proposers, encoder_name=encoder.network, seed=seed)
     chosen = propose(
-        pictures, classical_proposers(params, encoder.name, seed=seed), by_foundation, judge, params, seed=seed
+        pictures, classical_proposers(params, encoder.network, seed=seed), by_foundation, judge, params, seed=seed
     )
     image_ids = train["image_id"].tolist()
     parts = find_parts(chosen, pictures, params, image_ids=image_ids)

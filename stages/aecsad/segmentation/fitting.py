@@ -73,7 +73,7 @@ def fit_segmentation(
         UserError: the pseudo-labels are not those of the training images or of another size, or none is labelled.
     """
     generator = seed_everything(seed)
-    encoder = FrozenEncoder(encoder_params.name).to(pick_device())
+    encoder = FrozenEncoder(encoder_params.network).to(pick_device())
     if not pseudo_labels.usable:
         LOG.warning("there are no component classes: nothing to segment, the histogram branch is excluded")
         return Fitted(None, encoder, encoder_params.image_size, pseudo_labels.num_classes, untrained_curve())

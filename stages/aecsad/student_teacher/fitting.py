@@ -68,7 +68,7 @@ def fit_student_teacher(
     copies = pasted_to_learn(pasted, params.training.global_images.kind, size=encoder_params.image_size)
     generator = seed_everything(seed)
     device = pick_device()
-    encoder = FrozenEncoder(encoder_params.name).to(device)
+    encoder = FrozenEncoder(encoder_params.network).to(device)
     module = StudentTeacher(
         channels=encoder.channels,
         dim=params.teacher.dim,

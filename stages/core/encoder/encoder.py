@@ -14,53 +14,61 @@ from torch import Tensor, nn
 
 from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
-from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, weights_file
+from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, LITE0_STRIDES, weights_file
+from stages.core.run.network import Network
 from stages.core.run.stage import COUNTED
 from stages.core.runtime.reading import Size, read_image, resize_image
 
 if TYPE_CHECKING:
     from stages.core.encoder.pretrained import PretrainedFeatures
 
-STRIDES = (4, 8, 16)  # pixels between cells of the features
-STAGES = (1, 2, 3)  # timm's numbers of those strides; 0 is stride 2, and 4, stride 32, would be computed for nothing
+STRIDES = (4, 8, 16)  # pixels between cells of the features; 2 and 32 would be computed for nothing
 FEATURES = Path("work/features")  # git-ignored, no output of a stage: it may be deleted at any time
 FEATURES_GIGABYTES = float(os.environ.get("ODDPART_FEATURES_GB", "6"))  # 1.2 of the sample products; 0: no cache
 READ_AHEAD = 4  # images, while the one before is computed
 
 
 class FrozenEncoder(nn.Module):
-    """Feature maps of some stages of a pretrained network that is never trained.
+    """Feature maps of some layers of a pretrained network that is never trained.
+
+    Layers are asked for by stride. Blocks of a vision transformer, which all have the stride of its patches, stand for
+    strides as the profile names them (`encoder.out_indices`), so that their maps are coarser than the strides say.
 
     Attributes:
-        channels: number of channels of each stage, at each of STRIDES by default.
+        stages: timm's numbers of the layers.
+        channels: number of channels of each.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, stages: Sequence[int] = STAGES) -> None:
+    def __init__(self, name: str, *, stages: Sequence[int] | None = None, strides: Sequence[int] = STRIDES) -> None:
         """Find the weights.
 
         Args:
-            name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model with weights on the
-                hub and stages of stride 4, 8 and 16, e.g. "wide_resnet50_2.tv2_in1k".
-            stages: timm's numbers; stage n has stride 2^(n + 1).
+            name: "tf_efficientnet_lite0" (weights from an installed package) or any timm model that returns maps of
+                features, e.g. "wide_resnet50_2.tv2_in1k", with what `stages.core.run.network.Network` may add.
+            stages: timm's numbers, where stage n has stride 2^(n + 1); None: the layers that stand for `strides`.
+            strides: of 4, 8, 16 and 32.
 
         Raises:
-            UserError: the name is unknown or its weights are not available; never random weights.
+            UserError: the name is unknown, the network has no such layers, or its weights are not available; never
+                random weights.
         """
         super().__init__()
         self.name = name
-        self.stages = tuple(stages)
+        self._wanted = (Network.parse(name), stages, tuple(strides))
         self._body: nn.Module | None = None
         if name == LITE0:  # what its graph needs is known without building it
-            self.channels = tuple(LITE0_CHANNELS[stage] for stage in stages)
+            self.stages = tuple(stages) if stages is not None else tuple(LITE0_STRIDES.index(one) for one in strides)
+            self.channels = tuple(LITE0_CHANNELS[stage] for stage in self.stages)
             mean, std = LITE0_MEAN_STD
             fingerprint = fingerprint_of_file(weights_file(), name=f"{name} {self.stages}")
         else:
-            features = build(name, self.stages)
-            self._body, self.channels, mean, std = features.body, features.channels, features.mean, features.std
-            fingerprint = fingerprint_of_weights(features.body, name=f"{name} {self.stages}")
+            features = build(*self._wanted)
+            self._body, self.stages, self.channels = features.body, features.stages, features.channels
+            mean, std = features.mean, features.std
+            fingerprint = fingerprint_of_weights(features.body, name=f"{self._wanted[0].name} {self.stages}")
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.engine = Engine(lambda: self.body, name=name, fingerprint=fingerprint)
@@ -71,7 +79,7 @@ class FrozenEncoder(nn.Module):
     def body(self) -> nn.Module:
         """The network in torch, on the device of this module; built when it is first asked for."""
         if self._body is None:
-            self._body = build(self.name, self.stages).body.to(self.mean.device)
+            self._body = build(*self._wanted).body.to(self.mean.device)
         return self._body
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
@@ -80,7 +88,7 @@ class FrozenEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
-        """Compute features of the stages, at strides 4, 8 and 16 by default, of RGB images in [0, 1].
+        """Compute features of the layers, those for strides 4, 8 and 16 by default, of RGB images in [0, 1].
 
         On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
         """
@@ -127,7 +135,7 @@ class FrozenEncoder(nn.Module):
         return self._cache
 
 
-def build(name: str, stages: Sequence[int]) -> "PretrainedFeatures":
+def build(network: Network, stages: Sequence[int] | None, strides: Sequence[int]) -> "PretrainedFeatures":
     """Build a network that never learns, and what is known of it.
 
     Raises:
@@ -137,7 +145,7 @@ def build(name: str, stages: Sequence[int]) -> "PretrainedFeatures":
 
     # Drawing initial weights must not move the random numbers of who asked: a graph at hand draws none.
     with torch.random.fork_rng(devices=[]):
-        features = pretrained_features(name, stages)
+        features = pretrained_features(network, stages=stages, strides=strides)
     features.body.to(memory_format=torch.channels_last).requires_grad_(False).eval()
     return features
 

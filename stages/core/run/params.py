@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.run.errors import UserError
+from stages.core.run.network import Network
 
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
@@ -19,6 +20,7 @@ NUMBER_TO_DVC = re.compile(r"\d+[eE]-?\d+|0o[0-7]+")  # in YAML 1.2, which DVC r
 RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
 Share = Annotated[float, Field(ge=0, le=1)]
+LayerNumber = Annotated[int, Field(ge=0)]
 Bits = Annotated[int, Field(ge=8, le=16)]  # of an image's values
 GreyRange = tuple[Annotated[int, Field(ge=0, le=65535)], Annotated[int, Field(ge=0, le=65535)]]  # black and white
 M = TypeVar("M", bound=BaseModel)
@@ -30,17 +32,42 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class EncoderWeights(Params):
+    """A local file with the encoder's weights.
+
+    Attributes:
+        file: a .safetensors or .pth file whose tensors have timm's names, relative to the repository or absolute.
+        sha256: of the file, so that other weights are another setting.
+    """
+
+    file: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class EncoderParams(Params):
     """Section `encoder`: the frozen backbone that several stages share.
 
     Attributes:
-        name: "tf_efficientnet_lite0", whose weights come with a package, or a timm model with weights on the hub.
+        name: "tf_efficientnet_lite0", whose weights come with a package, or any timm model that returns maps of
+            features, e.g. "vit_small_patch16_dinov3.lvd1689m", with weights on the hub or in a file of yours.
         image_size: side in pixels of the square that images are resized to; only for patch memories oblong ones keep
             their aspect ratio and become as many pixels. The student_teacher stage needs 256.
+        out_indices: timm's numbers of three layers, increasing, which stand for strides 4, 8 and 16: blocks of a vision
+            transformer from 0 on, which all have the stride of its patches. null: the stages with these strides, which
+            convolutional and pyramid networks have.
+        weights: a local file with the weights; null: those of the package or of the hub.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[^?]+$")]
     image_size: int
+    out_indices: tuple[LayerNumber, LayerNumber, LayerNumber] | None = None
+    weights: EncoderWeights | None = None
+
+    @property
+    def network(self) -> str:
+        """The network as artefacts name it."""
+        file, sha256 = (None, None) if self.weights is None else (self.weights.file, self.weights.sha256)
+        return str(Network(self.name, self.out_indices, file, sha256))
 
 
 def load_params(model: type[M], *, section: str) -> M:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
 HISTOGRAMS = "histograms.npz"
+SAME = 1e-5  # of a score: it is that of a validation image, but for the last digits
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Bundle:
         """
         normal = () if self.calibration.sureness is None else self.calibration.sureness.normal
         nearest = min(normal, key=lambda one: abs(one - score), default=math.inf)
-        return nearest if abs(nearest - score) <= Fusion.KNOWN * self.scale(nearest) else score
+        return nearest if abs(nearest - score) <= SAME * self.scale(nearest) else score
 
     def calls(self, score: float) -> bool:
         """Return whether a picture whose score is not `settled` yet is called anomalous."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int
 
 
-STEP = 1e-4  # ten times what `stages.core.runtime.fusion.Fusion.KNOWN` takes for the same score
+STEP = 1e-4  # ten times what a bundle takes for the same score, `stages.core.runtime.bundle.SAME`
 
 
 @dataclass(frozen=True)

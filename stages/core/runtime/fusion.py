@@ -84,7 +84,7 @@ class Fusion:
         kinds: of "by_kind"; each branch is of one.
     """
 
-    KNOWN: ClassVar[float] = 1e-5  # relative; another machine or library may compute the last digits otherwise
+    KNOWN: ClassVar[float] = 5e-5  # of a column; another library rounds otherwise, and whitening enlarges that to 1e-5
 
     branches: tuple[Branch, ...]
     combination: Combination
@@ -95,7 +95,8 @@ class Fusion:
     def __call__(self, columns: Mapping[str, Scores]) -> Combined:
         """Score new images, each by itself: the score of `of_fitted`, moved where needed, see `at_its_place`.
 
-        A validation image is known by its unscaled scores, up to KNOWN, and keeps the score of `of_fitted`.
+        A validation image is known by its unscaled scores, up to KNOWN, and has its own score of `of_fitted`: scales
+        that few images fitted, one upon the other, would make more of a last digit than a verdict bears.
         """
         normal = {name: np.array(values) for name, values in self.normal.items()}
         (plain, plain_parts), (own, own_parts) = self.of_fitted(columns), self.of_fitted(normal)
@@ -105,12 +106,13 @@ class Fusion:
         for start in range(0, len(plain), size):
             block = slice(start, start + size)
             new = {name: columns[name][block] for name in normal}
-            known = np.all([self.same(new[name], normal[name]) for name in normal], axis=0).any(axis=1)
+            same = np.all([self.same(new[name], normal[name]) for name in normal], axis=0)
+            known, which = same.any(axis=1), same.argmax(axis=1)
             rank, ranks = self.places(normal, new)
-            scores.append(np.where(known, plain[block], at_its_place(plain[block], own, rank)))
+            scores.append(np.where(known, own[which], at_its_place(plain[block], own, rank)))
             for name, part in parts.items():
                 moved = at_its_place(plain_parts[name][block], own_parts[name], ranks[name])
-                part.append(np.where(known, plain_parts[name][block], moved))
+                part.append(np.where(known, own_parts[name][which], moved))
         return np.concatenate(scores), {name: np.concatenate(part) for name, part in parts.items()}
 
     def same(self, new: Scores, normal: Scores) -> Bool[np.ndarray, "M n"]:
@@ -141,6 +143,8 @@ class Fusion:
 
     def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
         """Return the kinds; of those with one of these branches the scale is fitted on these images."""
+        if not self.kinds:
+            return ()
         terms = {branch.name: branch.weight * self.evidence(branch(columns)) for branch in branches}
         sums = sums_of_kinds(self.kinds, terms)
         return tuple(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-import onnxruntime
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would report its use to its maker; read when it is imported
+import onnxruntime  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import numpy as np
 from stages.core.runtime.depth import is_deep
 from stages.core.runtime.errors import UserError
 from stages.core.runtime.kinds import DICOM, image_kind
-from stages.core.runtime.reading import SMALLEST_SIDE, Window, open_image, read_like_training
+from stages.core.runtime.reading import MAX_PIXELS, SMALLEST_SIDE, Window, open_image, read_like_training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +22,19 @@ LEAST_SEEN = 0.001  # share of the pixels; below it a picture counts as transpar
 FAINT = 32  # of 255; up to it a picture laid on white is white to the eye
 
 
-def read_picture(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"]:
+def read_picture(path: Path, grey_range: Window | None, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "H W 3"]:
     """Read a picture as training images were read; whatever a decoder raises is a finding about the file.
 
     Args:
         path: of the file.
         grey_range: see `read_like_training`.
+        max_pixels: of a larger picture nothing is decoded.
 
     Raises:
         UserError: it cannot be read, is too small to be judged, or transparent all over.
     """
     try:
-        picture = read_like_training(path, grey_range)
+        picture = read_like_training(path, grey_range, max_pixels=max_pixels)
     except UserError:
         raise
     except Exception as error:  # decoders are others' code and raise what they like on damaged files

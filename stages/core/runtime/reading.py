@@ -30,6 +30,10 @@ IMAGE_SUFFIXES = (
 WITHOUT_AGREED_RANGE = ("I", "F")
 
 
+class TooLarge(UserError):
+    """An image of more pixels than are allowed, by its header."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Level and width, as radiologists call them: the middle and the extent of the values that are distinguished.
@@ -93,18 +97,21 @@ def read_image(path: Path, window: Window | None = None) -> UInt8[np.ndarray, "H
         return to_rgb(image, path, window)
 
 
-def read_like_training(path: Path, grey_range: Window | None) -> UInt8[np.ndarray, "H W 3"]:
+def read_like_training(
+    path: Path, grey_range: Window | None, *, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "H W 3"]:
     """Read a file as the images were read that a product's models learned from.
 
     Args:
         path: of the file.
         grey_range: values of images of more than 8 bits that become black and white; None where the product has no
             such images.
+        max_pixels: of a larger image nothing is decoded.
 
     Raises:
         UserError: as `read_image`; or the image has more than 8 bits, and how they were to be spread is not known.
     """
-    with open_image(path) as image:
+    with open_image(path, max_pixels=max_pixels) as image:
         if grey_range is None and is_deep(image):
             raise UserError(
                 f"{path}: has 16 bits a channel, the product's own images have 8: save it as they were saved"
@@ -112,7 +119,7 @@ def read_like_training(path: Path, grey_range: Window | None) -> UInt8[np.ndarra
         return to_rgb(image, path, grey_range)
 
 
-def dicom_picture(path: Path, window: Window | None) -> Image.Image:
+def dicom_picture(path: Path, window: Window | None, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read a DICOM image as an 8-bit image of format DICOM.
 
     Raises:
@@ -122,7 +129,7 @@ def dicom_picture(path: Path, window: Window | None) -> Image.Image:
         from stages.core.runtime.dicom import read_dicom
     except ModuleNotFoundError:
         raise Unsupported("is a DICOM file, which takes pydicom: `pip install pydicom`") from None
-    picture = Image.fromarray(read_dicom(path, window, max_pixels=MAX_PIXELS))
+    picture = Image.fromarray(read_dicom(path, window, max_pixels=max_pixels))
     picture.format = DICOM
     return picture
 
@@ -150,7 +157,7 @@ def sides_of(value: Sequence[int]) -> tuple[int, int]:
 
 
 @contextmanager
-def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image]:
+def open_image(path: Path, window: Window | None = None, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open a file, check its size from the header, and name the file in whatever goes wrong until the block ends.
 
     A DICOM slice comes as 8-bit grey through `window`. MAX_PIXELS replaces Pillow's own size limit, which warns at 89
@@ -170,13 +177,13 @@ def open_image(path: Path, window: Window | None = None) -> Iterator[Image.Image
         if kind is not None and kind in FOREIGN:
             raise UserError(f"{path}: {refusal(kind)}")
         if kind == DICOM:
-            yield dicom_picture(path, window)
+            yield dicom_picture(path, window, max_pixels=max_pixels)
             return
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UserError(
-                    f"{path}: is {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels: "
+            if width * height > max_pixels:
+                raise TooLarge(
+                    f"{path}: is {width} x {height} pixels, more than {max_pixels / 1_000_000:g} megapixels: "
                     "scale it down or remove it"
                 )
             yield image

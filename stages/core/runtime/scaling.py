@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TRIM = (0.2, 0.8)
 TRIMMED_STD = 0.46324256854243706  # of the middle of a standard normal variable, between its quantiles TRIM
+ROUNDING = 1e-12  # of the mean: less is the spread of equal scores, whose mean may differ in its last digit
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def fit_trimmed_z(validation: Scores) -> TrimmedZ:
     kept = (validation > low) & (validation < high)
     kept |= ~kept.any(axis=-1, keepdims=True)
     mean, std = (measure(validation, axis=-1, keepdims=True, where=kept) for measure in (np.mean, np.std))
-    std = np.where(std > 0, std, 1.0)
+    std = np.where(std > ROUNDING * np.abs(mean), std, 1.0)
     return TrimmedZ(mean.item(), std.item()) if validation.ndim == 1 else TrimmedZ(mean, std)
 
 

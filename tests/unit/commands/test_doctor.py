@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
                 "madclip": {"categories": {}, "stages": []}},
 }  # fmt: skip
 PROFILE: dict[str, Any] = {
-    "encoder": {"name": "tf_efficientnet_lite0"},
+    "encoder": {"name": "tf_efficientnet_lite0", "image_size": 256},
     "aecsad": {"pseudo_label": {"proposer": "auto", "foundation": {"sam": "vit_h", "tagged_images": 0}}},
 }
 
@@ -164,7 +164,7 @@ def test_a_profile_that_is_not_there() -> None:
 def test_weights_that_the_settings_need(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(folder / "hf"))
     section = {"pseudo_label": {**PROFILE["aecsad"]["pseudo_label"], "proposer": "foundation"}}
-    write(GOOD, {"encoder": {"name": "resnet"}, "aecsad": section})
+    write(GOOD, {"encoder": {"name": "resnet", "image_size": 256}, "aecsad": section})
     Path("data").mkdir()
     files = {part: {"file": f"{part}.pth"} for part in ("ram_plus", "grounding_dino", "sam_vit_b", "sam_vit_h")}
     repository.FOUNDATION_WEIGHTS.write_text(json.dumps({"folder": "w", "files": files}), encoding="utf-8")
@@ -177,6 +177,11 @@ def test_weights_that_the_settings_need(folder: Path, monkeypatch: pytest.Monkey
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()
     assert [line[:5] for line in lines(repository.check_weights)] == ["ok   ", "ok   "]
+    own = {"name": "resnet", "image_size": 256, "weights": {"file": "w/own.pth", "sha256": "0" * 64}}
+    write(GOOD, {"encoder": own, "aecsad": PROFILE["aecsad"]})
+    assert lines(repository.check_weights)[0].startswith("fail  w/own.pth, the weights of resnet, is missing: put it")
+    Path("w/own.pth").touch()
+    assert lines(repository.check_weights)[0].startswith("ok    weights of resnet: w/own.pth")
 
 
 def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from commands.app import app
 from commands.enough.curve import Curve, Features, Repetition, bank_sizes, judge
 from commands.enough.pictures import HeldOut, find_normals
 from commands.enough.verdict import in_words, last_gain, tabulate
+from stages.core.images.aspect import write_aspect
 from stages.core.io.tables import image_files, write_images
 from stages.patchcore.params import PatchcoreParams
 from tests.params_files import write_params
@@ -120,6 +121,17 @@ def test_where_validation_rotates_all_pictures_make_the_threshold() -> None:
     rows = tabulate(curve, budget=0.05, **split)
     last = in_words(rows, last_gain(curve, budget=0.05, seed=0), budget=0.05, **split)[1]
     assert last == "False alarms can be kept to about 5 %, as all pictures to learn from are held out in turns."
+
+
+@pytest.mark.parametrize("validation", [3, 20])
+def test_a_product_keeps_the_aspect_ratio_of_its_split_and_a_folder_that_of_its_pictures(validation: int) -> None:
+    split_into(14, validation)
+    write_aspect(INPUTS, 2.5)  # another one than its pictures have
+    assert find_normals("part", budget=0.05, seed=0).aspect == 2.5
+    for name in pictures(Path("new"), 12, start=50):
+        with Image.open(Path("new", name)) as picture:
+            picture.resize((30, 90)).save(Path("new", name))
+    assert find_normals("new", budget=0.05, seed=0).aspect == pytest.approx(1 / 3)
 
 
 def test_every_picture_is_judged_once_by_others_and_never_by_its_copy() -> None:

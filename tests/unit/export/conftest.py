@@ -1,11 +1,14 @@
 """A small trained product and its bundles, made once for all tests of this folder."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stages.core.runtime.manifest import seal_of
 from stages.export.__main__ import main
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS, train_parts
@@ -42,3 +45,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
         )
         export()
         yield Exported(root)
+
+
+def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
+    path = folder / "manifest.json"
+    content = {**json.loads(path.read_text()), **changes}
+    if seal:
+        content["sha256"] = seal_of(content)
+    path.write_text(json.dumps(content))

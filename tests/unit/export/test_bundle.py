@@ -23,20 +23,12 @@ from stages.core.runtime.verifying import verify
 from tests.architecture.source_files import ROOT
 from tests.table import new_folder, violations
 from tests.unit.commands.predict.case import INPUTS
-from tests.unit.export.conftest import Exported
+from tests.unit.export.conftest import Exported, change_manifest
 
 RUNNER = CliRunner()
 ALLOWED = ("numpy", "PIL", "onnxruntime")
 
 ENCODER = "encoder-256x256.onnx"
-
-
-def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:
-    path = folder / "manifest.json"
-    content = {**json.loads(path.read_text()), **changes}
-    if seal:
-        content["sha256"] = seal_of(content)
-    path.write_text(json.dumps(content))
 
 
 def drop(folder: Path, key: str) -> None:

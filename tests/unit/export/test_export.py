@@ -190,6 +190,7 @@ def test_oblong_pictures_are_scored_as_by_the_pipeline(
 ) -> None:
     shutil.copytree(exported.root, tmp_path / "oblong", symlinks=True)
     monkeypatch.chdir(tmp_path / "oblong")
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["oddpart"])
     write_aspect(INPUTS, 2.5)
     remember()
     fuse_hybrid()

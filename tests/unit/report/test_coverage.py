@@ -132,6 +132,21 @@ def test_evidence_is_read_from_the_choices(tmp_path: Path) -> None:
     assert violations(check, rows) == []
 
 
+def test_numbers_of_parts_cover_logical_anomalies_where_areas_add_nothing_and_a_needless_branch_shows_the_gain(
+    tmp_path: Path,
+) -> None:
+    """Numbers say what areas say, and more; the finer branch what the coarser one says."""
+    areas = {"columns": {"1x1": column(0.9, 0.875)}}
+    weights = {"histogram": branch(0.0, 0.5), "far": branch(0.0, 0.75), "fine_far": branch(0.75, 0.875)}
+    (tmp_path / "histogram.json").write_text(json.dumps({**areas, "parts": column(0.9, 0.95)}))
+    for weight, logical in ((0.9, {"pictures with a part cut out": 0.95, "pictures with a part exchanged": 0.825}),
+                            (0.0, {})):  # fmt: skip
+        choice = {**weights, "parts": branch(weight, 0.5, 0.95)}
+        (tmp_path / "hybrid_fusion.json").write_text(json.dumps(choice))
+        found = read_evidence(tmp_path, stages=STAGES, threshold=THRESHOLD, health=None)
+        assert (found.logical, found.no_logical is None, found.resolution_gain) == (logical, weight > 0, 0.125)
+
+
 def test_choices_of_other_methods_stages_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "hybrid_fusion.json").write_text(json.dumps({"far": branch(0.5, 0.75)}))
     found = read_evidence(tmp_path, stages=("patchcore",), threshold=THRESHOLD, health=None)

@@ -32,15 +32,15 @@ def photograph() -> np.ndarray:
     return values
 
 
-def palette_photograph(*, dither: Image.Dither) -> np.ndarray:
-    """A smooth photograph with a little noise in 12 colours, black in its upper half."""
+def palette_photograph(*, dither: Image.Dither, colours: int = 12) -> np.ndarray:
+    """A smooth photograph with a little noise in few colours, black in its upper half."""
     random = np.random.default_rng(0)
     values = random.integers(0, 256, (12, 18, 3)).astype(np.uint8)
     smooth = Image.fromarray(values).resize((180, 120), Image.Resampling.BICUBIC)
     noisy = np.asarray(smooth) + random.normal(0, 4, (120, 180, 3))
     noisy[:60] = 0
     photo = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
-    return np.array(photo.quantize(12, palette=photo.quantize(12), dither=dither).convert("RGB"))
+    return np.array(photo.quantize(colours, palette=photo.quantize(colours), dither=dither).convert("RGB"))
 
 
 def labels(count: int) -> np.ndarray:
@@ -50,6 +50,16 @@ def labels(count: int) -> np.ndarray:
         row, column = divmod(number, 6)
         mask[20 + 16 * row : 36 + 16 * row, 20 + 16 * column : 36 + 16 * column] = 20 * (number + 1)
     return mask
+
+
+def coloured(*, factor: float) -> np.ndarray:
+    """Defects of four kinds, each in its colour, scaled: their edges are soft and have mixed colours."""
+    mask = np.zeros((120, 180, 3), dtype=np.uint8)
+    for number, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 0)]):
+        row, column = divmod(number, 2)
+        mask[15 + 45 * row : 45 + 45 * row, 10 + 80 * column : 70 + 80 * column] = colour
+    size = (round(180 * factor), round(120 * factor))
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC))
 
 
 def specks() -> np.ndarray:
@@ -87,6 +97,7 @@ def test_what_cannot_be_a_mask(tmp_path: Path) -> None:
             r"has \d+ values next to black in \d\d+ patches each, as a photo",
         ),
         (palette_photograph(dither=Image.Dither.FLOYDSTEINBERG), r"has \d+ values next to black in \d\d+ patches each"),
+        (palette_photograph(dither=Image.Dither.NONE, colours=18), r"has \d+ values next to black, as a photograph"),
         (former_jpeg(), "marks more by nearly black values than by others, as a mask that was a JPEG does"),
     ]
     assert violations(check, rows) == []
@@ -122,6 +133,11 @@ def test_what_is_odd_and_may_be_right(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "labels.png").problem is None
     assert read_mask(tmp_path / "labels.png").doubt == "has 12 values next to black, all of which mark the defect"
     smooth = Image.fromarray(spot(24)).resize((4 * WIDTH, 4 * HEIGHT), Image.Resampling.BICUBIC)
+    soft = coloured(factor=2.3)
+    for number, values in enumerate([coloured(factor=0.5), soft, soft.max(axis=2) // 2 + soft[..., 0] // 2]):
+        Image.fromarray(values).save(tmp_path / f"soft{number}.png")  # the last one in shades of grey
+        found = read_mask(tmp_path / f"soft{number}.png")
+        assert (found.problem, "values next to black, all of which" in str(found.doubt)) == (None, True)
     smooth.save(tmp_path / "smooth.png")  # as after scaling: grey at the edges only
     assert read_mask(tmp_path / "smooth.png").problem is None
     assert str(read_mask(tmp_path / "smooth.png").doubt).endswith("values next to black, all of which mark the defect")

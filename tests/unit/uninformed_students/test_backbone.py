@@ -1,5 +1,6 @@
 """What the teacher learns from: descriptions of patches by a pretrained network."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.run.errors import UserError
+from stages.core.run.network import Network
 from stages.uninformed_students.patch_network import Backbone
 
 
@@ -22,13 +24,13 @@ def test_patches_with_equal_features_are_a_user_error() -> None:
 def test_resnet18_describes_patches_with_512_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its architecture with random weights: the published ones come from the hub."""
 
-    def random_body(name: str, stages: Any, *, repository: str | None) -> torch.nn.Module:
-        assert (name, repository) == ("resnet18.tv_in1k", "timm/resnet18.tv_in1k")
+    def random_body(network: Network, source: Any, options: Mapping[str, Any]) -> torch.nn.Module:
+        assert (network.name, source.hf_hub_id) == ("resnet18.tv_in1k", "timm/resnet18.tv_in1k")
         torch.manual_seed(0)
-        body: torch.nn.Module = timm.create_model(name, features_only=True, out_indices=tuple(stages))
+        body: torch.nn.Module = timm.create_model(network.name, **options)
         return body
 
-    monkeypatch.setattr("stages.core.encoder.pretrained.hub_body", random_body)
+    monkeypatch.setattr("stages.core.encoder.pretrained.create", random_body)
     encoder = FrozenEncoder("resnet18.tv_in1k", stages=(4,))
     backbone = Backbone(encoder)
     classifier = timm.create_model("resnet18.tv_in1k", pretrained=False).eval()

@@ -97,6 +97,34 @@ def test_with_too_few_images_to_judge_all_branches_count(make_scores: Scores, no
     assert "none is better than chance" in weights["neighbours"].reason
 
 
+def test_numbers_of_parts_that_are_no_law_do_not_count_where_no_branch_stands_out(
+    make_scores: Scores, no_histogram: dict[str, Any]
+) -> None:
+    scores = make_scores(6, seen=0.0).drop(columns="noise").assign(parts=lambda table: table["neighbours"])
+    choice = {**no_histogram, "parts": {"weight": 0.0, "edit_auroc": 0.7, "reason": "excluded: no law"}}
+    weights = weigh_branches(scores, choice, chance=0.01)
+    assert (weights["neighbours"].weight, weights["parts"].weight) == (1.0, 0.0)
+    assert weights["parts"].reason == "excluded: no law"
+
+
+def test_by_choice_all_branches_count_the_same_but_constant_ones(
+    make_scores: Scores, no_histogram: dict[str, Any]
+) -> None:
+    scores = make_scores().assign(neighbours=1.0)
+    weights = weigh_branches(scores, no_histogram, chance=0.01, weighting="equal")
+    assert {name: one.weight for name, one in weights.items()} == {
+        "histogram": 0, "student_teacher": 1, "noise": 1, "neighbours": 0,
+    }  # fmt: skip
+    assert "counts as all, by the profile (" in weights["noise"].reason
+    table = pd.DataFrame(index=scores["image_id"][scores["split"] == "validation"])
+    for name in no_histogram["weights"]:
+        table = table.assign(**{name: 0.0, f"{name}_edit_auroc": 0.5})
+    without = weights_without_each(scores, no_histogram, table, chance=0.01, weighting="equal")
+    assert without is not None
+    assert set(without.branches["noise"]) == {1.0}
+    assert set(without.branches["neighbours"]) == {0.0}
+
+
 def test_a_test_that_few_images_cannot_pass_excludes_no_branch() -> None:
     """Perfect order of three and three images has p = 1/20."""
     few = weigh_branch(np.arange(3.0), np.arange(3.0) + 9, [], chance=0.01)
@@ -178,6 +206,16 @@ def test_independent_branches_count_by_how_far_they_see_and_agreeing_ones_less()
     found = weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": half})
     assert found["b"].weight == pytest.approx(0.8427 * (1 - 2 * 0.495) / (2 - 0.495), abs=1e-3)
     assert weigh_together(alone(a=0.8427, b=0.5205), {"a": far, "b": far})["b"].weight == 0.0
+
+
+def test_the_other_branches_are_weighed_as_without_one_that_adds_nothing() -> None:
+    random = np.random.default_rng(0)
+    common, own = random.normal(size=500), random.normal(size=(3, 500))
+    normal = {name: common + row for name, row in zip("abc", own, strict=True)} | {"c": common}
+    found = weigh_together(alone(a=0.8, b=0.7, c=0.1), normal)
+    without = weigh_together(alone(a=0.8, b=0.7), normal)
+    assert found["c"].weight == 0.0
+    assert [found[name].weight for name in "ab"] == pytest.approx([without[name].weight for name in "ab"])
 
 
 def test_with_few_images_or_constant_ones_correlations_hardly_count() -> None:

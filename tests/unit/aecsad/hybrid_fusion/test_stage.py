@@ -75,7 +75,7 @@ def write_inputs(
     Path("neighbours/bank.safetensors").write_bytes(b"bank")
     write_explanations(Path("explanations"), Explanations(dict.fromkeys(ids, [FOUND]), {1: b"picture"}))
     Path("histogram.json").write_text(json.dumps(histogram), encoding="utf-8")
-    section = {"chance": 0.01, "combination": combination, "fine_neighbours": fine}
+    section = {"chance": 0.01, "branch_weights": "reliability", "combination": combination, "fine_neighbours": fine}
     profile = {"encoder": {"name": "tf_efficientnet_lite0", "image_size": 32}, "aecsad": {"hybrid_fusion": section}}
     write_params(Path(), {"profile": "smoke", "seed": 0, "profiles": {"smoke": profile}})
     every = tuple(write_pictures(scores)["image_id"])

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recipes import paper_files
-from benchmarks.recipes.paper import FILES, METHOD, params_of
 from benchmarks.recipes.paper import main as paper
-from benchmarks.recipes.paper_files import answers, check_files, read_paper_files
+from benchmarks.recipes.paper import params_of, settings_of
+from benchmarks.recipes.paper_files import answers, check_files, read_paper_files, with_absolute_paths
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE
 from tests.architecture.source_files import ROOT
 
 CATEGORIES = ["breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors"]
-PROFILE = Path("profiles/paper.yaml")
+FILES = {profile: Path(f"data/{profile}.json") for profile in ("paper", "modern")}
+VARIANTS = {"paper": {"thesis": 17}, "modern": {"sum": 1, "reliability": 1}}
+METHODS = {"paper": {"aecsad"}, "modern": {"oddpart", "aecsad", "patchcore"}}
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_every_file_that_is_not_available_is_listed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(paper_files, "answers", lambda url: False)
     monkeypatch.setattr(paper_files, "try_to_load_from_cache", lambda model, file: None)
     with pytest.raises(UserError) as caught:
-        check_files(files, manifest, archive=tmp_path / "loco.tar.xz")
+        check_files(files, manifest, archive=tmp_path / "loco.tar.xz", settings=settings_of("paper"))
     for part in (
         "nothing was run", manifest.url, manifest.sha256, "CC BY-NC-SA 4.0", str(tmp_path / "loco.tar.xz"),
         "hf download timm/wide_resnet50_2.tv2_in1k model.safetensors", "276 MB",
@@ -60,48 +62,93 @@ def test_every_file_that_is_not_available_is_listed(tmp_path: Path, monkeypatch:
         assert part in str(caught.value)
     monkeypatch.setattr(paper_files, "try_to_load_from_cache", lambda model, file: str(tmp_path / file))
     (tmp_path / "loco.tar.xz").touch()
-    check_files(files, manifest, archive=tmp_path / "loco.tar.xz")
+    check_files(files, manifest, archive=tmp_path / "loco.tar.xz", settings=settings_of("paper"))
+
+
+def test_local_files_of_a_profile_are_listed_and_found_by_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    files, manifest = read_paper_files(FILES["modern"])
+    settings = settings_of("modern")
+    settings["encoder"]["weights"] = {"file": "weights/own.pth", "sha256": "0" * 64}
+    monkeypatch.chdir(tmp_path)
+    Path("loco.tar.xz").touch()
+
+    def check() -> None:
+        check_files(files, manifest, archive=Path("loco.tar.xz"), settings=settings)
+
+    monkeypatch.setattr(paper_files, "missing_weights", lambda weights: pytest.fail("the hub was asked"))
+    with pytest.raises(UserError) as caught:
+        check()
+    assert f"the encoder's weights\n      to {tmp_path}/weights/own.pth" in str(caught.value)
+    assert f"natural images, for the students' penalty\n      to {tmp_path}/work/penalty_images" in str(caught.value)
+    Path("weights").mkdir()
+    Path("weights/own.pth").touch()
+    Path("work/penalty_images").mkdir(parents=True)
+    check()
+    with_absolute_paths(settings)
+    assert settings["encoder"]["weights"]["file"] == str(tmp_path / "weights/own.pth")
+    training = settings["aecsad"]["student_teacher"]["training"]
+    assert training["penalty_images"] == str(tmp_path / "work/penalty_images")
 
 
 def test_the_command_stops_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data").mkdir()
-    for name in ("paper.json", "mvtec_loco.json"):
-        (tmp_path / "data" / name).write_text((ROOT / "data" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    for name in ("data/paper.json", "data/mvtec_loco.json", "profiles/paper.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paper_files, "answers", lambda url: False)
     with pytest.raises(SystemExit):
         paper(["--seeds", "0"])
     assert "nothing was run" in caplog.text
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "profiles"]
     with pytest.raises(SystemExit):
         paper(["--categories", "teapot"])
     assert "has no category teapot" in caplog.text
     with pytest.raises(SystemExit):
         paper(["--variant", "thessi"])
     assert "has no variant thessi: known are thesis" in caplog.text
+    with pytest.raises(SystemExit):
+        paper(["--profile", "embedded"])
+    assert "data/embedded.json or profiles/embedded.yaml is missing: take paper or modern" in caplog.text
 
 
-def test_values_of_categories_and_variants_are_keys_of_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("profile", FILES)
+def test_values_of_categories_and_variants_are_keys_of_the_profile(
+    monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
     monkeypatch.chdir(ROOT)
-    files, _ = read_paper_files(FILES)
-    assert {name: len(values) for name, values in files.variants.items()} == {"thesis": 17}
-    before = params_of({}, {}, seed=0)[PROFILE]["aecsad"]
+    files, _ = read_paper_files(FILES[profile])
+    assert {name: len(values) for name, values in files.variants.items()} == VARIANTS[profile]
+    section = Path(f"profiles/{profile}.yaml")
+
+    def settings(overrides: dict[str, object]) -> dict[str, object]:
+        params = params_of({}, overrides, profile=profile, files=files, seed=0)
+        return dict(params[section]["aecsad"])
+
+    before = settings({})
     for overrides in (*files.categories.values(), *files.variants.values()):
-        changed = params_of({}, overrides, seed=0)[PROFILE]["aecsad"]
+        changed = settings(overrides)
         for key, value in overrides.items():
-            old, new = before, changed
+            old: object = before
+            new: object = changed
             for part in key.split("."):
+                assert isinstance(old, dict) and isinstance(new, dict)
                 old, new = old[part], new[part]
             assert new == value != old, key
-    with pytest.raises(UserError, match=r"profiles/paper\.yaml has no aecsad\.pasting\.copies: correct it"):
-        params_of({}, {"pasting.copies": 4}, seed=0)
+    with pytest.raises(UserError, match=rf"profiles/{profile}\.yaml has no aecsad\.pasting\.copies: correct it"):
+        settings({"pasting.copies": 4})
 
 
-def test_one_method_runs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("profile", FILES)
+def test_the_profiles_methods_run_and_no_other(monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
     monkeypatch.chdir(ROOT)
-    params = params_of({"pushpins": {}}, {}, seed=2)[PARAMS_FILE]
-    assert (params["profile"], params["seed"], list(params["categories"])) == ("paper", 2, ["pushpins"])
+    files, _ = read_paper_files(FILES[profile])
+    params = params_of({"pushpins": {}}, {}, profile=profile, files=files, seed=2)[PARAMS_FILE]
+    assert (params["profile"], params["seed"], list(params["categories"])) == (profile, 2, ["pushpins"])
     active = {name: entry["categories"] for name, entry in params["methods"].items() if entry["categories"]}
-    assert active == {METHOD: params["categories"]}
+    assert active == dict.fromkeys(METHODS[profile], params["categories"])

@@ -53,8 +53,10 @@ def runs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[Path, A
 
     def evaluated(clone: Path, category: str, params: dict[Path, Any], *, data: str) -> Path:
         found.append(params)
-        (repository / "metrics.json").write_text("{}", encoding="utf-8")
-        return repository / "metrics.json"
+        (repository / "done").mkdir(exist_ok=True)
+        for name in ("metrics.json", "scores.csv"):
+            (repository / "done" / name).touch()
+        return repository / "done"
 
     monkeypatch.setattr(paper, "evaluated", evaluated)
     monkeypatch.setattr(paper, "fetch", lambda manifest, folder: repository / "loco.tar")

@@ -8,7 +8,8 @@ import yaml
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.parts import check_given, trained_files
+from commands.predict.given import check_given
+from commands.predict.parts import trained_files
 from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.core.io.calibration import read_calibration, write_calibration
 from stages.core.io.lineage import content_hash

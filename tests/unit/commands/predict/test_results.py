@@ -246,9 +246,9 @@ def test_old_results_that_cannot_be_deleted_do_not_cost_the_new_ones(monkeypatch
 
 def test_heatmap_names_are_unique() -> None:
     paths = ["a/x.png", "b/x.png", "b/X.jpg", "c/x-2.png", "x.tar.gz", "ä ö.png", "noend"]
-    names = heatmap_names([Path(path) for path in paths])
+    names = list(heatmap_names([Path(path) for path in paths]))
     assert names == ["x.jpg", "x-2.jpg", "X-3.jpg", "x-2-2.jpg", "x.tar.jpg", "ä ö.jpg", "noend.jpg"]
-    long = heatmap_names([Path("ß" * 120 + ".png"), Path("ß" * 121 + ".png")])
+    long = list(heatmap_names([Path("ß" * 120 + ".png"), Path("ß" * 121 + ".png")]))
     assert len(set(long)) == 2
     assert max(len(name.encode()) for name in long) < 200
     started = time.perf_counter()

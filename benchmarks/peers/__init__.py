@@ -1,0 +1,1 @@
+"""Other people's methods, as anomalib has them, judged by our splits, thresholds and metrics."""

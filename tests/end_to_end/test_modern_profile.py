@@ -1,0 +1,152 @@
+"""`make paper PROFILE=modern` offline: DINOv3's architecture, tiny foundation models, a few steps, random weights."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
+from stages.core.io.tables import read_images
+from stages.core.io.weights import read_weights
+from stages.core.neighbours.memory import read_bank
+from stages.core.run.network import Network
+from tests.end_to_end.loose_masks import LOOSE, PROMPTS
+from tests.end_to_end.tiny_product import write_tiny_product
+from tests.end_to_end.workspace import Workspace, copy_repository
+
+with quietly():
+    from tests.golden.tiny_weights import write_manifest, write_tiny_weights
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(3000)]
+ENCODER = "vit_tiny_patch16_dinov3_qkvb"  # timm's smallest of the family
+BLOCKS = [0, 1, 2]  # what follows is cut off
+COUNTS = {"train/good": 12, "validation/good": 3, "test/good": 2, "test/logical_anomalies": 2}
+COUNTS["test/structural_anomalies"] = 2
+SMALLER = {
+    "pseudo_label.foundation.sam": "tiny",
+    "pseudo_label.foundation.segmenter": LOOSE,
+    "pseudo_label.foundation.tagged_images": 2,
+    "cluster.max_spread": float("inf"),  # of masks by random weights
+    "cluster.max_count_variation": float("inf"),
+    "segmentation.iterations": {"epochs": 1},
+    "segmentation.width": 16,
+    "student_teacher.training.iterations": 2,
+    "student_teacher.teacher.dim": 16,
+    "student_teacher.local_student.widths": [8, 16, 16, 16, 16],
+    "hybrid_fusion.fine_neighbours.image_size": 280,  # no multiple of the patch's side
+    "hybrid_fusion.fine_neighbours.bank_patches": 50,
+}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the repository with an archive, weights and natural images, all made up."""
+    root = tmp_path_factory.mktemp("modern")
+    workspace = copy_repository(root)
+    write_tiny_product(root / "tiny", counts=COUNTS)
+    with tarfile.open(root / "loco.tar", "w") as archive:
+        archive.add(root / "tiny", "pushpins")
+    sha256 = hashlib.sha256((root / "loco.tar").read_bytes()).hexdigest()
+    manifest = json.loads((root / "data/mvtec_loco.json").read_text(encoding="utf-8"))
+    manifest |= {"sha256": sha256, "file": "loco.tar", "url": "https://unreachable.invalid/loco.tar"}
+    (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (root / "work/downloads").mkdir(parents=True)
+    (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
+    (root / "work/weights").mkdir()
+    write_tiny_weights(root / "work/weights")
+    write_manifest(root / "data/foundation_weights.json", weights=root / "work/weights", folder="work/weights")
+    (root / "work/penalty_images").symlink_to(root / "tiny/train/good")
+    torch.manual_seed(0)
+    weights = root / "work/weights/encoder.safetensors"
+    save_file(timm.create_model(ENCODER, pretrained=False).state_dict(), weights)
+    file = {"file": "work/weights/encoder.safetensors", "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    encoder = {"name": ENCODER, "image_size": 256, "out_indices": BLOCKS, "weights": file}
+    workspace.set_params({"profiles.modern.encoder": encoder})
+    workspace.set_params({f"profiles.modern.aecsad.{key}": value for key, value in SMALLER.items()})
+    pushpins = {"source": "mvtec_loco", "path": "x", "prompts": PROMPTS}
+    workspace.set_params({"categories": {"pushpins": pushpins}})
+    return workspace
+
+
+def run(space: Workspace, *command: str, root: Path | None = None) -> str:
+    """Run a command in the repository, or in a clone, and return what it printed."""
+    environment = {**space.environment, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+    done = subprocess.run([sys.executable, "-m", *command], cwd=root or space.root, env=environment, text=True,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def recipe(space: Workspace, *options: str) -> str:
+    command = ["benchmarks.recipes.paper", "--profile", "modern", "--categories", "pushpins"]
+    return run(space, *command, "--seeds", "0", *options)
+
+
+def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspace) -> None:
+    assert "modern: 1 categories, 1 seeds" in recipe(space)
+    results, clone = space.root / "work/paper/results/modern", space.root / "work/paper/repository"
+    metrics = json.loads((results / "seed-0/pushpins.json").read_text(encoding="utf-8"))
+    assert set(metrics) == {"oddpart", "aecsad", "patchcore"}
+    scores = (results / "seed-0/pushpins.csv").read_text(encoding="utf-8").splitlines()
+    assert len(scores) == 1 + 3 * 6
+    assert "those of their scores" in run(space, "commands", "verify", str(results))
+    bank = read_bank(clone / "artifacts/scores/pushpins/oddpart/bank.safetensors")
+    network = Network.parse(bank.encoder)
+    assert (network.name, network.out_indices, bank.image_size) == (ENCODER, tuple(BLOCKS), (280, 280))
+    _, arguments = read_weights(clone / "artifacts/aecsad/student_teacher/pushpins/model.safetensors")
+    assert arguments["encoder"] == bank.encoder
+    weights = json.loads((clone / "metrics/choices/pushpins/hybrid_fusion.json").read_text(encoding="utf-8"))
+    assert {one["weight"] for one in weights.values()} <= {0.0, 1.0}
+    fusion = json.loads((clone / "artifacts/scores/pushpins/oddpart/fusion.json").read_text(encoding="utf-8"))
+    assert fusion["combination"] == "fisher"
+
+
+def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
+    """The network with its patches, of images that fit them (256 px) and of others (280 px), is in the bundle."""
+    clone, bundles = space.root / "work/paper/repository", space.root / "bundles"
+    scored, file = "artifacts/scores/pushpins", clone / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump(params | {"export": {"categories": {"pushpins": {}}}}), encoding="utf-8")
+    run(
+        space, "stages.export", "--category", "pushpins", "--inputs", "artifacts/split/pushpins/inputs",
+        "--trained", "artifacts/aecsad", "--scores", scored, "--evaluation", "artifacts/evaluation/pushpins",
+        "--metrics", "metrics/evaluation/pushpins.json", "--bundles", str(bundles), root=clone,
+    )  # fmt: skip
+    assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
+    manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
+    assert sorted(one["size"] for one in manifest["encoder"]["graphs"]) == [[256, 256], [280, 280]]
+    assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: fair-")
+    pictures = clone / "artifacts/split/pushpins/inputs"
+    run(space, "commands", "predict", "--category", "pushpins", str(pictures / "images"),
+        "--output", str(space.root / "out"), root=clone)  # fmt: skip
+    predicted = pd.read_csv(space.root / "out/scores.csv")
+    by_file = predicted.set_index(predicted["path"].map(lambda path: Path(path).name))["score"]
+    files = read_images(pictures).set_index("image_id")["file"]
+    table = pd.read_csv(clone / "metrics/scores/pushpins.csv")
+    judged = table[table["method"] == "oddpart"]
+    assert len(judged) == 6
+    ours = by_file[files[judged["image_id"]]].to_numpy()
+    np.testing.assert_allclose(ours, judged["score"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_variant_of_the_fusion_trains_nothing_again(space: Workspace) -> None:
+    output = recipe(space, "--variant", "sum")
+    assert "Running stage 'hybrid_fusion@pushpins'" in output
+    assert "Running stage 'student_teacher" not in output
+    assert "Running stage 'segmentation" not in output
+    changed = space.root / "work/paper/results/sum/seed-0/pushpins.json"
+    metrics = json.loads(changed.read_text(encoding="utf-8"))
+    metrics["oddpart"]["image_auroc"]["logical"] = 0.9876
+    changed.write_text(json.dumps(metrics), encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"pushpins oddpart image_auroc logical: stated 0\.9876"):
+        run(space, "commands", "verify", str(changed.parents[1]))
