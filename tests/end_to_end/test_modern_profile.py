@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import timm
 import torch
-import yaml
 from safetensors.torch import save_file
 
 from stages.aecsad.pseudo_label.foundation.grounding_dino import quietly
@@ -111,21 +110,9 @@ def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspa
     assert fusion["combination"] == "fisher"
 
 
-def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
-    """The network with its patches, of images that fit them (256 px) and of others (280 px), is in the bundle."""
-    clone, bundles = space.root / "work/paper/repository", space.root / "bundles"
-    scored, file = "artifacts/scores/pushpins", clone / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf-8"))
-    file.write_text(yaml.safe_dump(params | {"export": {"categories": {"pushpins": {}}}}), encoding="utf-8")
-    run(
-        space, "stages.export", "--category", "pushpins", "--inputs", "artifacts/split/pushpins/inputs",
-        "--trained", "artifacts/aecsad", "--scores", scored, "--evaluation", "artifacts/evaluation/pushpins",
-        "--metrics", "metrics/evaluation/pushpins.json", "--bundles", str(bundles), root=clone,
-    )  # fmt: skip
-    assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
-    manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
-    assert sorted(one["size"] for one in manifest["encoder"]["graphs"]) == [[256, 256], [280, 280]]
-    assert manifest["licences"]["encoder weights"].startswith("of a local file; those that timm names: fair-")
+def test_predict_scores_as_the_pipeline_does(space: Workspace) -> None:
+    """With images that fit the patches (256 px) and others (280 px)."""
+    clone = space.root / "work/paper/repository"
     pictures = clone / "artifacts/split/pushpins/inputs"
     run(space, "commands", "predict", "--category", "pushpins", str(pictures / "images"),
         "--output", str(space.root / "out"), root=clone)  # fmt: skip
