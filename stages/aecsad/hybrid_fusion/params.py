@@ -15,7 +15,8 @@ class FineNeighboursParams(Params):
 
     Attributes:
         image_size: side in pixels of the square that images are resized to, smaller ones enlarged; those that are far
-            from square keep their aspect ratio and become as many pixels.
+            from square keep their aspect ratio and become as many pixels. It is 1.25 times as much for products whose
+            images have as many pixels themselves.
         strides: strides of the encoder stages whose features are concatenated, the finest first; the map has the
             resolution of the last.
         training_images: at most so many are drawn to choose the memory bank from.
