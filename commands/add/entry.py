@@ -14,6 +14,7 @@ from stages.core.run.params import PARAMS_FILE
 
 SECTION = "categories"
 WIDTH = 100_000  # no line is wrapped
+INDENT = 2
 
 
 def with_entry(text: str, name: str, entry: Mapping[str, Any]) -> str:
@@ -22,23 +23,19 @@ def with_entry(text: str, name: str, entry: Mapping[str, Any]) -> str:
     Raises:
         UserError: the text is written in a way in which nothing can be added; it says what to add by hand.
     """
-    section = section_node(text)
+    root = mapping_of(YAML(pure=True).compose(text))
+    key, section = root.get(SECTION, (None, None))
     if isinstance(section, MappingNode) and section.value and not section.flow_style:
-        lines = text.splitlines(keepends=True)
-        last = last_line(section.value[-1][1])
-        if not lines[last].endswith("\n"):
-            lines[last] += "\n"
-        lines.insert(last + 1, " " * section.value[0][0].start_mark.column + dumped({name: entry}))
-        changed = "".join(lines)
+        column = section.value[0][0].start_mark.column
+        changed = with_line(text, last_line(section.value[-1][1]), column, {name: entry})
+    elif key is not None and isinstance(section, ScalarNode) and not section.value and not section.style:
+        changed = with_line(text, key.start_mark.line, INDENT, {name: entry})  # nothing, or an anchor alone
     else:
         changed = rewritten(text, name, entry)
     expected = yaml.safe_load(text)
-    products = expected[SECTION]
-    methods = [method for method in (expected.get("methods") or {}).values() if isinstance(method, dict)]
-    everywhere = [method for method in methods if products is not None and method.get("categories") is products]
-    expected[SECTION] = {**(products or {}), name: dict(entry)}
-    for method in everywhere:  # `*all` in the text
-        method["categories"] = expected[SECTION]
+    expected[SECTION] = {**(expected.get(SECTION) or {}), name: dict(entry)}
+    for method in methods_on_all(root):
+        expected["methods"][method]["categories"] = expected[SECTION]
     if yaml.safe_load(changed) != expected:
         raise UserError(
             f"{PARAMS_FILE}: nothing can be added by a program: add to `{SECTION}`: {dumped({name: entry})}"
@@ -46,10 +43,25 @@ def with_entry(text: str, name: str, entry: Mapping[str, Any]) -> str:
     return changed
 
 
-def section_node(text: str) -> Node | None:
-    """The node of the section's value, with its place in the text."""
-    root = YAML(pure=True).compose(text)
-    return next((value for key, value in root.value if key.value == SECTION), None)
+def mapping_of(node: Node | None) -> dict[str, tuple[Node, Node]]:
+    """The nodes of keys and values, with their places in the text; none where the node is no mapping."""
+    return {key.value: (key, value) for key, value in node.value} if isinstance(node, MappingNode) else {}
+
+
+def methods_on_all(root: Mapping[str, tuple[Node, Node]]) -> list[str]:
+    """Names of the methods whose `categories` are an alias of the section, `*all`, whatever it holds."""
+    section, (_, methods) = root.get(SECTION), root.get("methods", (None, None))
+    values = {name: mapping_of(method).get("categories") for name, (_, method) in mapping_of(methods).items()}
+    return [name for name, value in values.items() if value and section and value[1] is section[1]]
+
+
+def with_line(text: str, above: int, column: int, entry: Mapping[str, Mapping[str, Any]]) -> str:
+    """The text with an entry in a line of its own, below the line `above`."""
+    lines = text.splitlines(keepends=True)
+    if not lines[above].endswith("\n"):
+        lines[above] += "\n"
+    lines.insert(above + 1, " " * column + dumped(entry))
+    return "".join(lines)
 
 
 def last_line(node: Node) -> int:
@@ -76,8 +88,10 @@ def dumped(values: Mapping[str, Mapping[str, Any]]) -> str:
 def rewritten(text: str, name: str, entry: Mapping[str, Any]) -> str:
     """The text written again by ruamel.yaml, which keeps comments: where the section is empty or in braces."""
     content = writer().load(text)
-    if not content[SECTION]:
+    if not isinstance(content.get(SECTION), CommentedMap):
         content[SECTION] = CommentedMap()
+    if not content[SECTION]:
+        content[SECTION].fa.set_block_style()  # in place: an anchor stays
     value = CommentedMap(entry)
     value.fa.set_flow_style()
     content[SECTION][name] = value

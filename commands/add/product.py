@@ -18,8 +18,18 @@ from stages.download.choose import MARKERS, category_root
 from stages.download.manifest import read_manifest
 from stages.download.source import open_source
 from stages.download.source_files import is_stray
+from stages.split.checks import (
+    check_contradicting_labels,
+    check_large_enough,
+    check_mask_content,
+    check_mask_plausible,
+    check_mask_sizes,
+    check_mask_values,
+    check_masks_as_a_whole,
+    check_something_is_seen,
+)
 from stages.split.inspect_files import inspect_files
-from stages.split.readers.records import Record
+from stages.split.readers.records import Reading, Record
 from stages.split.sources import READERS
 
 LOG = logging.getLogger(__name__)
@@ -137,12 +147,38 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         refuse_no_normal_picture(folder, names, name, subfolder)
     root = folder / category_root(names, marker=MARKERS[source], key=name, subfolder=subfolder)
     reading = READERS[source](root, **{key: value for key, value in options.items() if key == "test_part"})
-    findings = [*reading.findings, *inspect_files(root, reading.records).findings]
+    records = [record for record in reading.records if not is_stray(record.path)]
+    findings = findings_of(root, reading, records, equal_files=options.get("equal_files"))
     if findings:
         listed = [f"\n  - {finding}" for finding in findings[:LISTED]]
         more = f"\n  and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
         raise UserError(f"{root}: nothing was added, findings: {len(findings)}{''.join(listed)}{more}")
-    return source, counted(root, reading.records)
+    return source, counted(root, records)
+
+
+def findings_of(root: Path, reading: Reading, records: Sequence[Record], *, equal_files: str | None) -> list[str]:
+    """What the pipeline will refuse, as far as it can be told before the images are divided.
+
+    Args:
+        root: the product's folder.
+        reading: what the reader of its source found.
+        records: of it, without the stray files that the pipeline leaves out.
+        equal_files: "exclude" where images of equal content and different labels are left out; refused otherwise.
+    """
+    files = inspect_files(root, records)
+    found = [
+        *(finding for finding in reading.findings if not is_stray(finding.partition(": ")[0])),
+        *files.findings,
+        *check_large_enough(records, files),
+        *check_something_is_seen(records, files),
+        *(() if equal_files == "exclude" else check_contradicting_labels(records, files)),
+        *check_mask_sizes(records, files),
+        *check_mask_content(records, files),
+        *check_mask_plausible(records, files),
+        *check_masks_as_a_whole(records, files),
+        *check_mask_values(records, files, reading.defect_names),
+    ]
+    return list(dict.fromkeys(found))
 
 
 def guess_source(folder: Path, names: Sequence[str], name: str, subfolder: str | None) -> str:
@@ -162,10 +198,21 @@ def guess_source(folder: Path, names: Sequence[str], name: str, subfolder: str |
         if source != "csv" or "is_anomalous" in first_line(root / TABLE):
             return source
     refuse_no_normal_picture(folder, names, name, subfolder)
+    if (product := product_around(folder)) is not None:
+        raise UserError(f"{folder} is a part of a product's folder: name {product}")
     raise UserError(
         f"{folder} has no layout that is known: put normal pictures into {folder / 'images/good'} and pictures of "
         f"defects into {folder / 'images/defect'}, or name its layout by --source ({', '.join(MARKERS)})"
     )
+
+
+def product_around(folder: Path) -> Path | None:
+    """The product's folder, where a folder is its `images` or `images/good`; else None."""
+    whole = folder.absolute()
+    for product in whole.parents[:2]:
+        if whole in (product / "images", product / "images/good") and (product / "images/good").is_dir():
+            return product
+    return None
 
 
 def refuse_no_normal_picture(folder: Path, names: Sequence[str], name: str, subfolder: str | None) -> None:

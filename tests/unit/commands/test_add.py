@@ -4,8 +4,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from jaxtyping import UInt8
 from PIL import Image
 
 from commands.add.entry import with_entry
@@ -24,11 +26,28 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def make(folder: str, *names: str) -> None:
-    """Pictures of these names, and a dozen in each folder whose name ends in /."""
+    """Pictures of these names, and a dozen in each folder whose name ends in /; masks of one spot below `masks`."""
     for name in names:
         for path in [f"{name}{n:02}.png" for n in range(12)] if name.endswith("/") else [name]:
             Path(folder, path).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (16, 16), 200).save(Path(folder, path), format="PNG")
+            save(Path(folder, path), spot() if path.startswith("masks/") else picture(f"{folder}/{path}"))
+
+
+def picture(name: str) -> UInt8[np.ndarray, "H W"]:
+    """Noise that no other name has."""
+    return np.random.default_rng(list(name.encode())).integers(0, 256, (16, 16), dtype=np.uint8)
+
+
+def spot() -> UInt8[np.ndarray, "H W"]:
+    """A mask that marks four pixels of 16 x 16."""
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:6, 4:6] = 255
+    return mask
+
+
+def save(path: Path, pixels: UInt8[np.ndarray, "H W"]) -> None:
+    """Write a PNG, whatever its name."""
+    Image.fromarray(pixels).save(path, format="PNG")
 
 
 def add(name: str, path: str, *settings: str, source: str | None = None, subfolder: str | None = None) -> Any:
@@ -140,6 +159,46 @@ def test_mistakes_leave_params_as_they_are(params: str) -> None:
     assert not [path for path in Path().iterdir() if path.name.startswith(".params")]
 
 
+def test_what_the_pipeline_would_refuse_is_refused(params: str) -> None:
+    """One file each in a product that is right without it; the pipeline has further checks once images are divided."""
+    make("part", "images/good/", "images/defect/a.png", "masks/a.png")
+    good = picture("part/images/good/00.png")
+    for path, pixels, message in (
+        ("masks/a.png", picture("x"), r"masks/a\.png: marks .* as an inverted mask or a photograph does"),
+        ("masks/a.png", 255 - spot(), r"masks/a\.png: marks 98\.4% of the image"),
+        ("masks/a.png", 0 * spot(), r"masks/a\.png: marks nothing"),
+        ("masks/a.png", spot()[:12], r"masks/a\.png: is 16 x 12 pixels, its image"),
+        ("images/good/00.png", 0 * good, r"images/good/00\.png: is of one colour all over"),
+        ("images/good/00.png", good[:8], r"images/good/00\.png: is 16 x 8 pixels, at least 16"),
+        ("images/defect/a.png", good, r"images/defect/a\.png, images/good/00\.png: have the same content"),
+    ):
+        file = Path("part", path)
+        before = file.read_bytes()
+        save(file, pixels)
+        with pytest.raises(UserError, match=f"findings: 1\n  - {message}"):
+            add("new", "part")
+        file.write_bytes(before)
+    assert Path("params.yaml").read_text(encoding="utf-8") == params
+    save(Path("part/images/defect/a.png"), good)
+    assert add("new", "part", "equal_files=exclude")["equal_files"] == "exclude"
+
+
+def test_stray_files_are_left_out_as_in_the_pipeline(caplog: pytest.LogCaptureFixture) -> None:
+    make("part", "images/good/", "images/defect/a.png", "masks/a.png")
+    for name in ("images/good/Thumbs.db", "images/.DS_Store", "images/defect/._a.png", "masks/._a.png"):
+        Path("part", name).write_bytes(b"no picture")
+    with caplog.at_level("INFO"):
+        add("new", "part")
+    assert "12 good and 1 defect pictures" in caplog.text
+
+
+def test_a_part_of_a_product_is_told_from_a_product() -> None:
+    make("part", "images/good/")
+    for path in ("part/images", "part/images/good"):
+        with pytest.raises(UserError, match=f"{path} is a part of a product's folder: name .*/part$"):
+            add("new", path)
+
+
 ENTRY = {"source": "folder", "path": "/data/a: b"}
 LINE = "new: {source: folder, path: '/data/a: b'}"
 
@@ -154,6 +213,21 @@ def test_an_entry_goes_below_the_last_product() -> None:
         ("categories:\n  a:\n    x: [1,\n      2]\n# end\n", "categories:\n  a:\n    x: [1,\n      2]\n  NEW\n# end\n"),
         ("categories:\n  a: {x: 1}", "categories:\n  a: {x: 1}\n  NEW\n"),
         ("categories: {}\nseed: 0\n", "categories:\n  NEW\nseed: 0\n"),
+        ("categories:  # none\n\n  # b: {}\nseed: 0\n", "categories:  # none\n  NEW\n\n  # b: {}\nseed: 0\n"),
         ("# head\ncategories: {a: {x: 1}}\n", "# head\ncategories: {a: {x: 1}, NEW}\n"),
     ):
         assert with_entry(text, "new", ENTRY) == expected.replace("NEW", LINE), text
+
+
+def test_the_first_product_is_one_of_all_methods_that_run_on_all() -> None:
+    """The products that come with the repository were removed, and `*all` stands for nothing, or for {}."""
+    methods = "methods:\n  some:\n    categories: *all\n  none:\n    categories: {}\n"
+    for begin in ("categories: &all\n  # b: {}\n", "categories: &all {}\n", "categories: &all  # mine\n"):
+        content = yaml.safe_load(with_entry(begin + methods, "new", ENTRY))
+        products = {"new": ENTRY}
+        assert content == {
+            "categories": products,
+            "methods": {"some": {"categories": products}, "none": {"categories": {}}},
+        }, begin
+    with pytest.raises(UserError, match="add to `categories`: new: "):  # a null that is written out has to go first
+        with_entry("categories: &all null\n" + methods, "new", ENTRY)
