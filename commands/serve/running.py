@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from commands.serve.application import Service, make_application
 from commands.serve.lane import Lane
 from commands.serve.products import load_products
 from commands.serve.settings import LOOPBACK, Limits, guard_of
-from commands.verdicts.store import this_station
+from commands.verdicts.store import VerdictStore, this_station
+from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 LAST_SECONDS = 5.0  # that a stopping service leaves clients to take their answers
@@ -65,11 +67,12 @@ def serve(bundles: Sequence[str], place: Place, limits: Limits) -> str:
         The closing counts.
 
     Raises:
-        UserError: there is no token, a bundle cannot be used, or the store not be opened.
+        UserError: there is no token, a bundle cannot be used, the store cannot be opened, or nothing can listen there.
     """
     limits.check()
     guard = guard_of(place.host, token_file=place.token_file, insecure_loopback=place.insecure_loopback)
     products = load_products(bundles, threads=place.threads)
+    VerdictStore(place.store).close()  # before a client is let in: what is wrong with it is said at once
     lane = Lane(place.store, this_station(place.station), limits.waiting, limits.pixels, keep_days=place.keep_days)
     service = Service(products, lane, limits, guard)
     application = with_reload(make_application(service), service)
@@ -105,7 +108,8 @@ def run(application: FastAPI, place: Place, limits: Limits) -> None:
     """Run the server until it is told to stop.
 
     Raises:
-        SystemExit: it could not start, as where the port is taken.
+        UserError: the port is taken, or the host is not one of this machine.
+        SystemExit: it could not start.
     """
     config = uvicorn.Config(
         application, host=place.host, port=place.port, log_config=None, access_log=False, server_header=False,
@@ -113,11 +117,28 @@ def run(application: FastAPI, place: Place, limits: Limits) -> None:
         timeout_graceful_shutdown=round(limits.receiving + limits.judging + LAST_SECONDS),
     )  # fmt: skip
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    listener = listen(place.host, place.port)
     LOG.info("listening on http://%s:%d", place.host, place.port)
     # uvicorn raises the signal once more when it has ended well: then it is of no use any more.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(sockets=[listener])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket that requests come to; they wait there until the service is ready.
+
+    Raises:
+        UserError: the port is taken, or the host is not one of this machine.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while ")[0]  # Python adds the address
+        raise UserError(
+            f"{host}:{port}: cannot be listened on ({reason}): name another --port, or as --host an address of this "
+            "machine"
+        ) from None

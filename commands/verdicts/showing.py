@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from commands.verdicts.store import VerdictStore
+from commands.verdicts.store import STORE, VerdictStore
 from stages.core.run.console import CONSOLE, printable
 from stages.core.run.errors import UserError
 
@@ -22,8 +22,10 @@ def show_verdicts(path: Path, *, keep_days: float | None, keep_rows: int | None)
         keep_rows: the newest of them, so many stay.
 
     Raises:
-        UserError: there is no store, or a number is negative.
+        UserError: there is no store, it is a folder, or a number is negative.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder: name the verdict store in it, mostly {STORE}")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: name a verdict store")
     for name, value in (("--keep-days", keep_days), ("--keep-rows", keep_rows)):

@@ -103,6 +103,31 @@ def test_a_service_that_others_could_use_does_not_start(
     assert violations(check, cases) == []
 
 
+def test_a_service_that_cannot_work_does_not_start(
+    exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "text").write_text("a text that is longer than the header of a database" * 9)
+    words = ["serve", str(exported.bundles / "patchcore"), "--insecure-loopback"]
+
+    def check(more: list[str], store: str, message: str) -> None:
+        caplog.clear()
+        done = CliRunner().invoke(app, [*words, *more, "--store", str(tmp_path / store)], catch_exceptions=False)
+        assert done.exit_code == 1
+        assert message in caplog.text
+        assert "Traceback" not in caplog.text + done.output
+        assert "listening" not in caplog.text
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = ["--port", str(taken.getsockname()[1])]
+        cases = [
+            (port, "v.sqlite", "cannot be listened on (Address already in use): name another --port"),
+            ([], ".", "cannot be written or read"),
+            ([], "text", "is no database, or damaged"),
+            ([], "text/v.sqlite", "cannot be made"),
+        ]
+        assert violations(check, cases) == []
+
+
 def test_without_a_token_only_this_machine_is_answered(exported: Exported, tmp_path: Path) -> None:
     words = [str(exported.bundles / "patchcore"), "--insecure-loopback"]
     with serving(*words, store=tmp_path / "v.sqlite") as server:

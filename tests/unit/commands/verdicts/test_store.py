@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from commands.app import app
+from commands.verdicts.showing import show_verdicts
 from commands.verdicts.store import Refused, Verdict, VerdictStore, as_text, stamp, utc_now
 from stages.core.run.errors import UserError
 from tests.architecture.source_files import ROOT
@@ -75,6 +76,12 @@ def test_a_name_that_is_no_utf_8() -> None:
     assert as_text(os.fsdecode(b"gr\xf6sse.png")) == "gr\\xf6sse.png"
     with VerdictStore(Path("v.sqlite")) as store:
         assert store.write([replace(VERDICT, picture=as_text(os.fsdecode(b"\xff")))]) == 1
+
+
+def test_a_folder_with_a_store_is_no_store() -> None:
+    VerdictStore(Path("verdicts/verdicts.sqlite")).close()
+    with pytest.raises(UserError, match="verdicts: is a folder: name the verdict store in it, mostly verdicts.sqlite"):
+        show_verdicts(Path("verdicts"), keep_days=None, keep_rows=None)
 
 
 def test_the_oldest_go() -> None:
