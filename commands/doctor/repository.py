@@ -42,7 +42,7 @@ def check_products() -> Iterator[Finding]:
 
 def check_methods() -> Iterator[Finding]:
     """Check the section `methods`."""
-    if not PARAMS_FILE.is_file():
+    if not PARAMS_FILE.is_file() or load_value("categories") is None:  # of which `check_products` says what to do
         return
     methods = load_methods()
     active = dict.fromkeys(method for _, method in methods.pairs())

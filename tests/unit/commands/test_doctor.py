@@ -86,6 +86,8 @@ def test_what_is_wrong_with_products_and_methods() -> None:
     write({**GOOD, "categories": {}, "methods": {}})
     (line,) = lines(repository.check_products)
     assert line == "fail  params.yaml: there is no product below `categories`: `oddpart add NAME FOLDER`"
+    write({**GOOD, "categories": None, "methods": {"aecsad": {"categories": None, "stages": []}}})  # *all of nothing
+    assert [*lines(repository.check_products), *lines(repository.check_methods)] == [line]
 
 
 def test_products_of_which_no_bundle_can_be_made(folder: Path) -> None:
