@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from commands.add.entry import with_entry
+from commands.add.findings import counted, findings_of, warn_of_masks_among_images
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
@@ -18,22 +19,9 @@ from stages.download.choose import MARKERS, category_root
 from stages.download.manifest import read_manifest
 from stages.download.source import open_source
 from stages.download.source_files import is_stray
-from stages.split.checks import (
-    check_contradicting_labels,
-    check_large_enough,
-    check_mask_content,
-    check_mask_plausible,
-    check_mask_sizes,
-    check_mask_values,
-    check_masks_as_a_whole,
-    check_something_is_seen,
-)
-from stages.split.inspect_files import inspect_files
-from stages.split.readers.records import Reading, Record
 from stages.split.sources import READERS
 
 LOG = logging.getLogger(__name__)
-FEW = 12  # normal pictures that can be divided into train, validation and test
 LISTED = 20  # findings in the message
 TABLE = "labels.csv"
 
@@ -153,32 +141,8 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         listed = [f"\n  - {finding}" for finding in findings[:LISTED]]
         more = f"\n  and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
         raise UserError(f"{root}: nothing was added, findings: {len(findings)}{''.join(listed)}{more}")
+    warn_of_masks_among_images(root, records)
     return source, counted(root, records)
-
-
-def findings_of(root: Path, reading: Reading, records: Sequence[Record], *, equal_files: str | None) -> list[str]:
-    """What the pipeline will refuse, as far as it can be told before the images are divided.
-
-    Args:
-        root: the product's folder.
-        reading: what the reader of its source found.
-        records: of it, without the stray files that the pipeline leaves out.
-        equal_files: "exclude" where images of equal content and different labels are left out; refused otherwise.
-    """
-    files = inspect_files(root, records)
-    found = [
-        *(finding for finding in reading.findings if not is_stray(finding.partition(": ")[0])),
-        *files.findings,
-        *check_large_enough(records, files),
-        *check_something_is_seen(records, files),
-        *(() if equal_files == "exclude" else check_contradicting_labels(records, files)),
-        *check_mask_sizes(records, files),
-        *check_mask_content(records, files),
-        *check_mask_plausible(records, files),
-        *check_masks_as_a_whole(records, files),
-        *check_mask_values(records, files, reading.defect_names),
-    ]
-    return list(dict.fromkeys(found))
 
 
 def guess_source(folder: Path, names: Sequence[str], name: str, subfolder: str | None) -> str:
@@ -233,23 +197,6 @@ def first_line(path: Path) -> str:
     """The first line of a text file, whatever its bytes."""
     with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline()
-
-
-def counted(root: Path, records: Sequence[Record]) -> str:
-    """Numbers of pictures in words, with a warning where they are few.
-
-    Raises:
-        UserError: there is no normal picture.
-    """
-    good = sum(not record.is_anomalous for record in records)
-    defect = len(records) - good
-    if not good:
-        raise UserError(f"{root}: nothing was added, it has no normal picture ({' '.join(IMAGE_SUFFIXES)}): add some")
-    if good < FEW and all(record.split is None for record in records):
-        LOG.warning("%s: %d normal pictures are few, the split needs at least %d: add some", root, good, FEW)
-    if not defect:
-        LOG.warning("%s: there is no picture of a defect, so that nothing can be measured: add some", root)
-    return f"{good} good and {defect} defect pictures"
 
 
 def examine_file(path: Path, name: str, *, source: str, subfolder: str | None) -> str:

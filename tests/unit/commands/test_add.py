@@ -170,14 +170,15 @@ def test_what_the_pipeline_would_refuse_is_refused(params: str) -> None:
         ("masks/a.png", spot()[:12], r"masks/a\.png: is 16 x 12 pixels, its image"),
         ("images/good/00.png", 0 * good, r"images/good/00\.png: is of one colour all over"),
         ("images/good/00.png", good[:8], r"images/good/00\.png: is 16 x 8 pixels, at least 16"),
+        ("images/good/00.jpg", good, r"images/good/00\.jpg, images/good/00\.png: have one id"),
         ("images/defect/a.png", good, r"images/defect/a\.png, images/good/00\.png: have the same content"),
     ):
         file = Path("part", path)
-        before = file.read_bytes()
+        before = file.read_bytes() if file.exists() else None
         save(file, pixels)
         with pytest.raises(UserError, match=f"findings: 1\n  - {message}"):
             add("new", "part")
-        file.write_bytes(before)
+        file.unlink() if before is None else file.write_bytes(before)
     assert Path("params.yaml").read_text(encoding="utf-8") == params
     save(Path("part/images/defect/a.png"), good)
     assert add("new", "part", "equal_files=exclude")["equal_files"] == "exclude"
@@ -190,6 +191,12 @@ def test_stray_files_are_left_out_as_in_the_pipeline(caplog: pytest.LogCaptureFi
     with caplog.at_level("INFO"):
         add("new", "part")
     assert "12 good and 1 defect pictures" in caplog.text
+
+
+def test_masks_among_the_images_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    make("part", "images/good/", "images/defect/a.png", "images/defect/a_mask.png", "images/defect/b_mask.png")
+    add("new", "part")
+    assert "1 images count as pictures and are named like masks (images/defect/a_mask.png)" in caplog.text
 
 
 def test_a_part_of_a_product_is_told_from_a_product() -> None:
