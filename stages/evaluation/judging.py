@@ -10,7 +10,7 @@ import pandas as pd
 
 from stages.core.io.explanations import Explanations
 from stages.core.io.lineage import Lineage
-from stages.core.io.result import branch_names, read_result, result_lineage
+from stages.core.io.result import MethodResult, branch_names, read_result, result_lineage
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 from stages.evaluation.explained import checked_explanations, explanation_metrics
@@ -96,7 +96,9 @@ def calibrate(path: Path, product: Product, *, budget: float, unsure_confidence:
         maps=maps,
         disagreement=fit_disagreement(joined, branch_maps, budget=budget),
         explanations=checked_explanations(result.explanations, test),
-        fitted=fit(joined, maps, branches, budget=budget, unsure_confidence=unsure_confidence),
+        fitted=fit(
+            joined, maps, branches, budget=budget, unsure_confidence=unsure_confidence, weights=branch_weights(result)
+        ),
         review=result.review,
         made_from=result_lineage(path),
     )
@@ -147,3 +149,10 @@ def named(method: str) -> Iterator[None]:
         raise UserError(f"{method}: {error}") from None
     except ValueError as error:
         raise ValueError(f"{method}: {error}") from error
+
+
+def branch_weights(result: MethodResult) -> dict[str, float]:
+    """Return the weights of the branches in the score; none where a method has a single score."""
+    if result.fusion is None:
+        return {}
+    return {branch["name"]: float(branch["weight"]) for branch in result.fusion["branches"]}

@@ -104,10 +104,15 @@ def f1_threshold(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, "
 
 @dataclass(frozen=True)
 class Reference:
-    """One column's scores of the normal images that calibrate, sorted, and the threshold they give at the budget."""
+    """One column's scores of the normal images that calibrate, sorted, and the threshold they give at the budget.
+
+    Attributes:
+        weight: of the branch in the score.
+    """
 
     normal: Float[np.ndarray, " n"]
     threshold: float
+    weight: float = 1.0
 
     def p_value(self, score: float) -> float:
         """Return the conformal p-value: the share of normal images, this one included, with at least this score.
@@ -149,16 +154,31 @@ class Uncertainty:
         return len({values[name] > reference.threshold for name, reference in self.branches.items()}) > 1
 
     def decided_by(self, values: Mapping[str, float]) -> str | None:
-        """Return the branch farthest above its own threshold, or nearest to it; None without branches."""
+        """Return the first branch of `by_excess`; None without branches."""
         return next(iter(self.by_excess(values)), None)
 
     def by_excess(self, values: Mapping[str, float]) -> list[str]:
-        """Sort the branches, the one farthest above its own threshold first."""
+        """Sort the branches, the one farthest above its own threshold first, or nearest to it where none is above.
+
+        How far one is above counts by its weight: what hardly counts in the score has not decided.
+        """
         excess = {name: reference.excess(values[name]) for name, reference in self.branches.items()}
-        return sorted(excess, key=lambda name: excess[name], reverse=True)
+
+        def rank(name: str) -> tuple[float, float]:
+            above, weight = max(excess[name], 0.0), self.branches[name].weight
+            return (weight * above if weight else 0.0, excess[name])  # 0 times infinity is no number
+
+        return sorted(excess, key=rank, reverse=True)
 
 
-def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: float, confidence: float) -> Uncertainty:
+def fit_uncertainty(
+    joined: pd.DataFrame,
+    branches: Sequence[str],
+    *,
+    budget: float,
+    confidence: float,
+    weights: Mapping[str, float] | None = None,
+) -> Uncertainty:
     """Fit on the rows that calibrate, which are normal images.
 
     The band is the distribution-free interval of the (1 - budget) quantile by order statistics (David and Nagaraja,
@@ -166,12 +186,14 @@ def fit_uncertainty(joined: pd.DataFrame, branches: Sequence[str], *, budget: fl
 
     Args:
         confidence: that the quantile lies in the band.
+        weights: of branches in the score; 1 of those that are not named.
     """
     rows = joined[calibrates(joined["split"])]
     normal = {name: np.sort(rows[name].to_numpy(dtype=np.float64)) for name in ("score", *branches)}
     kept = {name: values for name, values in normal.items() if not np.isnan(values).any()}
     references = {
-        name: Reference(values, conformal_threshold(values, budget=budget).value) for name, values in kept.items()
+        name: Reference(values, conformal_threshold(values, budget=budget).value, (weights or {}).get(name, 1.0))
+        for name, values in kept.items()
     }
     score, count = references.pop("score"), len(rows)
     tail = (1 - confidence) / 2
@@ -230,8 +252,13 @@ def fit(
     *,
     budget: float,
     unsure_confidence: float,
+    weights: Mapping[str, float] | None = None,
 ) -> Fitted:
-    """Fit on the rows that calibrate, which are normal; colours and the F1 threshold on validation and ASIDE."""
+    """Fit on the rows that calibrate, which are normal; colours and the F1 threshold on validation and ASIDE.
+
+    Args:
+        weights: see `fit_uncertainty`.
+    """
     scores = {split: rows["score"].to_numpy(dtype=np.float64) for split, rows in joined.groupby("split")}
     anomalous, rotated = (scores.get(split, np.zeros(0)) for split in (ASIDE, ROTATED))
     normal = joined["score"][calibrates(joined["split"])].to_numpy(dtype=np.float64)
@@ -240,5 +267,5 @@ def fit(
     return Fitted(
         Calibration(threshold, float(np.median(normal)), low, high),
         f1_threshold(scores["validation"], anomalous),
-        fit_uncertainty(joined, branches, budget=budget, confidence=unsure_confidence),
+        fit_uncertainty(joined, branches, budget=budget, confidence=unsure_confidence, weights=weights),
     )

@@ -69,6 +69,19 @@ def test_branches_that_disagree() -> None:
     assert Uncertainty(fitted.score, {}, 0.0, 1.0, open_above=False).decided_by({}) is None
 
 
+def test_a_branch_that_hardly_counts_has_not_decided() -> None:
+    normal = [float(n) for n in range(20)]
+    joined = make_joined(normal, loud=normal, heavy=normal)
+    fitted = fit_uncertainty(joined, ["loud", "heavy"], budget=0.1, confidence=0.9, weights={"loud": 0.1, "heavy": 0.8})
+    assert fitted.decided_by({"loud": 60.0, "heavy": 30.0}) == "heavy"
+    assert fitted.decided_by({"loud": 60.0, "heavy": 10.0}) == "loud"  # the only one above
+    assert fitted.by_excess({"loud": 5.0, "heavy": 4.0}) == ["loud", "heavy"]  # none above: the nearer one
+    assert (
+        fit_uncertainty(joined, ["loud", "heavy"], budget=0.1, confidence=0.9).decided_by({"loud": 60.0, "heavy": 30.0})
+        == "loud"
+    )
+
+
 def test_what_the_report_says_of_sure_images() -> None:
     normal = [float(n) for n in range(1, 201)]
     fitted = fit_uncertainty(make_joined(normal), [], budget=0.05, confidence=0.9)
