@@ -23,7 +23,6 @@ from stages.split.readers.records import Reading, Record
 
 LOG = logging.getLogger(__name__)
 FEW = 12  # normal pictures that can be divided into train, validation and test
-MASK = "_mask"  # what the name of a mask may end in
 
 
 def findings_of(root: Path, reading: Reading, records: Sequence[Record], *, equal_files: str | None) -> list[str]:
@@ -50,17 +49,6 @@ def findings_of(root: Path, reading: Reading, records: Sequence[Record], *, equa
         *check_mask_values(records, files, reading.defect_names),
     ]
     return list(dict.fromkeys(found))
-
-
-def warn_of_masks_among_images(root: Path, records: Sequence[Record]) -> None:
-    """Warn of images that are named like a mask of another one beside them: they would count as pictures."""
-    known = {record.image_id for record in records}
-    found = [one.path for one in records if one.image_id.endswith(MASK) and one.image_id.removesuffix(MASK) in known]
-    if found:
-        LOG.warning(
-            "%s: %d images count as pictures and are named like masks (%s): move them to `masks` if they are",
-            root, len(found), ", ".join(found[:3]) + (" ..." if len(found) > 3 else ""),
-        )  # fmt: skip
 
 
 def counted(root: Path, records: Sequence[Record]) -> str:

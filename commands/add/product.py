@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from commands.add.entry import with_entry
-from commands.add.findings import counted, findings_of, warn_of_masks_among_images
+from commands.add.findings import counted, findings_of
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
@@ -20,6 +20,7 @@ from stages.download.manifest import read_manifest
 from stages.download.source import open_source
 from stages.download.source_files import is_stray
 from stages.split.sources import READERS
+from stages.split.write import warn_of_masks_among_images
 
 LOG = logging.getLogger(__name__)
 LISTED = 20  # findings in the message
@@ -141,7 +142,7 @@ def examine_folder(folder: Path, name: str, *, source: str | None, options: Mapp
         listed = [f"\n  - {finding}" for finding in findings[:LISTED]]
         more = f"\n  and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
         raise UserError(f"{root}: nothing was added, findings: {len(findings)}{''.join(listed)}{more}")
-    warn_of_masks_among_images(root, records)
+    warn_of_masks_among_images(records)
     return source, counted(root, records)
 
 

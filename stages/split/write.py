@@ -32,6 +32,7 @@ from stages.split.synthetic import save_synthetic, synthetic_rows
 
 HASH_LENGTH = 16  # hexadecimal digits of the sha256 that name a file
 DEFECTS = "defects_config.json"  # MVTec LOCO's list of the pixel values of masks
+MASK = "_mask"  # what the name of a mask may end in
 LOG = logging.getLogger(__name__)
 
 
@@ -227,6 +228,7 @@ def log_remarks(
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
     warn_of_shapes(records, files)
     warn_of_masks(records, files)
+    warn_of_masks_among_images(records)
     if together is not None and together.normals_like_anomalies:
         LOG.info(
             "%d normal images are nearly the same as an anomalous one and excluded from train",
@@ -275,6 +277,17 @@ def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
     for path, cover in sorted(files.covers.items()):
         if cover.doubt:
             LOG.warning("%s: %s: correct them, or remove them from pixel metrics with the files", path, cover.doubt)
+
+
+def warn_of_masks_among_images(records: Sequence[Record]) -> None:
+    """Warn of images that are named like a mask of another one beside them: they count as pictures."""
+    known = {record.image_id for record in records}
+    found = [one.path for one in records if one.image_id.endswith(MASK) and one.image_id.removesuffix(MASK) in known]
+    if found:
+        LOG.warning(
+            "%d images count as pictures and are named like masks (%s): move them to `masks` if they are",
+            len(found), ", ".join(found[:3]) + (" ..." if len(found) > 3 else ""),
+        )  # fmt: skip
 
 
 def in_words(together: Together | None) -> str:

@@ -218,6 +218,17 @@ def test_the_stage_refuses_wrong_masks(
     )
 
 
+def test_masks_among_the_images_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_product(Path("dataset"))
+    Image.fromarray(spot()).save("dataset/images/defect/21_mask.png")
+    with caplog.at_level(logging.WARNING):
+        run_split(source="folder")
+    assert "1 images count as pictures and are named like masks (images/defect/21_mask.png): move them" in caplog.text
+
+
 def test_the_stage_names_doubtful_masks_and_what_all_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
