@@ -228,7 +228,6 @@ def log_remarks(
         LOG.info("%d of %d anomalous images have no mask and are excluded from pixel metrics", unmasked, len(anomalous))
     warn_of_shapes(records, files)
     warn_of_masks(records, files)
-    warn_of_masks_among_images(records)
     if together is not None and together.normals_like_anomalies:
         LOG.info(
             "%d normal images are nearly the same as an anomalous one and excluded from train",
@@ -259,6 +258,7 @@ def warn_of_shapes(records: Sequence[Record], files: Inspection) -> None:
 
 def warn_of_masks(records: Sequence[Record], files: Inspection) -> None:
     """Warn of masks that may be wrong: each counts in pixel metrics as it is."""
+    warn_of_masks_among_images(records)
     masked = [record for record in records if record.is_anomalous and record.mask_paths]
     contents = Counter(frozenset(files.masks[path].sha256 for path in record.mask_paths) for record in masked)
     most = max(contents.values(), default=0)
