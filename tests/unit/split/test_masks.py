@@ -194,6 +194,13 @@ def test_a_defect_marked_by_transparency_alone(tmp_path: Path) -> None:
     assert violations(check, zip([0, 255])) == []
 
 
+def at_the_rim() -> np.ndarray:
+    """A mask of a large defect that reaches the border."""
+    mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    mask[:12] = 255
+    return mask
+
+
 def write_product(root: Path) -> None:
     """20 good pictures, 6 of defects, a mask for each of these."""
     for folder in ("images/good", "images/defect", "masks"):
@@ -283,11 +290,9 @@ def test_inverted_masks_in_pieces_are_found_as_a_whole(
 ) -> None:
     """Each image by itself may be right."""
     monkeypatch.chdir(tmp_path)
-    defect = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    defect[:12] = 255
     write_product(Path("dataset"))
     for number in range(21, 26):
-        write_in_strips(255 - defect, number)
+        write_in_strips(255 - at_the_rim(), number)
     with pytest.raises(SystemExit):
         run_split(source="folder")
     assert "- masks: those of 5 of 6 images mark more than half of it and of its border, as inverted" in caplog.text
@@ -363,11 +368,9 @@ def test_masks_that_are_inverted_as_a_whole(
 ) -> None:
     """Each by itself may be right: the defects are large and reach the border."""
     monkeypatch.chdir(tmp_path)
-    defect = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    defect[:12] = 255
     write_product(Path("dataset"))
     for number in range(21, 26):
-        Image.fromarray(255 - defect).save(f"dataset/masks/{number}.png")
+        Image.fromarray(255 - at_the_rim()).save(f"dataset/masks/{number}.png")
     with pytest.raises(SystemExit):
         run_split(source="folder")
     assert (
