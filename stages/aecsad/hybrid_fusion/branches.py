@@ -221,18 +221,31 @@ def weigh_together(
     if len(alone) < 2:
         return dict(alone)
     seen = np.array([(1 + one.weight) / 2 for one in alone.values()])
-    distance = np.sqrt(2) * norm.ppf(np.minimum(seen, MOST_SEEN))
     images = len(next(iter(normal.values())))
-    correlation = correlations(np.stack([normal[name] for name in alone]))
-    drawn = correlation * images / (images + PRIOR_IMAGES)
-    np.fill_diagonal(drawn, 1.0)
-    root = np.linalg.cholesky(drawn)
-    found, _ = nnls(root.T, np.linalg.solve(root, distance))
+    found = discriminant(np.minimum(seen, MOST_SEEN), np.stack([normal[name] for name in alone]), images=images)
     found *= max(one.weight for one in alone.values()) / found.max()
     return {
         name: replace(one, weight=float(weight), reason=f"{one.reason}; {one.weight:.2f} by itself")
         for (name, one), weight in zip(alone.items(), found, strict=True)
     }
+
+
+def discriminant(
+    seen: Float64[np.ndarray, " B"], normal: Float64[np.ndarray, "B n"], *, images: int
+) -> Float64[np.ndarray, " B"]:
+    """Return the weights of `weigh_together` up to a factor.
+
+    Args:
+        seen: AUROC of each branch, above 0.5 for one of them at least, below 1.
+        normal: what each says of normal images, or of cells of these.
+        images: normal ones.
+    """
+    distance = np.sqrt(2) * norm.ppf(seen)
+    drawn = correlations(normal) * images / (images + PRIOR_IMAGES)
+    np.fill_diagonal(drawn, 1.0)
+    root = np.linalg.cholesky(drawn)
+    found, _ = nnls(root.T, np.linalg.solve(root, distance))
+    return np.asarray(found)
 
 
 def correlations(rows: Float64[np.ndarray, "B n"]) -> Float64[np.ndarray, "B B"]:
