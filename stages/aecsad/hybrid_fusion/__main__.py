@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> str:
     without = weights_without_each(
         branches.scores, choice, jackknife, chance=params.chance, weighting=params.branch_weights
     )
-    shares = weigh_maps(branches.maps, weights, images, image_files(paths.inputs), weighting=params.branch_weights)
+    shares = weigh_maps(branches.scores, branches.maps, weights, images, image_files(paths.inputs))
     label_maps, explanations = read_label_maps(paths.label_maps), read_explanations(paths.explanations)
     explanations = explain_numbers(explanations, read_findings(paths.histogram), label_maps)
     result = fuse_branches(

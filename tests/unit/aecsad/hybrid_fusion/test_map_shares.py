@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 
 from stages.aecsad.hybrid_fusion.branches import BranchWeight
-from stages.aecsad.hybrid_fusion.map_shares import cell_auroc, weigh_maps
+from stages.aecsad.hybrid_fusion.map_shares import overlap, weigh_maps
 from stages.core.io.maps import AnomalyMaps
 
 IMAGES = 12
 IDS = tuple(f"{number:02}{end}" for number in range(IMAGES) for end in ("", "#synthetic"))
-WEIGHTS = {"sharp": 0.1, "blunt": 0.9, "excluded": 0.0}
 
 
 def write_pictures(folder: Path, *, contrast: int) -> pd.DataFrame:
@@ -34,32 +33,34 @@ def cell_of(number: int, *, side: int) -> tuple[slice, slice]:
 
 
 def make_maps() -> dict[str, AnomalyMaps]:
-    """Noise of 4 x 4 cells; `sharp` sees the defects, at another resolution than `blunt`, which sees none."""
+    """Noise; `sharp` sees the defects, at another resolution than `blunt`, which sees none."""
     random = np.random.default_rng(0)
     sharp, blunt = (random.normal(size=(len(IDS), side, side)) for side in (8, 4))
     for number, image_id in enumerate(IDS):
         if image_id.endswith("#synthetic"):
-            sharp[number][cell_of(number, side=2)] += 3.0
-    found = {"sharp": sharp, "blunt": blunt, "excluded": sharp}
-    return {name: AnomalyMaps(IDS, values.astype(np.float16)) for name, values in found.items()}
+            sharp[number][cell_of(number, side=2)] += 2.0
+    return {name: AnomalyMaps(IDS, one.astype(np.float16)) for name, one in {"sharp": sharp, "blunt": blunt}.items()}
 
 
-def weights() -> dict[str, BranchWeight]:
-    return {name: BranchWeight(weight, 0.8, None, "") for name, weight in WEIGHTS.items()}
+def share_of_sharp(folder: Path, *, weight: float, contrast: int = 60) -> float:
+    """The share where the blunt branch has weight 1."""
+    weights = {name: BranchWeight(one, 0.8, None, "") for name, one in (("sharp", weight), ("blunt", 1.0))}
+    images = write_pictures(folder, contrast=contrast)
+    shares = weigh_maps(images, make_maps(), weights, images, folder)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    return shares.get("sharp", 0.0)
 
 
-def test_a_share_is_what_the_map_sees_of_defects_whatever_the_score_is_worth(tmp_path: Path) -> None:
-    shares = weigh_maps(make_maps(), weights(), write_pictures(tmp_path, contrast=60), tmp_path)
-    assert shares["sharp"] > 5 * shares["blunt"]
-    assert shares["excluded"] == 0.0
+def test_maps_come_closer_to_equal_shares_only_where_that_covers_defects_better(tmp_path: Path) -> None:
+    assert share_of_sharp(tmp_path, weight=1 / 9) == 0.5  # as far as it may
+    assert share_of_sharp(tmp_path, weight=9.0) == 0.9  # as the score has it
+    assert share_of_sharp(tmp_path, weight=1 / 9, contrast=3) == pytest.approx(0.1)  # no visible defect to judge by
+    assert share_of_sharp(tmp_path, weight=0.0) == 0.0  # no map of what has no weight
 
 
-@pytest.mark.parametrize(("contrast", "weighting"), [(60, "equal"), (3, "reliability")])
-def test_without_a_judgement_the_shares_are_the_weights(tmp_path: Path, contrast: int, weighting: str) -> None:
-    images = write_pictures(tmp_path, contrast=contrast)
-    assert weigh_maps(make_maps(), weights(), images, tmp_path, weighting=weighting) == WEIGHTS  # type: ignore[arg-type]
-
-
-def test_few_cells_cannot_show_that_a_map_never_errs() -> None:
-    assert cell_auroc(np.zeros(9, dtype=np.float32), np.ones(4, dtype=np.float32)) == 0.875
-    assert cell_auroc(np.ones(9, dtype=np.float32), np.zeros(4, dtype=np.float32)) == 0.5
+def test_overlap_is_the_area_under_the_curve_of_each_defect_up_to_the_limit() -> None:
+    """A cell above all normal ones counts 1, one below 15 % of them half, one below the limit of 30 % nothing."""
+    normal = np.arange(100, dtype=np.float32).reshape(1, 10, 10)
+    maps = np.array([[[200.0, 84.5]], [[69.5, 0.0]], [[500.0, 500.0]]], dtype=np.float32)
+    defects = np.array([[[True, True]], [[True, False]], [[False, False]]])
+    assert overlap(normal, maps, defects) == pytest.approx(((1 + 0.5) / 2 + 0) / 2)
