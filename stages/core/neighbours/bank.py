@@ -34,7 +34,7 @@ CPU_BLOCK, BANK_BLOCK = (
     256,
     1024,
 )  # patches, and of the bank, whose distances stay in a processor's cache: half the time
-MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
+MOST_PATCHES = 100_000  # that a bank is chosen from, and so its size; time of the choice grows with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 Grid = Literal["finest", "coarsest"]
 
@@ -200,22 +200,40 @@ def fill_bank(
 ) -> Bank:
     """Choose the patches that stand for all patches of the training images.
 
-    Of large data sets it chooses from MOST_PATCHES, as many of each image, drawn at random.
-
     Args:
         images: the image table; only its rows of split "train" are read.
-        ratio, dimensions, generator: see `choose_coreset`.
+        ratio, dimensions, generator: see `choose_patches`.
         neighbours: see `image_score`.
 
     Raises:
         UserError: the table has no training image.
     """
     files = training_files(images)
-    count = max(MOST_PATCHES // len(files), 1)
     per_image = reader.read(files, label="training patches")
-    patches = torch.cat([draw_cells(patches.flatten(0, 1), count, generator) for patches in per_image])
+    chosen = choose_patches(per_image, len(files), ratio=ratio, dimensions=dimensions, generator=generator)
+    return Bank((View(chosen),), neighbours)
+
+
+def choose_patches(
+    images: Iterable[Float[Tensor, "_h _w C"]],
+    count: int,
+    *,
+    ratio: float,
+    dimensions: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "k C"]:
+    """Choose patches that stand for all of some images; of many from MOST_PATCHES, as many of each, drawn at random.
+
+    Args:
+        images: the patches of each.
+        count: of the images, at least one.
+        ratio: share of the patches to choose from, see `choose_coreset`.
+        dimensions, generator: see `choose_coreset`.
+    """
+    cells = max(MOST_PATCHES // count, 1)
+    patches = torch.cat([draw_cells(one.flatten(0, 1), cells, generator) for one in images])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
-    return Bank((View(patches[chosen.to(patches.device)]),), neighbours)
+    return patches[chosen.to(patches.device)]
 
 
 def training_files(images: pd.DataFrame) -> list[str]:
