@@ -24,7 +24,7 @@ from stages.core.runtime.graphs import IMAGE, LABELS, LEVEL, MAP, SCORE, BranchG
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.manifest import MANIFEST, read_files, read_manifest
 from stages.core.runtime.maps import MapFusion, to_half
-from stages.core.runtime.pictures import read_picture
+from stages.core.runtime.pictures import read_picture, unlike_training
 from stages.core.runtime.reading import SMALLEST_SIDE, Window, apply_window, resize_image, sides_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Verdict:
         branches: score of each branch; None for one that the pipeline excluded.
         anomaly_map: h x w cells that cover the whole picture.
         size_note: how the picture's size differs from that of the training images; None where it does not.
+        kind_note: how its file does, see `stages.core.runtime.pictures.unlike_training`; None also for an array.
     """
 
     score: float
@@ -61,6 +62,7 @@ class Verdict:
     branches: dict[str, float | None]
     anomaly_map: Float32[np.ndarray, "h w"]
     size_note: str | None
+    kind_note: str | None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,9 @@ class Bundle:
             branches=found.branches,
             anomaly_map=found.anomaly_map,
             size_note=None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
+            kind_note=None
+            if isinstance(image, np.ndarray)
+            else unlike_training(Path(image), self.grey_range, calibration.files),
         )
 
     def judged(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:

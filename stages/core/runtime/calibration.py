@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stages.core.runtime.compression import FileKinds
+
 UNIT = "x threshold distance"  # of a score in words: see Calibration.multiple
 MANY = 100  # of them are not told apart
 SAME_ASPECT = 0.01  # share by which an aspect ratio may lie outside, since sizes are whole pixels
@@ -122,6 +124,7 @@ class Calibration:
         low, high: map values shown as blue and as red.
         sureness: of verdicts; None before it is fitted.
         sizes: of the training images; None where they are not known.
+        files: how the training images were saved; None likewise.
     """
 
     threshold: Threshold
@@ -130,6 +133,7 @@ class Calibration:
     high: float
     sureness: Sureness | None = None
     sizes: PictureSizes | None = None
+    files: FileKinds | None = None
 
     def calls(self, score: float) -> bool:
         """Return whether an image with this score is called anomalous."""
@@ -175,7 +179,7 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
     Raises:
         KeyError, TypeError, ValueError: the value has another layout.
     """
-    sureness, sizes = value["sureness"], value["sizes"]
+    sureness, sizes, files = value["sureness"], value["sizes"], value.get("files")
     return Calibration(
         Threshold(**value["threshold"]),
         float(value["median"]),
@@ -183,4 +187,5 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
         float(value["high"]),
         None if sureness is None else Sureness(tuple(sureness["normal"]), sureness["low"], sureness["high"]),
         None if sizes is None else PictureSizes(**{name: tuple(limits) for name, limits in sizes.items()}),
+        None if files is None else FileKinds(**{**files, "kinds": tuple(files["kinds"])}),
     )
