@@ -15,11 +15,11 @@ from jaxtyping import UInt8
 from stages.core.images.overlays import heatmap_overlay
 from stages.core.io.calibration import write_calibration
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
-from stages.core.io.wording import describe
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness
 from stages.core.runtime.compression import FileKinds, compression_of, kinds_of
+from stages.core.runtime.wording import describe
 from stages.evaluation.explained import in_order
 from stages.evaluation.inputs import Product
 from stages.evaluation.judging import Calibrated
@@ -77,7 +77,10 @@ def calibration_to_keep(fitted: Fitted, product: Product) -> Calibration:
     """Return all that a new image's verdict needs: with the threshold its sureness, and the files learned from."""
     band = fitted.uncertainty
     sureness = Sureness(tuple(map(float, band.score.normal)), band.low, band.high)
-    return replace(fitted.calibration, sureness=sureness, sizes=training_sizes(product), files=training_kinds(product))
+    return replace(
+        fitted.calibration, sureness=sureness, sizes=training_sizes(product), files=training_kinds(product),
+        branches=band.scales or None,
+    )  # fmt: skip
 
 
 def training_sizes(product: Product) -> PictureSizes | None:

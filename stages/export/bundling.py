@@ -20,7 +20,8 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.engine import write_graph
 from stages.core.neighbours.memory import BankGraph
 from stages.core.run.errors import UserError
-from stages.core.runtime.bundle import HISTOGRAMS
+from stages.core.runtime.bundle import EXPLAINER, HISTOGRAMS
+from stages.core.runtime.explaining import explainer_content
 from stages.core.runtime.graphs import IMAGE, LEVEL
 from stages.core.runtime.histograms import HistogramModel
 from stages.core.runtime.manifest import FILES, MANIFEST, sealed
@@ -77,8 +78,10 @@ def write_bundle(
     encoder = write_encoder(folder, parts.encoder, sizes=sorted({branch.size for branch in branches}))
     for branch in branches:
         write_branch(folder / graph_name(branch), branch, parts.encoder)
-    if parts.histogram is not None:
+    if parts.histogram is not None and parts.histogram.models:
         (folder / HISTOGRAMS).write_bytes(histograms_content(parts.histogram.models))
+    if parts.explainer is not None:
+        (folder / EXPLAINER).write_bytes(explainer_content(parts.explainer))
     content = {
         **about,
         "encoder": encoder,
@@ -134,7 +137,8 @@ def write_branch(path: Path, branch: Branch, encoder: FrozenEncoder) -> None:
     network: nn.Module = branch.network.eval().requires_grad_(False)
     examples = {name: known[name].contiguous() for name in branch.network.inputs}
     try:
-        write_graph(network, path, examples, branch.network.outputs)
+        banked = isinstance(network, BankGraph)  # its patches are compared block by block: folded, each has a copy
+        write_graph(network, path, examples, branch.network.outputs, folded=not banked)
     except Exception as error:  # torch raises its own kinds for each operation that has no translation
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"the branch {branch.name} cannot be exported ({problem}): switch it off") from None

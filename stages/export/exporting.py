@@ -13,6 +13,7 @@ import torch
 from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 
+from stages.core.io.component_names import names_of
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import MethodResult, read_result
 from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
@@ -154,6 +155,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         "params": params_of(parts),
         "metrics": product.metrics.get(method),
         "covers_logical_anomalies": parts.covers_components,
+        "components": {str(number): name for number, name in sorted(names_of(product.roots.category).items())},
         "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
     }
     write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)

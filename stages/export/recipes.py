@@ -9,6 +9,7 @@ from stages.core.run.errors import UserError
 
 SHOWN = 8  # digits of a sha256 in messages
 FINE = "fine_neighbours"
+EXPLAINER = "explainer"
 OPTIONAL = (FINE,)  # parts that a profile may switch off
 BRANCHES = {
     "segmentation": "{trained}/segmentation/{category}/model.safetensors",
@@ -37,24 +38,26 @@ RECIPES = {  # the first one that is switched on is the default
             "neighbours": "{scores}/patchcore/bank.safetensors",
             FINE: "{scores}/oddpart/bank.safetensors",
             "fusion": "{scores}/oddpart/fusion.json",
+            EXPLAINER: "{scores}/oddpart/explanations/explainer.npz",
             "calibration": "{evaluation}/oddpart/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in (*BRANCHES, "neighbours")},
-            "calibration": {"fusion": "fusion", "bank": FINE},
+            "calibration": {"fusion": "fusion", "bank": FINE, EXPLAINER: EXPLAINER},
         },
     ),
     "aecsad": Recipe(
         {
             **BRANCHES,
             "fusion": "{scores}/aecsad/fusion.json",
+            EXPLAINER: "{scores}/aecsad/explanations/explainer.npz",
             "calibration": "{evaluation}/aecsad/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in BRANCHES},
-            "calibration": {"fusion": "fusion"},
+            "calibration": {"fusion": "fusion", EXPLAINER: EXPLAINER},
         },
     ),
     "patchcore": Recipe(

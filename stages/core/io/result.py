@@ -17,7 +17,7 @@ import pandas as pd
 
 from stages.core.io.components import NUMBERS
 from stages.core.io.decision import read_choice, write_choice
-from stages.core.io.explanations import Explanations, read_explanations, write_explanations
+from stages.core.io.explanations import EXPLAINER, Explanations, read_explanations, write_explanations
 from stages.core.io.lineage import content_hash
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
 from stages.core.io.rotation import ROTATED
@@ -104,7 +104,8 @@ def read_result(path: Path) -> MethodResult:
 
 def result_lineage(path: Path) -> dict[str, str]:
     """Return the sha256 of what a calibration of this result is made from: its scores, and what made and fused them."""
-    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK}
+    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK,
+             "explainer": path / EXPLANATIONS / EXPLAINER}  # fmt: skip
     return {part: content_hash(file) for part, file in files.items() if file.exists()}
 
 

@@ -89,6 +89,44 @@ class Sureness:
 
 
 @dataclass(frozen=True)
+class BranchScale:
+    """By what scores of a branch are compared with those of others.
+
+    Attributes:
+        threshold, median: of normal images' scores.
+        weight: of the branch in the score.
+    """
+
+    threshold: float
+    median: float
+    weight: float
+
+    def excess(self, score: float) -> float:
+        """Return how far the score lies above the threshold, in distances from the median to the threshold."""
+        spread = self.threshold - self.median
+        return (score - self.threshold) / spread if spread > 0 else math.copysign(math.inf, score - self.threshold)
+
+
+def by_excess(scales: Mapping[str, BranchScale], values: Mapping[str, float | None]) -> list[str]:
+    """Sort the branches, the one farthest above its own threshold first, or nearest to it where none is above.
+
+    How far one is above counts by its weight: what hardly counts in the score has not decided.
+
+    Args:
+        scales: of the branches that have decided; others have no place.
+        values: their scores.
+    """
+    known = {name: values.get(name) for name in scales}
+    excess = {name: scales[name].excess(value) for name, value in known.items() if value is not None}
+
+    def rank(name: str) -> tuple[float, float]:
+        above, weight = max(excess[name], 0.0), scales[name].weight
+        return (weight * above if weight else 0.0, excess[name])  # 0 times infinity is no number
+
+    return sorted(excess, key=rank, reverse=True)
+
+
+@dataclass(frozen=True)
 class PictureSizes:
     """Smallest and largest width, height (pixels, upright) and width over height of the training images."""
 
@@ -125,6 +163,7 @@ class Calibration:
         sureness: of verdicts; None before it is fitted.
         sizes: of the training images; None where they are not known.
         files: how the training images were saved; None likewise.
+        branches: of the branches in use; None for a method without.
     """
 
     threshold: Threshold
@@ -134,6 +173,7 @@ class Calibration:
     sureness: Sureness | None = None
     sizes: PictureSizes | None = None
     files: FileKinds | None = None
+    branches: Mapping[str, BranchScale] | None = None
 
     def calls(self, score: float) -> bool:
         """Return whether an image with this score is called anomalous."""
@@ -180,6 +220,7 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
         KeyError, TypeError, ValueError: the value has another layout.
     """
     sureness, sizes, files = value["sureness"], value["sizes"], value.get("files")
+    branches = value.get("branches")
     return Calibration(
         Threshold(**value["threshold"]),
         float(value["median"]),
@@ -188,4 +229,5 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
         None if sureness is None else Sureness(tuple(sureness["normal"]), sureness["low"], sureness["high"]),
         None if sizes is None else PictureSizes(**{name: tuple(limits) for name, limits in sizes.items()}),
         None if files is None else FileKinds(**{**files, "kinds": tuple(files["kinds"])}),
+        None if branches is None else {name: BranchScale(**scale) for name, scale in branches.items()},
     )
