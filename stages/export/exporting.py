@@ -25,7 +25,7 @@ from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
-from stages.export.recipes import RECIPES, Roots, files_of
+from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3
@@ -114,15 +114,16 @@ def exportable(methods: list[str], *, category: str) -> list[str]:
     Raises:
         UserError: there is none.
     """
-    able = [method for method in methods if method in RECIPES]
-    others = [method for method in methods if method not in RECIPES]
+    able = [method for method in methods if recipe_of(method) is not None]
+    others = {method: refusal_of(method) for method in methods if method not in able}
     if not able:
+        why = "".join(f"; {method}: {reason}" for method, reason in others.items())
         raise UserError(
-            f"{category}: no method is on that can be exported: bundles are made of {', '.join(RECIPES)}, switch one "
-            "on in `methods`"
+            f"{category}: no method is on that can be exported{why}: switch {', '.join(RECIPES)}, uninformed_students "
+            "or a setting of SIR on in `methods`"
         )
-    for method in others:
-        LOG.warning("%s is not exported: bundles are made of %s only", method, ", ".join(RECIPES))
+    for method, reason in others.items():
+        LOG.warning("%s is not exported: %s", method, reason)
     return able
 
 
@@ -171,4 +172,5 @@ def params_of(parts: Parts) -> dict[str, Any]:
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}
     segmentation = {} if parts.histogram is None else {"segmentation": parts.histogram.segmentor.arguments}
-    return {"encoder": parts.encoder.name, **segmentation, **students, **banks}
+    scorer = {} if parts.scorer is None else {"scorer": dict(parts.scorer.settings)}
+    return {"encoder": parts.encoder.name, **segmentation, **students, **banks, **scorer}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from stages.aecsad.model.segmentor import Labeller, Segmentor, labeller_of
 from stages.aecsad.model.student_teacher import StudentTeacher, rebuild
 from stages.core.encoder.device import mixed_precision
 from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
+from stages.core.encoder.scorer import Scorer, read_scorer
 from stages.core.io.calibration import read_calibration
 from stages.core.io.explanations import load_explainer
 from stages.core.io.result import MAPS
@@ -33,11 +35,12 @@ from stages.core.neighbours.memory import MemoryBank, read_bank
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.explaining import Explainer, sentences
+from stages.core.runtime.graphs import IMAGE, LEVEL, MAP, SCORE, BranchGraph
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Size, Window
 from stages.core.runtime.wording import Names
-from stages.export.recipes import EXPLAINER, FINE, TrainedFiles, check_one_run
+from stages.export.recipes import EXPLAINER, FINE, SCORER, TrainedFiles, check_one_run
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks
@@ -82,6 +85,7 @@ class Parts:
         banks: of the branches of NEIGHBOURS, those that are needed.
         fusion, map_fusion: None for a method of one branch, and the latter for one whose map is the students'.
         explainer: of new images; None where the method explains nothing.
+        scorer: networks as one graph; with one there are no other branches.
         fingerprints: sha256 of each part.
     """
 
@@ -95,6 +99,7 @@ class Parts:
     map_fusion: MapFusion | None
     calibration: Calibration
     explainer: Explainer | None
+    scorer: Scorer | None
     fingerprints: Mapping[str, str]
 
     @property
@@ -110,6 +115,8 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
         UserError: a part is damaged, of another run than the others, or was replaced meanwhile.
     """
     fingerprints, paths = check_one_run(files), files.paths
+    if SCORER in paths:
+        return scored_parts(paths, fingerprints, device)
     fusion, map_fusion = read_fusion(paths["fusion"]) if "fusion" in paths else (None, None)
     students = read_students(paths[STUDENT_TEACHER], device) if STUDENT_TEACHER in paths else None
     explainer = load_explainer(paths[EXPLAINER]) if EXPLAINER in paths else None
@@ -131,9 +138,21 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
     if check_one_run(files) != fingerprints:
         raise UserError("a retraining replaced the trained parts while they were read: start again when it has ended")
     return Parts(
-        encoder, grey_range, histogram, counted, students, banks, fusion, map_fusion, calibration, explainer,
+        encoder, grey_range, histogram, counted, students, banks, fusion, map_fusion, calibration, explainer, None,
         fingerprints,
     )  # fmt: skip
+
+
+def scored_parts(paths: Mapping[str, Path], fingerprints: Mapping[str, str], device: torch.device) -> Parts:
+    """Load the parts of a method whose networks are one graph.
+
+    Raises:
+        UserError: a part is damaged.
+    """
+    scorer = read_scorer(paths[SCORER])
+    encoder = FrozenEncoder(scorer.encoder, stages=scorer.stages).to(device)
+    calibration = read_calibration(paths["calibration"])
+    return Parts(encoder, scorer.grey_range, None, None, None, {}, None, None, calibration, None, scorer, fingerprints)
 
 
 def read_fusion(path: Path) -> tuple[Fusion, MapFusion | None]:
@@ -252,6 +271,8 @@ def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"], names: Names | No
         names: of components.
     """
     encode = Encoding(parts.encoder, picture)
+    if parts.scorer is not None:
+        return predict_by_graph(parts.encoder, parts.scorer, encode)
     columns: dict[str, float] = {}
     maps: dict[str, Map] = {}
     label_map, areas = None, None
@@ -280,6 +301,23 @@ def predict(parts: Parts, picture: UInt8[np.ndarray, "H W 3"], names: Names | No
         return Prediction(float(fused[0]), branches, maps[STUDENT_TEACHER], said)
     fused_map = parts.map_fusion({name: one[None] for name, one in half.items()})
     return Prediction(float(fused[0]), branches, fused_map[0], said)
+
+
+def predict_by_graph(encoder: FrozenEncoder, scorer: Scorer, encode: "Encoding") -> Prediction:
+    """Score an image by a graph, which runs on the CPU wherever the features come from."""
+    graph = opened(scorer.graph)
+    image, features = encode(scorer.image_size)
+    values = {IMAGE: encoder.normalise(image).cpu().contiguous().numpy()}
+    values |= {f"{LEVEL}{number}": one.cpu().contiguous().numpy() for number, one in enumerate(features)}
+    found = graph(values)
+    branches = {name: float(value.item()) for name, value in found.items() if name not in (SCORE, MAP)}
+    return Prediction(float(found[SCORE].item()), dict(branches), to_half(found[MAP]))
+
+
+@cache
+def opened(graph: bytes) -> BranchGraph:
+    """Open a graph once."""
+    return BranchGraph(graph, threads=torch.get_num_threads())
 
 
 class Encoding:

@@ -1,6 +1,6 @@
 """The methods that can judge new pictures, and the files of their trained parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from stages.core.run.errors import UserError
 
 SHOWN = 8  # digits of a sha256 in messages
 FINE = "fine_neighbours"
-EXPLAINER = "explainer"
+EXPLAINER, SCORER = "explainer", "scorer"
 OPTIONAL = (FINE,)  # parts that a profile may switch off
 BRANCHES = {
     "segmentation": "{trained}/segmentation/{category}/model.safetensors",
@@ -70,6 +70,35 @@ RECIPES = {  # the first one that is switched on is the default
 }
 
 
+SCORED = Recipe(  # of methods that write their networks as one graph
+    {SCORER: "{scores}/{method}/scorer.json", "calibration": "{evaluation}/{method}/calibration.json"},
+    {"calibration": {SCORER: SCORER}},
+)
+WITH_SCORER = ("uninformed_students", "sir_")  # beginnings of their names
+NEEDS_CLIP = (
+    "it compares pictures by CLIP's networks, which were never run here with their published weights, so that nothing "
+    "measured could be held against a bundle"
+)
+REFUSED = {"inctrl": NEEDS_CLIP, "madclip": NEEDS_CLIP}
+
+
+def recipe_of(method: str) -> Recipe | None:
+    """Return where a method's trained parts lie; None for a method that cannot judge new pictures."""
+    return RECIPES.get(method) or (SCORED if method.startswith(WITH_SCORER) else None)
+
+
+def judging(methods: Sequence[str]) -> list[str]:
+    """Return those methods that can judge new pictures, the default one first."""
+    able = [method for method in methods if recipe_of(method) is not None]
+    order = list(RECIPES)
+    return sorted(able, key=lambda method: order.index(method) if method in order else len(order))
+
+
+def refusal_of(method: str) -> str:
+    """Say why a method cannot judge new pictures."""
+    return REFUSED.get(method, "it keeps nothing by which it could judge new pictures")
+
+
 @dataclass(frozen=True)
 class Roots:
     """The folders that the parts of a product lie in.
@@ -91,7 +120,7 @@ class TrainedFiles:
     """The files of a category's trained parts.
 
     Attributes:
-        method: a key of RECIPES.
+        method: one of `judging`.
         paths: by part; an optional part that the profile has switched off is not among them.
     """
 
@@ -99,18 +128,30 @@ class TrainedFiles:
     paths: Mapping[str, Path]
 
 
+def known_recipe(method: str) -> Recipe:
+    """Return where a method's trained parts lie.
+
+    Raises:
+        UserError: it cannot judge new pictures.
+    """
+    found = recipe_of(method)
+    if found is None:
+        raise UserError(f"{method} cannot judge new pictures: {refusal_of(method)}")
+    return found
+
+
 def files_of(method: str, roots: Roots) -> TrainedFiles:
     """Find the parts of a method.
 
     Args:
-        method: a key of RECIPES.
+        method: one of `judging`.
         roots: where to look.
 
     Raises:
         UserError: a part has not been trained yet.
     """
-    fields = vars(roots)
-    paths = {part: Path(template.format(**fields)) for part, template in RECIPES[method].files.items()}
+    fields = {**vars(roots), "method": method}
+    paths = {part: Path(template.format(**fields)) for part, template in known_recipe(method).files.items()}
     missing = [str(path) for part, path in paths.items() if part not in OPTIONAL and not path.is_file()]
     if missing:
         raise UserError(
@@ -132,7 +173,7 @@ def check_one_run(files: TrainedFiles) -> dict[str, str]:
     """
     found = {part: content_hash(path) for part, path in files.paths.items()}
     problems = []
-    for part, needed in RECIPES[files.method].made_from.items():
+    for part, needed in known_recipe(files.method).made_from.items():
         recorded = read_lineage(files.paths[part])
         problems += [
             f"{files.paths[part]} was made from {of} {recorded.get(name, 'unknown')[:SHOWN]}, but "

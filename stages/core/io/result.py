@@ -26,6 +26,7 @@ from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 
 SCORES, MAPS, EXPLANATIONS, REVIEW, FUSION = "scores.parquet", "maps", "explanations", "review", "fusion.json"
+SCORER = "scorer.json"  # of methods whose networks are one graph (`stages.core.encoder.scorer`)
 BANK = "bank.safetensors"  # of methods with a memory bank (`stages.core.neighbours.memory`)
 # split as in the image table, or "rotated"; score decides; every further column is one branch of the method
 SCORE_COLUMNS = ("image_id", "split", "score")
@@ -104,7 +105,7 @@ def read_result(path: Path) -> MethodResult:
 
 def result_lineage(path: Path) -> dict[str, str]:
     """Return the sha256 of what a calibration of this result is made from: its scores, and what made and fused them."""
-    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK,
+    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK, "scorer": path / SCORER,
              "explainer": path / EXPLANATIONS / EXPLAINER}  # fmt: skip
     return {part: content_hash(file) for part, file in files.items() if file.exists()}
 

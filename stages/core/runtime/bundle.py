@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
 HISTOGRAMS, EXPLAINER = "histograms.npz", "explainer.npz"
+KNOWN = (SCORE, MAP, LABELS, AREAS)  # outputs of graphs; others are scores of branches within a single graph
 SAME = 1e-5  # of a score: it is that of a validation image, but for the last digits
 
 
@@ -211,12 +212,14 @@ class Bundle:
 
     def judge(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:
         """Score a picture as the pipeline does."""
-        inputs = {size: self.encode(picture, size) for size in self.encoders}
+        inputs = {size: self.encode(picture, size) for size in {branch.size for branch in self.branches}}
         columns: dict[str, float] = {}
         maps: dict[str, np.ndarray] = {}
         label_map, areas = None, None
+        own: dict[str, float | None] = {}
         for branch in self.branches:
             found = branch.graph(inputs[branch.size])
+            own |= {name: float(value.item()) for name, value in found.items() if name not in KNOWN}
             if SCORE in found:
                 columns[branch.name] = float(found[SCORE].item())
             if MAP in found:
@@ -227,7 +230,7 @@ class Bundle:
                 columns |= {one.column: float(histogram_distances(one, found[LABELS])[0]) for one in self.histograms}
         if self.fusion is None:
             (name,) = columns
-            return Judgement(columns[name], {}, maps[name].astype(np.float32))
+            return Judgement(columns[name], own, maps[name].astype(np.float32))
         scores = {name: np.array([value]) for name, value in columns.items()}
         fused, used = self.fusion(scores)
         parts = {one.name: float(used[one.name][0]) if one.name in used else None for one in self.fusion.branches}
@@ -244,7 +247,7 @@ class Bundle:
         """Return the normalised image at a size, and the encoder's features of it."""
         image = resize_image(picture, size).transpose(2, 0, 1).astype(np.float32) / np.float32(255.0)
         normalised = ((image - self.mean) / self.std)[None]
-        features = self.encoders[size]({IMAGE: normalised}).values()
+        features = self.encoders[size]({IMAGE: normalised}).values() if size in self.encoders else ()
         return {IMAGE: normalised, **{f"{LEVEL}{number}": one for number, one in enumerate(features)}}
 
 
