@@ -124,8 +124,9 @@ def remembered_tree(image: bytes, shape: tuple[int, int, int], *, superpixels: i
 def colour_gradient(lab: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W"]:
     """Return the length of the change of colour per pixel, after a blur of one pixel against noise."""
     smooth = cv2.GaussianBlur(lab, (0, 0), 1)
-    across, down = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=SOBEL) for x in (1, 0))
-    return np.asarray(np.sqrt(np.square(across).sum(axis=2) + np.square(down).sum(axis=2)))
+    across, down = (np.square(cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, scale=SOBEL)) for x in (1, 0))
+    planes = [change[..., 0] + change[..., 1] + change[..., 2] for change in (across, down)]
+    return np.asarray(np.sqrt(planes[0] + planes[1]))
 
 
 def merge_neighbours(

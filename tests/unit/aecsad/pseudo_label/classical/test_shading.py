@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.aecsad.pseudo_label.classical.shading import find_borders, join_shaded, neighbours
+from stages.aecsad.pseudo_label.classical.shading import find_borders, groups_of, join_shaded, neighbours
 
 
 def columns(*widths: int, height: int = 4) -> np.ndarray:
@@ -58,3 +58,8 @@ def test_what_was_joined_is_compared_again() -> None:
     grey[:, :6] -= 3
     assert joined(labels, grey, [1, 2, 3]) == [1, 1, 1]
     assert joined(labels, grey, [1, 2, 0]) == [1, 2, 0]
+
+
+def test_groups_are_connected_components_in_the_order_of_their_first_parts() -> None:
+    assert groups_of([(4, 5), (1, 5), (2, 3), (3, 2)], 7).tolist() == [0, 1, 2, 2, 1, 1, 3]
+    assert groups_of([], 2).tolist() == [0, 1]
