@@ -33,6 +33,7 @@ from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
 from stages.sir.model.batches import Scope, Shots
 from stages.sir.model.feature_files import TeacherFeatures, read_features
+from stages.sir.model.model import Repetitions
 from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.model.training import Trained, train
 from stages.sir.scores.scoring import MapsParams, score_images
@@ -141,8 +142,9 @@ def judge(
     for category, one in trained.items():
         inputs = SPLIT / category / "inputs"
         images = read_images(inputs)
-        rows = images[images["split"].isin(["validation", SYNTHETIC] if synthetic else ["test"])]
-        scores = score_images(one.models, features[category].teacher, rows, image_files(inputs), maps).scores
+        rows = images[images["split"].isin(["train", *(["validation", SYNTHETIC] if synthetic else ["test"])])]
+        known = Repetitions(one.models, features[category].teacher, "one_shot" if one.drawn else "full_shot")
+        scores = score_images(known, rows, image_files(inputs), maps).scores
         columns = [name for name in map(str, scores) if name.startswith("repetition_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)

@@ -14,10 +14,10 @@ from stages.sir.scores.scoring import MapsParams, score_images
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
-    models, teacher = read_models(paths.model)
-    result = score_images(models, teacher, read_images(paths.inputs), image_files(paths.inputs), params)
+    trained = read_models(paths.model)
+    result = score_images(trained, read_images(paths.inputs), image_files(paths.inputs), params)
     write_result(paths.scores, result)
-    return f"{len(result.scores)} images scored by {len(models)} decoders"
+    return f"{len(result.scores)} images scored by {len(trained.models)} decoders"
 
 
 if __name__ == "__main__":
