@@ -29,13 +29,25 @@ CELL_IMAGES = 100  # training images, the first by image_id, that standardise ce
 CELL_FLOOR = 0.1  # share of the deviation over all pixels that each pixel's gets on top
 
 
+class SigmaParams(Params):
+    """Of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+
+    Attributes:
+        one_shot: of models of one image.
+        full_shot: of models of all images; standardised maps bear a wider one.
+    """
+
+    one_shot: NonNegativeFloat
+    full_shot: NonNegativeFloat
+
+
 class MapsParams(Params):
     """Section `sir.maps` of a profile.
 
     Attributes:
         loops: the map of the "last" loop, or the "mean" over all.
         fusion: "sum" or "product" of the stages' maps.
-        sigma: of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+        sigma: of the Gaussian blur.
         normalization: "none" (published), or "cells" (ours): each pixel of the blurred map by its mean and deviation
             over training images, for products that are always in the same place: what is hard to rebuild there in every
             image is then not odd. One-shot models have no such images, and their maps stay as they are.
@@ -45,7 +57,7 @@ class MapsParams(Params):
 
     loops: Literal["last", "mean"]
     fusion: Literal["sum", "product"]
-    sigma: NonNegativeFloat
+    sigma: SigmaParams
     normalization: Literal["none", "cells"]
     pooled_share: Annotated[float, Field(ge=0, le=1)]
 
@@ -110,6 +122,7 @@ class Mapper:
     def __init__(self, trained: Repetitions, folder: Path, params: MapsParams) -> None:
         """Put models and teacher on the device."""
         device, self.folder, self.params = pick_device(), folder, params
+        self.sigma = params.sigma.one_shot if trained.shots == "one_shot" else params.sigma.full_shot
         self.size, stages = int(trained.teacher["image_size"]), trained.teacher["stages"]
         self.encoder = FrozenEncoder(trained.teacher["name"], stages=stages).to(device)
         self.models = [model.to(memory_format=torch.channels_last).to(device) for model in trained.models]
@@ -119,7 +132,16 @@ class Mapper:
         """Make one map a repetition."""
         image = to_float(load_stack(self.folder, [file], size=self.size)).to(self.encoder.mean.device)
         features = [stage.half().float() for stage in self.encoder.recall(image)]  # as those that were trained on
-        return np.concatenate([map_image(model, features, self.params, size=self.size) for model in self.models])
+        return np.concatenate([self.map(model, features) for model in self.models])
+
+    def map(self, model: SirModel, features: Features) -> Float[np.ndarray, "1 S S"]:
+        """Make the map of an image by one model."""
+        with mixed_precision(features[0].device):
+            targets, loops = model(features)
+        rebuilt = [[stage.float() for stage in loop] for loop in loops]
+        return anomaly_maps(
+            targets, rebuilt, size=self.size, chosen=self.params.loops, fusion=self.params.fusion, sigma=self.sigma
+        )
 
 
 def normal_range(mapper: Mapper, images: pd.DataFrame) -> PixelRange:
@@ -144,14 +166,6 @@ def pixel_range(maps: Iterable[Float[np.ndarray, "S S"]]) -> PixelRange:
     values = np.stack([one.astype(np.float32) for one in maps])
     deviation = values.std(axis=0, dtype=np.float64) + CELL_FLOOR * values.std(dtype=np.float64)
     return PixelRange(values.mean(axis=0, dtype=np.float64), np.maximum(deviation, np.finfo(np.float32).tiny))
-
-
-def map_image(model: SirModel, features: Features, params: MapsParams, *, size: int) -> Float[np.ndarray, "B S S"]:
-    """Make the maps of images by one model."""
-    with mixed_precision(features[0].device):
-        targets, loops = model(features)
-    rebuilt = [[stage.float() for stage in loop] for loop in loops]
-    return anomaly_maps(targets, rebuilt, size=size, chosen=params.loops, fusion=params.fusion, sigma=params.sigma)
 
 
 def anomaly_maps(

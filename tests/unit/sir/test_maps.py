@@ -17,7 +17,10 @@ from tests.unit.sir.case import DECODER, TRAINING
 
 PROFILES = read_params(ROOT)["profiles"]
 TEACHER = {"name": "x", "stages": [2, 3], "image_size": 64, "images": None, "views": ["plain"]}
-MAPS = {"loops": "last", "fusion": "sum", "sigma": 4.0, "normalization": "none", "pooled_share": 0.0}
+MAPS = {
+    "loops": "last", "fusion": "sum", "sigma": {"one_shot": 4.0, "full_shot": 4.0}, "normalization": "none",
+    "pooled_share": 0.0,
+}  # fmt: skip
 
 
 def stage(*angles: float, side: int) -> Tensor:
