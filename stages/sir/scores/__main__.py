@@ -7,17 +7,18 @@ from stages.core.io.tables import image_files, read_images
 from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
-from stages.sir.scores.scoring import MapsParams, score_images
+from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
-    trained = read_models(paths.model)
-    result = score_images(trained, read_images(paths.inputs), image_files(paths.inputs), params)
+    images, folder = read_images(paths.inputs), image_files(paths.inputs)
+    mapper = fit_mapper(read_models(paths.model), images, folder, params)
+    result = score_images(mapper, images, folder)
     write_result(paths.scores, result)
-    return f"{len(result.scores)} images scored by {len(trained.models)} decoders"
+    return f"{len(result.scores)} images scored by {len(mapper.models)} decoders"
 
 
 if __name__ == "__main__":
