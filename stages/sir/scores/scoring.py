@@ -30,11 +30,11 @@ CELL_FLOOR = 0.1  # share of the deviation over all pixels that each pixel's get
 
 
 class SigmaParams(Params):
-    """Of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+    """Standard deviation of the Gaussian blur, in pixels of the teacher's input; 0 for none.
 
     Attributes:
-        one_shot: of models of one image.
-        full_shot: of models of all images; standardised maps bear a wider one.
+        one_shot: of maps by models of one image, in pixels; 0 for no blur.
+        full_shot: of maps by models of all images; where they are standardised a wider one is better.
     """
 
     one_shot: NonNegativeFloat
