@@ -31,9 +31,9 @@ from stages.core.run.params import Params, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
-from stages.sir.model.batches import Scope, Shots
+from stages.sir.model.batches import Scope
 from stages.sir.model.feature_files import TeacherFeatures, read_features
-from stages.sir.model.model import Repetitions
+from stages.sir.model.model import Repetitions, Shots
 from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.model.training import Trained, train
 from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
