@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
+from stages.sir.scores.graph import write_graph_of
 from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 
 
@@ -14,11 +17,13 @@ from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
-    images, folder = read_images(paths.inputs), image_files(paths.inputs)
-    mapper = fit_mapper(read_models(paths.model), images, folder, params)
+    images, folder, trained = read_images(paths.inputs), image_files(paths.inputs), read_models(paths.model)
+    mapper = fit_mapper(trained, images, folder, params)
     result = score_images(mapper, images, folder)
-    write_result(paths.scores, result)
-    return f"{len(result.scores)} images scored by {len(mapper.models)} decoders"
+    with replacing_folder(paths.scores) as temporary:
+        write_result(temporary, result)
+        write_graph_of(temporary, mapper, trained.teacher, grey_range=read_grey_range(paths.inputs))
+    return f"{len(result.scores)} images scored by {len(trained.models)} decoders"
 
 
 if __name__ == "__main__":

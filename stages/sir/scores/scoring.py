@@ -1,6 +1,7 @@
 """Score images by where and how much the reconstruction misses the teacher's features."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,8 +101,9 @@ class Mapper:
         return maps if self.normal is None else (maps - self.normal.mean) / self.normal.deviation
 
     def map(self, model: SirModel, features: Features) -> Float[np.ndarray, "1 S S"]:
-        """Make the map of an image by one model, not standardised."""
-        with mixed_precision(features[0].device):
+        """Make the map by one model, not standardised; on a CPU in float32, as the graph of a bundle computes."""
+        device = features[0].device
+        with mixed_precision(device) if device.type == "cuda" else nullcontext():
             targets, loops = model(features)
         rebuilt = [[stage.float() for stage in loop] for loop in loops]
         return anomaly_maps(
