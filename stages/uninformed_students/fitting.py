@@ -27,13 +27,13 @@ LOG = logging.getLogger(__name__)
 
 def fit_ensembles(
     images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, finished: FinishedNetworks
-) -> dict[str, FittedEnsemble]:
+) -> list[FittedEnsemble]:
     """Train on the images of split "train"; the rest is not opened.
 
     Each patch size starts from the seed again, so that it does not depend on which others there are.
 
     Returns:
-        By patch size; one, named "backbone", where the backbone is the teacher.
+        One a patch size; one where the backbone is the teacher.
 
     Raises:
         UserError: the backbone's weights are missing, or there are no training images or all are of one colour.
@@ -50,11 +50,11 @@ def fit_ensembles(
     stack = load_stack(folder, files, size=size_of(params.inference))
     refuse_one_colour(stack)
     if isinstance(params.teacher, DistilledTeacherParams):
-        return {
-            str(patch_size): fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
+        return [
+            fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
             for patch_size in params.teacher.patch_sizes
-        }
-    return {"backbone": fit_backbone_students(encoder, stack, params, finished, seed=seed)}
+        ]
+    return [fit_backbone_students(encoder, stack, params, finished, seed=seed)]
 
 
 def fit_backbone_students(
@@ -73,7 +73,7 @@ def fit_backbone_students(
     )  # fmt: skip
     parts = {"teacher": ensemble.teacher.scales(), **states_of(ensemble.students)}
     maps = partial(map_stages, ensemble, stride=params.stride)
-    return FittedEnsemble(ensemble.teacher.dim, maps, named("backbone", parts))
+    return FittedEnsemble(ensemble.teacher.dims, maps, named("backbone", parts))
 
 
 def fit_patches(
@@ -102,7 +102,8 @@ def fit_patches(
     ensemble = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
     parts = {"teacher": teacher.state_dict(), **states_of(ensemble.students)}
     maps = partial(map_image, ensemble, inference=inference, stride=stride, tile=tile)
-    return FittedEnsemble(backbone.dim, maps, named(f"p{patch_size}", parts))
+    name = str(patch_size)
+    return FittedEnsemble({name: backbone.dim}, lambda image: {name: maps(image)}, named(f"p{name}", parts))
 
 
 def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:
@@ -132,6 +133,6 @@ def named(ensemble: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str,
     return {f"{ensemble}.{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
 
 
-def joined_state(ensembles: Mapping[str, FittedEnsemble]) -> dict[str, Tensor]:
+def joined_state(ensembles: Sequence[FittedEnsemble]) -> dict[str, Tensor]:
     """Collect all weights of all ensembles."""
-    return {key: value for ensemble in ensembles.values() for key, value in ensemble.state.items()}
+    return {key: value for ensemble in ensembles for key, value in ensemble.state.items()}

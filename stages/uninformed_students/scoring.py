@@ -62,10 +62,18 @@ def raw_maps(students: Float[Tensor, "M B D h w"], teacher: Float[Tensor, "B D h
 
 @dataclass(frozen=True)
 class ScoreRange:
-    """Mean and deviation of e and of v on anomaly-free images: one number for all cells, or one for each."""
+    """Mean and deviation of e and of v over all pixels of anomaly-free images."""
 
-    error: tuple[Float[Tensor, "*cells"], Float[Tensor, "*cells"]]
-    variance: tuple[Float[Tensor, "*cells"], Float[Tensor, "*cells"]]
+    error: tuple[Float[Tensor, ""], Float[Tensor, ""]]
+    variance: tuple[Float[Tensor, ""], Float[Tensor, ""]]
+
+
+@dataclass(frozen=True)
+class CellRange:
+    """Mean and deviation of a = e + w v at each cell over anomaly-free images."""
+
+    mean: Float[Tensor, "h w"]
+    deviation: Float[Tensor, "h w"]
 
 
 def plain_score_map(maps: RawMaps, *, variance_weight: float = 1.0) -> Float[Tensor, "*B h w"]:
@@ -88,10 +96,16 @@ def standardised_score_map(
         (1.0, maps.error, normal.error),
         (variance_weight, maps.variance, normal.variance),
     ):
-        varies = deviation > 0
-        safe = torch.where(varies, deviation, torch.ones_like(deviation))
-        total = total + weight * torch.where(varies, (values - mean) / safe, 0.0)
+        total = total + weight * standardised(values, mean, deviation)
     return total
+
+
+def standardised(
+    values: Float[Tensor, "*B h w"], mean: Float[Tensor, "*cells"], deviation: Float[Tensor, "*cells"]
+) -> Float[Tensor, "*B h w"]:
+    """Compute (values - mean) / deviation, and 0 where nothing deviates."""
+    varies = deviation > 0
+    return torch.where(varies, (values - mean) / torch.where(varies, deviation, torch.ones_like(deviation)), 0.0)
 
 
 def image_scores(maps: Float[Tensor, "B h w"], *, pooled_cells: int) -> Float[Tensor, " B"]:
@@ -131,27 +145,27 @@ class FittedEnsemble:
     """A trained ensemble of whatever kind, ready to score.
 
     Attributes:
-        dim: numbers of a descriptor.
-        maps: e and v of one image, on the CPU.
+        dims: numbers of a descriptor, by scale: the patch size, or the stride of a stage.
+        maps: e and v of one image by scale, on the CPU.
         state: all weights by name.
     """
 
-    dim: int
-    maps: Callable[[UInt8[Tensor, "1 3 S S"]], RawMaps]
+    dims: Mapping[str, int]
+    maps: Callable[[UInt8[Tensor, "1 3 S S"]], Mapping[str, RawMaps]]
     state: Mapping[str, Tensor]
 
 
 def score_images(
-    ensembles: Mapping[str, FittedEnsemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
+    ensembles: Sequence[FittedEnsemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
 ) -> MethodResult:
     """Score images one by one: no score depends on the other test images, and maps are kept in half precision only.
 
     The maps are a; without standardisation divided by the descriptor's length. Their branch "variance" is v, the mean
-    over the ensembles, divided by the descriptor's length. Maps are clipped at +-65,504, where float16 ends; scores
+    over the scales, divided by the descriptor's length. Maps are clipped at +-65,504, where float16 ends; scores
     are not.
 
     Args:
-        ensembles: by patch size; one where the backbone is the teacher.
+        ensembles: one a patch size; one where the backbone is the teacher.
         images: image table.
         folder: of the image files.
         params: of the stage.
@@ -162,15 +176,17 @@ def score_images(
     rows = rows_to_score(images)
     if rows.empty:
         raise UserError("the image table has only training images: there is nothing to score")
-    read = Reader(folder, size_of(params.inference))
-    ranges = normal_ranges(ensembles, images, read, params.normalization)
+    read = Reader(ensembles, folder, size_of(params.inference))
+    ranges = normal_ranges(read, images, params.normalization, variance_weight=params.variance_weight)
     cells = -(-size_of(params.inference) // params.stride)
     maps, uncertainty = (np.empty((len(rows), cells, cells), dtype=np.float16) for _ in range(2))
-    lengths, weight = {name: ensemble.dim for name, ensemble in ensembles.items()}, params.variance_weight
+    lengths = {name: count for ensemble in ensembles for name, count in ensemble.dims.items()}
     scores = []
     for row, file in enumerate(progress(rows["file"], total=len(rows), label="anomaly maps")):
-        raw = {name: read.map(ensemble, file) for name, ensemble in ensembles.items()}
-        combined = {name: combine(one, ranges[name], variance_weight=weight) for name, one in raw.items()}
+        raw = read.maps(file)
+        combined = {
+            name: combine(one, ranges.get(name), variance_weight=params.variance_weight) for name, one in raw.items()
+        }
         scores.append(scores_of(raw, combined, pooled_cells=params.pooled_cells))
         uncertainty[row] = half([one.variance / lengths[name] for name, one in raw.items()])
         maps[row] = half(
@@ -184,63 +200,68 @@ def score_images(
 class Reader:
     """Turns image files into maps."""
 
+    ensembles: Sequence[FittedEnsemble]
     folder: Path
     size: int
 
-    def map(self, ensemble: FittedEnsemble, file: str) -> RawMaps:
-        """Compute e and v of a file."""
-        return ensemble.maps(load_stack(self.folder, [file], size=self.size))
+    def maps(self, file: str) -> dict[str, RawMaps]:
+        """Compute e and v of a file by scale."""
+        image = load_stack(self.folder, [file], size=self.size)
+        return {name: maps for ensemble in self.ensembles for name, maps in ensemble.maps(image).items()}
 
 
 def normal_ranges(
-    ensembles: Mapping[str, FittedEnsemble], images: pd.DataFrame, read: Reader, normalization: Normalization
-) -> dict[str, ScoreRange | None]:
-    """Measure by ensemble what its maps are standardised by; None where they are not.
+    read: Reader, images: pd.DataFrame, normalization: Normalization, *, variance_weight: float
+) -> dict[str, ScoreRange | CellRange]:
+    """Measure by scale what its maps are standardised by; empty where they are not.
 
     Raises:
         UserError: an image cannot be read, or there is no validation image to standardise by.
     """
-    ranges: dict[str, ScoreRange | None] = dict.fromkeys(ensembles)
     if normalization == "none":
-        return ranges
+        return {}
     by_cell = normalization == "cells"
     normal = images[images["split"] == ("train" if by_cell else "validation")].sort_values("image_id")
     if normal.empty:
         raise UserError("there is no normal validation image to standardise the maps by: check the split's ratios")
     files = normal["file"].head(CELL_IMAGES if by_cell else len(normal)).to_list()
-    for name, ensemble in ensembles.items():
-        maps = [read.map(ensemble, file) for file in progress(files, total=len(files), label="maps of normal images")]
-        ranges[name] = score_range(maps, by_cell=by_cell)
-    return ranges
+    found = [read.maps(file) for file in progress(files, total=len(files), label="maps of normal images")]
+    if by_cell:
+        return {name: cell_range([one[name] for one in found], variance_weight=variance_weight) for name in found[0]}
+    return {name: score_range([one[name] for one in found]) for name in found[0]}
 
 
-def score_range(maps: Sequence[RawMaps], *, by_cell: bool) -> ScoreRange:
-    """Compute mean and population deviation of e and of v over all pixels, or of each cell over the images.
-
-    A cell's deviation gets a tenth of that over all pixels on top: some dozens of images may happen to agree.
-    """
+def score_range(maps: Sequence[RawMaps]) -> ScoreRange:
+    """Compute mean and population deviation of e and of v over all pixels."""
     found = []
     for values in ([one.error for one in maps], [one.variance for one in maps]):
-        pixels = torch.cat(values).double()
-        deviation, mean = torch.std_mean(pixels, correction=0)
-        if by_cell:
-            own, mean = torch.std_mean(pixels, dim=0, correction=0)
-            deviation = own + CELL_FLOOR * deviation
+        deviation, mean = torch.std_mean(torch.cat(values).double(), correction=0)
         found.append((mean.float(), deviation.float()))
     return ScoreRange(*found)
 
 
-def combine(maps: RawMaps, normal: ScoreRange | None, *, variance_weight: float) -> Float[Tensor, "1 h w"]:
-    """Make the score map: e + w v, or both standardised."""
-    if normal is None:
-        return plain_score_map(maps, variance_weight=variance_weight)
-    return standardised_score_map(maps, normal, variance_weight=variance_weight)
+def cell_range(maps: Sequence[RawMaps], *, variance_weight: float) -> CellRange:
+    """Compute mean and population deviation of a = e + w v of each cell over the images.
+
+    A cell's deviation gets a tenth of that over all pixels on top: some dozens of images may happen to agree.
+    """
+    values = torch.cat([plain_score_map(one, variance_weight=variance_weight) for one in maps]).double()
+    deviation, mean = torch.std_mean(values, dim=0, correction=0)
+    return CellRange(mean.float(), (deviation + CELL_FLOOR * values.std(correction=0)).float())
+
+
+def combine(maps: RawMaps, normal: ScoreRange | CellRange | None, *, variance_weight: float) -> Float[Tensor, "1 h w"]:
+    """Make the score map: e + w v, or the same standardised cell by cell, or both standardised by themselves."""
+    if isinstance(normal, ScoreRange):
+        return standardised_score_map(maps, normal, variance_weight=variance_weight)
+    plain = plain_score_map(maps, variance_weight=variance_weight)
+    return plain if normal is None else standardised(plain, normal.mean, normal.deviation)
 
 
 def scores_of(
     raw: Mapping[str, RawMaps], combined: Mapping[str, Float[Tensor, "1 h w"]], *, pooled_cells: int
 ) -> dict[str, float]:
-    """Return an image's score, from the mean of its maps over the ensembles, and a value for every part of it."""
+    """Return an image's score, from the mean of its maps over the scales, and a value for every part of it."""
 
     def pooled(values: Float[Tensor, "1 h w"]) -> float:
         return float(image_scores(values, pooled_cells=pooled_cells))
@@ -253,5 +274,5 @@ def scores_of(
 
 
 def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:
-    """Average over the ensembles."""
+    """Average over the scales."""
     return to_half(torch.cat([*maps]).mean(dim=0).numpy())

@@ -1,7 +1,8 @@
 """A pretrained network's own early stages as the teacher, and students that describe an image at the same strides.
 
 Early stages see a limited window, as a patch network does: of EfficientNet-Lite0's, a cell of stride 4 sees 19 pixels,
-one of stride 8 sees 67. Nothing is distilled, so that the teacher knows all that its network learned from ImageNet.
+one of stride 8 sees 67; one of stride 16 sees 339, mostly the middle of them. Nothing is distilled, so that the teacher
+knows all that its network learned from ImageNet.
 """
 
 from collections.abc import Sequence
@@ -22,14 +23,14 @@ class StageTeacher(nn.Module):
     """Feature maps of a frozen encoder, each channel with mean 0 and variance 1 once it is normalised.
 
     Attributes:
-        dim: channels of all stages together.
+        dims: channels of each stage by its name, "stride_8" and so on.
     """
 
     def __init__(self, encoder: FrozenEncoder) -> None:
         """Put shift 0 and factor 1 behind an encoder."""
         super().__init__()
         self.encoder = encoder
-        self.dim = sum(encoder.channels)
+        self.dims = {stage_name(stage): count for stage, count in zip(encoder.stages, encoder.channels, strict=True)}
         for stage, count in zip(encoder.stages, encoder.channels, strict=True):
             self.register_buffer(f"mean_{stage}", torch.zeros(count))
             self.register_buffer(f"factor_{stage}", torch.ones(count))
@@ -57,6 +58,11 @@ class StageTeacher(nn.Module):
             mean, factor = getattr(self, f"mean_{stage}"), getattr(self, f"factor_{stage}")
             found.append((values - mean.view(1, -1, 1, 1)) * factor.view(1, -1, 1, 1))
         return found
+
+
+def stage_name(stage: int) -> str:
+    """Name a stage by its stride, e.g. "stride_8"."""
+    return f"stride_{2 ** (stage + 1)}"
 
 
 class StageStudent(nn.Module):

@@ -52,6 +52,39 @@ def test_full_shot_has_one_column_and_repeats_bit_by_bit(drawn: Path) -> None:
     assert first.equals(score("stripes", again, "second"))
 
 
+def test_full_shot_maps_are_standardised_by_training_images_and_one_shot_maps_are_not(
+    drawn: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A change of `normalization` moves the first, not a number of the second; training images have mean 0 then."""
+    change_params(drawn, SHORT)
+    cache("stripes")
+    models = {shots: train(f"sir_{shots}_specialised", "stripes") for shots in ("one_shot", "full_shot")}
+    plain = {shots: score("stripes", model, f"{shots}_plain") for shots, model in models.items()}
+    change_params(drawn, {f"{SECTION}.maps.normalization": "cells"})
+    cells = {shots: score("stripes", model, f"{shots}_cells") for shots, model in models.items()}
+    assert cells["one_shot"].equals(plain["one_shot"])
+    found = cells["full_shot"]
+    assert set(found.index[found["score"].argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
+    images = read_images(Path("stripes/inputs"))
+    train_rows = images["split"] == "train"
+    write_images(Path("stripes/inputs"), images.assign(split=images["split"].where(~train_rows, "test"))[train_rows])
+    with pytest.raises(SystemExit):
+        score("stripes", models["full_shot"], "none")
+    assert "no training image to standardise the maps by" in caplog.text
+    write_images(
+        Path("stripes/inputs"),
+        pd.concat(
+            [
+                images[train_rows],
+                images[train_rows].assign(split="test", image_id=lambda rows: "again/" + rows["image_id"]),
+            ]
+        ),
+    )
+    score("stripes", models["full_shot"], "own")
+    own = read_anomaly_maps(drawn / "own" / "maps").values.astype(np.float64)
+    np.testing.assert_allclose(own.mean(axis=0), 0, atol=0.02)
+
+
 def test_no_score_depends_on_the_other_images(drawn: Path) -> None:
     change_params(drawn, SHORT)
     cache("stripes")
