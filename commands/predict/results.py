@@ -33,6 +33,7 @@ LINES = "scores.jsonl"  # the rows of SCORES as JSON, one a line
 HEATMAPS = "heatmaps"  # folder, below the one of the results
 OWN = {SCORES, LINES, UNREADABLE, SKIPPED, HEATMAPS, MARKER, STORE, f"{STORE}-wal", f"{STORE}-shm"}
 UNFINISHED = ".unfinished-"
+BETWEEN = "; "  # explanations in one cell
 LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay below the 255 bytes of file systems
 EARLIER = "holds earlier results"
 
@@ -237,7 +238,13 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
     if not path.exists():
         start_table(path, list(row))
     with path.open("ab") as file:
-        file.write(as_line([harmless_cell(value) if isinstance(value, str) else value for value in row.values()]))
+        file.write(as_line([as_cell(value) for value in row.values()]))
+
+
+def as_cell(value: Any) -> Any:
+    """Return a value for a cell; a list becomes one text."""
+    text = BETWEEN.join(value) if isinstance(value, list) else value
+    return harmless_cell(text) if isinstance(text, str) else text
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
