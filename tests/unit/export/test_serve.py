@@ -73,7 +73,11 @@ def test_who_may_ask(server: Server) -> None:
 
 
 def test_a_service_that_others_could_use_does_not_start(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    exported: Exported,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     bundle, secret = str(exported.bundles / "patchcore"), tmp_path / "token"
     monkeypatch.delenv("ODDPART_TOKEN", raising=False)
@@ -84,8 +88,9 @@ def test_a_service_that_others_could_use_does_not_start(
         caplog.clear()
         done = CliRunner().invoke(app, ["serve", bundle, *words], catch_exceptions=False)
         assert done.exit_code == 1
-        assert message in caplog.text
-        assert str(token) not in caplog.text + done.output
+        said = caplog.text + "".join(capfd.readouterr())
+        assert message in said
+        assert str(token) not in said + done.output
 
     own = ["--token-file", str(secret)]
     cases = [
@@ -104,18 +109,21 @@ def test_a_service_that_others_could_use_does_not_start(
 
 
 def test_a_service_that_cannot_work_does_not_start(
-    exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text").write_text("a text that is longer than the header of a database" * 9)
     words = ["serve", str(exported.bundles / "patchcore"), "--insecure-loopback"]
 
     def check(more: list[str], store: str, message: str) -> None:
         caplog.clear()
-        done = CliRunner().invoke(app, [*words, *more, "--store", str(tmp_path / store)], catch_exceptions=False)
+        store = store if "://" in store else str(tmp_path / store)
+        done = CliRunner().invoke(app, [*words, *more, "--store", store], catch_exceptions=False)
         assert done.exit_code == 1
-        assert message in caplog.text
-        assert "Traceback" not in caplog.text + done.output
-        assert "listening" not in caplog.text
+        said = caplog.text + "".join(capfd.readouterr())
+        assert message in said
+        assert "Traceback" not in said + done.output
+        assert "s3cret" not in said
+        assert "listening" not in said
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = ["--port", str(taken.getsockname()[1])]
@@ -124,6 +132,7 @@ def test_a_service_that_cannot_work_does_not_start(
             ([], ".", "cannot be written or read"),
             ([], "text", "is no database, or damaged"),
             ([], "text/v.sqlite", "cannot be made"),
+            ([], "mysql://me:s3cret@host/x", "mysql is no kind of database that is known here"),
         ]
         assert violations(check, cases) == []
 
