@@ -24,6 +24,7 @@ REMEDIES = {  # words of a message, and what to do
     "pg_hba.conf": "let the server's pg_hba.conf admit this machine",
     "No space left": "make space on the server's disk",
     "could not translate": "see to the name of the host",
+    "resolve host": "see to the name of the host",
     "invalid connection option": "see to what follows the ? of the address",
     "invalid URI query parameter": "see to what follows the ? of the address",
     "read-only transaction": "name the server that may be written to",

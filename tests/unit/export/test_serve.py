@@ -179,6 +179,48 @@ def test_the_example_of_the_page_is_judged(server: Server) -> None:
     assert "oddpart_bundle_info{" in text
 
 
+def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
+    def ask(number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None) -> httpx.Response:
+        headers = [("Oddpart-Tag", header)] if header else []
+        with server.client() as client:
+            return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
+
+    def tags_of(answer: httpx.Response) -> dict[str, str]:
+        return dict(answer.raise_for_status().json()["verdicts"][0]["tags"])
+
+    assert tags_of(ask(900)) == {}
+    assert tags_of(ask(901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
+        "lot": "12", "line": "4", "shift": "a", "who": "Anna, Ole",
+    }  # fmt: skip
+    assert tags_of(ask(902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {"lot": "13", "camera": "2"}
+    body = as_json(picture(903), picture(904)) | {"tags": {"lot": "14"}}
+    body["pictures"][1]["tags"] = {"camera": "3"}
+    with server.client() as client:
+        first, second = client.post(ASK, json=body).raise_for_status().json()["verdicts"]
+    assert (first["tags"], second["tags"]) == ({"lot": "14"}, {"lot": "14", "camera": "3"})
+    with closing(sqlite3.connect(server.store)) as database:
+        found = database.execute("SELECT value, count(*) FROM verdicts JOIN tags USING (tag_set) WHERE key = 'lot' "
+                                 "GROUP BY 1").fetchall()  # fmt: skip
+    assert found == [("12", 1), ("13", 1), ("14", 2)]
+
+    def check(answer: httpx.Response, message: str) -> None:
+        assert (answer.status_code, message in answer.text) == (400, True), answer.text
+
+    def json_with(tags: object) -> httpx.Response:
+        with server.client() as client:
+            return client.post(ASK, json=as_json(picture(905)) | {"tags": tags})
+
+    cases = [
+        (ask(905, query="tag=lot"), "has no value"),
+        (ask(905, header="a b=1"), "the tag's key"),
+        (ask(905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
+        (ask(905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
+        (json_with({"lot": 3}), "the tag lot has the value"),
+        (json_with(["lot=3"]), "`tags` is no"),
+    ]
+    assert violations(check, cases) == []
+
+
 def png(width: int, height: int) -> bytes:
     content = io.BytesIO()
     Image.new("1", (width, height)).save(content, format="PNG")
@@ -365,10 +407,17 @@ def test_sigterm_answers_what_came_and_sigkill_loses_no_answer(exported: Exporte
             for thread in threads:
                 thread.start()
             time.sleep(0.6)
-            os.kill(server.process.pid, end)
+            worker = server.worker
+            os.kill(worker if end == signal.SIGKILL else server.process.pid, end)
             for thread in threads:
                 thread.join()
-            assert server.process.wait(timeout=60) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
+            if end == signal.SIGKILL:  # it is started again, by itself; requests wait in the socket
+                with server.client() as client:
+                    client.post(ASK, files=files(picture(200))).raise_for_status()
+                assert server.worker != worker
+                assert "ended (exit code -9): it was started again" in store.with_suffix(".log").read_text()
+                assert server.stop() == 0
+            assert server.process.wait(timeout=60) == 0
         assert {status for _, status in answered} <= {200}
         assert len(answered) == 16 or end == signal.SIGKILL
         assert {sha256 for sha256, _ in answered} <= {row[1] for row in rows(store)}
@@ -377,3 +426,36 @@ def test_sigterm_answers_what_came_and_sigkill_loses_no_answer(exported: Exporte
         for _ in range(2):
             client.post(ASK, files=files(picture(5000))).raise_for_status()
         assert len(rows(store)) == before + 1
+
+
+def test_who_supervises_is_killed_and_who_judges_ends_too(exported: Exported, tmp_path: Path) -> None:
+    """Else the port would be taken by a process that nobody restarts."""
+    with serving(str(exported.bundles / "patchcore"), store=tmp_path / "v.sqlite") as server:
+        worker = server.worker
+        server.process.kill()
+        server.process.wait()
+        end = time.monotonic() + 30
+        while Path(f"/proc/{worker}").exists():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def test_a_store_that_fails_and_comes_back(exported: Exported, tmp_path: Path) -> None:
+    """503 with Retry-After meanwhile, and no verdict; ready again by itself, without a request."""
+    store = tmp_path / "v.sqlite"
+    with serving(str(exported.bundles / "patchcore"), store=store) as server, server.client() as client:
+        with closing(sqlite3.connect(store, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = client.post(ASK, files=files(picture(1)))
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert "could not be stored" in refused.text
+            assert client.get("/readyz").status_code == 503
+            assert client.get("/healthz").status_code == 200
+        end = time.monotonic() + 30
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert rows(store) == []
+        client.post(ASK, files=files(picture(1))).raise_for_status()
+        assert len(rows(store)) == 1
+        assert server.stop() == 0
