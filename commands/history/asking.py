@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, select
 
-from commands.verdicts.schema import TAGS, VERDICTS
+from commands.verdicts.schema import ORIGIN, TAGS, VERDICTS
 from commands.verdicts.store import whole
 from commands.verdicts.verdict import stamp
 from stages.core.run.errors import UserError
@@ -93,8 +93,10 @@ def check_known(connection: Connection, wanted: Wanted, store: str) -> None:
             raise UserError(f"{store}: has no verdict on {wanted.product!r}: {among(products(connection))}")
     for key in wanted.tags:
         if connection.execute(select(TAGS.c.key).where(TAGS.c.key == key).limit(1)).first() is None:
-            keys = connection.execute(select(TAGS.c.key).distinct().order_by(TAGS.c.key)).scalars()
-            raise UserError(f"{store}: no verdict has a tag {key!r}: {among(list(keys))}")
+            known = connection.execute(select(TAGS.c.key).distinct().order_by(TAGS.c.key)).scalars()
+            raise UserError(
+                f"{store}: no verdict has a tag {key!r}: {among([one for one in known if one not in ORIGIN])}"
+            )
 
 
 def products(connection: Connection) -> list[str]:
@@ -121,7 +123,7 @@ def rows(connection: Connection, wanted: Wanted, *, limit: int | None) -> Iterat
         wanted: which.
         limit: so many at most; all where None.
     """
-    # Chosen by the covering index first: only rows that are shown are read. + 0: the order is not the index's.
+    # Chosen by the covering index first: only rows that are shown are read.
     chosen = select(VERDICTS.c.id).where(*wanted.listed()).order_by(VERDICTS.c.time.desc(), VERDICTS.c.id.desc())
     statement = select(VERDICTS).where(VERDICTS.c.id.in_(chosen.limit(limit))) if limit is not None else (
         select(VERDICTS).where(*wanted.listed())

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from commands.history.asking import Wanted
-from commands.verdicts.schema import TAGS, UNTAGGED, VERDICTS
+from commands.verdicts.schema import ORIGIN, TAGS, VERDICTS
 from commands.verdicts.verdict import TAG_KEY
 from stages.core.run.errors import UserError
 
 BY = ("product", "lot", "day")  # without --by
-INDEXED = ("product", "day")  # columns that the index covers; the others take a look at every row
-ROWS = {"bundle": "bundle_sha256", "method": "method", "station": "station", "source": "source"}
+COLUMNS = ("product", "day")
+WORDS = {key.removeprefix(":"): key for key in ORIGIN}  # what --by calls the keys of an origin
 GROUP = ("product", "day", "tag_set", "is_anomalous", "unsure")
 
 
@@ -69,7 +69,7 @@ def check_by(by: Sequence[str]) -> None:
     """
     for word in by:
         if not TAG_KEY.fullmatch(word) or by.count(word) > 1:
-            raise UserError(f"--by {word}: name {', '.join((*INDEXED, *ROWS))}, or the key of a tag, each once")
+            raise UserError(f"--by {word}: name {', '.join((*COLUMNS, *WORDS))}, or the key of a tag, each once")
 
 
 def summarise(connection: Connection, wanted: Wanted, by: Sequence[str]) -> dict[tuple[str, ...], Count]:
@@ -78,38 +78,35 @@ def summarise(connection: Connection, wanted: Wanted, by: Sequence[str]) -> dict
     Args:
         connection: of the store.
         wanted: which verdicts; all of them are counted, rejected or not.
-        by: product, day, a word of ROWS, or the key of a tag, for which "" counts what has none.
+        by: product, day, a word of WORDS, or the key of a tag, for which "" counts what has none.
 
     Returns:
         Counts by the values of `by`, sorted by them.
     """
+    keys = {WORDS.get(word, word): word for word in by if word not in COLUMNS}
+    sets: dict[int, dict[str, str]] = {}
+    if keys:
+        statement = select(TAGS.c.tag_set, TAGS.c.key, TAGS.c.value).where(TAGS.c.key.in_(keys))
+        for number, key, value in connection.execute(statement):
+            sets.setdefault(number, {})[keys[key]] = value
     counts: dict[tuple[str, ...], Count] = {}
-    tags: dict[int, dict[str, str]] = {UNTAGGED: {}}
-    if any(word not in (*INDEXED, *ROWS) for word in by):
-        for number, key, value in connection.execute(select(TAGS.c.tag_set, TAGS.c.key, TAGS.c.value)):
-            if key in by:
-                tags.setdefault(number, {})[key] = value
-    for row in groups(connection, wanted, [ROWS[word] for word in by if word in ROWS]):
-        of_row = {**tags.get(row["tag_set"], {}), **{word: row[word] for word in INDEXED}}
-        of_row |= {word: row[column] for word, column in ROWS.items() if column in row}
+    for row in groups(connection, wanted):
+        of_row = {**sets.get(row["tag_set"], {}), **{word: row[word] for word in COLUMNS}}
         counts.setdefault(tuple(of_row.get(word, "") for word in by), Count()).add(row)
     return dict(sorted(counts.items()))
 
 
-def groups(connection: Connection, wanted: Wanted, more: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the counts of rows that agree in all columns of GROUP, and in some more.
+def groups(connection: Connection, wanted: Wanted) -> list[dict[str, Any]]:
+    """Return the counts of rows that agree in all columns of GROUP.
 
     The index holds the rows in this order with their times at its end, so the first and the last of a group are found
-    by two steps in it. With other columns every row is read.
+    by two steps in it.
     """
-    columns: list[ColumnElement[Any]] = [VERDICTS.c[name] for name in (*GROUP, *more)]
+    columns: list[ColumnElement[Any]] = [VERDICTS.c[name] for name in GROUP]
     counted = select(*columns, func.count().label("number")).where(*wanted.conditions()).group_by(*columns)
-    if more:
-        found = counted.add_columns(func.min(VERDICTS.c.time).label("first"), func.max(VERDICTS.c.time).label("last"))
-        return [dict(row) for row in connection.execute(found).mappings()]
     group, one = counted.subquery(), VERDICTS.alias()
     same = [one.c[name] == group.c[name] for name in ("product", "day", "tag_set", "is_anomalous")]
-    same += [one.c.unsure.is_not_distinct_from(group.c.unsure), *Wanted.conditions(times_of(wanted), one)]
+    same += [one.c.unsure.is_not_distinct_from(group.c.unsure), *times_of(wanted).conditions(one)]
     ends = [
         case((group.c.is_anomalous, select(end(one.c.time)).where(and_(*same)).scalar_subquery())).label(name)
         for name, end in (("first", func.min), ("last", func.max))

@@ -109,9 +109,8 @@ def is_lost(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
     if error.connection_invalidated or (state or "").startswith(LOST):
         return True
-    refused = ("FATAL", "could not translate", "invalid connection option", "invalid URI")
     away = type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
-    return away and state is None and not any(words in str(error.orig) for words in refused)
+    return away and state is None and not any(words in str(error.orig) for words in REMEDIES)
 
 
 def first_line(error: object) -> str:

@@ -93,11 +93,10 @@ def revision_of_file(connection: Connection, name: str, *, empty: bool) -> str:
 
 def upgrade(connection: Connection, revision: str) -> None:
     """Change a database to HEAD."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # late: most stores are up to date
     from alembic.config import Config
 
-    for chatty in ("alembic.runtime.migration", "alembic.runtime.plugins"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     if revision == FIRST and VERSION_TABLE not in inspect(connection).get_table_names():

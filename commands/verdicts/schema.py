@@ -33,7 +33,7 @@ HEAD = "0002"
 REVISIONS = ("0001", "0002")  # all that this program knows; the first is what SQLite files without tags have
 VERSION_TABLE = "oddpart_version"  # not Alembic's own name: the database may be shared with another program
 APPLICATION = 0x0DD9A27  # in the header of an SQLite file: one of ours
-UNTAGGED = 0
+ORIGIN = {":bundle": "bundle_sha256", ":method": "method", ":station": "station", ":source": "source"}
 
 
 class Moment(TypeDecorator[str]):
@@ -79,7 +79,7 @@ VERDICTS = Table(
     Column("source", Text, nullable=False),
     Column("note", Text),
     Column("day", Text, nullable=False),  # of `time`, for the index
-    Column("tag_set", BigInteger, nullable=False),
+    Column("tag_set", BigInteger, nullable=False),  # see `set_of`
     UniqueConstraint("picture", "picture_sha256", "bundle_sha256", "station"),
     # Covers what the history asks for: a million verdicts are counted and chosen without reading them.
     Index("verdicts_by_day", "product", "day", "tag_set", "is_anomalous", "unsure", "time"),
@@ -112,9 +112,19 @@ TAGS = Table(
 TABLES = {Verdict: VERDICTS, Refused: UNREADABLE}
 
 
+def set_of(values: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, str]:
+    """Return what a verdict has in common with others of its lot: its tags, and by keys with a colon where it is from.
+
+    So an index of few bytes a verdict counts by any of them.
+
+    Args:
+        values: by the columns of `verdicts`.
+        tags: of the verdict; no key of theirs has a colon.
+    """
+    return {**tags, **{key: values[column] for key, column in ORIGIN.items()}}
+
+
 def tag_set_of(tags: Mapping[str, str]) -> int:
-    """Return the number of a set of tags: 63 bits of its hash, so that two programs agree on it; 0 for no tags."""
-    if not tags:
-        return UNTAGGED
+    """Return the number of a set: 63 bits of its hash, so that two programs agree on it."""
     content = json.dumps(dict(tags), sort_keys=True, separators=(",", ":")).encode()
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") >> 1

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from commands.verdicts.addresses import shown, url_of
 from commands.verdicts.engines import READING, engine_of, in_one_line, is_lost, make_folder
 from commands.verdicts.migrating import prepare
-from commands.verdicts.schema import TABLES, TAGS, UNREADABLE, UNTAGGED, VERDICTS, tag_set_of
+from commands.verdicts.schema import ORIGIN, TABLES, TAGS, UNREADABLE, VERDICTS, set_of, tag_set_of
 from commands.verdicts.verdict import Refused, Verdict, stamp
 from stages.core.run.errors import UserError
 
@@ -96,7 +96,7 @@ class VerdictStore:
         """Whether a transaction can begin and end now."""
         try:
             with in_one_line(self.url), self.engine.begin() as connection:
-                connection.execute(delete(TAGS).where(TAGS.c.tag_set == UNTAGGED))  # of which there is none
+                connection.execute(delete(TAGS).where(TAGS.c.key == ""))  # of which there is none
         except UserError:
             return False
         return True
@@ -177,7 +177,8 @@ def insert(connection: Connection, kind: type[Verdict | Refused], rows: Sequence
     chosen = [row for row in rows if isinstance(row, kind)]
     if not chosen:
         return 0
-    sets = {tag_set_of(row.tags): row.tags for row in chosen if isinstance(row, Verdict) and row.tags}
+    common = [set_of(vars(row), row.tags) for row in chosen if isinstance(row, Verdict)]
+    sets = {tag_set_of(one): one for one in common}
     tags = [{"tag_set": number, "key": key, "value": value} for number in sets for key, value in sets[number].items()]
     if tags:
         add(connection, TAGS, sorted(tags, key=lambda tag: (tag["tag_set"], tag["key"])))
@@ -195,7 +196,7 @@ def as_columns(row: Verdict | Refused) -> dict[str, Any]:
     """Return a row by the columns of its table."""
     values = {one.name: getattr(row, one.name) for one in fields(row)}
     if isinstance(row, Verdict):
-        values |= {"tag_set": tag_set_of(values.pop("tags")), "day": row.time[:10]}
+        values |= {"tag_set": tag_set_of(set_of(values, values.pop("tags"))), "day": row.time[:10]}
     return values
 
 
@@ -218,10 +219,8 @@ def whole(connection: Connection, row: dict[str, Any], known: dict[int, dict[str
 
 def tags_in(connection: Connection, number: int) -> dict[str, str]:
     """Return the tags of a set."""
-    if number == UNTAGGED:
-        return {}
     statement = select(TAGS.c.key, TAGS.c.value).where(TAGS.c.tag_set == number).order_by(TAGS.c.key)
-    return {row.key: row.value for row in connection.execute(statement)}
+    return {row.key: row.value for row in connection.execute(statement) if row.key not in ORIGIN}
 
 
 def prune_table(connection: Connection, table: Table, keep_days: float | None, keep_rows: int | None) -> int:

@@ -5,11 +5,14 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
+from commands.verdicts.schema import TAGS, set_of, tag_set_of
+
 revision = "0002"
 down_revision = "0001"
 NOTES = ("size_note", "kind_note")  # keys of the explanations that become the note
 TOGETHER = 1000
-VERDICTS = sa.table("verdicts", sa.column("id"), sa.column("explanations"), sa.column("note"))
+FROM = ("bundle_sha256", "method", "station", "source")
+VERDICTS = sa.table("verdicts", *map(sa.column, ("id", "explanations", "note", "tag_set", *FROM)))
 
 
 def upgrade() -> None:
@@ -28,6 +31,7 @@ def upgrade() -> None:
     day = "to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if postgres else "substr(time, 1, 10)"
     op.execute(f"UPDATE verdicts SET day = {day}")
     move_notes(op.get_bind())
+    number_sets(op.get_bind())
     op.drop_index("verdicts_by_time", "verdicts")
     op.create_index("verdicts_by_day", "verdicts", ["product", "day", "tag_set", "is_anomalous", "unsure", "time"])
 
@@ -43,3 +47,15 @@ def move_notes(connection: sa.Connection) -> None:
             notes = [explanations.pop(name) for name in NOTES if name in explanations]
             changed = {"note": "; ".join(notes) or None, "explanations": json.dumps(explanations, ensure_ascii=False)}
             connection.execute(VERDICTS.update().where(VERDICTS.c.id == last).values(**changed))
+
+
+def number_sets(connection: sa.Connection) -> None:
+    """Give all verdicts of one origin the number of their set."""
+    for row in connection.execute(sa.select(*(VERDICTS.c[name] for name in FROM)).distinct()).mappings().all():
+        common = set_of(row, {})
+        number = tag_set_of(common)
+        same = [VERDICTS.c[name] == row[name] for name in FROM]
+        connection.execute(VERDICTS.update().where(*same).values(tag_set=number))
+        connection.execute(
+            TAGS.insert(), [{"tag_set": number, "key": key, "value": value} for key, value in common.items()]
+        )
