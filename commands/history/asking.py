@@ -93,10 +93,9 @@ def check_known(connection: Connection, wanted: Wanted, store: str) -> None:
             raise UserError(f"{store}: has no verdict on {wanted.product!r}: {among(products(connection))}")
     for key in wanted.tags:
         if connection.execute(select(TAGS.c.key).where(TAGS.c.key == key).limit(1)).first() is None:
-            known = connection.execute(select(TAGS.c.key).distinct().order_by(TAGS.c.key)).scalars()
-            raise UserError(
-                f"{store}: no verdict has a tag {key!r}: {among([one for one in known if one not in ORIGIN])}"
-            )
+            keys = connection.execute(select(TAGS.c.key).distinct().order_by(TAGS.c.key)).scalars()
+            known = among([one for one in keys if one not in ORIGIN])
+            raise UserError(f"{store}: no verdict has a tag {key!r}: {known}")
 
 
 def products(connection: Connection) -> list[str]:

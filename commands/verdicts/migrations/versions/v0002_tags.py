@@ -52,7 +52,7 @@ def move_notes(connection: sa.Connection) -> None:
 def number_sets(connection: sa.Connection) -> None:
     """Give all verdicts of one origin the number of their set."""
     for row in connection.execute(sa.select(*(VERDICTS.c[name] for name in FROM)).distinct()).mappings().all():
-        common = set_of(row, {})
+        common = set_of(dict(row), {})
         number = tag_set_of(common)
         same = [VERDICTS.c[name] == row[name] for name in FROM]
         connection.execute(VERDICTS.update().where(*same).values(tag_set=number))

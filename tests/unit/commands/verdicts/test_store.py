@@ -54,10 +54,8 @@ def test_a_verdict_is_stored_once() -> None:
         row = next(store.rows_after(0, table="verdicts", station="line 1", source="predict"))
         assert row == {"id": 1, **vars(VERDICT)}
     columns = "score, is_anomalous, unsure, day, key, value"
-    joined = query(
-        f"SELECT {columns} FROM verdicts JOIN tags USING (tag_set) WHERE id = 1 AND key > 'a' ORDER BY key",
-        "deep/v.sqlite",
-    )
+    join = f"SELECT {columns} FROM verdicts JOIN tags USING (tag_set) WHERE id = 1 AND key > 'a' ORDER BY key"
+    joined = query(join, "deep/v.sqlite")
     assert joined == [(1.5, 1, 0, "2026-11-30", "camera", "2"), (1.5, 1, 0, "2026-11-30", "lot", "123")]
     assert sorted(path.name for path in Path("deep").iterdir()) == ["v.sqlite"]
 
