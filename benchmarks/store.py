@@ -37,6 +37,7 @@ EVERY = 20.0  # seconds between two verdicts
 LOT = 2000  # verdicts of a lot
 BATCHES = (100, 16, 1)  # of predict, serve and a watched folder
 TIMED = 10.0  # seconds that a rate is measured for
+FILLED = 2000  # in a batch, where no rate is measured
 ASKED = 5  # times that a question is asked; the median counts
 
 
@@ -67,8 +68,7 @@ def main(argv: Sequence[str]) -> str:
             for batch in BATCHES:
                 table.add_row(str(processes), str(batch), f"{rate(store, processes, batch):,.0f}")
         CONSOLE.print(table)
-        seconds = fill(store, given.verdicts)
-        CONSOLE.print(f"{given.verdicts} verdicts in {seconds:.0f} s, {given.verdicts / seconds:,.0f} a second")
+        fill(store, given.verdicts)
         if "://" not in store:
             CONSOLE.print(f"{Path(store).stat().st_size / given.verdicts:.0f} bytes a verdict")
         CONSOLE.print(questions(store))
@@ -94,28 +94,27 @@ def write_for_a_while(store: str, name: str, batch: int) -> float:
         return written / (time.monotonic() - started)
 
 
-def fill(store: str, verdicts: int) -> float:
-    """Write many verdicts in batches of predict; return the seconds."""
-    started = time.monotonic()
+def fill(store: str, verdicts: int) -> None:
+    """Write many verdicts, as fast as they can be made."""
     with VerdictStore(store) as opened:
-        for first in range(0, verdicts, BATCHES[0]):
-            opened.write([verdict(number) for number in range(first, min(first + BATCHES[0], verdicts))])
-    return time.monotonic() - started
+        for first in range(0, verdicts, FILLED):
+            opened.write([verdict(number) for number in range(first, min(first + FILLED, verdicts))])
 
 
 def questions(store: str) -> Table:
     """Time what `oddpart history` asks."""
     middle = stamp(BEGIN + timedelta(days=30))
-    table = Table("question", "seconds", title="asked")
+    table = Table("question", "seconds", "processor seconds", title="asked")
     with VerdictStore(store) as opened, opened.reading() as connection:
 
         def ask(name: str, question: Callable[[], object]) -> None:
-            seconds = []
+            seconds, processor = [], []
             for _ in range(ASKED):
-                started = time.monotonic()
+                started, used = time.monotonic(), time.process_time()
                 question()
                 seconds.append(time.monotonic() - started)
-            table.add_row(name, f"{sorted(seconds)[ASKED // 2]:.2f}")
+                processor.append(time.process_time() - used)
+            table.add_row(name, *(f"{sorted(values)[ASKED // 2]:.2f}" for values in (seconds, processor)))
 
         one, lot = Wanted("pin_tray"), Wanted(tags={"lot": "100"})
         ask("counts by product, lot and day", lambda: summarise(connection, Wanted(), BY))
