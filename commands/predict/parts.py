@@ -7,7 +7,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
 from stages.core.runtime.manifest import MANIFEST
-from stages.export.recipes import RECIPES, Roots, TrainedFiles, check_one_run, files_of
+from stages.export.recipes import Roots, TrainedFiles, check_one_run, files_of, judging, recipe_of, refusal_of
 
 ARTIFACTS = Path("artifacts")
 
@@ -88,12 +88,16 @@ def choose_method(category: str, method: str | None) -> str:
     Raises:
         UserError: it is off for this category, or none that is on can judge new pictures.
     """
-    able = [name for name in RECIPES if name in methods_of(category)]
+    on = methods_of(category)
+    able = judging(on)
     if method is None and able:
         return able[0]
     if method in able:
         return str(method)
-    if method is not None and method not in RECIPES:
-        raise UserError(f"--method {method}: new pictures are judged by {', '.join(RECIPES)} only")
-    off = f"--method {method}: it" if method else f"every method that judges new pictures ({', '.join(RECIPES)})"
+    if method is not None and recipe_of(method) is None:
+        raise UserError(f"--method {method} cannot judge new pictures: {refusal_of(method)}")
+    if method is None and on:
+        reasons = "; ".join(f"{name}: {refusal_of(name)}" for name in on)
+        raise UserError(f"{category}: no method is on that can judge new pictures; {reasons}: switch oddpart on")
+    off = f"--method {method}: it" if method else "every method that judges new pictures"
     raise UserError(f"{off} is off for {category}: switch it on in `methods` of {PARAMS_FILE} and run `dvc repro`")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stages.core.run.errors import UserError
+from stages.core.runtime.compression import FileKinds
 from stages.core.runtime.pictures import read_picture, unlike_training
 from stages.core.runtime.reading import MAX_PIXELS, Window
 
@@ -66,8 +67,16 @@ class Reading:
     seconds: float
 
 
-def read_file(path: Path, grey_range: Window | None, *, max_pixels: int = MAX_PIXELS) -> Reading:
+def read_file(
+    path: Path, grey_range: Window | None, files: FileKinds | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Reading:
     """Read a picture and the hash of the very bytes that are judged.
+
+    Args:
+        path: of the file.
+        grey_range: see `read_picture`.
+        files: how the training images were saved; None where that is not known.
+        max_pixels: see `read_picture`.
 
     Raises:
         UserError: it cannot be read, or is written to meanwhile.
@@ -77,7 +86,7 @@ def read_file(path: Path, grey_range: Window | None, *, max_pixels: int = MAX_PI
         pixels = read_picture(path, grey_range, max_pixels=max_pixels)
         seconds = time.perf_counter() - started
         sha256 = sha256_of(path)
-        kind_note = unlike_training(path, grey_range)
+        kind_note = unlike_training(path, grey_range, files)
         if FileFacts.of(path) != facts:
             raise ChangedMeanwhile(f"{path}: changed while it was read: judge it again when it is whole")
     except OSError as error:

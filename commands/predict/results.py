@@ -33,6 +33,7 @@ LINES = "scores.jsonl"  # the rows of SCORES as JSON, one a line
 HEATMAPS = "heatmaps"  # folder, below the one of the results
 OWN = {SCORES, LINES, UNREADABLE, SKIPPED, HEATMAPS, MARKER, STORE, f"{STORE}-wal", f"{STORE}-shm"}
 UNFINISHED = ".unfinished-"
+BETWEEN = "; "  # explanations in one cell
 LONGEST = 60  # characters kept of a name: with up to 4 bytes each they stay below the 255 bytes of file systems
 EARLIER = "holds earlier results"
 
@@ -242,10 +243,11 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def as_cell(value: Any) -> Any:
-    """Return a value as a field of a table."""
+    """Return a value for a cell: a list becomes one text, tags become JSON, none of either an empty field."""
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False) if value else None
-    return harmless_cell(value) if isinstance(value, str) else value
+    text = BETWEEN.join(value) if isinstance(value, list) else value
+    return harmless_cell(text) if isinstance(text, str) else text
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:

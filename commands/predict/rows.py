@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
 PLAIN = (  # columns of a row, next to which all others are scores of branches
-    "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "size_note", "kind_note",
-    "heatmap", "milliseconds", "sha256", "time", "tags",
+    "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "explanations", "size_note",
+    "kind_note", "heatmap", "milliseconds", "sha256", "time", "tags",
 )  # fmt: skip
 
 
@@ -48,6 +48,10 @@ class Judged(Protocol):
     @property
     def anomaly_map(self) -> np.ndarray:
         """Covers the whole picture."""
+
+    @property
+    def explanations(self) -> tuple[str, ...]:
+        """In words, what decided first."""
 
 
 class Judge(Protocol):
@@ -102,6 +106,7 @@ def row_of(
         "p_value": None if sureness is None else round(sureness.p_value(found.score), 6),
         "unsure": None if sureness is None else sureness.unsure(found.score),
         **found.branches,
+        "explanations": list(found.explanations),
         "size_note": None if sizes is None else sizes.difference(width, height),
         "kind_note": reading.kind_note,
         "heatmap": None,
@@ -135,7 +140,7 @@ def verdict_of(row: Mapping[str, Any], about: Mapping[str, Any], *, station: str
         p_value=row["p_value"],
         is_anomalous=row["is_anomalous"],
         unsure=row["unsure"],
-        explanations=as_json({"branches": branches}),
+        explanations=as_json({"branches": branches, "explanations": row["explanations"]}),
         time=row["time"],
         station=station,
         source=source,

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from commands.verdicts.store import VerdictStore
 
 LOG = logging.getLogger(__name__)
-NOTES = {"size_note": "size or aspect ratio", "kind_note": "kind or depth"}  # columns, and what they are about
+NOTES = {
+    "size_note": "size or aspect ratio",
+    "kind_note": "kind, depth or compression",
+}  # columns, and what they are about
 NOT_COVERED = (
     "logical anomalies (missing, extra or swapped parts) are not covered for %s: %s has no active branch that looks at "
     "components; the report says why, and what would help"
@@ -226,7 +229,8 @@ class Run:
 
     def read(self, task: Task) -> Reading | None:
         """Read the picture of a task; nothing where its row is known."""
-        return None if task.known else read_file(task.path, self.judge.grey_range)
+        judge = self.judge
+        return None if task.known else read_file(task.path, judge.grey_range, judge.calibration.files)
 
     def judged(self, task: Task, reading: Reading | None) -> dict[str, Any]:
         """Judge a picture, draw its heatmap and return its row.

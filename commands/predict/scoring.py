@@ -13,9 +13,11 @@ from commands.predict.parts import trained_files
 from commands.predict.running import Wishes, score_given
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.io.component_names import names_of
 from stages.core.run.params import load_value
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.reading import Window
+from stages.core.runtime.wording import Names
 from stages.export.parts import Parts, Prediction, load_parts, predict
 
 
@@ -26,6 +28,7 @@ class ProductJudge:
     parts: Parts
     category: str
     method: str
+    names: Names
 
     @property
     def calibration(self) -> Calibration:
@@ -49,7 +52,7 @@ class ProductJudge:
 
     def judge(self, picture: UInt8[np.ndarray, "H W 3"]) -> Prediction:
         """Judge a picture."""
-        return predict(self.parts, picture)
+        return predict(self.parts, picture, self.names)
 
 
 def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, method: str | None = None) -> Closing:
@@ -68,10 +71,10 @@ def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, meth
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
     files = trained_files(category, method)
-    inputs = find_images(given, output=wishes.output)
+    inputs, names = find_images(given, output=wishes.output), names_of(category)
 
     def load() -> ProductJudge:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
-        return ProductJudge(load_parts(files, device=pick_device()), category, files.method)
+        return ProductJudge(load_parts(files, device=pick_device()), category, files.method, names)
 
     return score_given(load, inputs, wishes)

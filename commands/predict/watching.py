@@ -211,7 +211,7 @@ class Watcher:
 
     def read(self, one: Found) -> Reading:
         """Read a file, in a thread."""
-        return read_file(self.path(one), self.judge.grey_range)
+        return read_file(self.path(one), self.judge.grey_range, self.judge.calibration.files)
 
     def take(self, one: Found, picture: Reading) -> None:
         """Claim a file that could be read, and judge it.

@@ -29,6 +29,7 @@ class Verdict(BaseModel):
         default=None, description="whether other normal validation images might turn the verdict"
     )
     branches: dict[str, float | None] = Field(default_factory=dict, description="score of each branch")
+    explanations: list[str] = Field(default_factory=list, description="in words, what decided first")
     size_note: str | None = None
     kind_note: str | None = None
     bundle_sha256: str | None = Field(default=None, description="of the bundle that judged")

@@ -195,9 +195,9 @@ class Lane:
         try:
             with os.fdopen(os.dup(handle), "wb") as file:
                 file.write(job.content)
-            path = Path(f"/proc/self/fd/{handle}")
+            path, judge = Path(f"/proc/self/fd/{handle}"), job.judge
             try:
-                return read_file(path, job.judge.grey_range, max_pixels=self.max_pixels)
+                return read_file(path, judge.grey_range, judge.calibration.files, max_pixels=self.max_pixels)
             except UserError as error:
                 raise type(error)(str(error).replace(str(path), job.name)) from None
         finally:

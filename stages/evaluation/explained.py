@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stages.core.io.explanations import Box, Explanation, Explanations
+from stages.core.io.explanations import Explanations
+from stages.core.runtime.explaining import in_order_of_branches
+from stages.core.runtime.explanation import Box, Explanation
 from stages.evaluation.image_metrics import GROUPS, anomalies
 from stages.evaluation.inputs import refuse
 from stages.evaluation.names import Measured, Name, Undefined
@@ -42,9 +44,8 @@ def checked_explanations(found: Explanations | None, test: pd.DataFrame) -> Expl
 
 def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertainty: Uncertainty) -> list[Explanation]:
     """Sort findings: those of the branch that decided first, then of the next; branches not in use are excluded."""
-    used = [finding for finding in findings if finding.branch in uncertainty.branches]
     order = uncertainty.by_excess({name: float(row[name]) for name in uncertainty.branches})
-    return sorted(used, key=lambda finding: order.index(finding.branch))
+    return in_order_of_branches(findings, order)
 
 
 def explanation_metrics(

@@ -15,10 +15,11 @@ from jaxtyping import UInt8
 from stages.core.images.overlays import heatmap_overlay
 from stages.core.io.calibration import write_calibration
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
-from stages.core.io.wording import describe
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness
+from stages.core.runtime.compression import FileKinds, compression_of, kinds_of
+from stages.core.runtime.wording import describe
 from stages.evaluation.explained import in_order
 from stages.evaluation.inputs import Product
 from stages.evaluation.judging import Calibrated
@@ -39,6 +40,7 @@ from stages.evaluation.thresholds import Fitted
 SIZE = 256  # pixels of a picture's longer side
 FOLDERS = ("results", "pictures", "heatmaps", "masks", "disagreement", "components")  # of a method
 OVERVIEW = "overview.jpg"
+LOOKED_AT = 500  # training images at most whose files show how images of the product are saved
 
 Row = Mapping[Any, Any]  # of a method's table of test images
 
@@ -72,10 +74,13 @@ def write_results(path: Path, methods: Mapping[str, Calibrated], product: Produc
 
 
 def calibration_to_keep(fitted: Fitted, product: Product) -> Calibration:
-    """Return all that a new image's verdict needs: with the threshold its sureness, and the sizes learned from."""
+    """Return all that a new image's verdict needs: with the threshold its sureness, and the files learned from."""
     band = fitted.uncertainty
     sureness = Sureness(tuple(map(float, band.score.normal)), band.low, band.high)
-    return replace(fitted.calibration, sureness=sureness, sizes=training_sizes(product))
+    return replace(
+        fitted.calibration, sureness=sureness, sizes=training_sizes(product), files=training_kinds(product),
+        branches=band.scales or None,
+    )  # fmt: skip
 
 
 def training_sizes(product: Product) -> PictureSizes | None:
@@ -89,6 +94,13 @@ def training_sizes(product: Product) -> PictureSizes | None:
         (int(height.min()), int(height.max())),
         (float(aspect.min()), float(aspect.max())),
     )
+
+
+def training_kinds(product: Product) -> FileKinds | None:
+    """Return how the training images were saved, by LOOKED_AT of them; None where there is none."""
+    files = product.truth.loc[product.truth["split"] == "train", "file"].to_list()
+    chosen = files[:: -(-len(files) // LOOKED_AT)] if files else []
+    return kinds_of(compression_of(product.image_files / file) for file in chosen)
 
 
 def copy_review(source: Path, target: Path) -> None:

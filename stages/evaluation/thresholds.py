@@ -17,7 +17,7 @@ from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
 from stages.core.io.rotation import ROTATED, calibrates
-from stages.core.runtime.calibration import Calibration, Threshold, conformal_p_value
+from stages.core.runtime.calibration import BranchScale, Calibration, Threshold, by_excess, conformal_p_value
 from stages.evaluation.image_metrics import accuracy, stacked
 from stages.evaluation.inputs import ASIDE, Maps, colour_range
 from stages.evaluation.names import Measured, Name, Undefined
@@ -121,10 +121,10 @@ class Reference:
         """
         return conformal_p_value(self.normal.tolist(), score)
 
-    def excess(self, score: float) -> float:
-        """Return how far the score lies above the threshold, in distances from the median to the threshold."""
-        spread = self.threshold - float(np.median(self.normal))
-        return (score - self.threshold) / spread if spread > 0 else math.copysign(math.inf, score - self.threshold)
+    @property
+    def scale(self) -> BranchScale:
+        """What of it is needed to compare the branch with others."""
+        return BranchScale(self.threshold, float(np.median(self.normal)), self.weight)
 
 
 @dataclass(frozen=True)
@@ -158,17 +158,13 @@ class Uncertainty:
         return next(iter(self.by_excess(values)), None)
 
     def by_excess(self, values: Mapping[str, float]) -> list[str]:
-        """Sort the branches, the one farthest above its own threshold first, or nearest to it where none is above.
+        """See `stages.core.runtime.calibration.by_excess`."""
+        return by_excess(self.scales, values)
 
-        How far one is above counts by its weight: what hardly counts in the score has not decided.
-        """
-        excess = {name: reference.excess(values[name]) for name, reference in self.branches.items()}
-
-        def rank(name: str) -> tuple[float, float]:
-            above, weight = max(excess[name], 0.0), self.branches[name].weight
-            return (weight * above if weight else 0.0, excess[name])  # 0 times infinity is no number
-
-        return sorted(excess, key=rank, reverse=True)
+    @property
+    def scales(self) -> dict[str, BranchScale]:
+        """Of each branch."""
+        return {name: reference.scale for name, reference in self.branches.items()}
 
 
 def fit_uncertainty(

@@ -20,12 +20,14 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.engine import write_graph
 from stages.core.neighbours.memory import BankGraph
 from stages.core.run.errors import UserError
-from stages.core.runtime.bundle import HISTOGRAMS
-from stages.core.runtime.graphs import IMAGE, LEVEL
+from stages.core.runtime.bundle import EXPLAINER, HISTOGRAMS
+from stages.core.runtime.explaining import explainer_content
+from stages.core.runtime.graphs import IMAGE, LEVEL, BranchGraph
 from stages.core.runtime.histograms import HistogramModel
 from stages.core.runtime.manifest import FILES, MANIFEST, sealed
 from stages.export.parity import Expected
 from stages.export.parts import STUDENT_TEACHER, Parts
+from stages.export.recipes import SCORER
 
 PICTURES = "pictures"
 
@@ -74,16 +76,25 @@ def write_bundle(
         UserError: a network cannot be exported.
     """
     branches = branches_of(parts)
-    encoder = write_encoder(folder, parts.encoder, sizes=sorted({branch.size for branch in branches}))
+    entries = [{"name": one.name, "size": list(one.size), "graph": graph_name(one.name)} for one in branches]
+    sizes = {branch.size for branch in branches}
     for branch in branches:
-        write_branch(folder / graph_name(branch), branch, parts.encoder)
-    if parts.histogram is not None:
+        write_branch(folder / graph_name(branch.name), branch, parts.encoder)
+    if parts.scorer is not None:
+        name = graph_name(SCORER)
+        (folder / name).write_bytes(parts.scorer.graph)
+        entries = [{"name": SCORER, "size": list(parts.scorer.image_size), "graph": name}]
+        sizes = {parts.scorer.image_size} if needs_features(parts.scorer.graph) else set()
+    encoder = write_encoder(folder, parts.encoder, sizes=sorted(sizes))
+    if parts.histogram is not None and parts.histogram.models:
         (folder / HISTOGRAMS).write_bytes(histograms_content(parts.histogram.models))
+    if parts.explainer is not None:
+        (folder / EXPLAINER).write_bytes(explainer_content(parts.explainer))
     content = {
         **about,
         "encoder": encoder,
         "grey_range": None if parts.grey_range is None else asdict(parts.grey_range),
-        "branches": [{"name": one.name, "size": list(one.size), "graph": graph_name(one)} for one in branches],
+        "branches": entries,
         "fusion": None if parts.fusion is None else parts.fusion.to_json(),
         "map_fusion": None if parts.map_fusion is None else parts.map_fusion.to_json(),
         "calibration": asdict(parts.calibration),
@@ -94,9 +105,14 @@ def write_bundle(
     (folder / MANIFEST).write_text(sealed({**content, FILES: hashes}), encoding="utf-8")
 
 
-def graph_name(branch: Branch) -> str:
+def graph_name(branch: str) -> str:
     """Return the name of a branch's graph."""
-    return f"{branch.name}.onnx"
+    return f"{branch}.onnx"
+
+
+def needs_features(graph: bytes) -> bool:
+    """Report whether a graph takes features of the frozen network, and not the image alone."""
+    return any(name.startswith(LEVEL) for name in BranchGraph(graph, threads=1).inputs)
 
 
 def write_encoder(folder: Path, encoder: FrozenEncoder, *, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -134,7 +150,8 @@ def write_branch(path: Path, branch: Branch, encoder: FrozenEncoder) -> None:
     network: nn.Module = branch.network.eval().requires_grad_(False)
     examples = {name: known[name].contiguous() for name in branch.network.inputs}
     try:
-        write_graph(network, path, examples, branch.network.outputs)
+        banked = isinstance(network, BankGraph)  # its patches are compared block by block: folded, each has a copy
+        write_graph(network, path, examples, branch.network.outputs, folded=not banked)
     except Exception as error:  # torch raises its own kinds for each operation that has no translation
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"the branch {branch.name} cannot be exported ({problem}): switch it off") from None

@@ -13,6 +13,7 @@ import torch
 from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 
+from stages.core.io.component_names import names_of
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import MethodResult, read_result
 from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
@@ -24,7 +25,7 @@ from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
-from stages.export.recipes import RECIPES, Roots, files_of
+from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3
@@ -113,15 +114,16 @@ def exportable(methods: list[str], *, category: str) -> list[str]:
     Raises:
         UserError: there is none.
     """
-    able = [method for method in methods if method in RECIPES]
-    others = [method for method in methods if method not in RECIPES]
+    able = [method for method in methods if recipe_of(method) is not None]
+    others = {method: refusal_of(method) for method in methods if method not in able}
     if not able:
+        why = "".join(f"; {method}: {reason}" for method, reason in others.items())
         raise UserError(
-            f"{category}: no method is on that can be exported: bundles are made of {', '.join(RECIPES)}, switch one "
-            "on in `methods`"
+            f"{category}: no method is on that can be exported{why}: switch {', '.join(RECIPES)}, uninformed_students "
+            "or a setting of SIR on in `methods`"
         )
-    for method in others:
-        LOG.warning("%s is not exported: bundles are made of %s only", method, ", ".join(RECIPES))
+    for method, reason in others.items():
+        LOG.warning("%s is not exported: %s", method, reason)
     return able
 
 
@@ -154,6 +156,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         "params": params_of(parts),
         "metrics": product.metrics.get(method),
         "covers_logical_anomalies": parts.covers_components,
+        "components": {str(number): name for number, name in sorted(names_of(product.roots.category).items())},
         "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
     }
     write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)
@@ -169,4 +172,5 @@ def params_of(parts: Parts) -> dict[str, Any]:
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}
     segmentation = {} if parts.histogram is None else {"segmentation": parts.histogram.segmentor.arguments}
-    return {"encoder": parts.encoder.name, **segmentation, **students, **banks}
+    scorer = {} if parts.scorer is None else {"scorer": dict(parts.scorer.settings)}
+    return {"encoder": parts.encoder.name, **segmentation, **students, **banks, **scorer}

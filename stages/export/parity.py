@@ -68,7 +68,7 @@ def expected_of(result: MethodResult, images: pd.DataFrame, calibration: Calibra
     if rows.empty:
         raise UserError("there is no normal validation image: check the split's ratios")
     places = {image_id: row for row, image_id in enumerate(result.maps.image_ids)}
-    names = branch_names(result.scores)
+    names = branch_names(result.scores) if result.fusion is not None else []
     return [
         Expected(
             row["image_id"], files[row["image_id"]], float(row["score"]), calibration.calls(float(row["score"])),

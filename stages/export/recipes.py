@@ -1,6 +1,6 @@
 """The methods that can judge new pictures, and the files of their trained parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from stages.core.run.errors import UserError
 
 SHOWN = 8  # digits of a sha256 in messages
 FINE = "fine_neighbours"
+EXPLAINER, SCORER = "explainer", "scorer"
 OPTIONAL = (FINE,)  # parts that a profile may switch off
 BRANCHES = {
     "segmentation": "{trained}/segmentation/{category}/model.safetensors",
@@ -37,24 +38,26 @@ RECIPES = {  # the first one that is switched on is the default
             "neighbours": "{scores}/patchcore/bank.safetensors",
             FINE: "{scores}/oddpart/bank.safetensors",
             "fusion": "{scores}/oddpart/fusion.json",
+            EXPLAINER: "{scores}/oddpart/explanations/explainer.npz",
             "calibration": "{evaluation}/oddpart/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in (*BRANCHES, "neighbours")},
-            "calibration": {"fusion": "fusion", "bank": FINE},
+            "calibration": {"fusion": "fusion", "bank": FINE, EXPLAINER: EXPLAINER},
         },
     ),
     "aecsad": Recipe(
         {
             **BRANCHES,
             "fusion": "{scores}/aecsad/fusion.json",
+            EXPLAINER: "{scores}/aecsad/explanations/explainer.npz",
             "calibration": "{evaluation}/aecsad/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in BRANCHES},
-            "calibration": {"fusion": "fusion"},
+            "calibration": {"fusion": "fusion", EXPLAINER: EXPLAINER},
         },
     ),
     "patchcore": Recipe(
@@ -65,6 +68,35 @@ RECIPES = {  # the first one that is switched on is the default
         {"calibration": {"bank": "neighbours"}},
     ),
 }
+
+
+SCORED = Recipe(  # of methods that write their networks as one graph
+    {SCORER: "{scores}/{method}/scorer.json", "calibration": "{evaluation}/{method}/calibration.json"},
+    {"calibration": {SCORER: SCORER}},
+)
+WITH_SCORER = ("uninformed_students", "sir_")  # beginnings of their names
+NEEDS_CLIP = (
+    "it compares pictures by CLIP's networks, which were never run here with their published weights, so that nothing "
+    "measured could be held against a bundle"
+)
+REFUSED = {"inctrl": NEEDS_CLIP, "madclip": NEEDS_CLIP}
+
+
+def recipe_of(method: str) -> Recipe | None:
+    """Return where a method's trained parts lie; None for a method that cannot judge new pictures."""
+    return RECIPES.get(method) or (SCORED if method.startswith(WITH_SCORER) else None)
+
+
+def judging(methods: Sequence[str]) -> list[str]:
+    """Return those methods that can judge new pictures, the default one first."""
+    able = [method for method in methods if recipe_of(method) is not None]
+    order = list(RECIPES)
+    return sorted(able, key=lambda method: order.index(method) if method in order else len(order))
+
+
+def refusal_of(method: str) -> str:
+    """Say why a method cannot judge new pictures."""
+    return REFUSED.get(method, "it keeps nothing by which it could judge new pictures")
 
 
 @dataclass(frozen=True)
@@ -88,7 +120,7 @@ class TrainedFiles:
     """The files of a category's trained parts.
 
     Attributes:
-        method: a key of RECIPES.
+        method: one of `judging`.
         paths: by part; an optional part that the profile has switched off is not among them.
     """
 
@@ -96,18 +128,30 @@ class TrainedFiles:
     paths: Mapping[str, Path]
 
 
+def known_recipe(method: str) -> Recipe:
+    """Return where a method's trained parts lie.
+
+    Raises:
+        UserError: it cannot judge new pictures.
+    """
+    found = recipe_of(method)
+    if found is None:
+        raise UserError(f"{method} cannot judge new pictures: {refusal_of(method)}")
+    return found
+
+
 def files_of(method: str, roots: Roots) -> TrainedFiles:
     """Find the parts of a method.
 
     Args:
-        method: a key of RECIPES.
+        method: one of `judging`.
         roots: where to look.
 
     Raises:
         UserError: a part has not been trained yet.
     """
-    fields = vars(roots)
-    paths = {part: Path(template.format(**fields)) for part, template in RECIPES[method].files.items()}
+    fields = {**vars(roots), "method": method}
+    paths = {part: Path(template.format(**fields)) for part, template in known_recipe(method).files.items()}
     missing = [str(path) for part, path in paths.items() if part not in OPTIONAL and not path.is_file()]
     if missing:
         raise UserError(
@@ -129,7 +173,7 @@ def check_one_run(files: TrainedFiles) -> dict[str, str]:
     """
     found = {part: content_hash(path) for part, path in files.paths.items()}
     problems = []
-    for part, needed in RECIPES[files.method].made_from.items():
+    for part, needed in known_recipe(files.method).made_from.items():
         recorded = read_lineage(files.paths[part])
         problems += [
             f"{files.paths[part]} was made from {of} {recorded.get(name, 'unknown')[:SHOWN]}, but "

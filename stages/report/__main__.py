@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from stages.core.io.component_names import check_names
 from stages.core.run.atomic import replacing_file
 from stages.core.run.methods import load_methods
 from stages.core.run.params import load_value
 from stages.core.run.stage import parse_paths, stage_entry
-from stages.report.component_names import check_names
 from stages.report.content import Sources, build_content
 from stages.report.page import find_problems, render, write_page
 from stages.report.rows import image_counts, missing_pairs, read_costs, read_health, read_rows

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from stages.core.io.calibration import read_calibration
+from stages.core.io.component_names import warn_of_unknown
 from stages.core.io.components import CLASSES, NUMBERS, OVERLAYS
 from stages.core.io.decision import read_choice as read_json
-from stages.core.io.wording import Names
 from stages.core.run.console import progress
 from stages.core.run.methods import Methods
 from stages.core.runtime.calibration import Calibration
+from stages.core.runtime.wording import Names
 from stages.report.charts import Chart, by_method, read_csv, score_chart, training_charts, unit_chart
-from stages.report.component_names import warn_of_unknown
 from stages.report.coverage import Coverage, coverage, read_evidence
 from stages.report.pictures import (
     LIMIT,

@@ -16,10 +16,10 @@ from typing import Any
 from PIL import Image
 
 from stages.core.io.decision import read_choice as read_json
-from stages.core.io.explanations import Explanation
-from stages.core.io.wording import Names, describe
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration
+from stages.core.runtime.explanation import Explanation
+from stages.core.runtime.wording import Names, describe
 
 LIMIT = 24 * 2**20  # bytes of all pictures as text; the page stays below 30 MB with them
 BYTES_PER_PIXEL = 0.35  # of a JPEG as text, rather more than most have

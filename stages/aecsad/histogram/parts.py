@@ -13,15 +13,14 @@ from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.edited import EditedPictures, rows_of_sources
 from stages.aecsad.model.part_numbers import (
     PARTS,
-    NumberFinding,
     PartAreas,
     PartModel,
     fit_part_model,
     part_distances,
-    part_findings,
 )
 from stages.core.io.rotation import VALIDATION_FOLD
 from stages.core.run.errors import UserError
+from stages.core.runtime.counting import NumberFinding, number_findings
 
 LOG = logging.getLogger(__name__)
 # A part more or less must be more unusual than nine in ten normal images more often than not, which is an AUROC of
@@ -78,7 +77,7 @@ def score_parts(
     LOG.info("%s: weight %.2f, %s", PARTS, verdict.weight, verdict.reason)
     judged_ids = set(images["image_id"][~train])
     findings = {
-        str(image_id): part_findings(model, areas)
+        str(image_id): number_findings(model.numbers, areas)
         for image_id, areas in zip(images["image_id"], areas_of(images["image_id"], parts), strict=True)
         if image_id in judged_ids
     }

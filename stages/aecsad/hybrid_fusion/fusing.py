@@ -11,10 +11,10 @@ from jaxtyping import Float16
 from stages.aecsad.hybrid_fusion.branches import Branches, BranchWeight
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.model.fusion import KEYS, fuse
-from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
+from stages.aecsad.model.hot_spots import fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.map_fusion import active_maps, fit_map_fusion
-from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.explanations import Explanations
 from stages.core.io.lineage import MADE_FROM, Lineage
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import BANK, MAPS, MethodResult, write_result
@@ -25,6 +25,7 @@ from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 from stages.core.runtime.conformal import Jackknife
 from stages.core.runtime.fusion import Combination
+from stages.core.runtime.spots import explain_map
 
 BRANCH_SCORES = "branches.parquet"  # before they are scaled and weighed, for people
 
@@ -39,11 +40,13 @@ def fuse_branches(
     *,
     combination: Combination,
     without: Jackknife | None,
+    shares: Mapping[str, float],
 ) -> MethodResult:
     """Fuse scores and maps, and add the findings of the branches that AeCSAD itself does not have.
 
     Args:
         weights: of each branch.
+        shares: of the branches' maps, see `stages.aecsad.hybrid_fusion.map_shares.weigh_maps`.
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
@@ -61,11 +64,11 @@ def fuse_branches(
     scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
     mapped = scores[scores["split"] != ROTATED]
     maps = active_maps(mapped, branches.maps, branch_weights)
-    map_fusion = fit_map_fusion(mapped, maps, branch_weights)
+    map_fusion = fit_map_fusion(mapped, maps, shares)
     together = AnomalyMaps(tuple(mapped["image_id"]), map_fusion(maps), maps)
-    findings = explain_branches(explanations, images, label_maps, mapped, maps)
+    explained = explain_branches(explanations, images, label_maps, mapped, maps)
     fitted = fusion.to_json() | {MAPS: map_fusion.to_json()}
-    return MethodResult(scores, together, Explanations(findings, explanations.pictures), fitted)
+    return MethodResult(scores, together, explained, fitted)
 
 
 def explain_branches(
@@ -74,8 +77,8 @@ def explain_branches(
     label_maps: LabelMaps,
     scores: pd.DataFrame,
     maps: Mapping[str, Float16[np.ndarray, "N h w"]],
-) -> dict[str, list[Explanation]]:
-    """Return AeCSAD's findings and the hottest spot of each further branch's map: where the one that decided looks.
+) -> Explanations:
+    """Return AeCSAD's explanations and the hottest spot of each further branch's map: where the one that decided looks.
 
     Args:
         found: AeCSAD's.
@@ -96,14 +99,18 @@ def explain_branches(
     usual = usual_classes(train, num_classes=label_maps.num_classes)
     explained = {finding.branch for findings in found.images.values() for finding in findings}
     validation = (scores["split"] == "validation").to_numpy()
-    fitted = [(fit_spots(name, one[validation], usual), one) for name, one in maps.items() if name not in explained]
-    return {
+    fitted = [(fit_spots(name, one[validation]), one) for name, one in maps.items() if name not in explained]
+    findings = {
         image_id: [
             *found.images[image_id],
-            *(explain_map(normal, one[row], label_maps.values[rows[image_id]]) for normal, one in fitted),
+            *(explain_map(normal, one[row], label_maps.values[rows[image_id]], usual) for normal, one in fitted),
         ]
         for row, image_id in enumerate(scores["image_id"])
     }
+    explainer = found.explainer
+    if explainer is not None:
+        explainer = explainer.extended([normal for normal, _ in fitted], explainer.numbers)
+    return Explanations(findings, found.pictures, explainer)
 
 
 def write_hybrid(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.aecsad.model.part_numbers import KindClassifier, PartModel
-from stages.core.runtime.graphs import LEVEL, SCORE
+from stages.core.runtime.graphs import AREAS, LEVEL, SCORE
 
 PART_MAPS = "part_maps.npz"  # in the folder of the stage pseudo_label: small parts of some training images
 CELLS = 64  # a side: the finest features of the encoder at 256 pixels
@@ -35,13 +35,13 @@ def kind_probabilities(classifier: KindClassifier, features: Features) -> Float[
 
 
 class PartsGraph(nn.Module):
-    """The branch of numbers of parts as a network, which can be exported: from features of one image to its distance.
+    """The branch of numbers of parts as a network, which can be exported: from features to distance and areas.
 
     Areas and what follows are in float64, as the pipeline has them: the whitening enlarges what rounding leaves.
     """
 
     inputs = tuple(f"{LEVEL}{level}" for level in range(3))
-    outputs = (SCORE,)
+    outputs = (SCORE, AREAS)
 
     def __init__(self, model: PartModel) -> None:
         """Keep the model."""
@@ -50,11 +50,11 @@ class PartsGraph(nn.Module):
         self.mean = torch.from_numpy(model.mean)
         self.matrix = torch.from_numpy(model.root @ model.whitening)
 
-    def forward(self, *features: Float[Tensor, "1 _C _h _w"]) -> Float64[Tensor, ""]:
-        """Return what `stages.aecsad.model.part_numbers.part_distances` does."""
+    def forward(self, *features: Float[Tensor, "1 _C _h _w"]) -> tuple[Float64[Tensor, ""], Float64[Tensor, " K"]]:
+        """Return what `stages.aecsad.model.part_numbers.part_distances` does, and what `kind_areas` does."""
         areas = kind_probabilities(self.classifier, features)[:-1].double().mean(dim=(1, 2))
         moved = self.matrix @ (areas - self.mean)
-        return moved.square().sum().sqrt()
+        return moved.square().sum().sqrt(), areas
 
 
 def kind_areas(classifier: KindClassifier, features: Features) -> Float64[np.ndarray, " K"]:

@@ -14,13 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.core.io.arrays import read_arrays, write_arrays
 from stages.core.run.errors import UserError
+from stages.core.runtime.counting import BRANCH, NumberFinding, NumberModel
 
-PARTS = "parts"  # the branch, and its column
+PARTS = BRANCH  # the branch, and its column
 PART_AREAS = "part_areas"  # in the folder of the stage segmentation: <fold>.npz, 0 by all training images
 SHRINKAGE = 0.01  # of the correlation of areas, towards none
 TINY = 1e-12
-FEWEST = 0.5  # of a part more or less, below which nothing is said of it
-KEPT = 2  # findings: of an exchange, one part is too few and one too many
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,11 @@ class PartModel:
     shifts: Float64[np.ndarray, "K K"]
     components: Int64[np.ndarray, " K"]
 
+    @property
+    def numbers(self) -> NumberModel:
+        """What says of which part there are too many or too few."""
+        return NumberModel(self.mean, self.whitening, self.shifts, self.components)
+
 
 def fit_part_model(parts: PartAreas, areas: Float64[np.ndarray, "T K"]) -> PartModel:
     """Fit to the areas of T >= 2 normal training images.
@@ -143,36 +147,6 @@ def part_distances(model: PartModel, areas: Float64[np.ndarray, "N K"]) -> Float
     """Return each image's distance, row by row: it must not depend on the other images."""
     found = [float(np.linalg.norm(model.root @ (model.whitening @ (row - model.mean)))) for row in areas]
     return np.array(found, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class NumberFinding:
-    """That there are about `number` parts of a component class too many; too few where it is negative.
-
-    Attributes:
-        deviation: how far that moves the areas of an image, in standard deviations of normal images.
-    """
-
-    component: int
-    number: float
-    deviation: float
-
-
-def part_findings(model: PartModel, areas: Float64[np.ndarray, " K"]) -> list[NumberFinding]:
-    """Say by which parts, more or fewer, an image's areas differ from normal ones; matching pursuit, at most KEPT."""
-    rest = model.whitening @ (areas - model.mean)
-    lengths = np.linalg.norm(model.shifts, axis=1)
-    known = np.flatnonzero(lengths > TINY)
-    found: list[NumberFinding] = []
-    for _ in range(KEPT if len(known) else 0):
-        along = model.shifts[known] @ rest / lengths[known]
-        best = int(np.abs(along).argmax())
-        kind, number = int(known[best]), float(along[best] / lengths[known[best]])
-        if abs(number) < FEWEST:
-            break
-        found.append(NumberFinding(int(model.components[kind]), number, float(abs(along[best]))))
-        rest = rest - number * model.shifts[kind]
-    return found
 
 
 FINDINGS = "part_findings.json"  # in the folder of the stage histogram

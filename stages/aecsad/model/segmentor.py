@@ -1,6 +1,8 @@
 """Semantic segmentation of components: CSAD's DeepLabV3+ decoder on the frozen encoder's stages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -8,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from stages.core.runtime.graphs import LABELS, LEVEL
+from stages.core.encoder.engine import write_graph
+from stages.core.runtime.graphs import LABELS, LEVEL, BranchGraph
 
 DILATIONS = (6, 12, 18)
 LOW_LEVEL_CHANNELS = 48
@@ -93,6 +96,46 @@ class LabelMapGraph(nn.Module):
     def forward(self, low: Float[Tensor, "1 c h w"], high: Float[Tensor, "1 C k l"]) -> UInt8[Tensor, "1 S S"]:
         """Return the label map from the stages at stride 4 and 16."""
         return self.segmentor.label_map(low, high, size=self.size)
+
+
+Labeller = Callable[[Float[Tensor, "1 c h w"], Float[Tensor, "1 C k l"]], UInt8[Tensor, "1 S S"]]
+
+
+def labeller_of(segmentor: Segmentor, *, size: int) -> Labeller:
+    """Return what makes label maps of single images: on a CPU the graph that a bundle has, on a GPU the network.
+
+    Where two classes are equally likely, the last digit decides, and torch's differs from that of ONNX Runtime. Of few
+    images, histograms make much of one pixel; so both have to take the same one.
+
+    Args:
+        segmentor: trained, in eval mode.
+        size: side of the images in pixels.
+    """
+    device = next(segmentor.parameters()).device
+    if device.type != "cpu":
+        return lambda low, high: segmentor.label_map(low, high, size=size)
+    graphs: dict[tuple[torch.Size, torch.Size], BranchGraph] = {}
+
+    def label(low: Float[Tensor, "1 c h w"], high: Float[Tensor, "1 C k l"]) -> UInt8[Tensor, "1 S S"]:
+        key = (low.shape, high.shape)
+        if key not in graphs:
+            graphs[key] = graph_of(segmentor, low, high, size=size)
+        values = dict(zip(LabelMapGraph.inputs, (low.contiguous().numpy(), high.contiguous().numpy()), strict=True))
+        return torch.from_numpy(graphs[key](values)[LABELS])
+
+    return label
+
+
+def graph_of(
+    segmentor: Segmentor, low: Float[Tensor, "1 c h w"], high: Float[Tensor, "1 C k l"], *, size: int
+) -> BranchGraph:
+    """Export the segmentation for features of these sizes, and open it."""
+    network = LabelMapGraph(segmentor, size=size).eval()
+    examples = dict(zip(LabelMapGraph.inputs, (low.contiguous(), high.contiguous()), strict=True))
+    with TemporaryDirectory() as folder, torch.autocast("cpu", enabled=False):
+        path = Path(folder) / "labels.onnx"
+        write_graph(network, path, examples, LabelMapGraph.outputs)
+        return BranchGraph(path.read_bytes(), threads=torch.get_num_threads())
 
 
 def conv_bn_relu(before: int, after: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:

@@ -10,16 +10,19 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stages.aecsad.model.fusion import STUDENT_TEACHER
-from stages.aecsad.model.hot_spots import explain_map, fit_spots, usual_classes
+from stages.aecsad.model.hot_spots import fit_spots, usual_classes
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.aecsad.score_fusion.components import explain_components, find_components, fit_components, share_box
+from stages.aecsad.score_fusion.components import fit_components
 from stages.aecsad.score_fusion.params import ExplanationParams
-from stages.core.images.regions import Region
-from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.explanations import Explanations
 from stages.core.io.maps import AnomalyMaps
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.components import find_components
+from stages.core.runtime.explaining import Explainer
+from stages.core.runtime.explanation import Explanation
 from stages.core.runtime.reading import read_image
+from stages.core.runtime.regions import MaskRegion
 
 SIDE, COLUMNS, GAP = 72, 6, 4  # pixels of a crop and between crops
 MARGIN = 0.02  # around a component, in image sides
@@ -52,14 +55,15 @@ def explain_images(
     rows = rows_of(images, label_maps, maps)
     training = rows[rows["split"] == "train"]
     train = label_maps.values[training["label_row"].to_numpy()]
-    findings = explain_rows(rows, train, label_maps, maps, params, seed=seed)
+    explainer = fit_explainer(rows, train, label_maps, maps, params, seed=seed)
+    findings = explain_rows(rows, explainer, label_maps, maps)
     pictures = class_pictures(
         training, files, train, num_classes=label_maps.num_classes, min_area=params.min_area, examples=params.examples
     )
-    return Explanations(findings, pictures)
+    return Explanations(findings, pictures, explainer)
 
 
-def explain_rows(
+def fit_explainer(
     rows: pd.DataFrame,
     train: UInt8[np.ndarray, "T H W"],
     label_maps: LabelMaps,
@@ -67,8 +71,8 @@ def explain_rows(
     params: ExplanationParams,
     *,
     seed: int,
-) -> dict[str, list[Explanation]]:
-    """Return the findings by image_id: by components the `params.kept` most unusual, then the hottest spot.
+) -> Explainer:
+    """Fit what is normal.
 
     Args:
         rows: of `rows_of`.
@@ -81,15 +85,24 @@ def explain_rows(
             stable_share=params.stable_share, area_floor=params.area_floor, seed=seed,
         )  # fmt: skip
     validation = maps.values[rows["map_row"][rows["split"] == "validation"].to_numpy()]
-    spots = fit_spots(STUDENT_TEACHER, validation, usual_classes(train, num_classes=label_maps.num_classes))
+    usual = usual_classes(train, num_classes=label_maps.num_classes)
+    return Explainer(normal, params.kept, (fit_spots(STUDENT_TEACHER, validation),), usual)
+
+
+def explain_rows(
+    rows: pd.DataFrame, explainer: Explainer, label_maps: LabelMaps, maps: AnomalyMaps
+) -> dict[str, list[Explanation]]:
+    """Return the findings of the images that are judged by image_id.
+
+    Args:
+        rows: of `rows_of`.
+    """
     explained = {}
     judged = rows[rows["split"] != "train"]
     columns = zip(judged["image_id"], judged["label_row"], judged["map_row"], strict=True)
     for image_id, label_row, map_row in progress(columns, total=len(judged), label="explanations"):
-        labels = label_maps.values[label_row]
-        spot = explain_map(spots, maps.values[map_row], labels)
-        parts = explain_components(normal, labels)[: params.kept] if normal is not None else []
-        explained[str(image_id)] = [*parts, spot]
+        found = explainer(label_maps.values[label_row], {STUDENT_TEACHER: maps.values[map_row]})
+        explained[str(image_id)] = found
     return explained
 
 
@@ -146,10 +159,10 @@ def class_pictures(
     return pictures
 
 
-def crop(image: UInt8[np.ndarray, "H W 3"], component: Region) -> Image.Image:
+def crop(image: UInt8[np.ndarray, "H W 3"], component: MaskRegion) -> Image.Image:
     """Cut out the component with a margin, at most SIDE x SIDE."""
     height, width = image.shape[:2]
-    top, left, bottom, right = share_box(component)
+    top, left, bottom, right = component.box
     rows = slice(max(round((top - MARGIN) * height), 0), round((bottom + MARGIN) * height))
     columns = slice(max(round((left - MARGIN) * width), 0), round((right + MARGIN) * width))
     picture = Image.fromarray(image[rows, columns])

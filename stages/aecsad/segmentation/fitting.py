@@ -15,7 +15,7 @@ from stages.aecsad.model.edited import EDITED, EditedPictures, write_edited
 from stages.aecsad.model.label_maps import LABEL_MAPS, LabelMaps, write_label_maps, write_turns
 from stages.aecsad.model.lineage import SEGMENTATION
 from stages.aecsad.model.part_numbers import PartAreas, write_part_areas
-from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor
+from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segmentor, labeller_of
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
@@ -144,9 +144,10 @@ def label_values(
     size = fitted.image_size
     values = np.zeros((total, size, size), dtype=np.uint8)
     if fitted.segmentor is not None:
+        label_map = labeller_of(fitted.segmentor, size=size)
         for row, stack in enumerate(progress(stacks, total=total, label=label)):
             low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
-            values[row] = fitted.segmentor.label_map(low, high, size=size)[0].cpu().numpy()
+            values[row] = label_map(low, high)[0].cpu().numpy()
     return values
 
 

@@ -158,7 +158,12 @@ def export(network: nn.Module, path: Path, *, size: tuple[int, int]) -> None:
 
 
 def write_graph(
-    network: nn.Module, path: Path, examples: Mapping[str, Tensor], outputs: Sequence[str] | None = None
+    network: nn.Module,
+    path: Path,
+    examples: Mapping[str, Tensor],
+    outputs: Sequence[str] | None = None,
+    *,
+    folded: bool = True,
 ) -> None:
     """Write the graph of a network; the same network gives the same bytes.
 
@@ -167,12 +172,14 @@ def write_graph(
         path: of the file.
         examples: inputs by name, in the network's order; sizes become constants.
         outputs: names of what it returns, numbers without them.
+        folded: whether what is computed of weights alone is stored in their place; where several nodes need it, each
+            stores its own. ONNX Runtime folds it when it opens the graph, too.
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant, which is what we want
         torch.onnx.export(
             network, tuple(examples.values()), path, input_names=list(examples), output_names=outputs,
-            opset_version=OPSET, dynamo=False,
+            opset_version=OPSET, dynamo=False, do_constant_folding=folded,
         )  # fmt: skip
 
 

@@ -66,11 +66,21 @@ class BankGraph(nn.Module):
     """
 
     def __init__(self, memory: MemoryBank) -> None:
-        """Keep the bank."""
+        """Keep the bank; its patches as buffers, of which a graph stores one copy however often it needs them."""
         super().__init__()
-        self.grid, self.bank = memory.grid, memory.bank
+        self.grid, self.plain = memory.grid, memory.bank
+        for number, view in enumerate(memory.bank.views):
+            self.register_buffer(f"{PATCHES}_{number}", view.patches)
         self.inputs = tuple(f"{LEVEL}{STRIDES.index(stride)}" for stride in memory.strides)
         self.outputs = (SCORE, MAP)
+
+    @property
+    def bank(self) -> Bank:
+        """The bank, made of the buffers."""
+        views = enumerate(self.plain.views)
+        return replace(
+            self.plain, views=tuple(replace(view, patches=self.get_buffer(f"{PATCHES}_{n}")) for n, view in views)
+        )
 
     def forward(self, *stages: Float[Tensor, "1 _C _h _w"]) -> tuple[Float[Tensor, ""], Float[Tensor, "h w"]]:
         """Return what `MemoryBank.judge` does."""

@@ -97,8 +97,13 @@ def profile_file() -> Path:
     return file
 
 
-def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
+def load_value(key: str, *, file: Path = PARAMS_FILE, optional: bool = False) -> Any:
     """Read the value at a dotted path of params.yaml, or of another file.
+
+    Args:
+        key: the path.
+        file: to read.
+        optional: whether a missing key is None.
 
     Raises:
         UserError: the file is missing or not YAML, or it has no such key.
@@ -113,6 +118,8 @@ def load_value(key: str, *, file: Path = PARAMS_FILE) -> Any:
         raise UserError(f"{file}: not valid YAML: {error}") from None
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
+            if optional:
+                return None
             raise UserError(f"{file}: the key {key!r} is missing (no {part!r} there)")
         value = value[part]
     return value

@@ -19,20 +19,23 @@ import numpy as np
 
 from stages.core.runtime.calibration import Calibration, calibration_from_json
 from stages.core.runtime.errors import UserError
+from stages.core.runtime.explaining import Explainer, read_explainer, sentences
 from stages.core.runtime.fusion import Fusion
-from stages.core.runtime.graphs import IMAGE, LABELS, LEVEL, MAP, SCORE, BranchGraph
+from stages.core.runtime.graphs import AREAS, IMAGE, LABELS, LEVEL, MAP, SCORE, BranchGraph
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.manifest import MANIFEST, read_files, read_manifest
 from stages.core.runtime.maps import MapFusion, to_half
-from stages.core.runtime.pictures import read_picture
+from stages.core.runtime.pictures import read_picture, unlike_training
 from stages.core.runtime.reading import SMALLEST_SIDE, Window, apply_window, resize_image, sides_of
+from stages.core.runtime.wording import Names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jaxtyping import Float32, UInt8
 
-HISTOGRAMS = "histograms.npz"
+HISTOGRAMS, EXPLAINER = "histograms.npz", "explainer.npz"
+KNOWN = (SCORE, MAP, LABELS, AREAS)  # outputs of graphs; others are scores of branches within a single graph
 SAME = 1e-5  # of a score: it is that of a validation image, but for the last digits
 
 
@@ -50,6 +53,8 @@ class Verdict:
         branches: score of each branch; None for one that the pipeline excluded.
         anomaly_map: h x w cells that cover the whole picture.
         size_note: how the picture's size differs from that of the training images; None where it does not.
+        explanations: in words, what decided first; none where the method explains nothing.
+        kind_note: how its file does, see `stages.core.runtime.pictures.unlike_training`; None also for an array.
     """
 
     score: float
@@ -61,6 +66,8 @@ class Verdict:
     branches: dict[str, float | None]
     anomaly_map: Float32[np.ndarray, "h w"]
     size_note: str | None
+    kind_note: str | None
+    explanations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Judgement:
     score: float
     branches: dict[str, float | None]
     anomaly_map: Float32[np.ndarray, "h w"]
+    explanations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ class Bundle:
         histograms: of the columns in use.
         fusion: None for a method of one branch.
         map_fusion: None where the map is that of one branch.
+        explainer: None where the method explains nothing.
+        names: of components.
     """
 
     path: Path
@@ -110,6 +120,8 @@ class Bundle:
     map_fusion: MapFusion | None
     calibration: Calibration
     grey_range: Window | None
+    explainer: Explainer | None
+    names: Names
 
     @property
     def product(self) -> str:
@@ -152,6 +164,10 @@ class Bundle:
             branches=found.branches,
             anomaly_map=found.anomaly_map,
             size_note=None if sizes is None else sizes.difference(picture.shape[1], picture.shape[0]),
+            kind_note=None
+            if isinstance(image, np.ndarray)
+            else unlike_training(Path(image), self.grey_range, calibration.files),
+            explanations=found.explanations,
         )
 
     def judged(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:
@@ -196,20 +212,25 @@ class Bundle:
 
     def judge(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:
         """Score a picture as the pipeline does."""
-        inputs = {size: self.encode(picture, size) for size in self.encoders}
+        inputs = {size: self.encode(picture, size) for size in {branch.size for branch in self.branches}}
         columns: dict[str, float] = {}
         maps: dict[str, np.ndarray] = {}
+        label_map, areas = None, None
+        own: dict[str, float | None] = {}
         for branch in self.branches:
             found = branch.graph(inputs[branch.size])
+            own |= {name: float(value.item()) for name, value in found.items() if name not in KNOWN}
             if SCORE in found:
                 columns[branch.name] = float(found[SCORE].item())
             if MAP in found:
                 maps[branch.name] = to_half(found[MAP])
+            areas = found.get(AREAS, areas)
             if LABELS in found:
+                label_map = found[LABELS][0]
                 columns |= {one.column: float(histogram_distances(one, found[LABELS])[0]) for one in self.histograms}
         if self.fusion is None:
             (name,) = columns
-            return Judgement(columns[name], {}, maps[name].astype(np.float32))
+            return Judgement(columns[name], own, maps[name].astype(np.float32))
         scores = {name: np.array([value]) for name, value in columns.items()}
         fused, used = self.fusion(scores)
         parts = {one.name: float(used[one.name][0]) if one.name in used else None for one in self.fusion.branches}
@@ -217,13 +238,16 @@ class Bundle:
             (fused_map,) = maps.values()
         else:
             fused_map = self.map_fusion({name: one[None] for name, one in maps.items()})[0]
-        return Judgement(float(fused[0]), parts, fused_map.astype(np.float32))
+        said = sentences(
+            self.explainer, self.calibration, parts, self.names, label_map=label_map, maps=maps, areas=areas
+        )
+        return Judgement(float(fused[0]), parts, fused_map.astype(np.float32), said)
 
     def encode(self, picture: UInt8[np.ndarray, "H W 3"], size: tuple[int, int]) -> dict[str, np.ndarray]:
         """Return the normalised image at a size, and the encoder's features of it."""
         image = resize_image(picture, size).transpose(2, 0, 1).astype(np.float32) / np.float32(255.0)
         normalised = ((image - self.mean) / self.std)[None]
-        features = self.encoders[size]({IMAGE: normalised}).values()
+        features = self.encoders[size]({IMAGE: normalised}).values() if size in self.encoders else ()
         return {IMAGE: normalised, **{f"{LEVEL}{number}": one for number, one in enumerate(features)}}
 
 
@@ -277,6 +301,8 @@ def build(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes],
         map_fusion=None if map_fusion is None else MapFusion.from_json(map_fusion),
         calibration=calibration_from_json(manifest["calibration"]),
         grey_range=None if grey_range is None else Window(**grey_range),
+        explainer=read_explainer(files[EXPLAINER]) if EXPLAINER in files else None,
+        names={int(number): str(name) for number, name in manifest["components"].items()},
     )
 
 

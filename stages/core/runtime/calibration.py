@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stages.core.runtime.compression import FileKinds
+
 UNIT = "x threshold distance"  # of a score in words: see Calibration.multiple
 MANY = 100  # of them are not told apart
 SAME_ASPECT = 0.01  # share by which an aspect ratio may lie outside, since sizes are whole pixels
@@ -87,6 +89,44 @@ class Sureness:
 
 
 @dataclass(frozen=True)
+class BranchScale:
+    """By what scores of a branch are compared with those of others.
+
+    Attributes:
+        threshold, median: of normal images' scores.
+        weight: of the branch in the score.
+    """
+
+    threshold: float
+    median: float
+    weight: float
+
+    def excess(self, score: float) -> float:
+        """Return how far the score lies above the threshold, in distances from the median to the threshold."""
+        spread = self.threshold - self.median
+        return (score - self.threshold) / spread if spread > 0 else math.copysign(math.inf, score - self.threshold)
+
+
+def by_excess(scales: Mapping[str, BranchScale], values: Mapping[str, float | None]) -> list[str]:
+    """Sort the branches, the one farthest above its own threshold first, or nearest to it where none is above.
+
+    How far one is above counts by its weight: what hardly counts in the score has not decided.
+
+    Args:
+        scales: of the branches that have decided; others have no place.
+        values: their scores.
+    """
+    known = {name: values.get(name) for name in scales}
+    excess = {name: scales[name].excess(value) for name, value in known.items() if value is not None}
+
+    def rank(name: str) -> tuple[float, float]:
+        above, weight = max(excess[name], 0.0), scales[name].weight
+        return (weight * above if weight else 0.0, excess[name])  # 0 times infinity is no number
+
+    return sorted(excess, key=rank, reverse=True)
+
+
+@dataclass(frozen=True)
 class PictureSizes:
     """Smallest and largest width, height (pixels, upright) and width over height of the training images."""
 
@@ -122,6 +162,8 @@ class Calibration:
         low, high: map values shown as blue and as red.
         sureness: of verdicts; None before it is fitted.
         sizes: of the training images; None where they are not known.
+        files: how the training images were saved; None likewise.
+        branches: of the branches in use; None for a method without.
     """
 
     threshold: Threshold
@@ -130,6 +172,8 @@ class Calibration:
     high: float
     sureness: Sureness | None = None
     sizes: PictureSizes | None = None
+    files: FileKinds | None = None
+    branches: Mapping[str, BranchScale] | None = None
 
     def calls(self, score: float) -> bool:
         """Return whether an image with this score is called anomalous."""
@@ -175,7 +219,8 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
     Raises:
         KeyError, TypeError, ValueError: the value has another layout.
     """
-    sureness, sizes = value["sureness"], value["sizes"]
+    sureness, sizes, files = value["sureness"], value["sizes"], value.get("files")
+    branches = value.get("branches")
     return Calibration(
         Threshold(**value["threshold"]),
         float(value["median"]),
@@ -183,4 +228,6 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
         float(value["high"]),
         None if sureness is None else Sureness(tuple(sureness["normal"]), sureness["low"], sureness["high"]),
         None if sizes is None else PictureSizes(**{name: tuple(limits) for name, limits in sizes.items()}),
+        None if files is None else FileKinds(**{**files, "kinds": tuple(files["kinds"])}),
+        None if branches is None else {name: BranchScale(**scale) for name, scale in branches.items()},
     )

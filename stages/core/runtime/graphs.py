@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 IMAGE, LEVEL = "image", "level_"  # inputs: the normalised image, and the encoder's outputs by their number
 SCORE, MAP, LABELS = "score", "map", "labels"  # outputs: of a picture, of its cells, and the class of each pixel
+AREAS = "areas"  # output: of kinds of parts
 
 
 def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:

@@ -17,9 +17,9 @@ SEAL, FILES, TEST_PICTURES = "sha256", "files", "test_pictures"
 NONE = type(None)
 KINDS: Mapping[str, tuple[type, ...]] = {  # of the keys that every bundle has; what is below them `load` finds out
     "product": (str,), "commit": (str, NONE), "data": (dict,), "method": (str,), "params": (dict,), "metrics": (dict,),
-    "covers_logical_anomalies": (bool,), "licences": (dict,), "encoder": (dict,), "grey_range": (list, NONE),
-    "branches": (list,), "fusion": (dict, NONE), "map_fusion": (dict, NONE), "calibration": (dict,),
-    "made_from": (dict,), TEST_PICTURES: (list,), FILES: (dict,),
+    "covers_logical_anomalies": (bool,), "components": (dict,), "licences": (dict,), "encoder": (dict,),
+    "grey_range": (dict, NONE), "branches": (list,), "fusion": (dict, NONE), "map_fusion": (dict, NONE),
+    "calibration": (dict,), "made_from": (dict,), TEST_PICTURES: (list,), FILES: (dict,),
 }  # fmt: skip
 OF_A_PICTURE: Mapping[str, tuple[type, ...]] = {
     "file": (str,), "score": (float, int), "is_anomalous": (bool,), "branches": (dict,),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.core.runtime.compression import FileKinds, compression_of
 from stages.core.runtime.depth import is_deep
 from stages.core.runtime.errors import UserError
 from stages.core.runtime.kinds import DICOM, image_kind
@@ -49,19 +50,23 @@ def read_picture(path: Path, grey_range: Window | None, *, max_pixels: int = MAX
     return picture
 
 
-def unlike_training(path: Path, grey_range: Window | None) -> str | None:
-    """Say that a picture has not the depth of the training images, or is one of several; None where neither holds.
+def unlike_training(path: Path, grey_range: Window | None, files: FileKinds | None) -> str | None:
+    """Say how a picture's file differs from those of the training images, or has several; None where nothing does.
 
     Pictures of more than 8 bits are spread over a range that those of 8 bits know nothing of: brightness may differ.
+    What lost something when it was saved differs from what did not, see `stages.core.runtime.compression`.
 
     Args:
         path: of a readable picture.
         grey_range: of the training images; None where they have 8 bits, and a deeper picture is refused.
+        files: how they were saved; None where that is not known.
     """
     if image_kind(path) == DICOM:
         return None if grey_range is None else "DICOM, training images have more than 8 bits"
     with open_image(path) as image:
         notes = [] if grey_range is None or is_deep(image) else ["8 bits, training images have more"]
+        if files is not None and (saved := files.difference(compression_of(path))) is not None:
+            notes.append(saved)
         if (frames := number_of_frames(image)) > 1:
             notes.append(f"{frames} pages or frames, of which the first is judged")
     return "; ".join(notes) or None

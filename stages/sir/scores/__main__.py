@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from stages.core.images.grey_range import read_grey_range
 from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
+from stages.core.run.atomic import replacing_folder
 from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
+from stages.sir.scores.graph import write_graph_of
 from stages.sir.scores.scoring import MapsParams, score_images
 
 
@@ -16,7 +19,9 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(MapsParams, section="sir.maps")
     models, teacher = read_models(paths.model)
     result = score_images(models, teacher, read_images(paths.inputs), image_files(paths.inputs), params)
-    write_result(paths.scores, result)
+    with replacing_folder(paths.scores) as temporary:
+        write_result(temporary, result)
+        write_graph_of(temporary, models[0], teacher, params, grey_range=read_grey_range(paths.inputs))
     return f"{len(result.scores)} images scored by {len(models)} decoders"
 
 

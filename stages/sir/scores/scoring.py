@@ -1,6 +1,7 @@
 """Score images by where and how much the reconstruction misses the teacher's features."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,8 +82,9 @@ def score_images(
 
 
 def map_image(model: SirModel, features: Features, params: MapsParams, *, size: int) -> Float[np.ndarray, "B S S"]:
-    """Make the maps of images by one model."""
-    with mixed_precision(features[0].device):
+    """Make the maps of images by one model; on a CPU in float32, as the graph of a bundle computes."""
+    device = features[0].device
+    with mixed_precision(device) if device.type == "cuda" else nullcontext():
         targets, loops = model(features)
     rebuilt = [[stage.float() for stage in loop] for loop in loops]
     return anomaly_maps(targets, rebuilt, size=size, chosen=params.loops, fusion=params.fusion, sigma=params.sigma)

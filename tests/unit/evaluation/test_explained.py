@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.explanations import Explanations
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, Threshold
+from stages.core.runtime.explanation import Explanation
 from stages.evaluation.explained import NOTHING, checked_explanations, explanation_metrics, in_order, overlap
 from stages.evaluation.names import Undefined, nested
 from stages.evaluation.thresholds import Fitted, Reference, Uncertainty

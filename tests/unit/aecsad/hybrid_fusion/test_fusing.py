@@ -6,8 +6,9 @@ import pytest
 
 from stages.aecsad.hybrid_fusion.fusing import explain_branches
 from stages.aecsad.model.label_maps import LabelMaps
-from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.explanations import Explanations
 from stages.core.run.errors import UserError
+from stages.core.runtime.explanation import Explanation
 
 IMAGES = pd.DataFrame({"image_id": ["t", "v", "x"], "split": ["train", "validation", "test"]})
 SCORES = IMAGES.iloc[1:]
@@ -25,7 +26,7 @@ def maps() -> dict[str, np.ndarray]:
 
 
 def test_each_further_branch_explains_its_hottest_spot() -> None:
-    explained = explain_branches(Explanations(FOUND, {}), IMAGES, LABELS, SCORES, maps())
+    explained = explain_branches(Explanations(FOUND, {}), IMAGES, LABELS, SCORES, maps()).images
     assert list(explained) == ["v", "x"]
     own, further = explained["x"]
     assert own == FOUND["x"][0]

@@ -18,10 +18,11 @@ from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
 from stages.aecsad.model.part_numbers import NumberFinding, write_findings
 from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.aecsad.model.scaling import evidence
-from stages.core.io.explanations import Explanation, Explanations, write_explanations
+from stages.core.io.explanations import Explanations, write_explanations
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MethodResult, branch_names, read_result, write_result
 from stages.core.io.tables import image_files, write_images, write_table
+from stages.core.runtime.explanation import Explanation
 from tests.params_files import write_params
 
 OPTIONS = [

@@ -7,11 +7,9 @@ import pytest
 
 from stages.aecsad.model.part_numbers import (
     KindClassifier,
-    NumberFinding,
     PartAreas,
     fit_part_model,
     part_distances,
-    part_findings,
     part_model_arrays,
     read_findings,
     read_part_areas,
@@ -21,6 +19,7 @@ from stages.aecsad.model.part_numbers import (
 )
 from stages.aecsad.model.patch_histogram import read_histogram_models, write_histogram_models
 from stages.core.run.errors import UserError
+from stages.core.runtime.counting import NumberFinding, number_findings
 
 DISC, BAR = np.array([0.02, 0.0, 0.0]), np.array([0.0, 0.02, 0.0])  # the third kind is light, which no part moves
 CLASSIFIER = KindClassifier(np.ones((2, 4), np.float32), np.zeros(4, np.float32))
@@ -67,7 +66,7 @@ def test_findings_name_the_part_and_the_number() -> None:
 
     def found(**changes: float) -> list[tuple[int, int]]:
         areas = kits(500, **changes).mean(axis=0)
-        return [(one.component, round(one.number)) for one in part_findings(model, areas)]
+        return [(one.component, round(one.number)) for one in number_findings(model.numbers, areas)]
 
     assert found() == []
     assert found(discs=1) == [(4, -1)]
@@ -98,7 +97,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     read = read_part_model(file)
     assert read is not None and read_histogram_models(file) == []
     assert part_distances(read, parts.edited).tolist() == part_distances(model, parts.edited).tolist()
-    assert part_findings(read, kits(1, discs=0)[0]) == part_findings(model, kits(1, discs=0)[0])
+    assert number_findings(read.numbers, kits(1, discs=0)[0]) == number_findings(model.numbers, kits(1, discs=0)[0])
     write_histogram_models(file, [], made_from={"segmentation": "5e6"}, **part_model_arrays(None))
     assert read_part_model(file) is None
     findings = {"a": [NumberFinding(1, -1.0, 3.5)], "b": []}

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from stages.aecsad.score_fusion.components import (
-    NormalComponents,
-    explain_components,
-    find_components,
-    fit_components,
-    share_box,
-    share_centre,
-)
-from stages.core.io.explanations import Explanation
-from stages.core.io.wording import describe
+from stages.aecsad.score_fusion.components import fit_components
+from stages.core.runtime.components import NormalComponents, explain_components, find_components
+from stages.core.runtime.explanation import Explanation
+from stages.core.runtime.wording import describe
 from tests.unit.aecsad.layouts import SIZE, draw
 
 FITTING = {"num_classes": 3, "grid": 4, "min_area": 0.002, "stable_share": 0.95, "area_floor": 0.01, "seed": 0}
@@ -112,6 +106,6 @@ def test_components_by_hand() -> None:
     labels[2:4, 4:8] = 1
     labels[9, 19] = 1
     (found,) = find_components(labels, 1, min_area=0.01)
-    assert (found.share, share_box(found)) == (8 / 200, (0.2, 0.2, 0.4, 0.4))
-    assert share_centre(found) == pytest.approx((0.3, 0.3))
+    assert (found.share, found.box) == (8 / 200, (0.2, 0.2, 0.4, 0.4))
+    assert found.centre == pytest.approx((0.3, 0.3))
     assert len(find_components(labels, 1, min_area=0.001)) == 2

@@ -18,7 +18,7 @@ from stages.core.io.lineage import content_hash, read_lineage
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import branch_names, read_result
 from stages.core.io.tables import write_images
-from stages.core.io.wording import describe
+from stages.core.runtime.wording import describe
 from tests.params_files import write_params
 from tests.unit.aecsad.layouts import draw
 

@@ -60,7 +60,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_verdict(monkeypatch: pytest.
     content = Path("a.png").read_bytes()
     assert read_file(Path("a.png"), None).pixels.shape == (32, 32, 3)
     monkeypatch.setattr(
-        "commands.predict.reading.unlike_training", lambda path, grey: Path(path).write_bytes(content) and None
+        "commands.predict.reading.unlike_training", lambda path, grey, files: Path(path).write_bytes(content) and None
     )
     with pytest.raises(UserError, match=r"a\.png: changed while it was read"):
         read_file(Path("a.png"), None)

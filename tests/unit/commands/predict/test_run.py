@@ -246,7 +246,10 @@ def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     assert [row["kind_note"] for row in rows("out/scores.csv")] == [
         "", "8 bits, training images have more", "DICOM, training images have more than 8 bits",
     ]  # fmt: skip
-    assert "2 images differ in kind or depth from the training images, which may change their scores" in caplog.text
+    assert (
+        "2 images differ in kind, depth or compression from the training images, which may change their scores"
+        in caplog.text
+    )
 
 
 def test_pictures_of_which_little_or_nothing_is_judged() -> None:

@@ -135,8 +135,8 @@ def test_scores_and_maps_of_the_other_methods(tmp_path: Path, method: str) -> No
 
 
 def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--method sir: new pictures are judged by oddpart, aecsad, patchcore only"):
-        predict(tmp_path / "out", INPUTS, method="sir")
+    with pytest.raises(UserError, match="--method inctrl cannot judge new pictures: it compares pictures by CLIP"):
+        predict(tmp_path / "out", INPUTS, method="inctrl")
     with pytest.raises(UserError, match="--method patchcore: it is off for bar: switch it on in `methods`"):
         trained_files("bar", "patchcore")
 
@@ -222,7 +222,8 @@ def test_columns(tmp_path: Path) -> None:
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos", range(24, 25)))
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
-        "student_teacher", "size_note", "kind_note", "heatmap", "milliseconds", "sha256", "time", "tags",
+        "student_teacher", "explanations", "size_note", "kind_note", "heatmap", "milliseconds", "sha256", "time",
+        "tags",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value

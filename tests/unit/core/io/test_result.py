@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core.io.explanations import Explanation, Explanations
+from stages.core.io.explanations import Explanations
 from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, branch_names, read_result, rows_to_score, write_result
+from stages.core.runtime.explanation import Explanation
 
 FOUND = Explanation("z_hist", 1, "area", (0.0, 0.0, 0.5, 1.0), 0.2, 0.1, 3.0, (1, 0))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stages.core.io.explanations import Box, Explanation
+from stages.core.runtime.explanation import Box, Explanation
 
 DOWN, ACROSS = ("upper", "", "lower"), ("left", "", "right")
 ALONE = {"upper": "top", "lower": "bottom", "left": "left side", "right": "right side", "": "centre"}

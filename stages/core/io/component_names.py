@@ -1,4 +1,4 @@
-"""Names of components: the section `components` of params.yaml, which no stage but the report reads.
+"""Names of components: the section `components` of params.yaml, which only the report, bundles and predictions read.
 
 A name is put in where an explanation is shown, so that a change of it trains nothing.
 """
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import PositiveInt, RootModel, StringConstraints
 
-from stages.core.io.wording import Names
-from stages.core.run.params import validate
+from stages.core.run.params import load_value, validate
+from stages.core.runtime.wording import Names
 
 SECTION = "components"
 LOG = logging.getLogger(__name__)
@@ -19,6 +19,16 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 class ComponentNames(RootModel[dict[str, dict[PositiveInt, Name]]]):
     """Section `components`: by product, a name for the number of a component class; classes without one keep it."""
+
+
+def names_of(product: str) -> Names:
+    """Read the names of a product's components.
+
+    Raises:
+        UserError: the section is no mapping of numbers above 0 to text.
+    """
+    section = load_value(SECTION, optional=True)
+    return validate(ComponentNames, section or {}, where=SECTION).root.get(product, {})
 
 
 def check_names(section: Any, products: Collection[str]) -> Mapping[str, Names]:

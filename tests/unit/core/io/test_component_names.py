@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from stages.core.io.component_names import check_names, warn_of_unknown
 from stages.core.run.errors import UserError
-from stages.report.component_names import check_names, warn_of_unknown
 from tests.table import violations
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stages.core.io.explanations import Box, Explanation
-from stages.core.io.wording import describe, where
+from stages.core.runtime.explanation import Box, Explanation
+from stages.core.runtime.wording import describe, where
 from tests.table import violations
 
 BOX: Box = (0.0, 0.0, 0.2, 0.2)
