@@ -1,12 +1,8 @@
 """A run of `oddpart predict` over odd files; the networks are replaced by one that adds up the pixels."""
 
 import csv
-import json
 import shutil
-import sqlite3
-import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +17,6 @@ from commands.predict.given import check_given
 from commands.predict.running import Wishes
 from commands.predict.scoring import predict_images
 from commands.verbs import Closing
-from commands.verdicts.store import VerdictStore
 from stages.core.images.grey_range import between
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
@@ -44,6 +39,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts())
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
+    monkeypatch.setattr("commands.predict.scoring.names_of", lambda category: {})
     monkeypatch.setattr("commands.predict.scoring.predict", score)
 
 
@@ -56,7 +52,7 @@ def parts(*, covers_components: bool = True, grey_range: Window | None = None) -
     )
 
 
-def score(parts: Any, picture: np.ndarray) -> Prediction:
+def score(parts: Any, picture: np.ndarray, names: Any = None) -> Prediction:
     return Prediction(float(picture.mean()), {"students": 1.0}, np.zeros((4, 4), dtype=np.float32))
 
 
@@ -108,7 +104,7 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
     Path("in/empty.png").touch()
     seen: list[tuple[int, int]] = []
 
-    def watched(parts: Any, picture: np.ndarray) -> Prediction:
+    def watched(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         (folder,) = Path().glob("out.unfinished-*")
         written = rows(f"{folder}/scores.csv") if (folder / "scores.csv").exists() else []
         seen.append((len(written), len(rows(f"{folder}/unreadable.csv"))))
@@ -127,7 +123,7 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
 def until(count: int, judged: list[str]) -> Any:
     """Count the pictures that are scored, and interrupt the one after so many."""
 
-    def scored(parts: Any, picture: np.ndarray) -> Prediction:
+    def scored(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         if len(judged) == count:
             raise KeyboardInterrupt
         judged.append("")
@@ -183,7 +179,7 @@ def test_rows_of_other_parts_do_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     draw("in/a.png", "in/b.png")
     calls = iter([None, KeyboardInterrupt()])
 
-    def interrupted(parts: Any, picture: np.ndarray) -> Prediction:
+    def interrupted(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         if (error := next(calls)) is not None:
             raise error
         return score(parts, picture)
@@ -204,7 +200,7 @@ def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch
     draw("in/a.png", grey=1)
     draw("in/b.png")
 
-    def sometimes(parts: Any, picture: np.ndarray) -> Prediction:
+    def sometimes(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         found = score(parts, picture)
         return Prediction(float("nan"), found.branches, found.anomaly_map) if picture.max() == 1 else found
 
@@ -291,7 +287,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
         monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
-        monkeypatch.setattr("stages.export.recipes.check_one_run", lambda files: {})
+        monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
             Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")
@@ -371,59 +367,3 @@ def test_the_field_folder(request: pytest.FixtureRequest) -> None:
     assert [row["path"] for row in rows("out/scores.csv")] == ["in/IM000001", "in/a.png", "in/b.jfif"]
     assert [row["path"] for row in rows("out/unreadable.csv")] == ["in/IMG_0.HEIC"]
     assert closing.code == 2
-
-
-def test_without_the_packages_of_a_store_the_tables_have_all_rows(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "alembic", None)
-    draw("in/a.png")
-    assert run("in").code == 0
-    assert "no verdict store is written, as alembic is not installed" in caplog.text
-    assert "pip install -c constraints.txt -e '.[store]'" in caplog.text
-    assert len(rows("out/scores.csv")) == 1
-    assert not Path("out/verdicts.sqlite").exists()
-    with pytest.raises(ModuleNotFoundError):
-        predict_images([Path("in")], Wishes(Path("other"), store="named.sqlite"), category="part")
-
-
-def test_tags_go_into_tables_and_store_and_a_second_run_with_others_changes_nothing_stored(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    draw("in/a.png", "in/b.png")
-    for lot, output in (("1", "out"), ("2", "again")):
-        wishes = Wishes(Path(output), store="v.sqlite", station="line 1", tags={"lot": lot})
-        with caplog.at_level("INFO"):
-            predict_images([Path("in")], wishes, category="part")
-        assert [row["tags"] for row in rows(f"{output}/scores.csv")] == [f'{{"lot": "{lot}"}}'] * 2
-        lines = [json.loads(line)["tags"] for line in Path(output, "scores.jsonl").read_text().splitlines()]
-        assert lines == [{"lot": lot}] * 2
-    assert "2 rows were in the store already, and stay there as they were" in caplog.text
-    with closing(sqlite3.connect("v.sqlite")) as database:
-        found = database.execute("SELECT picture, value FROM verdicts JOIN tags USING (tag_set)").fetchall()
-    assert found == [("in/a.png", "1"), ("in/b.png", "1")]
-
-
-def test_a_store_that_fails_loses_no_row_and_nothing_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows stay in the unfinished folder; the next run stores them without judging again."""
-    draw("in/a.png", "in/b.png", "in/c.png")
-    judged: list[float] = []
-
-    def counted(parts: Any, picture: np.ndarray) -> Prediction:
-        judged.append(float(picture.mean()))
-        return score(parts, picture)
-
-    monkeypatch.setattr("commands.predict.scoring.predict", counted)
-    wishes = Wishes(Path("out"), store="v.sqlite", station="line 1")
-    with monkeypatch.context() as patch:
-        VerdictStore("v.sqlite").close()
-        with closing(sqlite3.connect("v.sqlite", isolation_level=None)) as other:
-            patch.setitem(VerdictStore.__init__.__kwdefaults__, "patience", 0.1)
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(UserError, match="v.sqlite: cannot be written or read .database is locked."):
-                predict_images([Path("in")], wishes, category="part")
-    assert len(judged) == 3
-    predict_images([Path("in")], wishes, category="part")
-    assert len(judged) == 3
-    with closing(sqlite3.connect("v.sqlite")) as database:
-        assert database.execute("SELECT count(*) FROM verdicts").fetchone() == (3,)
