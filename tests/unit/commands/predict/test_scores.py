@@ -223,6 +223,7 @@ def test_columns(tmp_path: Path) -> None:
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
         "student_teacher", "explanations", "size_note", "kind_note", "heatmap", "milliseconds", "sha256", "time",
+        "tags",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value
