@@ -17,7 +17,7 @@ from stages.uninformed_students.augmentation import Augmentation, size_of
 from stages.uninformed_students.params import DistilledTeacherParams, UninformedStudentsParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, FittedEnsemble, map_image
-from stages.uninformed_students.stage_ensemble import fit_stages, map_stages
+from stages.uninformed_students.stage_ensemble import fit_stages, map_features, map_stages
 from stages.uninformed_students.students import train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
 from stages.uninformed_students.training import FinishedNetworks, name_of
@@ -27,13 +27,13 @@ LOG = logging.getLogger(__name__)
 
 def fit_ensembles(
     images: pd.DataFrame, folder: Path, params: UninformedStudentsParams, *, seed: int, finished: FinishedNetworks
-) -> dict[str, FittedEnsemble]:
+) -> list[FittedEnsemble]:
     """Train on the images of split "train"; the rest is not opened.
 
     Each patch size starts from the seed again, so that it does not depend on which others there are.
 
     Returns:
-        By patch size; one, named "backbone", where the backbone is the teacher.
+        One a patch size; one where the backbone is the teacher.
 
     Raises:
         UserError: the backbone's weights are missing, or there are no training images or all are of one colour.
@@ -50,11 +50,11 @@ def fit_ensembles(
     stack = load_stack(folder, files, size=size_of(params.inference))
     refuse_one_colour(stack)
     if isinstance(params.teacher, DistilledTeacherParams):
-        return {
-            str(patch_size): fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
+        return [
+            fit_patches(encoder, stack, params, params.teacher, patch_size, finished, seed=seed)
             for patch_size in params.teacher.patch_sizes
-        }
-    return {"backbone": fit_backbone_students(encoder, stack, params, finished, seed=seed)}
+        ]
+    return [fit_backbone_students(encoder, stack, params, finished, seed=seed)]
 
 
 def fit_backbone_students(
@@ -72,8 +72,9 @@ def fit_backbone_students(
         width=params.width, inference=params.inference, finished=finished, seed=seed,
     )  # fmt: skip
     parts = {"teacher": ensemble.teacher.scales(), **states_of(ensemble.students)}
-    maps = partial(map_stages, ensemble, stride=params.stride)
-    return FittedEnsemble(ensemble.teacher.dim, maps, named("backbone", parts))
+    maps, by_features = (partial(one, ensemble, stride=params.stride) for one in (map_stages, map_features))
+    teacher, networks = ensemble.teacher, tuple(ensemble.students)
+    return FittedEnsemble(teacher.dims, maps, named("backbone", parts), teacher, networks, by_features)
 
 
 def fit_patches(
@@ -102,7 +103,11 @@ def fit_patches(
     ensemble = Ensemble(teacher, [one.eval().requires_grad_(False) for one in students])
     parts = {"teacher": teacher.state_dict(), **states_of(ensemble.students)}
     maps = partial(map_image, ensemble, inference=inference, stride=stride, tile=tile)
-    return FittedEnsemble(backbone.dim, maps, named(f"p{patch_size}", parts))
+    name = str(patch_size)
+    networks = (teacher, *ensemble.students)
+    return FittedEnsemble(
+        {name: backbone.dim}, lambda image: {name: maps(image)}, named(f"p{name}", parts), teacher, networks, None
+    )
 
 
 def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:
@@ -132,6 +137,6 @@ def named(ensemble: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str,
     return {f"{ensemble}.{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
 
 
-def joined_state(ensembles: Mapping[str, FittedEnsemble]) -> dict[str, Tensor]:
+def joined_state(ensembles: Sequence[FittedEnsemble]) -> dict[str, Tensor]:
     """Collect all weights of all ensembles."""
-    return {key: value for ensemble in ensembles.values() for key, value in ensemble.state.items()}
+    return {key: value for ensemble in ensembles for key, value in ensemble.state.items()}

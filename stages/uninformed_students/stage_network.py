@@ -5,6 +5,7 @@ one of stride 8 sees 67. Nothing is distilled, so that the teacher knows all tha
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,14 +23,14 @@ class StageTeacher(nn.Module):
     """Feature maps of a frozen encoder, each channel with mean 0 and variance 1 once it is normalised.
 
     Attributes:
-        dim: channels of all stages together.
+        dims: channels of each stage by its name, "stride_8" and so on.
     """
 
     def __init__(self, encoder: FrozenEncoder) -> None:
         """Put shift 0 and factor 1 behind an encoder."""
         super().__init__()
         self.encoder = encoder
-        self.dim = sum(encoder.channels)
+        self.dims = {stage_name(stage): count for stage, count in zip(encoder.stages, encoder.channels, strict=True)}
         for stage, count in zip(encoder.stages, encoder.channels, strict=True):
             self.register_buffer(f"mean_{stage}", torch.zeros(count))
             self.register_buffer(f"factor_{stage}", torch.ones(count))
@@ -52,11 +53,20 @@ class StageTeacher(nn.Module):
     @torch.no_grad()
     def forward(self, images: UInt8[Tensor, "B 3 S S"], *, kept: bool) -> StageMaps:
         """Compute T^ of each stage."""
+        return self.scaled(self.raw(images, kept=kept))
+
+    def scaled(self, features: Sequence[Float[Tensor, "B C h w"]]) -> StageMaps:
+        """Return T^ for the encoder's features."""
         found = []
-        for stage, values in zip(self.encoder.stages, self.raw(images, kept=kept), strict=True):
+        for stage, values in zip(self.encoder.stages, features, strict=True):
             mean, factor = getattr(self, f"mean_{stage}"), getattr(self, f"factor_{stage}")
             found.append((values - mean.view(1, -1, 1, 1)) * factor.view(1, -1, 1, 1))
         return found
+
+
+def stage_name(stage: int) -> str:
+    """Name a stage by its stride, e.g. "stride_8"."""
+    return f"stride_{2 ** (stage + 1)}"
 
 
 class StageStudent(nn.Module):
@@ -95,9 +105,10 @@ class StageStudent(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "B 3 S S"]) -> StageMaps:
-        """Describe images at each stage; in mixed precision, returned in float32."""
+        """Describe images at each stage; in mixed precision but for scores on a CPU, returned in float32."""
         found, x = [], images
-        with mixed_precision(images.device):
+        precise = images.device.type == "cpu" and not self.training  # scores are those of a bundle, in float32
+        with nullcontext() if precise else mixed_precision(images.device):
             for step in self.steps:
                 x = step(x)
                 found.append(x)

@@ -19,10 +19,9 @@ from torch import Tensor
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE
 from stages.sir.model.feature_files import TeacherFeatures, read_features
-from stages.sir.model.model import SirModel
+from stages.sir.model.model import Shots, SirModel
 
 SCALE_BATCHES = 10  # full-shot batches from which the channels' scales are taken
-Shots = Literal["one_shot", "full_shot"]
 Scope = Literal["universal", "specialised"]
 LOG = logging.getLogger(__name__)
 

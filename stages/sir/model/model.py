@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from stages.core.io.weights import read_weights, write_weights
 from stages.core.run.errors import UserError
 from stages.sir.model.decoder import Features, RefinementDecoder
 
+Shots = Literal["one_shot", "full_shot"]
 SMALLEST_DEVIATION = 1e-6  # of a channel, as a share of its stage's largest; smaller ones count as constant
 
 
@@ -55,24 +57,34 @@ class SirModel(nn.Module):
             getattr(self, f"std_{number}").copy_(torch.where(constant, torch.ones_like(std), std))
 
 
-def write_models(path: Path, models: Sequence[SirModel], teacher: dict[str, Any]) -> None:
-    """Write the model of every repetition into one file.
+@dataclass(frozen=True)
+class Repetitions:
+    """The trained model of every repetition, and what is known of them.
 
-    Args:
-        path: of the file.
-        models: all of the same architecture.
+    Attributes:
+        models: in eval mode, all of the same architecture.
         teacher: name, stages and image_size of the network whose features they rebuild.
+        shots: whether each learned from one image of a category or from all.
     """
+
+    models: list[SirModel]
+    teacher: dict[str, Any]
+    shots: Shots
+
+
+def write_models(path: Path, models: Sequence[SirModel], teacher: dict[str, Any], *, shots: Shots) -> None:
+    """Write the model of every repetition into one file; see `Repetitions`."""
     state = {
         f"repetition_{number}.{key}": value
         for number, model in enumerate(models)
         for key, value in model.state_dict().items()
     }
-    write_weights(path, state, {"teacher": teacher, "repetitions": len(models), "decoder": models[0].decoder.arguments})
+    known = {"teacher": teacher, "shots": shots, "repetitions": len(models), "decoder": models[0].decoder.arguments}
+    write_weights(path, state, known)
 
 
-def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
-    """Read the model of every repetition, in eval mode, and the teacher's description.
+def read_models(path: Path) -> Repetitions:
+    """Read the model of every repetition.
 
     Raises:
         UserError: the file is damaged, or no model of this kind.
@@ -84,7 +96,7 @@ def read_models(path: Path) -> tuple[list[SirModel], dict[str, Any]]:
             prefix = f"repetition_{number}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             model.load_state_dict(own)
-        teacher = dict(arguments["teacher"])
+        teacher, shots = dict(arguments["teacher"]), arguments["shots"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: is not a model of SIR ({error}): delete it and run `dvc repro`") from None
-    return [model.eval().requires_grad_(False) for model in models], teacher
+    return Repetitions([model.eval().requires_grad_(False) for model in models], teacher, shots)

@@ -12,10 +12,10 @@ from stages.core.encoder.device import mixed_precision, pick_device, seed_everyt
 from stages.core.run.errors import UserError
 from stages.core.training.checkpoints import checkpoint_file
 from stages.core.training.optimisation import Terms, optimise
-from stages.sir.model.batches import Batches, Pick, Shots, choose_single_images
+from stages.sir.model.batches import Batches, Pick, choose_single_images
 from stages.sir.model.decoder import RefinementDecoder, reconstruction_loss
 from stages.sir.model.feature_files import TeacherFeatures
-from stages.sir.model.model import SirModel
+from stages.sir.model.model import Shots, SirModel
 from stages.sir.model.params import DecoderParams, TrainingParams
 
 

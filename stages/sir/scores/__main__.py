@@ -10,19 +10,21 @@ from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
 from stages.sir.scores.graph import write_graph_of
-from stages.sir.scores.scoring import MapsParams, score_images
+from stages.sir.scores.scoring import Mapper, MapsParams, normal_range, score_images
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
-    models, teacher = read_models(paths.model)
-    result = score_images(models, teacher, read_images(paths.inputs), image_files(paths.inputs), params)
+    images = read_images(paths.inputs)
+    mapper = Mapper(read_models(paths.model), image_files(paths.inputs), params)
+    standardise = normal_range(mapper, images)
+    result = score_images(mapper, standardise, images)
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)
-        write_graph_of(temporary, models[0], teacher, params, grey_range=read_grey_range(paths.inputs))
-    return f"{len(result.scores)} images scored by {len(models)} decoders"
+        write_graph_of(temporary, mapper, standardise, grey_range=read_grey_range(paths.inputs))
+    return f"{len(result.scores)} images scored by {len(mapper.models)} decoders"
 
 
 if __name__ == "__main__":

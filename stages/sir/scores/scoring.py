@@ -1,9 +1,10 @@
 """Score images by where and how much the reconstruction misses the teacher's features."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,24 @@ from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import Params
+from stages.core.runtime.maps import to_half
 from stages.sir.model.decoder import Features, pixel_cosine_distance
-from stages.sir.model.model import SirModel
+from stages.sir.model.model import Repetitions, SirModel
+
+CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
+CELL_FLOOR = 0.1  # share of the deviation over all pixels that each pixel's gets on top
+
+
+class SigmaParams(Params):
+    """Of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+
+    Attributes:
+        one_shot: of models of one image.
+        full_shot: of models of all images; standardised maps bear a wider one.
+    """
+
+    one_shot: NonNegativeFloat
+    full_shot: NonNegativeFloat
 
 
 class MapsParams(Params):
@@ -31,32 +48,44 @@ class MapsParams(Params):
     Attributes:
         loops: the map of the "last" loop, or the "mean" over all.
         fusion: "sum" or "product" of the stages' maps.
-        sigma: of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+        sigma: of the Gaussian blur.
+        normalization: "none" (published), or "cells" (ours): each pixel of the blurred map by its mean and deviation
+            over training images, for products that are always in the same place: what is hard to rebuild there in every
+            image is then not odd. One-shot models have no such images, and their maps stay as they are.
         pooled_share: the image score is the mean of that share of the map's highest values; 0 is the maximum, 1 the
             mean.
     """
 
     loops: Literal["last", "mean"]
     fusion: Literal["sum", "product"]
-    sigma: NonNegativeFloat
+    sigma: SigmaParams
+    normalization: Literal["none", "cells"]
     pooled_share: Annotated[float, Field(ge=0, le=1)]
 
 
+@dataclass(frozen=True)
+class PixelRange:
+    """Mean and deviation of a map's pixels over normal images."""
+
+    mean: Float[np.ndarray, "S S"]
+    deviation: Float[np.ndarray, "S S"]
+
+    def __call__(self, maps: Float[np.ndarray, "B S S"]) -> Float[np.ndarray, "B S S"]:
+        """Standardise maps."""
+        return np.asarray((maps - self.mean) / self.deviation)
+
+
 @torch.no_grad()
-def score_images(
-    models: Sequence[SirModel], teacher: dict[str, Any], images: pd.DataFrame, folder: Path, params: MapsParams
-) -> MethodResult:
+def score_images(mapper: "Mapper", standardise: PixelRange | None, images: pd.DataFrame) -> MethodResult:
     """Score images one by one: no score depends on the other test images.
 
     The first repetition decides and makes the map; an average over repetitions would be no one-shot result any more.
     Where there are several, each has a column `repetition_<n>`.
 
     Args:
-        models: one a repetition.
-        teacher: name, stages and image_size, as the models were trained with.
+        mapper: of the image files.
+        standardise: see `normal_range`.
         images: image table.
-        folder: of the image files.
-        params: how maps and scores are made.
 
     Raises:
         UserError: an image cannot be read, or there is none to score.
@@ -64,30 +93,78 @@ def score_images(
     rows = rows_to_score(images)
     if rows.empty:
         raise UserError("the image table has only training images: there is nothing to score")
-    device, size = pick_device(), int(teacher["image_size"])
-    encoder = FrozenEncoder(teacher["name"], stages=teacher["stages"]).to(device)
-    models = [model.to(memory_format=torch.channels_last).to(device) for model in models]
     table, kept = [], []
     for file in progress(rows["file"], total=len(rows), label="reconstructions"):
-        image = to_float(load_stack(folder, [file], size=size)).to(device)
-        features = [stage.half().float() for stage in encoder.recall(image)]  # as those that were trained on
-        maps = np.concatenate([map_image(model, features, params, size=size) for model in models])
-        table.append(image_scores(maps, pooled_share=params.pooled_share))
-        kept.append(shrink(maps[:1], size=features[0].shape[-1])[0])
+        maps = mapper.maps(file)
+        maps = maps if standardise is None else standardise(maps)
+        table.append(image_scores(maps, pooled_share=mapper.params.pooled_share))
+        kept.append(shrink(maps[:1], size=mapper.cells)[0])
     scores, by_repetition = rows.drop(columns="file").reset_index(drop=True), np.stack(table)
     scores["score"] = by_repetition[:, 0]
-    if len(models) > 1:
-        scores = scores.assign(**{f"repetition_{number}": by_repetition[:, number] for number in range(len(models))})
-    return MethodResult(scores, AnomalyMaps(tuple(rows["image_id"]), np.stack(kept).astype(np.float16)))
+    if len(mapper.models) > 1:
+        scores = scores.assign(
+            **{f"repetition_{number}": by_repetition[:, number] for number in range(len(mapper.models))}
+        )
+    return MethodResult(scores, AnomalyMaps(tuple(rows["image_id"]), to_half(np.stack(kept))))
 
 
-def map_image(model: SirModel, features: Features, params: MapsParams, *, size: int) -> Float[np.ndarray, "B S S"]:
-    """Make the maps of images by one model; on a CPU in float32, as the graph of a bundle computes."""
-    device = features[0].device
-    with mixed_precision(device) if device.type == "cuda" else nullcontext():
-        targets, loops = model(features)
-    rebuilt = [[stage.float() for stage in loop] for loop in loops]
-    return anomaly_maps(targets, rebuilt, size=size, chosen=params.loops, fusion=params.fusion, sigma=params.sigma)
+class Mapper:
+    """Makes the maps of image files by every repetition.
+
+    Attributes:
+        cells: of the finest stage, a side.
+    """
+
+    def __init__(self, trained: Repetitions, folder: Path, params: MapsParams) -> None:
+        """Put models and teacher on the device."""
+        device, self.folder, self.params, self.shots = pick_device(), folder, params, trained.shots
+        self.sigma = params.sigma.one_shot if trained.shots == "one_shot" else params.sigma.full_shot
+        self.size, stages = int(trained.teacher["image_size"]), trained.teacher["stages"]
+        self.encoder = FrozenEncoder(trained.teacher["name"], stages=stages).to(device)
+        self.models = [model.to(memory_format=torch.channels_last).to(device) for model in trained.models]
+        self.cells = self.size // 2 ** (stages[0] + 1)
+
+    def maps(self, file: str) -> Float[np.ndarray, "R S S"]:
+        """Make one map a repetition."""
+        image = to_float(load_stack(self.folder, [file], size=self.size)).to(self.encoder.mean.device)
+        features = [stage.half().float() for stage in self.encoder.recall(image)]  # as those that were trained on
+        return np.concatenate([self.map(model, features) for model in self.models])
+
+    def map(self, model: SirModel, features: Features) -> Float[np.ndarray, "1 S S"]:
+        """Make the map of an image by one model; on a CPU in float32, as the graph of a bundle computes."""
+        device = features[0].device
+        with mixed_precision(device) if device.type == "cuda" else nullcontext():
+            targets, loops = model(features)
+        rebuilt = [[stage.float() for stage in loop] for loop in loops]
+        return anomaly_maps(
+            targets, rebuilt, size=self.size, chosen=self.params.loops, fusion=self.params.fusion, sigma=self.sigma
+        )
+
+
+def normal_range(mapper: Mapper, images: pd.DataFrame) -> PixelRange | None:
+    """Measure the maps of training images; None where maps stay as they are.
+
+    Raises:
+        UserError: there is none.
+    """
+    if mapper.params.normalization != "cells" or mapper.shots != "full_shot":
+        return None
+    files = images.loc[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES).to_list()
+    if not files:
+        raise UserError("the image table has no training image to standardise the maps by: check the split's ratios")
+    return pixel_range(
+        mapper.maps(file)[0] for file in progress(files, total=len(files), label="maps of normal images")
+    )
+
+
+def pixel_range(maps: Iterable[Float[np.ndarray, "S S"]]) -> PixelRange:
+    """Compute mean and population deviation of each pixel over the maps.
+
+    A tenth of the deviation over all pixels comes on top: some dozens of images may happen to agree.
+    """
+    values = np.stack([one.astype(np.float32) for one in maps])
+    deviation = values.std(axis=0, dtype=np.float64) + CELL_FLOOR * values.std(dtype=np.float64)
+    return PixelRange(values.mean(axis=0, dtype=np.float64), np.maximum(deviation, np.finfo(np.float32).tiny))
 
 
 def anomaly_maps(

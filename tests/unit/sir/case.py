@@ -45,7 +45,8 @@ PARAMS: dict[str, Any] = {
                 "decoder": {**DECODER, "widths": [8, 16], "loops": 2, "standardise": True},
                 "training": {**TRAINING, "one_shot": {"iterations": 60, "repetitions": 2, "shift": 0},
                              "learning_rate": 0.02, "schedule": "one_cycle"},
-                "maps": {"loops": "last", "fusion": "sum", "sigma": 2.0, "pooled_share": 0.0},
+                "maps": {"loops": "last", "fusion": "sum", "sigma": {"one_shot": 2.0, "full_shot": 2.0},
+                         "normalization": "none", "pooled_share": 0.0},
             }
         }
     },

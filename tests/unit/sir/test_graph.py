@@ -45,7 +45,13 @@ def check(result: Path) -> None:
         (
             "sir_full_shot_specialised",
             "stripes",
-            {"decoder.widths": [8, 16, 8], "decoder.norm": "batch", "decoder.share_weights": False, "maps.sigma": 0.0},
+            {
+                "decoder.widths": [8, 16, 8],
+                "decoder.norm": "batch",
+                "decoder.share_weights": False,
+                "maps.sigma.full_shot": 0.0,
+                "maps.normalization": "cells",
+            },
         ),
     ],
 )

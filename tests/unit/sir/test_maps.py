@@ -10,14 +10,17 @@ from torch import Tensor
 
 from stages.sir.features.params import TeacherParams
 from stages.sir.model.params import DecoderParams, TrainingParams
-from stages.sir.scores.scoring import MapsParams, anomaly_maps, image_scores, shrink
+from stages.sir.scores.scoring import MapsParams, anomaly_maps, image_scores, pixel_range, shrink
 from tests.architecture.source_files import ROOT
 from tests.params_files import read_params
 from tests.unit.sir.case import DECODER, TRAINING
 
 PROFILES = read_params(ROOT)["profiles"]
 TEACHER = {"name": "x", "stages": [2, 3], "image_size": 64, "images": None, "views": ["plain"]}
-MAPS = {"loops": "last", "fusion": "sum", "sigma": 4.0, "pooled_share": 0.0}
+MAPS = {
+    "loops": "last", "fusion": "sum", "sigma": {"one_shot": 4.0, "full_shot": 4.0}, "normalization": "none",
+    "pooled_share": 0.0,
+}  # fmt: skip
 
 
 def stage(*angles: float, side: int) -> Tensor:
@@ -67,6 +70,17 @@ def test_the_score_is_the_mean_of_the_highest() -> None:
     maps = np.array([[[9.0, 3.0], [6.0, 3.0]]])
     for share, expected in ((0.0, 9.0), (0.01, 9.0), (0.5, 7.5), (1.0, 5.25)):
         assert image_scores(maps, pooled_share=share).tolist() == [expected]
+
+
+def test_each_pixel_is_standardised_over_normal_images() -> None:
+    """1 and 3 left, 10 and 10 right: mean 2 and 10, deviation 1 and 0, over all pixels the root of 16.5."""
+    normal = pixel_range(np.array([[one, 10.0]]) for one in (1.0, 3.0))
+    found = normal(np.array([[[5.0, 50.0]]]))
+    np.testing.assert_allclose(found, [[[3 / (1 + 0.1 * 16.5**0.5), 40 / (0.1 * 16.5**0.5)]]], rtol=1e-6)
+
+
+def test_maps_of_no_error_at_all_stay_finite() -> None:
+    assert pixel_range(np.zeros((1, 2)) for _ in range(3))(np.zeros((1, 1, 2))).tolist() == [[[0.0, 0.0]]]
 
 
 def test_stored_maps_are_means_of_squares() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from stages.core.io.maps import read_anomaly_maps
 from stages.core.io.tables import read_images, write_images
+from stages.core.run.errors import UserError
 from stages.sir.model.feature_files import read_features
 from tests.params_files import change_params
 from tests.unit.sir.case import SECTION, SIZE, cache, score, train
@@ -50,6 +51,36 @@ def test_full_shot_has_one_column_and_repeats_bit_by_bit(drawn: Path) -> None:
     again = train("sir_full_shot_specialised", "stripes")
     assert model.read_bytes() == again.read_bytes()
     assert first.equals(score("stripes", again, "second"))
+
+
+def test_full_shot_maps_are_standardised_by_training_images_and_one_shot_maps_are_not(drawn: Path) -> None:
+    """A change of `normalization` moves the first, not a number of the second; training images have mean 0 then."""
+    change_params(drawn, SHORT)
+    cache("stripes")
+    models = {shots: train(f"sir_{shots}_specialised", "stripes") for shots in ("one_shot", "full_shot")}
+    plain = {shots: score("stripes", model, f"{shots}_plain") for shots, model in models.items()}
+    change_params(drawn, {f"{SECTION}.maps.normalization": "cells"})
+    cells = {shots: score("stripes", model, f"{shots}_cells") for shots, model in models.items()}
+    assert cells["one_shot"].equals(plain["one_shot"])
+    found = cells["full_shot"]
+    assert set(found.index[found["score"].argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
+    images = read_images(Path("stripes/inputs"))
+    train_rows = images["split"] == "train"
+    write_images(Path("stripes/inputs"), images.assign(split=images["split"].where(~train_rows, "test"))[train_rows])
+    with pytest.raises(UserError, match="no training image to standardise the maps by"):
+        score("stripes", models["full_shot"], "none")
+    write_images(
+        Path("stripes/inputs"),
+        pd.concat(
+            [
+                images[train_rows],
+                images[train_rows].assign(split="test", image_id=lambda rows: "again/" + rows["image_id"]),
+            ]
+        ),
+    )
+    score("stripes", models["full_shot"], "own")
+    own = read_anomaly_maps(drawn / "own" / "maps").values.astype(np.float64)
+    np.testing.assert_allclose(own.mean(axis=0), 0, atol=0.02)
 
 
 def test_no_score_depends_on_the_other_images(drawn: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_teacher_is_the_encoder_with_mean_0_and_variance_1(teacher: StageTea
     normalise_stages(teacher, images)
     described = teacher(images, kept=False)
     assert [tuple(one.shape) for one in described] == [(3, 24, 16, 16), (3, 40, 8, 8)]
-    assert teacher.dim == 64
+    assert teacher.dims == {"stride_4": 24, "stride_8": 40}
     for found, raw in zip(described, teacher.encoder(to_float(images)), strict=True):
         std, mean = torch.std_mean(raw, dim=(0, 2, 3), correction=0, keepdim=True)
         torch.testing.assert_close(found, (raw - mean) / std, rtol=1e-3, atol=1e-3)
@@ -90,23 +90,23 @@ def test_losses_and_maps_by_hand(teacher: StageTeacher) -> None:
             nn.init.constant_(head.bias, value)
     terms = stage_terms(students, targets, torch.rand(1, 3, 64, 64))
     assert [float(term.detach()) for term in terms.values()] == pytest.approx([24.0, 24 * 9 + 40 * 4])
-    teacher.forward = lambda _images, *, kept: targets  # type: ignore[method-assign, assignment]
+    teacher.scaled = lambda _features: targets  # type: ignore[method-assign]
     maps = map_stages(StageEnsemble(teacher, students, PLAIN), pictures(1), stride=4)
-    assert maps.error.shape == maps.variance.shape == (1, 16, 16)
-    torch.testing.assert_close(maps.error, torch.full((1, 16, 16), 24 * 4.0 + 40 * 1.0))
-    torch.testing.assert_close(maps.variance, torch.full((1, 16, 16), 64 * 1.0))
+    assert list(maps) == ["stride_4", "stride_8"]
+    for name, error, variance in (("stride_4", 24 * 4.0, 24.0), ("stride_8", 40 * 1.0, 40.0)):
+        torch.testing.assert_close(maps[name].error, torch.full((1, 16, 16), error))
+        torch.testing.assert_close(maps[name].variance, torch.full((1, 16, 16), variance))
 
 
-def test_maps_of_stages_are_added_at_the_stride_asked_for(teacher: StageTeacher) -> None:
+def test_each_stage_has_its_maps_at_the_stride_asked_for(teacher: StageTeacher) -> None:
     images = pictures(1)
     students = [StageStudent((1, 2), (24, 40), width=0.125).eval().requires_grad_(False) for _ in range(2)]
     maps = map_stages(StageEnsemble(teacher, students, PLAIN), images, stride=8)
-    expected = torch.zeros(1, 8, 8)
     for number, target in enumerate(teacher(images, kept=False)):
         imitated = torch.stack([student(PLAIN.normalise(images))[number] for student in students])
         error = (imitated.mean(dim=0) - target).square().sum(dim=1, keepdim=True)
-        expected += F.interpolate(error, (8, 8), mode="bilinear")[:, 0]
-    torch.testing.assert_close(maps.error, expected)
+        found = maps[f"stride_{4 * 2**number}"].error
+        torch.testing.assert_close(found, F.interpolate(error, (8, 8), mode="bilinear")[:, 0])
 
 
 def test_a_defect_scores_highest_without_any_distillation(drawn: Path) -> None:

@@ -18,6 +18,7 @@ from stages.uninformed_students.scoring import (
     Ensemble,
     RawMaps,
     ScoreRange,
+    cell_range,
     combine,
     image_scores,
     map_image,
@@ -103,18 +104,26 @@ def test_standardised_cell_by_cell() -> None:
     zero = torch.zeros(1, 1, 2)
     normal = [RawMaps(torch.tensor([[[error, 10.0]]]), zero) for error in (1.0, 3.0)]
     odd = RawMaps(torch.tensor([[[5.0, 50.0]]]), zero)
-    cells = combine(odd, score_range(normal, by_cell=True), variance_weight=1.0)
+    cells = combine(odd, cell_range(normal, variance_weight=1.0), variance_weight=1.0)
     expected = torch.tensor([3 / (1 + 0.1 * 16.5**0.5), 40 / (0.1 * 16.5**0.5)])
     torch.testing.assert_close(cells[0, 0], expected)
-    pixels = combine(odd, score_range(normal, by_cell=False), variance_weight=1.0)
+    pixels = combine(odd, score_range(normal), variance_weight=1.0)
     values = torch.tensor([1.0, 10.0, 3.0, 10.0])
     torch.testing.assert_close(pixels[0, 0], (torch.tensor([5.0, 50.0]) - values.mean()) / values.std(correction=0))
+
+
+def test_cell_by_cell_error_and_variance_are_added_before_they_are_standardised() -> None:
+    """Half of variances of 2 and 6 on errors of 1 and 3: a is 2 and 6, its deviation 2; the odd one has 5 + 10."""
+    normal = [RawMaps(torch.full((1, 1, 1), one), torch.full((1, 1, 1), two)) for one, two in ((1.0, 2.0), (3.0, 6.0))]
+    odd = RawMaps(torch.full((1, 1, 1), 5.0), torch.full((1, 1, 1), 20.0))
+    found = combine(odd, cell_range(normal, variance_weight=0.5), variance_weight=0.5)
+    assert float(found) == pytest.approx((15 - 4) / (2 + 0.1 * 2))
 
 
 def test_one_student_has_no_variance() -> None:
     maps = raw_maps(pictures(1, 2, 3, 4, 4), pictures(2, 3, 4, 4).flip(-1))
     assert bool((maps.variance == 0).all())
-    score = combine(maps, score_range([maps], by_cell=False), variance_weight=1.0)
+    score = combine(maps, score_range([maps]), variance_weight=1.0)
     expected = (maps.error - maps.error.mean()) / maps.error.std(correction=0)
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
 

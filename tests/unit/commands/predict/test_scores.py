@@ -135,9 +135,7 @@ def test_scores_and_maps_of_the_other_methods(tmp_path: Path, method: str) -> No
 
 
 def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match="--method inctrl cannot judge new pictures: it compares pictures by CLIP"
-    ):
+    with pytest.raises(UserError, match="--method inctrl cannot judge new pictures: it compares pictures by CLIP"):
         predict(tmp_path / "out", INPUTS, method="inctrl")
     with pytest.raises(UserError, match="--method patchcore: it is off for bar: switch it on in `methods`"):
         trained_files("bar", "patchcore")
