@@ -76,7 +76,8 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     fusion = fit_fusion({HISTOGRAM: columns, STUDENT_TEACHER: [STUDENT_TEACHER]}, dict.fromkeys(scores, 1.0), scores)
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 20, 19), median=0.0, low=0.0, high=1.0)
     return Parts(
-        encoder, grey_range=None, histogram=HistogramBranch(segmentor, tuple(models), labeller_of(segmentor, size=SIZE)), counted=None,
+        encoder, grey_range=None, counted=None,
+        histogram=HistogramBranch(segmentor, tuple(models), labeller_of(segmentor, size=SIZE)),
         students=StudentBranch(students, encoder.name, SIZE, grey_range=None), banks={}, fusion=fusion, map_fusion=None,
         calibration=calibration, explainer=None, scorer=None, fingerprints={},
     )  # fmt: skip
