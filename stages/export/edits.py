@@ -32,7 +32,7 @@ def mask_of(region: Region, picture: Picture, *, wider: int = 0) -> UInt8[np.nda
     """Return the part's pixels in the picture."""
     mask = region.mask.astype(np.uint8)
     if wider:
-        mask = cv2.dilate(mask, np.ones((wider, wider), dtype=np.uint8))
+        mask = np.asarray(cv2.dilate(mask, np.ones((wider, wider), dtype=np.uint8)), dtype=np.uint8)
     height, width = picture.shape[:2]
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 

@@ -1,9 +1,9 @@
 """Variants of a bundle in lower precision, each with its own scales, threshold and measured change of image AUROC.
 
 A variant gives other scores than the pipeline, so nothing that was fitted on those is valid for it. Scales, threshold,
-p-values and the unsure band come from its own scores of the normal validation images; weights of branches stay. Its AUROC
-is measured on validation images against pictures with synthetic defects, and for methods that look at components also
-against edited pictures. No test image is read.
+p-values and the unsure band come from its own scores of the normal validation images; weights of branches stay. Its
+AUROC is measured on validation images against pictures with synthetic defects, and for methods that look at components
+also against edited pictures. No test image is read.
 """
 
 import logging

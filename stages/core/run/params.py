@@ -11,11 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stages.core.run.errors import UserError
 from stages.core.run.network import Network
 
-PARAMS_FILE = Path("params.yaml")
-VARIANTS = (
-    "fp16",
-    "int8",
-)  # of a bundle, in lower precision  # the name DVC fixes, next to dvc.yaml where every stage runs
+PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
+VARIANTS = ("fp16", "int8")  # of a bundle, in lower precision
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
 CATEGORY_NAME = re.compile(r"[\w-]+")
