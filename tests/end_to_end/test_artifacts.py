@@ -1,4 +1,4 @@
-"""Bundles as artifacts of DVC: a version is fetched by its git tag, and an entry without a bundle is in nobody's way."""
+"""Bundles as artifacts of DVC: a version is fetched by its git tag; entries without a bundle do no harm."""
 
 import os
 import subprocess

@@ -161,9 +161,9 @@ def export_problem(category: str, value: Any) -> str | None:
     if value is None or (isinstance(value, dict) and not set(value) - {"variants"} and known_variants(variants)):
         return None
     return (
-        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: all methods that are on and can judge new pictures "
-        f"are exported, and the one setting is `variants`, a list of {', '.join(VARIANTS)}: write `{category}: {{}}` "
-        f"or `{category}: {{variants: [{VARIANTS[0]}]}}`"
+        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: it takes no settings but `variants`, a list of "
+        f"{', '.join(VARIANTS)}, as all methods that are on and can judge new pictures are exported: write "
+        f"`{category}: {{}}` or `{category}: {{variants: [{VARIANTS[0]}]}}`"
     )
 
 
