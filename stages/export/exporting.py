@@ -27,7 +27,7 @@ from stages.export.licences import licences_of
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
 from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
-from stages.export.variants import LARGEST_CHANGE, Kind, Pictures, export_variant, refusal
+from stages.export.variants import LARGEST_CHANGE, Kind, Measured, Pictures, baseline_of, export_variant, refusal
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3
@@ -158,19 +158,30 @@ def export_methods(
     for method in methods:
         (folder / method).mkdir()
         found[method] = export_method(folder / method, method, product)
-        for kind in variants:
-            name = f"{method}-{kind}"
-            measured = export_variant(
-                folder / method, folder / name, kind, Pictures(product.images, product.folder), confidence=confidence
-            )
+        for name, measured in export_variants(folder, method, product, variants, confidence=confidence).items():
             found[name] = f"image AUROC {measured}"
             if measured.largest > LARGEST_CHANGE:
-                LOG.error("%s", refusal(kind, method, measured))
-                shutil.rmtree(folder / name)
                 refused[name] = asdict(measured) | {"change_in_points": measured.changes}
                 found[name] = f"refused, {measured}"
     if refused:
         (folder / REFUSED).write_text(json.dumps(refused, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def export_variants(
+    folder: Path, method: str, product: Product, variants: Sequence[Kind], *, confidence: float
+) -> dict[str, Measured]:
+    """Write the variants of a method's bundle next to it, those that are not refused, and return what was measured."""
+    if not variants:
+        return {}
+    baseline = baseline_of(folder / method, Pictures(product.images, product.folder))
+    found = {}
+    for kind in variants:
+        name = f"{method}-{kind}"
+        found[name] = export_variant(baseline, folder / name, kind, confidence=confidence)
+        if found[name].largest > LARGEST_CHANGE:
+            LOG.error("%s", refusal(kind, method, found[name]))
+            shutil.rmtree(folder / name)
     return found
 
 

@@ -8,7 +8,7 @@ also against edited pictures. No test image is read.
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.thresholds import conformal_threshold, unsure_band
 from stages.core.run.console import progress
-from stages.core.runtime.bundle import Bundle, load
+from stages.core.runtime.bundle import Bundle, Seen, load
 from stages.core.runtime.calibration import BranchScale, Calibration, Sureness
 from stages.core.runtime.conformal import Jackknife
 from stages.core.runtime.fusion import Fusion, weighted_sum
@@ -61,11 +61,10 @@ class Pictures:
         for file in progress(files[::step], total=len(files[::step]), label=f"{split} of {bundle.method}"):
             yield read_picture(self.folder / file, bundle.grey_range)
 
-    def edited(self, reference: Bundle) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """Yield edited validation pictures, by what the bundle in 32 bits segments."""
-        for number, picture in enumerate(self.of("validation", reference)):
-            label_map = reference.see(picture).label_map
-            changed = None if label_map is None else edit(picture, label_map, number=number)
+    def edited(self, reference: Bundle, normal: Sequence[Seen]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """Yield edited validation pictures, by what the bundle in 32 bits has segmented in them."""
+        for number, (picture, seen) in enumerate(zip(self.of("validation", reference), normal, strict=True)):
+            changed = None if seen.label_map is None else edit(picture, seen.label_map, number=number)
             if changed is not None:
                 yield changed
 
@@ -94,24 +93,70 @@ class Measured:
         )
 
 
-def export_variant(source: Path, target: Path, kind: Kind, pictures: Pictures, *, confidence: float) -> Measured:
+@dataclass(frozen=True)
+class Baseline:
+    """A bundle in 32 bits, and what it finds in the pictures that variants are measured by.
+
+    Attributes:
+        normal: of each normal validation image.
+        aurocs: image AUROC in percent by kind of anomaly.
+    """
+
+    bundle: Bundle
+    pictures: Pictures
+    normal: Sequence[Seen]
+    aurocs: Mapping[str, float]
+
+    def odd(self) -> dict[str, Iterator[UInt8[np.ndarray, "H W 3"]]]:
+        """Return the anomalous pictures by kind."""
+        found = {"defects": self.pictures.of(SYNTHETIC, self.bundle)}
+        if self.bundle.covers_components:
+            found["edits"] = self.pictures.edited(self.bundle, self.normal)
+        return found
+
+    def measure(self, judge: Bundle, normal: Sequence[Seen]) -> dict[str, float]:
+        """Return the image AUROC of this bundle or a variant by kind, of those kinds of which there are pictures.
+
+        Args:
+            judge: of the pictures.
+            normal: what it finds in normal validation images.
+        """
+        own = [judge.join(one).score for one in normal]
+        odd = {kind: [judge.judge(one).score for one in images] for kind, images in self.odd().items()}
+        return {kind: auroc(own, values) for kind, values in odd.items() if values}
+
+
+def baseline_of(source: Path, pictures: Pictures) -> Baseline:
+    """Judge the pictures by a bundle in 32 bits.
+
+    Args:
+        source: its folder.
+        pictures: of the product.
+    """
+    bundle = load(source)
+    normal = [bundle.see(picture) for picture in pictures.of("validation", bundle)]
+    bare = Baseline(bundle, pictures, normal, {})
+    return replace(bare, aurocs=bare.measure(bundle, normal))
+
+
+def export_variant(baseline: Baseline, target: Path, kind: Kind, *, confidence: float) -> Measured:
     """Write a variant of a bundle into an empty folder; whoever calls decides by what was measured whether it stays.
 
     Args:
-        source: folder of the bundle in 32 bits.
-        target: of the variant.
+        baseline: the bundle in 32 bits.
+        target: folder of the variant.
         kind: of the variant.
-        pictures: of the product.
         confidence: of the unsure band, see `stages.core.io.thresholds.unsure_band`.
     """
-    reference = load(source)
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    convert(target, reference, kind, pictures)
+    reference = baseline.bundle
+    shutil.copytree(reference.path, target, dirs_exist_ok=True)
+    convert(target, reference, kind, baseline.pictures)
     write_manifest(target, reference.manifest)
-    recalibrated = calibrate(load(target), reference, pictures, confidence=confidence)
-    write_manifest(target, {**reference.manifest, **recalibrated})
+    raw = load(target)
+    seen = [raw.see(picture) for picture in baseline.pictures.of("validation", raw)]
+    write_manifest(target, {**reference.manifest, **calibrate(raw, seen, baseline.normal, confidence=confidence)})
     variant = load(target)
-    measured = measure(reference, variant, pictures)
+    measured = Measured(baseline.aurocs, baseline.measure(variant, seen))
     about = {
         "kind": kind, "tolerance": TOLERANCE[kind], "normals": variant.calibration.threshold.normals,
         "image_auroc": dict(measured.after), "image_auroc_in_32_bits": dict(measured.before),
@@ -159,16 +204,21 @@ def convert(folder: Path, reference: Bundle, kind: Kind, pictures: Pictures) -> 
             branches[branch.name].write_bytes(quantised(branches[branch.name].read_bytes(), rows))
 
 
-def calibrate(bundle: Bundle, reference: Bundle, pictures: Pictures, *, confidence: float) -> dict[str, Any]:
-    """Fit scales, threshold and the unsure band anew; return the sections of the manifest that change."""
-    seen = [bundle.see(picture) for picture in pictures.of("validation", bundle)]
+def calibrate(bundle: Bundle, seen: Sequence[Seen], before: Sequence[Seen], *, confidence: float) -> dict[str, Any]:
+    """Fit scales, threshold and the unsure band anew; return the sections of the manifest that change.
+
+    Args:
+        bundle: with the graphs of a variant, and the calibration of the bundle in 32 bits.
+        seen: what it finds in normal validation images.
+        before: what the bundle in 32 bits does.
+        confidence: of the unsure band.
+    """
     normal: Columns = {name: np.array([one.columns[name] for one in seen]) for name in seen[0].columns}
     if bundle.fusion is None:
         (scores,) = normal.values()
         return {"calibration": asdict(calibration_of(bundle.calibration, scores, {}, confidence=confidence))}
-    known = [reference.see(picture).columns for picture in pictures.of("validation", reference)]
-    before: Columns = {name: np.array([one[name] for one in known]) for name in bundle.fusion.normal}
-    fusion = refitted(bundle.fusion, {name: normal[name] for name in bundle.fusion.normal}, before)
+    old: Columns = {name: np.array([one.columns[name] for one in before]) for name in bundle.fusion.normal}
+    fusion = refitted(bundle.fusion, {name: normal[name] for name in bundle.fusion.normal}, old)
     scores, parts = fusion.of_fitted({name: np.array(values) for name, values in fusion.normal.items()})
     calibration = calibration_of(bundle.calibration, scores, parts, confidence=confidence)
     return {"fusion": fusion.to_json(), "calibration": asdict(calibration)}
@@ -234,25 +284,6 @@ def calibration_of(
         sureness=Sureness(tuple(normal.tolist()), low, high),
         branches=branches,
     )
-
-
-def measure(reference: Bundle, variant: Bundle, pictures: Pictures) -> Measured:
-    """Measure the image AUROC of both on the same pictures."""
-    normal = [*pictures.of("validation", reference)]
-    kinds: dict[str, Callable[[], Iterator[np.ndarray]]] = {"defects": lambda: pictures.of(SYNTHETIC, reference)}
-    if reference.covers_components:
-        kinds["edits"] = lambda: pictures.edited(reference)
-    found: dict[str, dict[str, float]] = {}
-    for name, bundle in (("before", reference), ("after", variant)):
-        own = scores_of(bundle, normal)
-        odd = {kind: scores_of(bundle, make()) for kind, make in kinds.items()}
-        found[name] = {kind: auroc(own, values) for kind, values in odd.items() if values}
-    return Measured(**found)
-
-
-def scores_of(bundle: Bundle, images: Sequence[np.ndarray] | Iterator[np.ndarray]) -> list[float]:
-    """Judge pictures."""
-    return [bundle.judge(image).score for image in images]
 
 
 def auroc(normal: Sequence[float], odd: Sequence[float]) -> float:
