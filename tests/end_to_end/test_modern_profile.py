@@ -164,7 +164,7 @@ def test_a_variant_of_the_fusion_trains_nothing_again(space: Workspace) -> None:
     changed = space.root / "work/paper/results/sum/seed-0/pushpins.json"
     metrics = json.loads(changed.read_text(encoding="utf-8"))
     metrics["oddpart"]["image_auroc"]["logical"] = (
-        1.5  # of ties, scores that are rounded allow any number between 0.5 and 1
+        1.5  # rounded scores with ties allow any number from 0.5 to 1
     )
     changed.write_text(json.dumps(metrics), encoding="utf-8")
     with pytest.raises(AssertionError, match=r"pushpins oddpart image_auroc logical: stated 1\.5"):

@@ -27,7 +27,7 @@ def names_of(product: str) -> Names:
     Raises:
         UserError: the section is no mapping of numbers above 0 to text.
     """
-    section = load_value(SECTION, optional=True)
+    section = load_value("components", optional=True)
     return validate(ComponentNames, section or {}, where=SECTION).root.get(product, {})
 
 
