@@ -15,8 +15,7 @@ from commands.enough.pictures import HeldOut, Normals
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.aspect import sides_for
-from stages.core.neighbours.bank import PatchReader, image_score, patch_distances
-from stages.core.neighbours.coreset import choose_coreset
+from stages.core.neighbours.bank import PatchReader, choose_patches, image_score, patch_distances
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
@@ -118,11 +117,10 @@ def judge(
         UserError: the coreset keeps too few patches.
     """
     drawn = random.permutation(part.learned)[:size]
-    patches = torch.cat([features.normal[int(number)].flatten(0, 1) for number in drawn])
-    chosen = choose_coreset(
-        patches, ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator
-    )
-    bank = patches[chosen.to(patches.device)]
+    bank = choose_patches(
+        (features.normal[int(number)] for number in drawn), len(drawn),
+        ratio=params.coreset_ratio, dimensions=params.projection_dimensions, generator=generator,
+    )  # fmt: skip
     if params.neighbours and len(bank) < 2:
         raise UserError(f"patchcore.coreset_ratio {params.coreset_ratio} keeps one patch of {size} pictures: raise it")
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stages.aecsad.hybrid_fusion.branches import NEIGHBOURS, collect_branches, weigh_branches, weights_without_each
 from stages.aecsad.hybrid_fusion.explaining import add_numbers
 from stages.aecsad.hybrid_fusion.fusing import fuse_branches, write_hybrid
+from stages.aecsad.hybrid_fusion.map_shares import weigh_maps
 from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import HybridFusionParams
 from stages.aecsad.model.conformal import read_jackknife
@@ -15,7 +16,7 @@ from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.explanations import read_explanations
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import BANK
-from stages.core.io.tables import MOST_TRAINED, read_images
+from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 
@@ -39,12 +40,13 @@ def main(argv: Sequence[str]) -> str:
     without = weights_without_each(
         branches.scores, choice, jackknife, chance=params.chance, weighting=params.branch_weights
     )
+    shares = weigh_maps(branches.scores, branches.maps, weights, images, image_files(paths.inputs))
     label_maps, explanations = read_label_maps(paths.label_maps), read_explanations(paths.explanations)
     numbers, model = read_findings(paths.histogram), read_part_model(paths.histogram / HISTOGRAM_FILE)
     explanations = add_numbers(explanations, numbers, model, label_maps)
     result = fuse_branches(
         branches, weights, choice["weights"], images, label_maps, explanations,
-        combination=params.combination, without=without,
+        combination=params.combination, without=without, shares=shares,
     )  # fmt: skip
     write_hybrid(paths.scores, result, branches.scores, fine, made_from=made_from)
     write_choice(paths.choice, {name: weight.as_json() for name, weight in weights.items()})

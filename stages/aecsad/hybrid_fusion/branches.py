@@ -39,6 +39,7 @@ from stages.core.runtime.conformal import Jackknife
 NEIGHBOURS, FINE_NEIGHBOURS = "neighbours", "fine_neighbours"
 PRIOR_IMAGES = 10  # with as many validation images their correlations count half
 MOST_SEEN = 0.995  # AUROC; of some dozen images more cannot be told from it
+SHARPENED = 2  # power of the discriminant's weights
 LOG = logging.getLogger(__name__)
 
 
@@ -205,12 +206,14 @@ def weigh_together(
     """Lower the weights of branches that say what better ones say, too.
 
         w = argmin wᵀ A w / 2 - dᵀ w,  w >= 0,    A = f R + (1 - f) I
-        d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES)
+        d = sqrt(2) Phi⁻¹(AUROC),    f = n / (n + PRIOR_IMAGES),    weight = w^SHARPENED
 
     That is Fisher's linear discriminant, A⁻¹ d, of the branches that add to it: d is how many standard deviations
     anomalies lie above normal images, R the correlation of the branches on normal images, drawn towards none where
     these are few. What two branches agree on by chance counts once. One that would only be subtracted has no weight,
-    and the others are weighed without it. The largest weight stays as it is.
+    and the others are weighed without it. The largest weight stays as it is. The power leaves weak branches less: the
+    discriminant is for scores that are normally distributed, and evidence has a longer tail, so that what a weak branch
+    says of normal images by chance weighs more than it adds.
 
     R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936.
 
@@ -228,7 +231,7 @@ def weigh_together(
     np.fill_diagonal(drawn, 1.0)
     root = np.linalg.cholesky(drawn)
     found, _ = nnls(root.T, np.linalg.solve(root, distance))
-    found *= max(one.weight for one in alone.values()) / found.max()
+    found = max(one.weight for one in alone.values()) * (found / found.max()) ** SHARPENED
     return {
         name: replace(one, weight=float(weight), reason=f"{one.reason}; {one.weight:.2f} by itself")
         for (name, one), weight in zip(alone.items(), found, strict=True)

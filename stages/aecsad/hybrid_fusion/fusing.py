@@ -40,11 +40,13 @@ def fuse_branches(
     *,
     combination: Combination,
     without: Jackknife | None,
+    shares: Mapping[str, float],
 ) -> MethodResult:
     """Fuse scores and maps, and add the findings of the branches that AeCSAD itself does not have.
 
     Args:
         weights: of each branch.
+        shares: of the branches' maps, see `stages.aecsad.hybrid_fusion.map_shares.weigh_maps`.
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
@@ -62,7 +64,7 @@ def fuse_branches(
     scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
     mapped = scores[scores["split"] != ROTATED]
     maps = active_maps(mapped, branches.maps, branch_weights)
-    map_fusion = fit_map_fusion(mapped, maps, branch_weights)
+    map_fusion = fit_map_fusion(mapped, maps, shares)
     together = AnomalyMaps(tuple(mapped["image_id"]), map_fusion(maps), maps)
     explained = explain_branches(explanations, images, label_maps, mapped, maps)
     fitted = fusion.to_json() | {MAPS: map_fusion.to_json()}

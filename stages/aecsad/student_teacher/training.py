@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torchvision.transforms.v2 import functional as TF
 
 from stages.aecsad.model.student_teacher import StudentTeacher
 from stages.aecsad.student_teacher.data import GREY_SHARE, View, Views, load_penalty_image, total_bytes
@@ -23,7 +22,8 @@ from stages.core.encoder.device import mixed_precision
 from stages.core.training.checkpoints import checkpoint_file
 from stages.core.training.optimisation import Terms, optimise
 
-COLOUR_CHANGES = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation)
+BLOCK = 32  # values, of which the largest is compared first
+COLOUR_CHANGES = ("adjust_brightness", "adjust_contrast", "adjust_saturation")  # of torchvision
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class ColourChange:
 
     def __call__(self, image: UInt8[Tensor, "3 S S"]) -> UInt8[Tensor, "3 S S"]:
         """Change one image."""
-        changed: Tensor = COLOUR_CHANGES[self.kind](image, self.factor)
+        from torchvision.transforms.v2 import functional  # takes a second, and the default changes no colour
+
+        changed: Tensor = getattr(functional, COLOUR_CHANGES[self.kind])(image, self.factor)
         return changed
 
 
@@ -143,11 +145,25 @@ def hard_feature_loss(
         return distances.mean()
     position = quantile * (distances.numel() - 1)
     lower = math.floor(position)
-    largest = distances.topk(distances.numel() - lower, sorted=True).values
+    largest = largest_values(distances, distances.numel() - lower)
     at_lower = largest[-1]
     at_upper = largest[-2] if len(largest) > 1 else at_lower
     threshold = torch.lerp(at_lower, at_upper, position - lower)
     return largest[largest >= threshold].mean()
+
+
+def largest_values(values: Float[Tensor, " N"], count: int) -> Float[Tensor, " count"]:
+    """Return the `count` largest values, sorted, as `topk` does, of which only few are looked through.
+
+    `count` blocks of values hold one each that is as large as the smallest of these blocks' maxima, so nothing below
+    that is among the largest.
+    """
+    known = values.detach()
+    whole = known[: len(known) // BLOCK * BLOCK].view(-1, BLOCK).amax(dim=1)
+    if len(whole) > count:
+        bound = whole.topk(count).values[-1]
+        values = values[~(known < bound)]  # a value that is no number stays, too
+    return values.topk(count, sorted=True).values
 
 
 def penalty_loss(student: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:

@@ -30,8 +30,11 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
 
-CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
-MOST_PATCHES = 500_000  # that a bank is chosen from: time and memory of the choice, which grow with their square
+CPU_BLOCK, BANK_BLOCK = (
+    256,
+    1024,
+)  # patches, and of the bank, whose distances stay in a processor's cache: half the time
+MOST_PATCHES = 100_000  # that a bank is chosen from, and so its size; time of the choice grows with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 Grid = Literal["finest", "coarsest"]
 
@@ -197,22 +200,40 @@ def fill_bank(
 ) -> Bank:
     """Choose the patches that stand for all patches of the training images.
 
-    Of large data sets it chooses from MOST_PATCHES, as many of each image, drawn at random.
-
     Args:
         images: the image table; only its rows of split "train" are read.
-        ratio, dimensions, generator: see `choose_coreset`.
+        ratio, dimensions, generator: see `choose_patches`.
         neighbours: see `image_score`.
 
     Raises:
         UserError: the table has no training image.
     """
     files = training_files(images)
-    count = max(MOST_PATCHES // len(files), 1)
     per_image = reader.read(files, label="training patches")
-    patches = torch.cat([draw_cells(patches.flatten(0, 1), count, generator) for patches in per_image])
+    chosen = choose_patches(per_image, len(files), ratio=ratio, dimensions=dimensions, generator=generator)
+    return Bank((View(chosen),), neighbours)
+
+
+def choose_patches(
+    images: Iterable[Float[Tensor, "_h _w C"]],
+    count: int,
+    *,
+    ratio: float,
+    dimensions: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "k C"]:
+    """Choose patches that stand for all of some images; of many from MOST_PATCHES, as many of each, drawn at random.
+
+    Args:
+        images: the patches of each.
+        count: of the images, at least one.
+        ratio: share of the patches to choose from, see `choose_coreset`.
+        dimensions, generator: see `choose_coreset`.
+    """
+    cells = max(MOST_PATCHES // count, 1)
+    patches = torch.cat([draw_cells(one.flatten(0, 1), cells, generator) for one in images])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
-    return Bank((View(patches[chosen.to(patches.device)]),), neighbours)
+    return patches[chosen.to(patches.device)]
 
 
 def training_files(images: pd.DataFrame) -> list[str]:
@@ -270,15 +291,22 @@ def add_rotated(
 
 def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:
     """Return the exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
-    rows = patches.flatten(0, 1)
-    blocks = [rows] if rows.is_cuda else rows.split(CPU_BLOCK)
-    return torch.cat([nearest_squares(block, bank) for block in blocks]).sqrt().view(patches.shape[:2])
+    rows, squares = patches.flatten(0, 1), bank.square().sum(dim=1)
+    sizes = (len(rows), len(bank)) if rows.is_cuda else (CPU_BLOCK, BANK_BLOCK)
+    others = list(zip(bank.split(sizes[1]), squares.split(sizes[1]), strict=True))
+    nearest = [nearest_squares(block, others) for block in rows.split(sizes[0])]
+    return torch.cat(nearest).sqrt().view(patches.shape[:2])
 
 
-def nearest_squares(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, " A"]:
-    """Return the squared distance of each row of `a` to the nearest row of `b`."""
-    products = torch.addmm(b.square().sum(dim=1), a, b.T, alpha=-2.0)  # all but ||a||², the same for every b
-    return (products.amin(dim=1) + a.square().sum(dim=1)).clamp_(min=0.0)
+def nearest_squares(
+    rows: Float[Tensor, "A C"], others: Sequence[tuple[Float[Tensor, "_b C"], Float[Tensor, " _b"]]]
+) -> Float[Tensor, " A"]:
+    """Return the squared distance of each row to the nearest one of the blocks of others, which come with their norms.
+
+    min_b ||a - b||² = ||a||² + min_b (||b||² - 2 a b)
+    """
+    found = [torch.addmm(squares, rows, block.T, alpha=-2.0).amin(dim=1) for block, squares in others]
+    return (torch.stack(found).amin(dim=0) + rows.square().sum(dim=1)).clamp_(min=0.0)
 
 
 def image_score(

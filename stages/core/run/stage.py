@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import gc
 import json
 import logging
 import os
@@ -37,6 +38,7 @@ def stage_entry(main: Main) -> Callable[..., None]:
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
+            gc.freeze()  # imported modules stay: looking through torch's for garbage takes half a second at the end
         with unwinding_on_sigterm():
             run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 

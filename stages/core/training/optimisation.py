@@ -122,9 +122,12 @@ def minimise(
 def build_optimizer(
     name: OptimizerName, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Build AdamW, or the publications' Adam, in which the weight decay is part of the gradient."""
+    """Build AdamW, or the publications' Adam, in which the weight decay is part of the gradient.
+
+    One kernel updates all parameters: of a small network's step, a tenth went into an update tensor by tensor.
+    """
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=learning_rate, weight_decay=weight_decay)
+    return kind(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def build_schedule(

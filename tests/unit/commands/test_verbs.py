@@ -22,8 +22,8 @@ from tests.architecture.source_files import ROOT
 RUNNER = CliRunner()
 HEAVY = ("cv2", "dvc", "matplotlib", "numpy", "pandas", "prefect", "scipy", "torch")
 EXTRAS = (  # what the base install does not have
-    *HEAVY[:3], *HEAVY[4:], "hdbscan", "huggingface_hub", "jaxtyping", "jinja2", "open_clip", "pyarrow", "pydicom",
-    "safetensors", "skimage", "sklearn", "timm", "torchvision", "transformers",
+    *HEAVY[:3], *HEAVY[4:], "hdbscan", "higra", "huggingface_hub", "jaxtyping", "jinja2", "open_clip", "pyarrow",
+    "pydicom", "safetensors", "skimage", "sklearn", "timm", "torchvision", "transformers",
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
-from scipy import ndimage
 from torch import Tensor
 
 from stages.aecsad.pseudo_label.choice import trial_rows
@@ -88,14 +87,15 @@ def background_distance(
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     scale = np.array([lightness * L_UNIT, 1, 1], dtype=np.float32)
     reach = window // 2
-    median = cv2.copyMakeBorder(cv2.medianBlur(lab, window), reach, reach, reach, reach, cv2.BORDER_REPLICATE) * scale
+    median = cv2.copyMakeBorder(cv2.medianBlur(lab, window), reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     height, width = image.shape[:2]
-    weighted = lab * scale
+    # Plane by plane: numpy sums over an axis of three values at a time ten times slower.
+    own, around = (np.ascontiguousarray((pixels * scale).transpose(2, 0, 1)) for pixels in (lab, median))
     nearest = np.full((height, width), np.inf, dtype=np.float32)
     for top in (0, reach, 2 * reach):
         for left in (0, reach, 2 * reach):
-            squared = np.square(weighted - median[top : top + height, left : left + width]).sum(axis=2)
-            np.minimum(nearest, squared, out=nearest)
+            squares = np.square(own - around[:, top : top + height, left : left + width])
+            np.minimum(nearest, squares[0] + squares[1] + squares[2], out=nearest)
     return np.sqrt(nearest)
 
 
@@ -108,5 +108,14 @@ def differing(distance: Float32[np.ndarray, "H W"], *, contrast: float, edge: fl
     own = np.bincount(regions[strong], weights=distance[strong], minlength=len(count)) / np.maximum(count, 1)
     outline = np.where(count > 0, np.maximum(edge * own, low), np.inf)
     outline[0] = np.inf  # the ground
-    filled: Bool[np.ndarray, "H W"] = ndimage.binary_fill_holes(distance > outline[regions])
-    return filled
+    return fill_holes(distance > outline[regions])
+
+
+def fill_holes(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Add to a mask what it encloses: what no path of pixels that touch at a side leads from to the image's border."""
+    _, regions = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    rim = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
+    outside = np.zeros(int(regions.max()) + 1, dtype=bool)
+    outside[rim] = True
+    outside[0] = False  # the mask itself
+    return ~outside[regions]

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from stages.aecsad.pseudo_label.classical.background import (
     agreed_contrast,
     background_distance,
     differing,
+    fill_holes,
     propose_by_background,
 )
 from tests.unit.aecsad.drawings import draw, stack
@@ -81,3 +83,11 @@ def test_twice_the_resolution_gives_the_same_parts() -> None:
     one, two = (propose_by_background(stack(image), **SETTINGS).values[0] for image in (small, large))
     assert one.max() == two.max() == 5
     assert (two > 0).sum() == pytest.approx(4 * (one > 0).sum(), rel=0.02)
+
+
+def test_holes_are_those_of_scipy() -> None:
+    random = np.random.default_rng(0)
+    masks = [random.random((20, 23)) < share for share in np.linspace(0, 1, 21)]
+    for mask in masks:  # among them no pixel, all pixels, and holes that touch the outside at a corner
+        np.testing.assert_array_equal(fill_holes(mask), ndimage.binary_fill_holes(mask))
+    assert any((fill_holes(mask) != mask).any() for mask in masks)

@@ -1,7 +1,11 @@
 """Graph merging: trees of regions worked out by hand, the common height, and kinds of parts by colour."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.sparse import coo_matrix
+from sklearn.cluster import ward_tree
 
 from stages.aecsad.pseudo_label.classical import merging
 from stages.aecsad.pseudo_label.classical.colour import clear_groups, kinds_by_colour
@@ -10,12 +14,12 @@ from stages.aecsad.pseudo_label.classical.merging import (
     colour_gradient,
     grow_tree,
     join_alike,
-    neighbours,
+    merge_neighbours,
     propose_by_merging,
     steady_height,
     steady_number,
 )
-from stages.aecsad.pseudo_label.classical.shading import find_borders
+from stages.aecsad.pseudo_label.classical.shading import find_borders, neighbours
 from stages.aecsad.pseudo_label.proposal import Proposal
 from tests.table import violations
 from tests.unit.aecsad.drawings import draw, stack
@@ -33,7 +37,8 @@ def tree(*heights: float, area: tuple[int, ...] = (10, 10, 10, 70), rim: tuple[i
 def grown(pixels: np.ndarray, children: np.ndarray, heights: tuple[float, ...], rim: tuple[int, ...]) -> RegionTree:
     """A tree of superpixels that all have one colour."""
     area, colours = np.bincount(pixels.ravel()), np.zeros((*pixels.shape, 3))
-    borders = find_borders(pixels.astype(np.int64), colours)
+    labels = pixels.astype(np.int64)
+    borders = find_borders(labels, colours, neighbours(labels))
     return RegionTree(pixels, children, np.array(heights), area, np.array(rim), np.zeros((len(area), 3)), borders)
 
 
@@ -87,8 +92,27 @@ def test_gradient_of_a_ramp_is_its_slope() -> None:
 
 def test_neighbours_touch_at_a_side() -> None:
     labels = np.array([[0, 0, 1], [2, 2, 1], [2, 2, 3]])
-    expected = np.array([[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 0]])
-    np.testing.assert_array_equal(neighbours(labels).toarray() > 0, expected > 0)
+    assert neighbours(labels).tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]
+
+
+def test_regions_at_every_height_are_those_of_scikit_learn() -> None:
+    found = grow_tree(bottle(20, noise=3), superpixels=150, lightness=0.4)
+    labels, count = found.superpixels.astype(np.int64), len(found.area)
+    first, second = neighbours(labels).T
+    touching = coo_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
+    children, *_, heights = ward_tree(found.colours, connectivity=touching + touching.T, return_distance=True)
+    assert (np.diff(heights) < 0).any()  # merges out of order, which both have to put right
+    theirs = replace(found, children=np.asarray(children), heights=np.maximum.accumulate(heights))
+    np.testing.assert_allclose(found.heights, theirs.heights, atol=1e-9)
+    for merges in np.flatnonzero(np.diff(theirs.heights) > 1e-6) + 1:  # between two heights that differ
+        ours, other = found.regions_after(merges), theirs.regions_after(merges)
+        assert len(set(zip(ours.tolist(), other.tolist(), strict=True))) == ours.max() + 1 == other.max() + 1
+
+
+def test_a_single_superpixel_has_nothing_to_merge() -> None:
+    children, heights = merge_neighbours(np.zeros((1, 3)), np.zeros((0, 2), dtype=np.int64))
+    assert children.shape == (0, 2)
+    assert heights.shape == (0,)
 
 
 def test_steady_number_worked_out_by_hand() -> None:
