@@ -31,12 +31,12 @@ from stages.core.run.params import Params, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
-from stages.sir.model.batches import Scope, Shots
+from stages.sir.model.batches import Scope
 from stages.sir.model.feature_files import TeacherFeatures, read_features
-from stages.sir.model.model import Repetitions
+from stages.sir.model.model import Repetitions, Shots
 from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.model.training import Trained, train
-from stages.sir.scores.scoring import Mapper, MapsParams, normal_range, score_images
+from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 
 SPLIT, WORK = Path("artifacts/split"), Path("work/sir_settings")
 SETTINGS: dict[str, tuple[Shots, Scope]] = {
@@ -144,8 +144,8 @@ def judge(
         images = read_images(inputs)
         rows = images[images["split"].isin(["train", *(["validation", SYNTHETIC] if synthetic else ["test"])])]
         known = Repetitions(one.models, features[category].teacher, "one_shot" if one.drawn else "full_shot")
-        mapper = Mapper(known, image_files(inputs), maps)
-        scores = score_images(mapper, normal_range(mapper, rows), rows).scores
+        mapper = fit_mapper(known, rows, image_files(inputs), maps)
+        scores = score_images(mapper, rows, image_files(inputs)).scores
         columns = [name for name in map(str, scores) if name.startswith("repetition_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():
             labels = [False] * len(normal) + [True] * len(odd)

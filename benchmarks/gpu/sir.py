@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.gpu.inputs import section_of
 from benchmarks.gpu.measure import Check, Outcome, Setting, timed_steps, weights_of
-from stages.sir.model.batches import Shots
 from stages.sir.model.feature_files import TeacherFeatures
+from stages.sir.model.model import Shots
 from stages.sir.model.params import DecoderParams, TrainingParams
 from stages.sir.model.training import train
 

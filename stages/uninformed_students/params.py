@@ -49,7 +49,8 @@ class BackboneParams(Params):
         name: as in the section `encoder`.
         stages: timm's numbers; stage n has stride 2^(n + 1). A distilled teacher learns their features averaged over
             the patch and joined: 4 alone, of stride 32, is published. As the teacher itself early ones, which see a
-            limited window: 2 of EfficientNet-Lite0 sees 67 pixels.
+            limited window: 2 of EfficientNet-Lite0 sees 67 pixels,
+            3 sees 339.
     """
 
     name: str
@@ -113,8 +114,9 @@ class UninformedStudentsParams(Params):
             the backbone 64 at stride 4 and twice as many at each further stage.
         stride: pixels between neighbouring cells of the maps; 1 describes every pixel.
         normalization: "none" for e + w v; "zscore" for the sum of both, each standardised over the pixels of normal
-            validation images (published); "cells" for the same cell by cell over training images (ours), for products
-            that are always in the same place: what is hard to imitate there in every image is then not odd.
+            validation images (published); "cells" for e + w v, each cell standardised over training images (ours), for
+            products that are always in the same place: what is hard to imitate there in every image is then not odd.
+            Several patch sizes or stages are averaged after that.
         variance_weight: w of the students' variance v next to the error e; 1 is published.
         pooled_cells: the image score is the mean of that many highest values of the map; 1 is the maximum.
         inference: transforms of images that are scored or that statistics are made of.

@@ -1,7 +1,8 @@
 """A pretrained network's own early stages as the teacher, and students that describe an image at the same strides.
 
 Early stages see a limited window, as a patch network does: of EfficientNet-Lite0's, a cell of stride 4 sees 19 pixels,
-one of stride 8 sees 67. Nothing is distilled, so that the teacher knows all that its network learned from ImageNet.
+one of stride 8 sees 67; one of stride 16 sees 339, mostly the middle of them. Nothing is distilled, so that the teacher
+knows all that its network learned from ImageNet.
 """
 
 from collections.abc import Sequence

@@ -163,9 +163,7 @@ def test_a_variant_of_the_fusion_trains_nothing_again(space: Workspace) -> None:
     assert "Running stage 'segmentation" not in output
     changed = space.root / "work/paper/results/sum/seed-0/pushpins.json"
     metrics = json.loads(changed.read_text(encoding="utf-8"))
-    metrics["oddpart"]["image_auroc"]["logical"] = (
-        1.5  # rounded scores with ties allow any number from 0.5 to 1
-    )
+    metrics["oddpart"]["image_auroc"]["logical"] = 1.5  # rounded scores with ties allow any number from 0.5 to 1
     changed.write_text(json.dumps(metrics), encoding="utf-8")
     with pytest.raises(AssertionError, match=r"pushpins oddpart image_auroc logical: stated 1\.5"):
         run(space, "commands", "verify", str(changed.parents[1]))

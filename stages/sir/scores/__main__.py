@@ -10,21 +10,20 @@ from stages.core.run.params import load_params
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.sir.model.model import read_models
 from stages.sir.scores.graph import write_graph_of
-from stages.sir.scores.scoring import Mapper, MapsParams, normal_range, score_images
+from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
-    images = read_images(paths.inputs)
-    mapper = Mapper(read_models(paths.model), image_files(paths.inputs), params)
-    standardise = normal_range(mapper, images)
-    result = score_images(mapper, standardise, images)
+    images, folder, trained = read_images(paths.inputs), image_files(paths.inputs), read_models(paths.model)
+    mapper = fit_mapper(trained, images, folder, params)
+    result = score_images(mapper, images, folder)
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)
-        write_graph_of(temporary, mapper, standardise, grey_range=read_grey_range(paths.inputs))
-    return f"{len(result.scores)} images scored by {len(mapper.models)} decoders"
+        write_graph_of(temporary, mapper, trained.teacher, grey_range=read_grey_range(paths.inputs))
+    return f"{len(result.scores)} images scored by {len(trained.models)} decoders"
 
 
 if __name__ == "__main__":

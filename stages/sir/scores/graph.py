@@ -1,6 +1,8 @@
 """The trained decoder with all that makes score and map of its output, as one network, which can be exported."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from stages.core.encoder.scorer import write_scorer
 from stages.core.runtime.graphs import LEVEL, MAP, SCORE
 from stages.core.runtime.reading import Window
-from stages.sir.scores.scoring import Mapper, PixelRange, fuse
+from stages.sir.scores.scoring import Mapper, fuse
 
 
 class SirGraph(nn.Module):
@@ -23,54 +25,59 @@ class SirGraph(nn.Module):
 
     outputs = (SCORE, MAP)
     blur: Tensor
-    mean: Tensor
-    deviation: Tensor
+    normal_mean: Tensor
+    normal_deviation: Tensor
 
-    def __init__(self, mapper: Mapper, standardise: PixelRange | None) -> None:
-        """Keep the model of the first repetition, which decides.
+    def __init__(self, mapper: Mapper) -> None:
+        """Keep the model of the first repetition, which decides, and how its maps are made.
 
         Args:
-            mapper: of the stage.
-            standardise: see `stages.sir.scores.scoring.normal_range`.
+            mapper: fitted.
         """
         super().__init__()
-        self.model, self.params = mapper.models[0], mapper.params
-        self.size, self.cells = mapper.size, mapper.cells
+        self.model, self.params, self.size = mapper.models[0], mapper.params, mapper.size
         self.inputs = tuple(f"{LEVEL}{number}" for number in range(len(self.model.channels)))
-        blur = np.eye(self.size)
+        weights = np.eye(self.size)
         if mapper.sigma:
-            blur = gaussian_filter1d(blur, mapper.sigma, axis=0)
-        same = PixelRange(np.zeros((1, 1)), np.ones((1, 1)))
-        arrays = {"blur": blur, **vars(same if standardise is None else standardise)}
-        for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(array))
+            weights = gaussian_filter1d(weights, mapper.sigma, axis=0)
+        self.register_buffer("blur", torch.from_numpy(weights))
+        self.standardised = mapper.normal is not None
+        if mapper.normal is not None:
+            self.register_buffer("normal_mean", torch.from_numpy(mapper.normal.mean))
+            self.register_buffer("normal_deviation", torch.from_numpy(mapper.normal.deviation))
 
     def forward(self, *features: Float[Tensor, "1 _C _h _w"]) -> tuple[Tensor, Float[Tensor, "h w"]]:
-        """Return score and map; as there, in float64 from the blur on."""
-        targets, loops = self.model([stage.half().float() for stage in features])
+        """Return score and map."""
+        return self.finish(*self.model([stage.half().float() for stage in features]), side=features[0].shape[-1])
+
+    def finish(
+        self, targets: Sequence[Tensor], loops: Sequence[Sequence[Tensor]], *, side: int
+    ) -> tuple[Tensor, Float[Tensor, "h w"]]:
+        """Fuse, blur, standardise and pool, in float64 from the blur on."""
         used = loops[-1:] if self.params.loops == "last" else loops
         maps = [fuse(targets, loop, size=self.size, fusion=self.params.fusion) for loop in used]
         fused = torch.stack(maps).mean(dim=0)[0].double()
-        found = (self.blur @ fused @ self.blur.T - self.mean) / self.deviation
+        final = self.blur @ fused @ self.blur.T
+        if self.standardised:
+            final = (final - self.normal_mean) / self.normal_deviation
         count = max(1, round(self.params.pooled_share * self.size**2))
-        factor = self.size // self.cells
-        shrunk = found.reshape(self.cells, factor, self.cells, factor).mean(dim=(1, 3))
-        return found.flatten().topk(count).values.mean(), shrunk
+        score = final.flatten().topk(count).values.mean()
+        factor = self.size // side
+        return score, final.reshape(side, factor, side, factor).mean(dim=(1, 3))
 
 
-def write_graph_of(folder: Path, mapper: Mapper, standardise: PixelRange | None, *, grey_range: Window | None) -> None:
+def write_graph_of(folder: Path, mapper: Mapper, teacher: Mapping[str, Any], *, grey_range: Window | None) -> None:
     """Write the graph next to the scores, see `stages.core.encoder.scorer.write_scorer`.
 
     Args:
         folder: of the result.
-        mapper: of the stage.
-        standardise: see `stages.sir.scores.scoring.normal_range`.
+        mapper: fitted.
+        teacher: name, stages and image_size.
         grey_range: of the product.
     """
+    model, size = mapper.models[0], mapper.size
+    network = SirGraph(mapper)
     settings = {
-        "decoder": mapper.models[0].decoder.arguments, "maps": mapper.params.model_dump(mode="json"),
-        "standardised": standardise is not None,
+        "teacher": dict(teacher), "decoder": model.decoder.arguments, "maps": mapper.params.model_dump(mode="json"),
     }  # fmt: skip
-    size = (mapper.size, mapper.size)
-    network = SirGraph(mapper, standardise)
-    write_scorer(folder, network, mapper.encoder, size=size, grey_range=grey_range, settings=settings)
+    write_scorer(folder, network, mapper.encoder, size=(size, size), grey_range=grey_range, settings=settings)

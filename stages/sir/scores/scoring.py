@@ -31,11 +31,11 @@ CELL_FLOOR = 0.1  # share of the deviation over all pixels that each pixel's get
 
 
 class SigmaParams(Params):
-    """Of the Gaussian blur, in pixels of the teacher's input; 0 for none.
+    """Standard deviation of the Gaussian blur, in pixels of the teacher's input; 0 for none.
 
     Attributes:
-        one_shot: of models of one image.
-        full_shot: of models of all images; standardised maps bear a wider one.
+        one_shot: of maps by models of one image, in pixels; 0 for no blur.
+        full_shot: of maps by models of all images; where they are standardised a wider one is better.
     """
 
     one_shot: NonNegativeFloat
@@ -70,68 +70,38 @@ class PixelRange:
     mean: Float[np.ndarray, "S S"]
     deviation: Float[np.ndarray, "S S"]
 
-    def __call__(self, maps: Float[np.ndarray, "B S S"]) -> Float[np.ndarray, "B S S"]:
-        """Standardise maps."""
-        return np.asarray((maps - self.mean) / self.deviation)
-
-
-@torch.no_grad()
-def score_images(mapper: "Mapper", standardise: PixelRange | None, images: pd.DataFrame) -> MethodResult:
-    """Score images one by one: no score depends on the other test images.
-
-    The first repetition decides and makes the map; an average over repetitions would be no one-shot result any more.
-    Where there are several, each has a column `repetition_<n>`.
-
-    Args:
-        mapper: of the image files.
-        standardise: see `normal_range`.
-        images: image table.
-
-    Raises:
-        UserError: an image cannot be read, or there is none to score.
-    """
-    rows = rows_to_score(images)
-    if rows.empty:
-        raise UserError("the image table has only training images: there is nothing to score")
-    table, kept = [], []
-    for file in progress(rows["file"], total=len(rows), label="reconstructions"):
-        maps = mapper.maps(file)
-        maps = maps if standardise is None else standardise(maps)
-        table.append(image_scores(maps, pooled_share=mapper.params.pooled_share))
-        kept.append(shrink(maps[:1], size=mapper.cells)[0])
-    scores, by_repetition = rows.drop(columns="file").reset_index(drop=True), np.stack(table)
-    scores["score"] = by_repetition[:, 0]
-    if len(mapper.models) > 1:
-        scores = scores.assign(
-            **{f"repetition_{number}": by_repetition[:, number] for number in range(len(mapper.models))}
-        )
-    return MethodResult(scores, AnomalyMaps(tuple(rows["image_id"]), to_half(np.stack(kept))))
-
 
 class Mapper:
-    """Makes the maps of image files by every repetition.
+    """All that makes an image's maps, by every repetition.
 
     Attributes:
+        models: one a repetition; the first decides.
+        encoder: the teacher.
+        size: pixels a side of the teacher's input.
+        sigma: of the blur.
         cells: of the finest stage, a side.
+        normal: what the first repetition's blurred map is standardised by; None where it is not.
     """
 
-    def __init__(self, trained: Repetitions, folder: Path, params: MapsParams) -> None:
+    def __init__(self, trained: Repetitions, params: MapsParams) -> None:
         """Put models and teacher on the device."""
-        device, self.folder, self.params, self.shots = pick_device(), folder, params, trained.shots
-        self.sigma = params.sigma.one_shot if trained.shots == "one_shot" else params.sigma.full_shot
+        device, self.params = pick_device(), params
         self.size, stages = int(trained.teacher["image_size"]), trained.teacher["stages"]
         self.encoder = FrozenEncoder(trained.teacher["name"], stages=stages).to(device)
         self.models = [model.to(memory_format=torch.channels_last).to(device) for model in trained.models]
+        self.sigma = params.sigma.one_shot if trained.shots == "one_shot" else params.sigma.full_shot
         self.cells = self.size // 2 ** (stages[0] + 1)
+        self.normal: PixelRange | None = None
 
-    def maps(self, file: str) -> Float[np.ndarray, "R S S"]:
+    def maps(self, folder: Path, file: str) -> Float[np.ndarray, "R S S"]:
         """Make one map a repetition."""
-        image = to_float(load_stack(self.folder, [file], size=self.size)).to(self.encoder.mean.device)
+        image = to_float(load_stack(folder, [file], size=self.size)).to(self.encoder.mean.device)
         features = [stage.half().float() for stage in self.encoder.recall(image)]  # as those that were trained on
-        return np.concatenate([self.map(model, features) for model in self.models])
+        maps = np.concatenate([self.map(model, features) for model in self.models])
+        return maps if self.normal is None else (maps - self.normal.mean) / self.normal.deviation
 
     def map(self, model: SirModel, features: Features) -> Float[np.ndarray, "1 S S"]:
-        """Make the map of an image by one model; on a CPU in float32, as the graph of a bundle computes."""
+        """Make the map by one model, not standardised; on a CPU in float32, as the graph of a bundle computes."""
         device = features[0].device
         with mixed_precision(device) if device.type == "cuda" else nullcontext():
             targets, loops = model(features)
@@ -141,20 +111,59 @@ class Mapper:
         )
 
 
-def normal_range(mapper: Mapper, images: pd.DataFrame) -> PixelRange | None:
-    """Measure the maps of training images; None where maps stay as they are.
+@torch.no_grad()
+def fit_mapper(trained: Repetitions, images: pd.DataFrame, folder: Path, params: MapsParams) -> Mapper:
+    """Put the models together with what their maps are standardised by, if they are.
+
+    Args:
+        trained: the models.
+        images: image table, whose training images full-shot models have learned from.
+        folder: of the image files.
+        params: how maps and scores are made.
 
     Raises:
-        UserError: there is none.
+        UserError: an image cannot be read, or there is no training image to standardise by.
     """
-    if mapper.params.normalization != "cells" or mapper.shots != "full_shot":
-        return None
+    mapper = Mapper(trained, params)
+    if params.normalization == "none" or trained.shots == "one_shot":
+        return mapper
     files = images.loc[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES).to_list()
     if not files:
         raise UserError("the image table has no training image to standardise the maps by: check the split's ratios")
-    return pixel_range(
-        mapper.maps(file)[0] for file in progress(files, total=len(files), label="maps of normal images")
-    )
+    found = (mapper.maps(folder, file)[0] for file in progress(files, total=len(files), label="maps of normal images"))
+    mapper.normal = pixel_range(found)
+    return mapper
+
+
+@torch.no_grad()
+def score_images(mapper: Mapper, images: pd.DataFrame, folder: Path) -> MethodResult:
+    """Score images one by one: no score depends on the other test images.
+
+    The first repetition decides and makes the map; an average over repetitions would be no one-shot result any more.
+    Where there are several, each has a column `repetition_<n>`.
+
+    Args:
+        mapper: fitted.
+        images: image table.
+        folder: of the image files.
+
+    Raises:
+        UserError: an image cannot be read, or there is none to score.
+    """
+    rows = rows_to_score(images)
+    if rows.empty:
+        raise UserError("the image table has only training images: there is nothing to score")
+    table, kept = [], []
+    for file in progress(rows["file"], total=len(rows), label="reconstructions"):
+        maps = mapper.maps(folder, file)
+        table.append(image_scores(maps, pooled_share=mapper.params.pooled_share))
+        kept.append(shrink(maps[:1], size=mapper.cells)[0])
+    scores, by_repetition = rows.drop(columns="file").reset_index(drop=True), np.stack(table)
+    scores["score"] = by_repetition[:, 0]
+    if len(mapper.models) > 1:
+        repetitions = {f"repetition_{number}": column for number, column in enumerate(by_repetition.T)}
+        scores = scores.assign(**repetitions)
+    return MethodResult(scores, AnomalyMaps(tuple(rows["image_id"]), to_half(np.stack(kept))))
 
 
 def pixel_range(maps: Iterable[Float[np.ndarray, "S S"]]) -> PixelRange:
