@@ -22,6 +22,7 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import export_problem, load_value
 from stages.core.runtime.bundle import load
+from stages.core.runtime.wording import Names
 from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
 from stages.export.parity import Parity, check_parity, chosen, expected_of
@@ -44,6 +45,7 @@ class Product:
         folder: of the image files.
         about: what the manifest says of the product.
         metrics: of its evaluation, by method.
+        names: of its components.
     """
 
     roots: Roots
@@ -51,6 +53,7 @@ class Product:
     folder: Path
     about: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    names: Names
 
 
 def wanted_variants(category: str) -> list[Kind]:
@@ -93,7 +96,8 @@ def read_product(roots: Roots, inputs: Path, metrics: Path, *, source: str) -> P
             **{f"{split}_pictures": int((images["split"] == split).sum()) for split in ("train", "validation")},
         },
     }
-    return Product(roots, images, folder, about, measured)
+    names = names_of(load_value("components", optional=True), roots.category)
+    return Product(roots, images, folder, about, measured, names)
 
 
 def current_commit(folder: Path) -> str | None:
@@ -202,7 +206,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         "metrics": product.metrics.get(method),
         "variant": None,
         "covers_logical_anomalies": parts.covers_components,
-        "components": {str(number): name for number, name in sorted(names_of(product.roots.category).items())},
+        "components": {str(number): name for number, name in sorted(product.names.items())},
         "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
     }
     write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)
