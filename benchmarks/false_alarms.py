@@ -35,11 +35,11 @@ from stages.aecsad.model.part_numbers import PARTS
 from stages.aecsad.score_fusion import fusing as score_fusion
 from stages.core.io.rotation import ROTATED, calibrates
 from stages.core.io.tables import SYNTHETIC
+from stages.core.io.thresholds import conformal_threshold
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import CONSOLE, progress
 from stages.core.run.errors import UserError
 from stages.core.run.stage import command_entry
-from stages.evaluation.thresholds import conformal_threshold
 
 START, END = "<!-- false alarms -->\n", "<!-- /false alarms -->\n"
 METHODS = ("patchcore", "aecsad", "oddpart")

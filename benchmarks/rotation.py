@@ -27,12 +27,12 @@ from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.images.aspect import read_aspect, sides_for
 from stages.core.io.rotation import FOLD, NEVER, calibrates
 from stages.core.io.tables import image_files
+from stages.core.io.thresholds import conformal_threshold
 from stages.core.io.truth import read_truth
 from stages.core.neighbours.bank import PatchReader, add_rotated, fill_bank, score_images
 from stages.core.run.console import CONSOLE, progress
 from stages.core.run.params import EncoderParams, load_params, load_value
 from stages.core.run.stage import command_entry
-from stages.evaluation.thresholds import conformal_threshold
 from stages.patchcore.params import PatchcoreParams
 from stages.split.near_duplicates import NearDuplicates
 from stages.split.readers.records import Record

@@ -16,7 +16,7 @@ from benchmarks.gpu.student_networks import module_of
 from stages.aecsad.histogram.params import HistogramParams
 from stages.aecsad.model.fusion import HISTOGRAM, STUDENT_TEACHER, fit_fusion
 from stages.aecsad.model.patch_histogram import fit_histograms
-from stages.aecsad.model.segmentor import DEFAULT_MOMENTUM, Segmentor
+from stages.aecsad.model.segmentor import DEFAULT_MOMENTUM, Segmentor, labeller_of
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.lite0_weights import LITE0
@@ -76,9 +76,10 @@ def build_parts(setting: Setting, *, profile: str) -> Parts:
     fusion = fit_fusion({HISTOGRAM: columns, STUDENT_TEACHER: [STUDENT_TEACHER]}, dict.fromkeys(scores, 1.0), scores)
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 20, 19), median=0.0, low=0.0, high=1.0)
     return Parts(
-        encoder, grey_range=None, histogram=HistogramBranch(segmentor, tuple(models)), counted=None,
+        encoder, grey_range=None, counted=None,
+        histogram=HistogramBranch(segmentor, tuple(models), labeller_of(segmentor, size=SIZE)),
         students=StudentBranch(students, encoder.name, SIZE, grey_range=None), banks={}, fusion=fusion, map_fusion=None,
-        calibration=calibration, fingerprints={},
+        calibration=calibration, explainer=None, scorer=None, fingerprints={},
     )  # fmt: skip
 
 

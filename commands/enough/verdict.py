@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from commands.enough.curve import Curve, Repetition
-from stages.evaluation.thresholds import conformal_threshold
+from stages.core.io.thresholds import conformal_threshold
 from stages.split.rotation import rotates
 
 RESAMPLES = 400  # of the pictures held out

@@ -7,7 +7,16 @@ from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
 from stages.core.runtime.manifest import MANIFEST
-from stages.export.recipes import Roots, TrainedFiles, check_one_run, files_of, judging, recipe_of, refusal_of
+from stages.export.recipes import (
+    RECIPES,
+    Roots,
+    TrainedFiles,
+    check_one_run,
+    files_of,
+    judging,
+    recipe_of,
+    refusal_of,
+)
 
 ARTIFACTS = Path("artifacts")
 
@@ -99,5 +108,5 @@ def choose_method(category: str, method: str | None) -> str:
     if method is None and on:
         reasons = "; ".join(f"{name}: {refusal_of(name)}" for name in on)
         raise UserError(f"{category}: no method is on that can judge new pictures; {reasons}: switch oddpart on")
-    off = f"--method {method}: it" if method else "every method that judges new pictures"
+    off = f"--method {method}: it" if method else f"every method that judges new pictures ({', '.join(RECIPES)}, ...)"
     raise UserError(f"{off} is off for {category}: switch it on in `methods` of {PARAMS_FILE} and run `dvc repro`")

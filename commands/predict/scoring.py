@@ -71,7 +71,10 @@ def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, meth
         UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
     """
     files = trained_files(category, method)
-    inputs, names = find_images(given, output=wishes.output), names_of(category)
+    inputs, names = (
+        find_images(given, output=wishes.output),
+        names_of(load_value("components", optional=True), category),
+    )
 
     def load() -> ProductJudge:
         seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training

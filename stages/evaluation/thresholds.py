@@ -6,17 +6,16 @@ a p-value, is unsure inside a band around the threshold, and may rest on branche
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import binom
 from sklearn.metrics import precision_recall_curve
 
 from stages.core.io.rotation import ROTATED, calibrates
+from stages.core.io.thresholds import conformal_threshold, unsure_band
 from stages.core.runtime.calibration import BranchScale, Calibration, Threshold, by_excess, conformal_p_value
 from stages.evaluation.image_metrics import accuracy, stacked
 from stages.evaluation.inputs import ASIDE, Maps, colour_range
@@ -38,32 +37,6 @@ class F1Threshold:
     f1: float
     normals: int
     anomalies: int
-
-
-def conformal_threshold(normal: Float[np.ndarray, " n"], *, budget: float) -> Threshold:
-    """Return the split-conformal threshold: an unseen normal score exceeds it with probability at most the budget.
-
-        t = s_(k),  k = ceil((n + 1)(1 - budget)),    P(S > t) <= 1 - k / (n + 1)
-
-    Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005; holds when validation and unseen normal
-    images are exchangeable, which those held out in turns are nearly. When k > n no score is high enough: the largest
-    one is taken and its rate 1 / (n + 1) is stated (`warn_of_few_normals` says so).
-
-    Args:
-        normal: scores of normal images that were held out.
-        budget: in (0, 1).
-
-    Raises:
-        ValueError: there is no score, or one is not finite.
-    """
-    count = len(normal)
-    if not count or not np.isfinite(normal).all():
-        raise ValueError(f"a threshold needs finite scores of normal images, got {normal}")
-    needed = math.ceil(1 / budget - 1e-9) - 1
-    rank = count + 1 - math.floor((count + 1) * budget + 1e-9)  # 1e-9: 20 * 0.05 may come out below 1
-    rank = min(rank, count)
-    value = float(np.sort(normal)[rank - 1])
-    return Threshold(value, budget, 1 - rank / (count + 1), count, needed)
 
 
 def warn_of_few_normals(threshold: Threshold) -> None:
@@ -177,9 +150,6 @@ def fit_uncertainty(
 ) -> Uncertainty:
     """Fit on the rows that calibrate, which are normal images.
 
-    The band is the distribution-free interval of the (1 - budget) quantile by order statistics (David and Nagaraja,
-    "Order Statistics", 2003, section 7.1).
-
     Args:
         confidence: that the quantile lies in the band.
         weights: of branches in the score; 1 of those that are not named.
@@ -191,12 +161,8 @@ def fit_uncertainty(
         name: Reference(values, conformal_threshold(values, budget=budget).value, (weights or {}).get(name, 1.0))
         for name, values in kept.items()
     }
-    score, count = references.pop("score"), len(rows)
-    tail = (1 - confidence) / 2
-    lower = max(int(binom.ppf(tail, count, 1 - budget)), 1)
-    upper = int(binom.ppf(1 - tail, count, 1 - budget)) + 1
-    low, high = score.normal[lower - 1], score.normal[min(upper, count) - 1]
-    return Uncertainty(score, references, float(low), float(high), upper > count)
+    score = references.pop("score")
+    return Uncertainty(score, references, *unsure_band(score.normal, budget=budget, confidence=confidence))
 
 
 def uncertainty_metrics(test: pd.DataFrame, uncertainty: Uncertainty, threshold: float) -> dict[Name, Measured | bool]:

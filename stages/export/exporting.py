@@ -3,8 +3,9 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.run.params import export_problem, load_value
 from stages.core.runtime.bundle import load
+from stages.core.runtime.wording import Names
 from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
 from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
+from stages.export.variants import LARGEST_CHANGE, Kind, Measured, Pictures, baseline_of, export_variant, refusal
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3
+REFUSED = "refused.json"  # variants that are not written, and what was measured
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Product:
         folder: of the image files.
         about: what the manifest says of the product.
         metrics: of its evaluation, by method.
+        names: of its components.
     """
 
     roots: Roots
@@ -48,16 +53,19 @@ class Product:
     folder: Path
     about: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    names: Names
 
 
-def check_entry(category: str) -> None:
-    """Pass where the product's entry below `export.categories` is one.
+def wanted_variants(category: str) -> list[Kind]:
+    """Return the variants that the product's entry below `export.categories` asks for.
 
     Raises:
-        UserError: it has settings, which nothing would read.
+        UserError: it has other settings, which nothing would read.
     """
-    if problem := export_problem(category, load_value(f"export.categories.{category}")):
+    value = load_value(f"export.categories.{category}")
+    if problem := export_problem(category, value):
         raise UserError(problem)
+    return list((value or {}).get("variants", []))
 
 
 def read_product(roots: Roots, inputs: Path, metrics: Path, *, source: str) -> Product:
@@ -88,7 +96,8 @@ def read_product(roots: Roots, inputs: Path, metrics: Path, *, source: str) -> P
             **{f"{split}_pictures": int((images["split"] == split).sum()) for split in ("train", "validation")},
         },
     }
-    return Product(roots, images, folder, about, measured)
+    names = names_of(load_value("components", optional=True), roots.category)
+    return Product(roots, images, folder, about, measured, names)
 
 
 def current_commit(folder: Path) -> str | None:
@@ -127,16 +136,56 @@ def exportable(methods: list[str], *, category: str) -> list[str]:
     return able
 
 
-def export_methods(folder: Path, methods: list[str], product: Product) -> dict[str, Parity]:
-    """Export each method into a folder of its name below an empty one, and return how well it agrees.
+def export_methods(
+    folder: Path, methods: list[str], product: Product, variants: Sequence[Kind] = (), *, confidence: float = 0.9
+) -> dict[str, Parity | str]:
+    """Export each method into a folder of its name below an empty one, and its variants as <name>-<variant>.
+
+    A variant that changes the image AUROC by more than LARGEST_CHANGE points is named in the log and not written; what
+    was measured is kept in REFUSED.
+
+    Args:
+        folder: of the bundles.
+        methods: of `exportable`.
+        product: of the methods.
+        variants: that are wanted.
+        confidence: of the unsure band of variants.
+
+    Returns:
+        How well each bundle agrees.
 
     Raises:
         UserError: see `export_method`.
     """
-    found = {}
+    found: dict[str, Parity | str] = {}
+    refused: dict[str, Any] = {}
     for method in methods:
         (folder / method).mkdir()
         found[method] = export_method(folder / method, method, product)
+        for name, measured in export_variants(folder, method, product, variants, confidence=confidence).items():
+            found[name] = f"image AUROC {measured}"
+            if measured.largest > LARGEST_CHANGE:
+                refused[name] = asdict(measured) | {"change_in_points": measured.changes}
+                found[name] = f"refused, {measured}"
+    if refused:
+        (folder / REFUSED).write_text(json.dumps(refused, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def export_variants(
+    folder: Path, method: str, product: Product, variants: Sequence[Kind], *, confidence: float
+) -> dict[str, Measured]:
+    """Write the variants of a method's bundle next to it, those that are not refused, and return what was measured."""
+    if not variants:
+        return {}
+    baseline = baseline_of(folder / method, Pictures(product.images, product.folder))
+    found = {}
+    for kind in variants:
+        name = f"{method}-{kind}"
+        found[name] = export_variant(baseline, folder / name, kind, confidence=confidence)
+        if found[name].largest > LARGEST_CHANGE:
+            LOG.error("%s", refusal(kind, method, found[name]))
+            shutil.rmtree(folder / name)
     return found
 
 
@@ -155,8 +204,9 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         "method": method,
         "params": params_of(parts),
         "metrics": product.metrics.get(method),
+        "variant": None,
         "covers_logical_anomalies": parts.covers_components,
-        "components": {str(number): name for number, name in sorted(names_of(product.roots.category).items())},
+        "components": {str(number): name for number, name in sorted(product.names.items())},
         "licences": licences_of(parts.encoder.name, str(product.about["data"]["source"])),
     }
     write_bundle(folder, parts, about, expected=chosen(expected, TEST_PICTURES), images=product.folder)

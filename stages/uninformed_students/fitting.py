@@ -17,7 +17,7 @@ from stages.uninformed_students.augmentation import Augmentation, size_of
 from stages.uninformed_students.params import DistilledTeacherParams, UninformedStudentsParams
 from stages.uninformed_students.patch_network import Backbone, PatchNetwork
 from stages.uninformed_students.scoring import Ensemble, FittedEnsemble, map_image
-from stages.uninformed_students.stage_ensemble import fit_stages, map_stages
+from stages.uninformed_students.stage_ensemble import fit_stages, map_features, map_stages
 from stages.uninformed_students.students import train_students
 from stages.uninformed_students.teacher import fit_backbone, normalise_teacher, train_teacher
 from stages.uninformed_students.training import FinishedNetworks, name_of
@@ -72,8 +72,9 @@ def fit_backbone_students(
         width=params.width, inference=params.inference, finished=finished, seed=seed,
     )  # fmt: skip
     parts = {"teacher": ensemble.teacher.scales(), **states_of(ensemble.students)}
-    maps = partial(map_stages, ensemble, stride=params.stride)
-    return FittedEnsemble(ensemble.teacher.dims, maps, named("backbone", parts))
+    maps, by_features = (partial(one, ensemble, stride=params.stride) for one in (map_stages, map_features))
+    teacher, networks = ensemble.teacher, tuple(ensemble.students)
+    return FittedEnsemble(teacher.dims, maps, named("backbone", parts), teacher, networks, by_features)
 
 
 def fit_patches(
@@ -103,7 +104,10 @@ def fit_patches(
     parts = {"teacher": teacher.state_dict(), **states_of(ensemble.students)}
     maps = partial(map_image, ensemble, inference=inference, stride=stride, tile=tile)
     name = str(patch_size)
-    return FittedEnsemble({name: backbone.dim}, lambda image: {name: maps(image)}, named(f"p{name}", parts))
+    networks = (teacher, *ensemble.students)
+    return FittedEnsemble(
+        {name: backbone.dim}, lambda image: {name: maps(image)}, named(f"p{name}", parts), teacher, networks, None
+    )
 
 
 def refuse_one_colour(images: UInt8[Tensor, "N 3 S S"]) -> None:

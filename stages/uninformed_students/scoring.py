@@ -1,6 +1,7 @@
 """Score images by where the students fail to imitate the teacher, and where they disagree."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Float16, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.core.encoder.encoder import load_stack
 from stages.core.io.maps import AnomalyMaps
@@ -125,19 +126,23 @@ class Ensemble:
 def map_image(
     ensemble: Ensemble, image: UInt8[Tensor, "1 3 S S"], inference: Augmentation, *, stride: int, tile: int
 ) -> RawMaps:
-    """Compute e and v of one image, on the CPU; descriptors live for one tile only."""
+    """Compute e and v of one image, on the CPU; descriptors live for one tile only.
+
+    On a CPU in float32, as the graph of a bundle computes.
+    """
     teacher, (height, width) = ensemble.teacher, image.shape[-2:]
     padded = teacher.pad(inference.normalise(image).to(teacher.decode.weight.device))
-    shape = (1, -(-height // stride), -(-width // stride))
-    maps = RawMaps(torch.empty(shape), torch.empty(shape))
+    rows: dict[int, list[RawMaps]] = {}
     for part in teacher.tiles(height, width, stride=stride, side=tile):
-        with teacher.precision(padded.device):
+        with nullcontext() if padded.device.type == "cpu" else teacher.precision(padded.device):
             described = teacher.describe_tile(padded, part, stride=stride)
             imitations = [student.describe_tile(padded, part, stride=stride) for student in ensemble.students]
         found = raw_maps(torch.stack(imitations).float(), described.float())
-        maps.error[:, part.rows, part.columns] = found.error.cpu()
-        maps.variance[:, part.rows, part.columns] = found.variance.cpu()
-    return maps
+        rows.setdefault(part.rows.start, []).append(RawMaps(found.error.cpu(), found.variance.cpu()))
+    return RawMaps(
+        torch.cat([torch.cat([tile.error for tile in tiles], dim=2) for tiles in rows.values()], dim=1),
+        torch.cat([torch.cat([tile.variance for tile in tiles], dim=2) for tiles in rows.values()], dim=1),
+    )
 
 
 @dataclass(frozen=True)
@@ -148,15 +153,22 @@ class FittedEnsemble:
         dims: numbers of a descriptor, by scale: the patch size, or the stride of a stage.
         maps: e and v of one image by scale, on the CPU.
         state: all weights by name.
+        teacher: of the students.
+        networks: with weights of their own: the students, and a teacher that was distilled.
+        by_features: the same as `maps`, with the encoder's features as a further argument; None where the teacher
+            needs none.
     """
 
     dims: Mapping[str, int]
     maps: Callable[[UInt8[Tensor, "1 3 S S"]], Mapping[str, RawMaps]]
     state: Mapping[str, Tensor]
+    teacher: nn.Module
+    networks: tuple[nn.Module, ...]
+    by_features: Callable[[UInt8[Tensor, "1 3 S S"], Sequence[Tensor]], Mapping[str, RawMaps]] | None
 
 
 def score_images(
-    ensembles: Sequence[FittedEnsemble], images: pd.DataFrame, folder: Path, params: UninformedStudentsParams
+    read: "Reader", ranges: Mapping[str, ScoreRange | CellRange], images: pd.DataFrame, params: UninformedStudentsParams
 ) -> MethodResult:
     """Score images one by one: no score depends on the other test images, and maps are kept in half precision only.
 
@@ -165,33 +177,26 @@ def score_images(
     are not.
 
     Args:
-        ensembles: one a patch size; one where the backbone is the teacher.
+        read: of the image files.
+        ranges: of `normal_ranges`.
         images: image table.
-        folder: of the image files.
         params: of the stage.
 
     Raises:
-        UserError: an image cannot be read, or there is none to score, or no validation image to standardise by.
+        UserError: an image cannot be read, or there is none to score.
     """
     rows = rows_to_score(images)
     if rows.empty:
         raise UserError("the image table has only training images: there is nothing to score")
-    read = Reader(ensembles, folder, size_of(params.inference))
-    ranges = normal_ranges(read, images, params.normalization, variance_weight=params.variance_weight)
     cells = -(-size_of(params.inference) // params.stride)
     maps, uncertainty = (np.empty((len(rows), cells, cells), dtype=np.float16) for _ in range(2))
-    lengths = {name: count for ensemble in ensembles for name, count in ensemble.dims.items()}
     scores = []
     for row, file in enumerate(progress(rows["file"], total=len(rows), label="anomaly maps")):
         raw = read.maps(file)
-        combined = {
-            name: combine(one, ranges.get(name), variance_weight=params.variance_weight) for name, one in raw.items()
-        }
-        scores.append(scores_of(raw, combined, pooled_cells=params.pooled_cells))
-        uncertainty[row] = half([one.variance / lengths[name] for name, one in raw.items()])
-        maps[row] = half(
-            [one / (lengths[name] if params.normalization == "none" else 1) for name, one in combined.items()]
-        )
+        found, combined = scores_of(raw, ranges, read.dims, params)
+        scores.append({name: float(value) for name, value in found.items()})
+        uncertainty[row] = half([one.variance / read.dims[name] for name, one in raw.items()])
+        maps[row] = to_half(combined.numpy())
     table = pd.concat([rows.drop(columns="file").reset_index(drop=True), pd.DataFrame(scores)], axis=1)
     return MethodResult(table, AnomalyMaps(tuple(rows["image_id"]), maps, {"variance": uncertainty}))
 
@@ -203,6 +208,11 @@ class Reader:
     ensembles: Sequence[FittedEnsemble]
     folder: Path
     size: int
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Numbers of a descriptor by scale."""
+        return {name: count for ensemble in self.ensembles for name, count in ensemble.dims.items()}
 
     def maps(self, file: str) -> dict[str, RawMaps]:
         """Compute e and v of a file by scale."""
@@ -259,18 +269,32 @@ def combine(maps: RawMaps, normal: ScoreRange | CellRange | None, *, variance_we
 
 
 def scores_of(
-    raw: Mapping[str, RawMaps], combined: Mapping[str, Float[Tensor, "1 h w"]], *, pooled_cells: int
-) -> dict[str, float]:
-    """Return an image's score, from the mean of its maps over the scales, and a value for every part of it."""
+    raw: Mapping[str, RawMaps],
+    ranges: Mapping[str, ScoreRange | CellRange],
+    dims: Mapping[str, int],
+    params: UninformedStudentsParams,
+) -> tuple[dict[str, Float[Tensor, ""]], Float[Tensor, "h w"]]:
+    """Return an image's score, from the mean of its maps over the scales, a value for every part of it, and its map.
 
-    def pooled(values: Float[Tensor, "1 h w"]) -> float:
-        return float(image_scores(values, pooled_cells=pooled_cells))
+    Args:
+        raw: e and v by scale.
+        ranges: of `normal_ranges`.
+        dims: numbers of a descriptor by scale.
+        params: of the stage.
+    """
+    combined = {
+        name: combine(one, ranges.get(name), variance_weight=params.variance_weight) for name, one in raw.items()
+    }
+
+    def pooled(values: Float[Tensor, "1 h w"]) -> Float[Tensor, ""]:
+        return image_scores(values, pooled_cells=params.pooled_cells)[0]
 
     found = {"score": pooled(torch.cat([*combined.values()]).mean(dim=0, keepdim=True))}
     for name, maps in raw.items():
         suffix = f"_{name}" if len(raw) > 1 else ""
         found |= {f"error{suffix}": pooled(maps.error), f"variance{suffix}": pooled(maps.variance)}
-    return found
+    shown = [one / (dims[name] if params.normalization == "none" else 1) for name, one in combined.items()]
+    return found, torch.cat(shown).mean(dim=0)
 
 
 def half(maps: Sequence[Float[Tensor, "1 h w"]]) -> Float16[np.ndarray, "h w"]:

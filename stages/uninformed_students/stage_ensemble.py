@@ -134,8 +134,15 @@ def stage_terms(students: Sequence[StageStudent], targets: StageMaps, images: Fl
     }
 
 
-@torch.no_grad()
 def map_stages(ensemble: StageEnsemble, image: UInt8[Tensor, "1 3 S S"], *, stride: int) -> dict[str, RawMaps]:
+    """Do as `map_features`, with features from the encoder."""
+    return map_features(ensemble, image, ensemble.teacher.raw(image, kept=True), stride=stride)
+
+
+@torch.no_grad()
+def map_features(
+    ensemble: StageEnsemble, image: UInt8[Tensor, "1 3 S S"], features: Sequence[Tensor], *, stride: int
+) -> dict[str, RawMaps]:
     """Compute e and v of one image at each stage by itself, on the CPU, enlarged to `stride` (bilinear).
 
     Scales of different window are put together only after they were standardised, as published for patch sizes.
@@ -143,6 +150,7 @@ def map_stages(ensemble: StageEnsemble, image: UInt8[Tensor, "1 3 S S"], *, stri
     Args:
         ensemble: trained.
         image: 8-bit RGB.
+        features: of the teacher's encoder.
         stride: pixels between neighbouring cells of the maps.
 
     Returns:
@@ -153,7 +161,7 @@ def map_stages(ensemble: StageEnsemble, image: UInt8[Tensor, "1 3 S S"], *, stri
     imitated = [student(seen) for student in ensemble.students]
     cells = (-(-image.shape[-2] // stride), -(-image.shape[-1] // stride))
     maps = {}
-    for name, target, *own in zip(ensemble.teacher.dims, ensemble.teacher(image, kept=True), *imitated, strict=True):
+    for name, target, *own in zip(ensemble.teacher.dims, ensemble.teacher.scaled(features), *imitated, strict=True):
         found = raw_maps(torch.stack(own), target)
         large = [
             F.interpolate(values[:, None], cells, mode="bilinear")[:, 0].cpu()

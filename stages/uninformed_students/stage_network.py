@@ -6,6 +6,7 @@ knows all that its network learned from ImageNet.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -53,8 +54,12 @@ class StageTeacher(nn.Module):
     @torch.no_grad()
     def forward(self, images: UInt8[Tensor, "B 3 S S"], *, kept: bool) -> StageMaps:
         """Compute T^ of each stage."""
+        return self.scaled(self.raw(images, kept=kept))
+
+    def scaled(self, features: Sequence[Float[Tensor, "B C h w"]]) -> StageMaps:
+        """Return T^ for the encoder's features."""
         found = []
-        for stage, values in zip(self.encoder.stages, self.raw(images, kept=kept), strict=True):
+        for stage, values in zip(self.encoder.stages, features, strict=True):
             mean, factor = getattr(self, f"mean_{stage}"), getattr(self, f"factor_{stage}")
             found.append((values - mean.view(1, -1, 1, 1)) * factor.view(1, -1, 1, 1))
         return found
@@ -101,9 +106,10 @@ class StageStudent(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "B 3 S S"]) -> StageMaps:
-        """Describe images at each stage; in mixed precision, returned in float32."""
+        """Describe images at each stage; in mixed precision but for scores on a CPU, returned in float32."""
         found, x = [], images
-        with mixed_precision(images.device):
+        precise = images.device.type == "cpu" and not self.training  # scores are those of a bundle, in float32
+        with nullcontext() if precise else mixed_precision(images.device):
             for step in self.steps:
                 x = step(x)
                 found.append(x)

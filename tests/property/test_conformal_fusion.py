@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.aecsad.model.fusion import fit_fusion
+from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.conformal import Jackknife, at_its_place, beaten
 from stages.core.runtime.fusion import Combination
-from stages.evaluation.thresholds import Reference, conformal_threshold
+from stages.evaluation.thresholds import Reference
 
 HISTOGRAM = {"h1": 1.0, "h2": 0.5, "excluded": 0.0}
 WEIGHTS = {"histogram": 1.0, "student_teacher": 0.7, "neighbours": 0.9}

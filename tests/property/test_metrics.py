@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.calibration import Calibration
 from stages.evaluation.image_metrics import auroc
 from stages.evaluation.inputs import join_truth
@@ -15,7 +16,7 @@ from stages.evaluation.names import Undefined
 from stages.evaluation.pixel_counts import PixelCounts, aupro, levels, pixel_auroc
 from stages.evaluation.pixel_metrics import PixelMetrics
 from stages.evaluation.summary import Summary, summarise
-from stages.evaluation.thresholds import conformal_threshold, fit
+from stages.evaluation.thresholds import fit
 
 FINITE = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 SCORES = st.lists(FINITE, min_size=1, max_size=40).map(np.array)

@@ -40,9 +40,8 @@ def main(argv: Sequence[str]) -> str:
         branches.scores, choice, jackknife, chance=params.chance, weighting=params.branch_weights
     )
     shares = weigh_maps(branches.scores, branches.maps, weights, images, image_files(paths.inputs))
-    label_maps, explanations = read_label_maps(paths.label_maps), read_explanations(paths.explanations)
-    numbers, model = read_findings(paths.histogram), read_part_model(paths.histogram / HISTOGRAM_FILE)
-    explanations = add_numbers(explanations, numbers, model, label_maps)
+    label_maps, model = read_label_maps(paths.label_maps), read_part_model(paths.histogram / HISTOGRAM_FILE)
+    explanations = add_numbers(read_explanations(paths.explanations), read_findings(paths.histogram), model, label_maps)
     result = fuse_branches(
         branches, weights, choice["weights"], images, label_maps, explanations,
         combination=params.combination, without=without, shares=shares,

@@ -4,7 +4,6 @@ The stage that trained them writes it, so that bundles and predictions need noth
 Scores differ from the graph's only where a GPU computed in lower precision.
 """
 
-import copy
 import json
 import logging
 from collections.abc import Mapping
@@ -72,10 +71,11 @@ def write_scorer(
 ) -> None:
     """Write `folder`/scorer.onnx and `folder`/scorer.json; the same network gives the same bytes.
 
-    A network that cannot be exported is named in the log and not written: its scores are right all the same.
+    It moves the network to the CPU: call it last. One that cannot be exported is named in the log and not written: its
+    scores are right all the same.
     """
     assert isinstance(network, nn.Module)
-    own = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    own = network.cpu().eval().requires_grad_(False)
     image = torch.zeros(1, 3, *size)
     mean, std = encoder.mean.cpu(), encoder.std.cpu()
     known: dict[str, Tensor] = {IMAGE: (image - mean) / std}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import PositiveInt, RootModel, StringConstraints
 
-from stages.core.run.params import load_value, validate
+from stages.core.run.params import validate
 from stages.core.runtime.wording import Names
 
 SECTION = "components"
@@ -21,13 +21,16 @@ class ComponentNames(RootModel[dict[str, dict[PositiveInt, Name]]]):
     """Section `components`: by product, a name for the number of a component class; classes without one keep it."""
 
 
-def names_of(product: str) -> Names:
-    """Read the names of a product's components.
+def names_of(section: Any, product: str) -> Names:
+    """Return the names of a product's components.
+
+    Args:
+        section: of params.yaml; None where it is missing.
+        product: a key of it, or none.
 
     Raises:
         UserError: the section is no mapping of numbers above 0 to text.
     """
-    section = load_value(SECTION, optional=True)
     return validate(ComponentNames, section or {}, where=SECTION).root.get(product, {})
 
 

@@ -12,6 +12,7 @@ from stages.core.run.errors import UserError
 from stages.core.run.network import Network
 
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
+VARIANTS = ("fp16", "int8")  # of a bundle, in lower precision
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
 CATEGORY_NAME = re.compile(r"[\w-]+")
@@ -156,12 +157,19 @@ def category_problem(name: object) -> str | None:
 
 def export_problem(category: str, value: Any) -> str | None:
     """Return what is wrong with the entry of a product of which bundles are made; None where nothing is."""
-    if value is None or value == {}:
+    variants = value.get("variants", []) if isinstance(value, dict) else None
+    if value is None or (isinstance(value, dict) and not set(value) - {"variants"} and known_variants(variants)):
         return None
     return (
-        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: it takes no settings, as all methods that are "
-        f"on and can judge new pictures are exported: write `{category}: {{}}`"
+        f"{PARAMS_FILE}: export.categories.{category} is {value!r}: it takes no settings but `variants`, a list of "
+        f"{', '.join(VARIANTS)}, as all methods that are on and can judge new pictures are exported: write "
+        f"`{category}: {{}}` or `{category}: {{variants: [{VARIANTS[0]}]}}`"
     )
+
+
+def known_variants(value: Any) -> bool:
+    """Return whether a value lists variants of bundles, each once."""
+    return isinstance(value, list) and all(one in VARIANTS for one in value) and len(set(value)) == len(value)
 
 
 def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:

@@ -71,6 +71,25 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What graphs and histograms say of a picture before anything is joined.
+
+    Attributes:
+        columns: distances and scores as they are.
+        maps: of the branches that have one.
+        branches: scores of branches within a single graph.
+        label_map: class of each pixel; None without segmentation.
+        areas: of kinds of parts, where they are counted.
+    """
+
+    columns: dict[str, float]
+    maps: dict[str, np.ndarray]
+    branches: dict[str, float | None]
+    label_map: UInt8[np.ndarray, "H W"] | None
+    areas: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Judgement:
     """A score and what it was made of; see `Verdict`."""
 
@@ -212,6 +231,10 @@ class Bundle:
 
     def judge(self, picture: UInt8[np.ndarray, "H W 3"]) -> Judgement:
         """Score a picture as the pipeline does."""
+        return self.join(self.see(picture))
+
+    def see(self, picture: UInt8[np.ndarray, "H W 3"]) -> Seen:
+        """Compute what the graphs and histograms say, each by itself."""
         inputs = {size: self.encode(picture, size) for size in {branch.size for branch in self.branches}}
         columns: dict[str, float] = {}
         maps: dict[str, np.ndarray] = {}
@@ -228,9 +251,14 @@ class Bundle:
             if LABELS in found:
                 label_map = found[LABELS][0]
                 columns |= {one.column: float(histogram_distances(one, found[LABELS])[0]) for one in self.histograms}
+        return Seen(columns, maps, own, label_map, areas)
+
+    def join(self, seen: Seen) -> Judgement:
+        """Make one score and one map of it, and explain them."""
+        columns, maps = seen.columns, seen.maps
         if self.fusion is None:
             (name,) = columns
-            return Judgement(columns[name], own, maps[name].astype(np.float32))
+            return Judgement(columns[name], seen.branches, maps[name].astype(np.float32))
         scores = {name: np.array([value]) for name, value in columns.items()}
         fused, used = self.fusion(scores)
         parts = {one.name: float(used[one.name][0]) if one.name in used else None for one in self.fusion.branches}
@@ -239,7 +267,7 @@ class Bundle:
         else:
             fused_map = self.map_fusion({name: one[None] for name, one in maps.items()})[0]
         said = sentences(
-            self.explainer, self.calibration, parts, self.names, label_map=label_map, maps=maps, areas=areas
+            self.explainer, self.calibration, parts, self.names, label_map=seen.label_map, maps=maps, areas=seen.areas
         )
         return Judgement(float(fused[0]), parts, fused_map.astype(np.float32), said)
 

@@ -17,6 +17,7 @@ SEAL, FILES, TEST_PICTURES = "sha256", "files", "test_pictures"
 NONE = type(None)
 KINDS: Mapping[str, tuple[type, ...]] = {  # of the keys that every bundle has; what is below them `load` finds out
     "product": (str,), "commit": (str, NONE), "data": (dict,), "method": (str,), "params": (dict,), "metrics": (dict,),
+    "variant": (dict, NONE),
     "covers_logical_anomalies": (bool,), "components": (dict,), "licences": (dict,), "encoder": (dict,),
     "grey_range": (dict, NONE), "branches": (list,), "fusion": (dict, NONE), "map_fusion": (dict, NONE),
     "calibration": (dict,), "made_from": (dict,), TEST_PICTURES: (list,), FILES: (dict,),

@@ -36,15 +36,18 @@ def verify(bundle: Bundle) -> Iterator[Verified]:
     """Judge the test pictures one by one.
 
     Raises:
-        UserError: a score differs by more than SCORES, or a verdict differs; the picture and the branch are named.
+        UserError: a score differs by more than SCORES, or what a variant allows, or a verdict differs; the picture and
+            the branch are named.
     """
+    variant = bundle.manifest["variant"]
+    tolerance = SCORES if variant is None else float(variant["tolerance"])
     for picture in bundle.manifest["test_pictures"]:
         path = bundle.path / picture["file"]
         found = bundle.judge(read_picture(path, bundle.grey_range))
         error = score_error(bundle, found.score, picture["score"])
-        if not error <= SCORES or bundle.calls(found.score) != picture["is_anomalous"]:
+        if not error <= tolerance or bundle.calls(found.score) != picture["is_anomalous"]:
             raise UserError(
-                f"{path}: scored {found.score:.6g}, by the pipeline {picture['score']:.6g}; "
+                f"{path}: scored {found.score:.6g}, when it was made {picture['score']:.6g}; "
                 f"{worst_branch(found.branches, picture['branches'])}: install the versions of numpy, pillow and "
                 "onnxruntime that constraints.txt names, or export on a machine of this kind"
             )

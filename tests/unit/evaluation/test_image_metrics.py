@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.calibration import Calibration, Threshold
 from stages.evaluation.image_metrics import (
     auroc,
@@ -19,7 +20,7 @@ from stages.evaluation.image_metrics import (
 )
 from stages.evaluation.names import Undefined, as_json, nested
 from stages.evaluation.outputs import decisions, precision_recall_points, roc_points, score_bins
-from stages.evaluation.thresholds import conformal_threshold, warn_of_few_normals
+from stages.evaluation.thresholds import warn_of_few_normals
 
 
 def make_test(*rows: tuple[float, str]) -> pd.DataFrame:

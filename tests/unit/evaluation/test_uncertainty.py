@@ -6,12 +6,12 @@ import pytest
 from scipy.stats import binom
 from sklearn.metrics import f1_score
 
+from stages.core.io.thresholds import conformal_threshold
 from stages.evaluation.names import Undefined, nested
 from stages.evaluation.thresholds import (
     F1Threshold,
     Reference,
     Uncertainty,
-    conformal_threshold,
     f1_threshold,
     fit,
     fit_uncertainty,

@@ -29,6 +29,7 @@ RUNNER = CliRunner()
 ALLOWED = ("numpy", "PIL", "onnxruntime")
 
 ENCODER = "encoder-256x256.onnx"
+REQUIRED = ("product", "commit", "files", "test_pictures", "variant", "components")
 
 
 def drop(folder: Path, key: str) -> None:
@@ -69,6 +70,7 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: (folder / "manifest.json").unlink(), "is no bundle, as manifest.json is not there"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: is no JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
+        (lambda folder: flip(folder / "explainer.npz"), "explainer.npz: is not what was exported"),
         (
             lambda folder: change_manifest(folder, {"format": 2}, seal=True),
             "is of format 2, this version of oddpart reads",
@@ -101,7 +103,10 @@ def test_a_manifest_of_another_layout_is_refused(exported: Exported, tmp_path: P
             oddpart.load(folder)
 
     rows = [
-        *((key, None, f"the key '{key}' is missing") for key in ("product", "commit", "files", "test_pictures")),
+        *(
+            (key, None, f"the key '{key}' is missing")
+            for key in ("product", "commit", "files", "test_pictures", "variant", "components")
+        ),
         ("covers_logical_anomalies", 1, "the key 'covers_logical_anomalies' is of kind int, expected bool"),
         ("method", [1], "the key 'method' is of kind list, expected str"),
         ("files", {"a": 1}, "files.a is no sha256"),
@@ -170,7 +175,7 @@ def test_verify_repeats_the_test_pictures(exported: Exported, tmp_path: Path) ->
     pictures = json.loads((folder / "manifest.json").read_text())["test_pictures"]
     pictures[1]["score"] *= 1.01
     change_manifest(folder, {"test_pictures": pictures}, seal=True)
-    with pytest.raises(oddpart.UserError, match=r"2.png: scored .*, by the pipeline .*; branch \w+ differs"):
+    with pytest.raises(oddpart.UserError, match=r"2.png: scored .*, when it was made .*; branch \w+ differs"):
         list(verify(oddpart.load(folder)))
     assert RUNNER.invoke(app, ["verify", str(folder)]).exit_code == 1
 

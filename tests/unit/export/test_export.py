@@ -19,13 +19,13 @@ from stages.export.parity import check_parity, expected_of
 from stages.export.recipes import RECIPES
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS, fuse_hybrid, judge, remember
-from tests.unit.export.conftest import Exported, export
+from tests.unit.export.conftest import Exported, change_manifest, export
 
 METHODS = ("oddpart", "aecsad", "patchcore")
 FILES = {
     "oddpart": {"encoder-256x256.onnx", "encoder-320x320.onnx", "fine_neighbours.onnx", "neighbours.onnx", "parts.onnx",
-                "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
-    "aecsad": {"encoder-256x256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz"},
+                "segmentation.onnx", "student_teacher.onnx", "histograms.npz", "explainer.npz"},
+    "aecsad": {"encoder-256x256.onnx", "segmentation.onnx", "student_teacher.onnx", "histograms.npz", "explainer.npz"},
     "patchcore": {"encoder-256x256.onnx", "neighbours.onnx"},
 }  # fmt: skip
 
@@ -104,14 +104,14 @@ def test_an_entry_takes_no_settings(exported: Exported, caplog: pytest.LogCaptur
 def test_methods_that_cannot_be_exported_are_named(
     exported: Exported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["patchcore", "sir_one_shot_universal"])
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["patchcore", "inctrl"])
     export(bundles="fewer")
     assert [path.name for path in Path("fewer").iterdir()] == ["patchcore"]
-    assert "sir_one_shot_universal is not exported: bundles are made of oddpart, aecsad, patchcore only" in caplog.text
-    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["uninformed_students"])
+    assert "inctrl is not exported: it compares pictures by CLIP's networks, which were never run here" in caplog.text
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["madclip"])
     with pytest.raises(SystemExit):
         export(bundles="none")
-    assert "part: no method is on that can be exported: bundles are made of oddpart, aecsad, patchcore" in caplog.text
+    assert "part: no method is on that can be exported; madclip: it compares pictures by CLIP's networks" in caplog.text
     assert not Path("none").exists()
 
 
@@ -203,3 +203,41 @@ def test_oblong_pictures_are_scored_as_by_the_pipeline(
         "neighbours": [160, 416], "fine_neighbours": [192, 512],
     }  # fmt: skip
     assert len(manifest["encoder"]["graphs"]) == 3
+
+
+@pytest.mark.parametrize("method", ["oddpart", "aecsad"])
+def test_a_bundle_explains_every_test_image_as_the_results_do(exported: Exported, method: str) -> None:
+    """Text by text, in the order of the branches that decided."""
+    bundle = oddpart.load(exported.bundles / method)
+    files, said = read_images(INPUTS).set_index("image_id")["file"], list[tuple[str, ...]]()
+    results = sorted(Path(f"artifacts/evaluation/part/{method}/results").glob("*.json"))
+    for path in results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        said.append(bundle.predict(INPUTS / "images" / files[result["image_id"]]).explanations)
+        assert said[-1] == tuple(one["text"] for one in result["explanations"])
+    assert len(said) == 6
+    assert {len(set(said)) > 1, all(said)} == {True}
+
+
+def test_names_of_components_are_in_the_sentences(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["aecsad"])
+    params = (exported.root / "params.yaml").read_bytes()
+    try:
+        change_params(exported.root, {"components": {"part": {1: "disc"}}})
+        export(bundles="named")
+    finally:
+        (exported.root / "params.yaml").write_bytes(params)
+    plain, named = oddpart.load(exported.bundles / "aecsad"), oddpart.load("named/aecsad")
+    images = [INPUTS / "images" / f"{number}.png" for number in range(20, 26)]
+    before = [text for image in images for text in plain.predict(image).explanations]
+    assert any("component 1" in text for text in before)
+    after = [text for image in images for text in named.predict(image).explanations]
+    assert after == [text.replace("component 1", "disc") for text in before]
+
+
+def test_a_product_of_deep_pictures_is_exported(exported: Exported, tmp_path: Path) -> None:
+    """Its manifest holds the grey range, which is a section and no list."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(exported.bundles / "patchcore", folder)
+    change_manifest(folder, {"grey_range": {"level": 2048.0, "width": 4096.0}}, seal=True)
+    assert oddpart.load(folder).grey_range is not None

@@ -90,7 +90,7 @@ def test_losses_and_maps_by_hand(teacher: StageTeacher) -> None:
             nn.init.constant_(head.bias, value)
     terms = stage_terms(students, targets, torch.rand(1, 3, 64, 64))
     assert [float(term.detach()) for term in terms.values()] == pytest.approx([24.0, 24 * 9 + 40 * 4])
-    teacher.forward = lambda _images, *, kept: targets  # type: ignore[method-assign, assignment]
+    teacher.scaled = lambda _features: targets  # type: ignore[method-assign]
     maps = map_stages(StageEnsemble(teacher, students, PLAIN), pictures(1), stride=4)
     assert list(maps) == ["stride_4", "stride_8"]
     for name, error, variance in (("stride_4", 24 * 4.0, 24.0), ("stride_8", 40 * 1.0, 40.0)):
