@@ -7,7 +7,9 @@
 # make test-faults   the tests that kill, restart, fill and unplug what flows run on
 # make bench   the pipeline with seeds 1 and 2 as DVC experiments next to HEAD, and mean and spread of all three
 # make bench-cost   what the default run costs stage by stage, from a clone in which nothing is cached
-# make bench-predict   what a verdict costs with each exported bundle: milliseconds, pictures a second, start, memory
+# make bench-predict   what a verdict costs with each exported bundle: milliseconds, pictures a second, start, memory;
+#              next to anomalib's exported models after `make setup-baselines`
+# make bench-store   how many verdicts a second the store takes, and how soon `oddpart history` answers with a million
 # make ablation   three seeds of four global students as DVC experiments on the sample products, and every branch alone
 # make gpu   everything that has never run on a GPU: random weights, generated images, one table, under 10 minutes
 #            (without a GPU the same checks with tiny networks on the CPU)
@@ -43,7 +45,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # tests/conftest.py.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost bench-predict ablation gpu paper medical docs \
+.PHONY: repro test test-slow test-proofs test-studies test-faults serve bench bench-cost bench-predict bench-store ablation gpu paper medical docs \
     setup setup-flows setup-baselines clean
 
 repro: setup
@@ -80,6 +82,12 @@ bench-cost: setup
 
 bench-predict: setup
 	$(VENV)/bin/python -m benchmarks.predict artifacts/export
+	@# anomalib's models on the same pictures, where `make setup-baselines` was run
+	@if [ -x $(BASELINES)/bin/python ]; then for bundle in artifacts/export/*/oddpart; do \
+	    $(BASELINES)/bin/python -m benchmarks.peers.exported $$bundle; done; fi
+
+bench-store: setup
+	$(VENV)/bin/python -m benchmarks.store
 
 ablation: setup
 	$(VENV)/bin/python -m benchmarks.bench ablation

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from commands import options
+from commands.history.verb import EXAMPLES, history
 from commands.verbs import Closing, verb
 
 WEIGHTS = Path("data/foundation_weights.json")
@@ -118,6 +119,7 @@ def predict(
     heatmaps: options.Heatmaps = False,
     store: options.OwnStore = None,
     station: options.Station = None,
+    tag: options.TagsOfLine = None,
     watch: options.Watch = None,
     stay: options.Stay = False,
     settle: options.Settle = 1.0,
@@ -129,7 +131,7 @@ def predict(
     Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
     score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
     explanations in words, size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds,
-    sha256, time), the same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/ (blue
+    sha256, time, tags), the same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/ (blue
     is normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content,
     hidden, a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is empty where
     the pipeline excluded it.
@@ -141,11 +143,11 @@ def predict(
     With --watch only a bundle is named. A picture is judged once it is whole, and then moved into the folder's `done`.
     """
     from commands.predict.given import check_given
-    from commands.predict.parts import check_watched, judged_by, trained_files
+    from commands.predict.parts import check_trained, check_watched, judged_by
     from commands.predict.running import Wishes
-    from commands.verdicts.store import this_station
+    from commands.verdicts.verdict import tags_of, this_station
 
-    wishes = Wishes(output, overwrite, heatmaps, store, this_station(station), keep_days)
+    wishes = Wishes(output, overwrite, heatmaps, store, this_station(station), keep_days, tags_of(tag or []))
     if watch is not None:
         from commands.predict.dropping import Drop
         from commands.predict.watching import watch_with_bundle
@@ -158,9 +160,7 @@ def predict(
             from commands.predict.bundled import predict_with_bundle
 
             return predict_with_bundle(folder, images, wishes)
-    from stages.export.recipes import check_one_run
-
-    check_one_run(trained_files(category, method))  # said before torch is loaded, which takes seconds
+    check_trained(category, method)  # said before torch is loaded, which takes seconds
     check_given(images)
     from commands.predict.scoring import predict_images
 
@@ -176,7 +176,7 @@ def serve(
     port: options.Port = 8000,
     token_file: options.TokenFile = None,
     insecure_loopback: options.InsecureLoopback = False,
-    store: options.Store = Path("verdicts.sqlite"),
+    store: options.Store = "verdicts.sqlite",
     station: options.Station = None,
     threads: options.Threads = None,
     keep_days: options.KeepDays = None,
@@ -205,21 +205,7 @@ def serve(
     return serve_bundles(bundles, place, limits)
 
 
-@app.command(epilog="Example: oddpart verdicts verdicts/verdicts.sqlite --keep-days 400")
-@verb
-def verdicts(
-    store: Annotated[Path, typer.Argument(help="File of the verdict store.", metavar="FILE")],
-    keep_days: Annotated[float | None, typer.Option(help="Delete rows that are older.", metavar="DAYS")] = None,
-    keep_rows: Annotated[int | None, typer.Option(help="Keep so many rows, the newest.", metavar="N")] = None,
-) -> str:
-    """Show what a verdict store holds, and delete what is too old.
-
-    Prints for each bundle and station how many verdicts it gave, from when to when. Nothing is deleted without an
-    option.
-    """
-    from commands.verdicts.showing import show_verdicts
-
-    return show_verdicts(store, keep_days=keep_days, keep_rows=keep_rows)
+app.command(epilog=EXAMPLES)(history)
 
 
 @app.command(epilog="Examples: oddpart verify artifacts/export/pin_tray/oddpart;  oddpart verify metrics")

@@ -24,10 +24,20 @@ Stay = Annotated[bool, Option("--stay", help="With --watch: leave judged picture
 Settle = Annotated[float, Option(help="With --watch: seconds that a whole file does not change.", min=0)]
 Patience = Annotated[float, Option(help="With --watch: seconds until a file that cannot be read is given up.", min=0)]
 
+STORE = "Verdict store: a file, sqlite:///FILE or postgresql://USER@HOST/NAME; ODDPART_STORE"
 OwnStore = Annotated[
-    Path | None, Option(help="File of the verdict store; verdicts.sqlite in the output without it.", metavar="FILE")
+    str | None,
+    Option(help=f"{STORE}, or verdicts.sqlite in the output without it.", metavar="FILE|URL", envvar="ODDPART_STORE",
+           show_envvar=False),
+]  # fmt: skip
+Store = Annotated[
+    str,
+    Option(help=f"{STORE} without it.", metavar="FILE|URL", envvar="ODDPART_STORE", show_envvar=False),
 ]
-Store = Annotated[Path, Option(help="File of the verdict store.", metavar="FILE")]
+TagsOfLine = Annotated[
+    list[str] | None,
+    Option("--tag", help="What the line says of the pictures, as lot=123; repeatable.", metavar="KEY=VALUE"),
+]
 Station = Annotated[
     str | None,
     Option(help="Name of this machine or camera in the store; ODDPART_STATION or the host's name without it."),

@@ -20,7 +20,8 @@ INTERRUPTED = 130  # exit code, as shells have it
 OWN = ("benchmarks", "commands", "flows", "oddpart", "stages")
 FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
 BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says why it is not listed there
-FLOWS = ("prefect", "sqlalchemy")
+FLOWS = ("prefect",)
+STORE = ("alembic", "sqlalchemy")
 SERVE = ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
 
@@ -89,6 +90,10 @@ def extra_of(module: str | None) -> str | None:
         return "foundation"
     if top in SERVE:
         return "serve"
+    if top in STORE:
+        return "store"
+    if top == "psycopg":
+        return "postgres"
     return "flows" if top in FLOWS else "train"
 
 

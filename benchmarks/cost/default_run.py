@@ -64,8 +64,11 @@ def main(argv: Sequence[str]) -> str:
         print_runs(runs, lock_lines=len((folder / "dvc.lock").read_text(encoding="utf-8").splitlines()))
         passes = sum(cost.get("encoder_passes", 0) for (stage, _), cost in costs.items() if stage != CROPS)
         pictures = count_pictures(folder / "metrics/split")
-    peak = max(cost["peak_mb"] for cost in costs.values())
-    return f"{passes / pictures:.2f} encoder passes a picture, at most {peak:.0f} MB of memory"
+    peak, whole = max(cost["peak_mb"] for cost in costs.values()), runs["dvc repro, nothing cached"]
+    return (
+        f"{whole.processor / 60:.1f} processor-minutes and {whole.wall / 60:.1f} minutes of wall time, "
+        f"{passes / pictures:.2f} encoder passes a picture, at most {peak:.0f} MB of memory"
+    )
 
 
 @contextmanager

@@ -7,7 +7,16 @@ from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
 from stages.core.runtime.manifest import MANIFEST
-from stages.export.recipes import RECIPES, Roots, TrainedFiles, files_of, judging, recipe_of, refusal_of
+from stages.export.recipes import (
+    RECIPES,
+    Roots,
+    TrainedFiles,
+    check_one_run,
+    files_of,
+    judging,
+    recipe_of,
+    refusal_of,
+)
 
 ARTIFACTS = Path("artifacts")
 
@@ -71,6 +80,15 @@ def trained_files(category: str, method: str | None = None) -> TrainedFiles:
         )
     scores, evaluation = (ARTIFACTS / folder / category for folder in ("scores", "evaluation"))
     return files_of(choose_method(category, method), Roots(category, ARTIFACTS / "aecsad", scores, evaluation))
+
+
+def check_trained(category: str, method: str | None) -> None:
+    """Pass when the parts of a method are there, and of one run.
+
+    Raises:
+        UserError: they are not.
+    """
+    check_one_run(trained_files(category, method))
 
 
 def choose_method(category: str, method: str | None) -> str:

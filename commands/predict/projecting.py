@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from commands.predict.results import LINES, SCORES, UNREADABLE, append_line, append_row
 from commands.verdicts.store import VerdictStore
+from commands.verdicts.verdict import Verdict
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 
+LOG = logging.getLogger(__name__)
+COLUMNS = ["id", *(one.name for one in fields(Verdict))]  # of SCORES
 BLOCK = 4096  # bytes that are read from the end of a table at a time
 
 
@@ -44,6 +48,7 @@ class Projection:
             else:
                 first = "" if line is None else next(csv.reader([line.decode()]))[0]
                 self.last[name] = int(first) if first.isdigit() else 0
+        put_aside(self.folder / SCORES)
 
     def catch_up(self, store: VerdictStore) -> None:
         """Write the rows that the files lack.
@@ -76,6 +81,20 @@ def as_object(row: Mapping[str, Any]) -> dict[str, Any]:
 def as_cells(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of the store for a table, each on one line."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def put_aside(path: Path) -> None:
+    """Rename a table that an older program began with other columns; the next row begins a new one."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        if next(csv.reader(file), COLUMNS) == COLUMNS:
+            return
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.before-{number}{path.suffix}")).exists():
+        number += 1
+    path.rename(aside)
+    LOG.info("%s has the columns of an older program: it is %s now", path, aside.name)
 
 
 def last_line(path: Path) -> bytes | None:

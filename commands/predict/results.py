@@ -22,7 +22,7 @@ from typing import Any
 
 from commands.predict.marker import MARKER, is_results, read_marker, write_marker
 from commands.verdicts.scratch import scratch_database
-from commands.verdicts.store import STORE
+from commands.verdicts.verdict import STORE
 from stages.core.run.atomic import OLD, lock_if_free, locked_folder, names_in, put, short_name, sweep, workspace
 from stages.core.run.console import harmless_cell
 from stages.core.run.errors import UserError
@@ -231,9 +231,10 @@ def start_table(path: Path, columns: Sequence[str]) -> None:
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row to a UTF-8 table, which is made with a header where there is none; None becomes an empty field.
+    """Add a row to a UTF-8 table, which is made with a header where there is none.
 
-    A file name that is not UTF-8 keeps its bytes. No text begins like a formula of a spreadsheet: see `harmless_cell`.
+    None and no tags become an empty field, tags become JSON. A file name that is not UTF-8 keeps its bytes.
+    No text begins like a formula of a spreadsheet: see `harmless_cell`.
     """
     if not path.exists():
         start_table(path, list(row))
@@ -242,7 +243,9 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def as_cell(value: Any) -> Any:
-    """Return a value for a cell; a list becomes one text."""
+    """Return a value for a cell: a list becomes one text, tags become JSON, none of either an empty field."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else None
     text = BETWEEN.join(value) if isinstance(value, list) else value
     return harmless_cell(text) if isinstance(text, str) else text
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image
 
 from commands.predict.reading import Reading
-from commands.verdicts.store import Verdict, as_json, as_text, utc_now
+from commands.verdicts.verdict import Verdict, as_json, as_text, utc_now
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.heatmaps import small_heatmap
@@ -26,7 +26,7 @@ SIZE = 512  # pixels of a heatmap's longer side; the map behind it is coarser
 QUALITY = 90  # of its JPEG
 PLAIN = (  # columns of a row, next to which all others are scores of branches
     "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "explanations", "size_note",
-    "kind_note", "heatmap", "milliseconds", "sha256", "time",
+    "kind_note", "heatmap", "milliseconds", "sha256", "time", "tags",
 )  # fmt: skip
 
 
@@ -77,7 +77,9 @@ class Judge(Protocol):
         """Judge a picture of `read_picture`."""
 
 
-def row_of(judge: Judge, name: str, reading: Reading, found: Judged, *, milliseconds: float) -> dict[str, Any]:
+def row_of(
+    judge: Judge, name: str, reading: Reading, found: Judged, *, milliseconds: float, tags: Mapping[str, str]
+) -> dict[str, Any]:
     """Return a row of scores.csv.
 
     Args:
@@ -86,6 +88,7 @@ def row_of(judge: Judge, name: str, reading: Reading, found: Judged, *, millisec
         reading: the picture.
         found: in it.
         milliseconds: from opening the file to the score.
+        tags: what the line says of the picture.
 
     Raises:
         NoScore: the score is no number.
@@ -110,6 +113,7 @@ def row_of(judge: Judge, name: str, reading: Reading, found: Judged, *, millisec
         "milliseconds": round(milliseconds, 1),
         "sha256": reading.sha256,
         "time": utc_now(),
+        "tags": dict(tags),
     }
 
 
@@ -123,7 +127,7 @@ def verdict_of(row: Mapping[str, Any], about: Mapping[str, Any], *, station: str
         source: predict, watch or serve.
     """
     branches = {name: value for name, value in row.items() if name not in PLAIN}
-    notes = {name: row[name] for name in ("size_note", "kind_note") if row[name]}
+    notes = [row[name] for name in ("size_note", "kind_note") if row[name]]
     return Verdict(
         picture=as_text(row["path"]),
         picture_sha256=row["sha256"],
@@ -136,10 +140,12 @@ def verdict_of(row: Mapping[str, Any], about: Mapping[str, Any], *, station: str
         p_value=row["p_value"],
         is_anomalous=row["is_anomalous"],
         unsure=row["unsure"],
-        explanations=as_json({"branches": branches, "explanations": row["explanations"], **notes}),
+        explanations=as_json({"branches": branches, "explanations": row["explanations"]}),
         time=row["time"],
         station=station,
         source=source,
+        note="; ".join(notes) or None,
+        tags=row["tags"],
     )
 
 

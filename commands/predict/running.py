@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commands.predict.inputs import NAMED, Inputs, Unreadable, first_of, shortened
 from commands.predict.reading import Reading, ahead, read_file
@@ -27,9 +27,13 @@ from commands.predict.results import (
 from commands.predict.resuming import Earlier, find_earlier
 from commands.predict.rows import Judge, row_of, verdict_of, write_heatmap
 from commands.verbs import Closing
-from commands.verdicts.store import STORE, Refused, Verdict, VerdictStore, as_text, this_station, utc_now
+from commands.verdicts.opening import store_of_run
+from commands.verdicts.verdict import STORE, Refused, Verdict, as_text, this_station, utc_now
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+
+if TYPE_CHECKING:
+    from commands.verdicts.store import VerdictStore
 
 LOG = logging.getLogger(__name__)
 NOTES = {
@@ -53,17 +57,19 @@ class Wishes:
         output: folder to make for the results.
         overwrite: whether earlier results there may be replaced.
         heatmaps: whether they are drawn.
-        store: file of the verdict store; STORE in the folder where None.
+        store: file or URL of the verdict store; STORE in the folder where None.
         station: this machine's or camera's name.
         keep_days: older verdicts are deleted while a folder is watched; none are where None.
+        tags: what the line says of all pictures.
     """
 
     output: Path
     overwrite: bool = False
     heatmaps: bool = False
-    store: Path | None = None
+    store: str | None = None
     station: str = field(default_factory=lambda: this_station(None))
     keep_days: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,11 +103,11 @@ def score_given(load: Callable[[], Judge], inputs: Inputs, wishes: Wishes) -> Cl
     """
     with results_folder(wishes.output, overwrite=wishes.overwrite) as results:
         judge = load()
-        results.about |= judge.about
+        results.about |= {**judge.about, "tags": dict(wishes.tags)}
         results.mark()
-        earlier = find_earlier(results.target, results.folder, about=judge.about)
-        with VerdictStore(wishes.store or results.folder / STORE) as store:
-            run = Run(judge, results.folder, store, wishes.station, Outcome(len(inputs.skipped)))
+        earlier = find_earlier(results.target, results.folder, about=results.about)
+        with store_of_run(wishes.store, results.folder / STORE) as store:
+            run = Run(judge, results.folder, store, wishes, Outcome(len(inputs.skipped)))
             run.score(inputs, heatmaps=wishes.heatmaps, earlier=earlier)
         results.about |= run.outcome.counts()
     if not judge.covers_components:
@@ -182,9 +188,10 @@ class Run:
 
     judge: Judge
     folder: Path
-    store: VerdictStore
-    station: str
+    store: VerdictStore | None
+    wishes: Wishes
     outcome: Outcome
+    stored_before: int = 0
     waiting: list[Verdict | Refused] = field(default_factory=list)
 
     def score(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> None:
@@ -235,7 +242,7 @@ class Run:
         started = time.perf_counter()
         found = self.judge.judge(reading.pixels)
         seconds = reading.seconds + time.perf_counter() - started
-        row = row_of(self.judge, str(task.path), reading, found, milliseconds=1000 * seconds)
+        row = row_of(self.judge, str(task.path), reading, found, milliseconds=1000 * seconds, tags=self.wishes.tags)
         if task.heatmap is None:
             return row
         write_heatmap(task.heatmap, reading.pixels, found.anomaly_map, self.judge.calibration)
@@ -246,14 +253,14 @@ class Run:
         append_row(self.folder / SCORES, row)
         append_line(self.folder / LINES, row)
         self.outcome.count(row)
-        self.put_aside(verdict_of(row, self.judge.about, station=self.station, source=SOURCE))
+        self.put_aside(verdict_of(row, self.judge.about, station=self.wishes.station, source=SOURCE))
 
     def note_unreadable(self, entry: Unreadable) -> None:
         """Count and write what could not be read."""
         self.outcome.count_unreadable(entry)
         append_row(self.folder / UNREADABLE, {"path": str(entry.path), "error": entry.error})
         name = as_text(str(entry.path))
-        self.put_aside(Refused(name, "", as_text(entry.error), utc_now(), self.station, SOURCE))
+        self.put_aside(Refused(name, "", as_text(entry.error), utc_now(), self.wishes.station, SOURCE))
 
     def put_aside(self, row: Verdict | Refused) -> None:
         """Keep a row for the store, which takes many at once."""
@@ -263,7 +270,8 @@ class Run:
 
     def store_waiting(self) -> None:
         """Write to the store what waits for it."""
-        self.store.write(self.waiting)
+        if self.store is not None:
+            self.stored_before += len(self.waiting) - self.store.write(self.waiting)
         self.waiting.clear()
 
     def start_tables(self, inputs: Inputs, *, heatmaps: bool) -> None:
@@ -292,6 +300,8 @@ class Run:
             UserError: no image could be read.
         """
         outcome = self.outcome
+        if self.stored_before:
+            LOG.info("%d rows were in the store already, and stay there as they were", self.stored_before)
         for note, count in outcome.unlike.items():
             if count:
                 LOG.warning(

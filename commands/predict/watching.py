@@ -26,7 +26,8 @@ from commands.predict.results import HEATMAPS
 from commands.predict.rows import Judge, NoScore, row_of, verdict_of, write_heatmap
 from commands.predict.running import NOT_COVERED, Wishes
 from commands.verbs import Closing
-from commands.verdicts.store import STORE, Refused, VerdictStore, as_text, utc_now
+from commands.verdicts.store import VerdictStore
+from commands.verdicts.verdict import STORE, Refused, as_text, utc_now
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.runtime.bundle import load
@@ -65,7 +66,7 @@ def watch(judge: Judge, drop: Drop, wishes: Wishes) -> Closing:
         tables.catch_up(store)
         with until_told() as told:
             watcher = Watcher(judge, drop, wishes, store, tables, told)
-            LOG.info("watching %s; verdicts go to %s", drop.folder, store.path)
+            LOG.info("watching %s; verdicts go to %s", drop.folder, store.name)
             watcher.run()
     return Closing(f"{watcher.judged} pictures judged, {watcher.anomalous} anomalous, {watcher.refused} unreadable", 0)
 
@@ -249,7 +250,7 @@ class Watcher:
         started = time.perf_counter()
         found = self.judge.judge(picture.pixels)
         seconds = picture.seconds + time.perf_counter() - started
-        row = row_of(self.judge, one.name, picture, found, milliseconds=1000 * seconds)
+        row = row_of(self.judge, one.name, picture, found, milliseconds=1000 * seconds, tags=self.wishes.tags)
         if not self.wishes.heatmaps:
             return row
         # By content: a name may come again.

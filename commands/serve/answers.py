@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
 
 from commands.predict.rows import PLAIN
-from commands.serve.bodies import JSON, MULTIPART
+from commands.serve.bodies import JSON, MULTIPART, TAG_HEADER
 
 
 class Verdict(BaseModel):
@@ -33,6 +33,7 @@ class Verdict(BaseModel):
     size_note: str | None = None
     kind_note: str | None = None
     bundle_sha256: str | None = Field(default=None, description="of the bundle that judged")
+    tags: dict[str, str] = Field(default_factory=dict, description="as the request names them")
     time: str | None = Field(default=None, description="UTC")
     error: str | None = Field(default=None, description="why there is no verdict; the other pictures have theirs")
 
@@ -87,17 +88,35 @@ def example_picture() -> bytes:
 
 def predict_body() -> dict[str, Any]:
     """Describe the body of a request to judge pictures, with an example."""
+    one: dict[str, Any]
     picture = {"name": "example.png", "data": base64.b64encode(example_picture()).decode()}
     one = {"type": "object", "required": ["data"], "properties": {"name": {"type": "string"},
            "data": {"type": "string", "format": "byte", "description": "the file, in base64"}}}  # fmt: skip
-    of_json = {"type": "object", "required": ["pictures"], "properties": {"pictures": {"type": "array", "items": one}}}
+    one["properties"]["tags"] = tags = {"type": "object", "additionalProperties": {"type": "string"}}
+    of_json = {"type": "object", "required": ["pictures"],
+               "properties": {"pictures": {"type": "array", "items": one}, "tags": tags}}  # fmt: skip
     files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    fields = {"pictures": files, "tag": {"type": "array", "items": {"type": "string"}, "description": "KEY=VALUE"}}
     return {
         "requestBody": {
             "required": True,
             "content": {
-                JSON: {"schema": of_json, "example": {"pictures": [picture]}},
-                MULTIPART: {"schema": {"type": "object", "properties": {"pictures": files}}},
+                JSON: {"schema": of_json, "example": {"pictures": [picture], "tags": {"lot": "123"}}},
+                MULTIPART: {"schema": {"type": "object", "properties": fields}},
             },
-        }
+        },
+        "parameters": [
+            {
+                "name": "tag",
+                "in": "query",
+                "schema": {"type": "array", "items": {"type": "string"}},
+                "description": "KEY=VALUE; may be repeated",
+            },
+            {
+                "name": TAG_HEADER,
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "KEY=VALUE, several with commas between; other characters as in an address (%20)",
+            },
+        ],
     }

@@ -70,7 +70,7 @@ class Service:
             uploads = await uploads_of(request, body, most=most)
             del body
             deadline = time.monotonic() + self.limits.judging
-            jobs = [Job(product, one.name, one.content, deadline) for one in uploads]
+            jobs = [Job(product, one.name, one.content, deadline, one.tags) for one in uploads]
             if not self.lane.admit(jobs):
                 raise Busy
             outcomes = await self.outcomes(jobs)
@@ -138,11 +138,10 @@ def failure_of(job: Job, error: BaseException) -> tuple[int, str]:
 
 
 def make_application(service: Service) -> FastAPI:
-    """Make the application, which starts and stops the lane."""
+    """Make the application, which stops the lane at its end."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.lane.start()
         yield
         await asyncio.to_thread(service.lane.stop)
 

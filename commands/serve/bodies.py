@@ -6,10 +6,11 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import HTTPException, Request
 from python_multipart.exceptions import FormParserError
@@ -18,9 +19,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from commands.serve.settings import Limits
+from commands.verdicts.verdict import MOST_TAGS, add_tag, tags_of
+from stages.core.run.errors import UserError
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 NAME_LENGTH = 255
+TAG, TAG_HEADER = "tag", "Oddpart-Tag"
 FORM_ERRORS = (MultiPartException, FormParserError, ValueError, LookupError)  # a charset that is not known: LookupError
 
 
@@ -30,6 +34,7 @@ class Upload:
 
     name: str
     content: bytes
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,11 +130,12 @@ async def uploads_of(request: Request, body: bytes, *, most: int) -> list[Upload
     Raises:
         HTTPException: it is malformed, or has no picture, or too many.
     """
+    tags = tags_of_head(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == MULTIPART:
-        found = await of_form(request, body, most=most)
+        found = await of_form(request, body, tags, most=most)
     elif kind == JSON:
-        found = await asyncio.to_thread(of_json, body)
+        found = await asyncio.to_thread(of_json, body, tags)
     else:
         raise HTTPException(415, f"a request has the type {MULTIPART} or {JSON}")
     if not found:
@@ -139,25 +145,54 @@ async def uploads_of(request: Request, body: bytes, *, most: int) -> list[Upload
     return found
 
 
-async def of_form(request: Request, body: bytes, *, most: int) -> list[Upload]:
-    """Return the files of a multipart form, whatever their fields are called."""
+def tags_of_head(request: Request) -> dict[str, str]:
+    """Return the tags in the address (`?tag=lot=123`) and in headers (`Oddpart-Tag: lot=123, camera=2`).
+
+    Raises:
+        HTTPException: one cannot be one.
+    """
+    words = [unquote(word) for line in request.headers.getlist(TAG_HEADER) for word in line.split(",") if word.strip()]
+    return combined({}, [*request.query_params.getlist(TAG), *words])
+
+
+def combined(tags: Mapping[str, str], more: Sequence[str] | Mapping[str, object]) -> dict[str, str]:
+    """Return tags and others, as KEY=VALUE or of JSON.
+
+    Raises:
+        HTTPException: one cannot be one, or two contradict each other.
+    """
+    found = dict(tags)
+    try:
+        for key, value in (more if isinstance(more, Mapping) else tags_of(more)).items():
+            add_tag(found, key, value if isinstance(value, str) else "")
+    except UserError as error:
+        raise HTTPException(400, str(error)) from None
+    return found
+
+
+async def of_form(request: Request, body: bytes, tags: Mapping[str, str], *, most: int) -> list[Upload]:
+    """Return the files of a multipart form, whatever their fields are called, and the tags of its fields TAG."""
 
     async def stream() -> AsyncIterator[bytes]:
         yield body
         yield b""
 
     try:
-        form = await Parser(request.headers, stream(), max_files=most + 1, max_fields=most + 1).parse()  # type: ignore[arg-type]
+        form = await Parser(request.headers, stream(), max_files=most + 1, max_fields=most + 1 + MOST_TAGS).parse()  # type: ignore[arg-type]
     except FORM_ERRORS as error:
         raise HTTPException(400, f"the multipart form is malformed ({error})") from None
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    found = [Upload(name_of(one.filename, number), one.file.read()) for number, one in enumerate(files, 1)]
+    all_tags = combined(tags, [value for value in form.getlist(TAG) if isinstance(value, str)])
+    found = [Upload(name_of(one.filename, number), one.file.read(), all_tags) for number, one in enumerate(files, 1)]
     await form.close()
     return found
 
 
-def of_json(body: bytes) -> list[Upload]:
-    """Return the pictures of `{"pictures": [{"name": "a.png", "data": "<base64>"}]}`."""
+def of_json(body: bytes, tags: Mapping[str, str]) -> list[Upload]:
+    """Return the pictures of `{"pictures": [{"name": "a.png", "data": "<base64>"}], "tags": {"lot": "123"}}`.
+
+    A picture may have tags of its own, too.
+    """
     try:
         content: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -165,15 +200,28 @@ def of_json(body: bytes) -> list[Upload]:
     pictures = content.get("pictures") if isinstance(content, dict) else None
     if not isinstance(pictures, list) or not all(isinstance(one, dict) for one in pictures):
         raise HTTPException(400, 'the JSON is not {"pictures": [{"name": ..., "data": ...}]}')
-    found = []
+    found, tags = [], combined(tags, mapping_of(content.get("tags")))
     for number, one in enumerate(pictures, 1):
         data = one.get("data")
         try:
             decoded = base64.b64decode(data if isinstance(data, str) else "?", validate=True)
         except (binascii.Error, ValueError):
             raise HTTPException(400, f"`data` of picture {number} is no base64") from None
-        found.append(Upload(name_of(one.get("name"), number), decoded))
+        found.append(Upload(name_of(one.get("name"), number), decoded, combined(tags, mapping_of(one.get("tags")))))
     return found
+
+
+def mapping_of(tags: object) -> Mapping[str, object]:
+    """Return the tags that JSON names.
+
+    Raises:
+        HTTPException: they are no object.
+    """
+    if tags is None:
+        return {}
+    if not isinstance(tags, dict):
+        raise HTTPException(400, '`tags` is no {"lot": "123"}')
+    return tags
 
 
 def name_of(name: object, number: int) -> str:

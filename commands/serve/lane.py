@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,8 @@ from commands.predict.bundled import BundleJudge
 from commands.predict.reading import Reading, read_file
 from commands.predict.rows import row_of, verdict_of
 from commands.serve.products import Product
-from commands.verdicts.store import Verdict, VerdictStore
+from commands.verdicts.store import VerdictStore
+from commands.verdicts.verdict import Verdict
 from stages.core.run.errors import UserError
 from stages.core.runtime.kinds import FOREIGN, HEAD, kind_of, refusal
 
@@ -31,6 +32,8 @@ SOURCE = "serve"
 DECODED = 2  # pictures that are decoded and wait
 TOGETHER = 16  # verdicts that are stored at once
 LONGEST_WAIT = 0.05  # seconds that a verdict waits for others
+PATIENCE = 5.0  # seconds to wait for a database that is away or locked: clients wait as well
+LOOK_AGAIN = 1.0  # seconds until a database that failed is tried again while nobody asks
 PRUNE_EVERY = 3600.0  # seconds
 
 
@@ -50,6 +53,7 @@ class Job:
         name: as the client calls it.
         content: of its file.
         deadline: until when a verdict is of use; seconds of the monotonic clock.
+        tags: what the line says of it.
         result: its row.
         judge: the product's bundle when the job came; it judges, whatever is loaded meanwhile.
     """
@@ -58,6 +62,7 @@ class Job:
     name: str
     content: bytes
     deadline: float
+    tags: Mapping[str, str] = field(default_factory=dict)
     result: Future[dict[str, Any]] = field(default_factory=Future)
     judge: BundleJudge = field(init=False)
 
@@ -76,14 +81,14 @@ class Lane:
     """Judges pictures in the order in which they came.
 
     Attributes:
-        store: file of the verdict store.
+        store: file or URL of the verdict store.
         capacity: pictures that may wait.
         max_pixels: of a picture.
         judged: called with product, row and seconds of each verdict.
         keep_days: older verdicts are deleted once an hour; none are where None.
     """
 
-    store: Path
+    store: str
     station: str
     capacity: int
     max_pixels: int
@@ -103,8 +108,8 @@ class Lane:
         Raises:
             UserError: the store cannot be opened.
         """
-        VerdictStore(self.store).close()
-        self.thread = threading.Thread(target=self.run, name="judging", daemon=True)
+        store = VerdictStore(self.store, patience=PATIENCE)
+        self.thread = threading.Thread(target=self.run, args=[store], name="judging", daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
@@ -134,11 +139,11 @@ class Lane:
         """Return when a client may try again."""
         return max(1, round(len(self.waiting) * self.mean))
 
-    def run(self) -> None:
+    def run(self, store: VerdictStore) -> None:
         """Judge until told to stop and nothing waits."""
         decoding: deque[tuple[Job, Future[Reading]]] = deque()
         group = Group(self)
-        with VerdictStore(self.store) as store, ThreadPoolExecutor(DECODED, thread_name_prefix="decoding") as pool:
+        with store, ThreadPoolExecutor(DECODED, thread_name_prefix="decoding") as pool:
             pruned = time.monotonic()
             while True:
                 self.fill(decoding, pool)
@@ -155,7 +160,9 @@ class Lane:
                     if not self.waiting and self.stopping:
                         return
                     if not self.waiting:
-                        self.there_is_work.wait(timeout=60)
+                        self.there_is_work.wait(timeout=60 if self.stored else LOOK_AGAIN)
+                if not self.stored and not self.waiting:
+                    self.stored = store.can_be_written()
 
     def prune(self, store: VerdictStore, days: float) -> None:
         """Delete old verdicts; what goes wrong ends no service."""
@@ -206,7 +213,8 @@ class Lane:
             judge = job.judge
             found = judge.judge(reading.pixels)
             seconds = time.monotonic() - started
-            row = row_of(judge, job.name, reading, found, milliseconds=1000 * (seconds + reading.seconds))
+            milliseconds = 1000 * (seconds + reading.seconds)
+            row = row_of(judge, job.name, reading, found, milliseconds=milliseconds, tags=job.tags)
             verdict = verdict_of(row, judge.about, station=self.station, source=SOURCE)
             group.add(job, row | {"bundle_sha256": verdict.bundle_sha256}, verdict)
             self.mean += 0.1 * (seconds - self.mean)

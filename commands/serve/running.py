@@ -1,35 +1,32 @@
 """Serve bundles over HTTP until SIGTERM: `oddpart serve bundles/pin_tray --token-file token`.
 
-One process. Several workers (as uvicorn starts them) would hold every bundle once more each, divide the queue, whose
-bound then holds for none, and take the cores from each other, since a graph uses all of them already. What starts the
-service again after a crash is systemd or the container's restart policy, which watch /healthz, too.
+Two processes: one that judges, and a small one that keeps the socket and starts the other again when it was killed or
+hangs. Requests that come meanwhile wait in the socket. More that judge would hold every bundle once more each, divide
+the queue, whose bound then holds for none, and take the cores from each other, since a graph uses all of them already.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from commands.serve.application import Service, make_application
-from commands.serve.lane import Lane
-from commands.serve.products import load_products
-from commands.serve.settings import LOOPBACK, Limits, guard_of
-from commands.verdicts.store import VerdictStore, this_station
+from commands.serve.settings import Limits, guard_of
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 LAST_SECONDS = 5.0  # that a stopping service leaves clients to take their answers
+HANGS = 30  # seconds without a sign of life, after which the process that judges is killed
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Place:
     Attributes:
         host, port: to listen on.
         token_file, insecure_loopback: see `guard_of`.
-        store: file of the verdict store.
+        store: file or URL of the verdict store.
         station: name of this machine.
         threads: of a graph; all cores where None.
         keep_days: older verdicts are deleted; none are where None.
@@ -49,10 +46,60 @@ class Place:
     port: int
     token_file: Path | None
     insecure_loopback: bool
-    store: Path
+    store: str
     station: str | None
     threads: int | None = None
     keep_days: float | None = None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What makes the application, in the process that judges."""
+
+    bundles: Sequence[str]
+    place: Place
+    limits: Limits
+
+    def __call__(self) -> Any:
+        """Make it; what is wrong with it is said in one line, and ends the service."""
+        from commands.serve.working import make_worker  # not in the process that supervises, which stays small
+
+        return make_worker(self.bundles, self.place, self.limits)
+
+
+class Supervisor(Multiprocess):
+    """Keeps one process alive that judges."""
+
+    failed = False
+
+    def init_processes(self) -> None:
+        """Start it."""
+        super().init_processes()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the other end of the pipe here: the end of the process is then seen at once."""
+        self.processes[0].child_conn.close()
+
+    def keep_subprocess_alive(self) -> None:
+        """Start the process again where it was killed or hangs; end where it cannot start."""
+        (before,) = self.processes
+        super().keep_subprocess_alive()
+        (now,) = self.processes
+        self.failed = now.exitcode == STARTUP_FAILURE
+        self.let_go()
+        if now is not before:
+            LOG.error("the process that judges ended (exit code %s): it was started again", before.exitcode)
+
+    def handle_hup(self) -> None:
+        """Let the process reload the bundles that changed, rather than end it."""
+        with suppress(ProcessLookupError):  # it was killed: the next one loads them anyway
+            os.kill(int(self.processes[0].pid or 0), signal.SIGHUP)
+
+    def handle_ttin(self) -> None:
+        """Stay at one process."""
+
+    handle_ttou = handle_ttin
 
 
 def serve(bundles: Sequence[str], place: Place, limits: Limits) -> str:
@@ -67,65 +114,31 @@ def serve(bundles: Sequence[str], place: Place, limits: Limits) -> str:
         The closing counts.
 
     Raises:
-        UserError: there is no token, a bundle cannot be used, the store cannot be opened, or nothing can listen there.
+        UserError: there is no token, or nothing can listen there.
+        SystemExit: a bundle cannot be used, or the store cannot be opened; the other process has said so.
     """
     limits.check()
-    guard = guard_of(place.host, token_file=place.token_file, insecure_loopback=place.insecure_loopback)
-    products = load_products(bundles, threads=place.threads)
-    VerdictStore(place.store).close()  # before a client is let in: what is wrong with it is said at once
-    lane = Lane(place.store, this_station(place.station), limits.waiting, limits.pixels, keep_days=place.keep_days)
-    service = Service(products, lane, limits, guard)
-    application = with_reload(make_application(service), service)
-    if place.insecure_loopback:  # else a web page in a browser of this machine could ask by a name of its own
-        application.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
-    run(application, place, limits)
-    return f"{len(products)} products served"
-
-
-def with_reload(application: FastAPI, service: Service) -> FastAPI:
-    """Let SIGHUP reload the bundles that changed."""
-    inner = application.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
-        loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-
-        def reload() -> None:
-            task = loop.create_task(service.reload_all())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, reload)
-        async with inner(app):
-            yield
-        loop.remove_signal_handler(signal.SIGHUP)
-
-    application.router.lifespan_context = lifespan
-    return application
-
-
-def run(application: FastAPI, place: Place, limits: Limits) -> None:
-    """Run the server until it is told to stop.
-
-    Raises:
-        UserError: the port is taken, or the host is not one of this machine.
-        SystemExit: it could not start.
-    """
+    guard_of(place.host, token_file=place.token_file, insecure_loopback=place.insecure_loopback)
     config = uvicorn.Config(
-        application, host=place.host, port=place.port, log_config=None, access_log=False, server_header=False,
-        ws="none", loop="asyncio", http="h11", timeout_keep_alive=10,
+        Worker(bundles, place, limits), factory=True, host=place.host, port=place.port, log_config=None,
+        access_log=False, server_header=False, ws="none", loop="asyncio", http="h11", timeout_keep_alive=10,
         timeout_graceful_shutdown=round(limits.receiving + limits.judging + LAST_SECONDS),
+        timeout_worker_healthcheck=HANGS,
     )  # fmt: skip
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it says of its processes we say in our words
     listener = listen(place.host, place.port)
-    LOG.info("listening on http://%s:%d", place.host, place.port)
-    # uvicorn raises the signal once more when it has ended well: then it is of no use any more.
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    supervisor = Supervisor(config, [listener])
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        supervisor.run()
     finally:
+        listener.close()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not signal.getsignal(number):
+                signal.signal(number, handler)
+    if supervisor.failed:
+        raise SystemExit(1)
+    return f"{len(bundles)} bundles served"
 
 
 def listen(host: str, port: int) -> socket.socket:

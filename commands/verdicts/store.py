@@ -1,142 +1,65 @@
-"""The verdict store: an SQLite file that keeps every verdict with the bundle that gave it, each once.
+"""The verdict store: a database that keeps every verdict with the bundle that gave it, each once.
 
-`oddpart predict`, `oddpart predict --watch` and `oddpart serve` write to it by `VerdictStore.write`. docs/operate.md
-describes the columns. A version is in SQLite's `user_version`: a later one adds tables (labels of a review, approvals)
-that name a verdict by its `id`, and leaves these as they are.
+`oddpart predict`, `oddpart predict --watch` and `oddpart serve` write to it by `VerdictStore.write`, and
+`oddpart history` asks it. docs/operate.md describes the columns.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy import Connection, Table, delete, exists, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from commands.verdicts.addresses import shown, url_of
+from commands.verdicts.engines import READING, engine_of, in_one_line, is_lost, make_folder
+from commands.verdicts.migrating import prepare
+from commands.verdicts.schema import ORIGIN, TABLES, TAGS, UNREADABLE, VERDICTS, set_of, tag_set_of
+from commands.verdicts.verdict import Refused, Verdict, stamp
 from stages.core.run.errors import UserError
 
-STORE = "verdicts.sqlite"
-VERSION = 1
-APPLICATION = 0x0DD9A27  # in the file's header: one of ours
-PATIENCE = 30.0  # seconds to wait for another process that writes
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS verdicts (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    picture TEXT NOT NULL, picture_sha256 TEXT NOT NULL,
-    product TEXT NOT NULL, method TEXT NOT NULL, bundle_commit TEXT, bundle_sha256 TEXT NOT NULL,
-    score REAL NOT NULL, threshold REAL NOT NULL, p_value REAL, is_anomalous INTEGER NOT NULL, unsure INTEGER,
-    explanations TEXT NOT NULL, time TEXT NOT NULL, station TEXT NOT NULL, source TEXT NOT NULL,
-    UNIQUE (picture, picture_sha256, bundle_sha256, station))""",
-    """CREATE TABLE IF NOT EXISTS unreadable (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    picture TEXT NOT NULL, picture_sha256 TEXT NOT NULL, error TEXT NOT NULL,
-    time TEXT NOT NULL, station TEXT NOT NULL, source TEXT NOT NULL,
-    UNIQUE (picture, picture_sha256, station))""",
-    "CREATE INDEX IF NOT EXISTS verdicts_by_time ON verdicts (product, time)",
-)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A row of the table `verdicts`, without its id; the fields are named as the columns.
-
-    Attributes:
-        picture: name, as it was given; below the folder of `--watch`.
-        picture_sha256: of the file's bytes.
-        bundle_commit: of the repository that made the bundle; None where it is not known.
-        bundle_sha256: of the bundle's manifest, which names all its files by theirs.
-        explanations: JSON: scores of the branches, and how the picture differs from training images.
-        time: UTC, as `utc_now` returns it.
-        station: the machine or camera.
-        source: predict, watch or serve.
-    """
-
-    picture: str
-    picture_sha256: str
-    product: str
-    method: str
-    bundle_commit: str | None
-    bundle_sha256: str
-    score: float
-    threshold: float
-    p_value: float | None
-    is_anomalous: bool
-    unsure: bool | None
-    explanations: str
-    time: str
-    station: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A row of the table `unreadable`: a picture that could not be judged, and why; sha256 is "" where unknown."""
-
-    picture: str
-    picture_sha256: str
-    error: str
-    time: str
-    station: str
-    source: str
-
-
-TABLES = {Verdict: "verdicts", Refused: "unreadable"}
+LOG = logging.getLogger(__name__)
+PATIENCE = 30.0  # seconds to wait for another process that writes, and for a server that is away
+PAUSE = 0.5  # seconds between two tries
+NAMES = {"verdicts": VERDICTS, "unreadable": UNREADABLE}
 
 
 class VerdictStore:
-    """An open store; used by one thread, while other processes may write to the same file."""
+    """An open store; used by one thread, while other processes may write to the same database."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, where: str | Path, *, patience: float = PATIENCE) -> None:
         """Open a store, and make it where there is none.
+
+        Args:
+            where: a file or a URL, see `commands.verdicts.addresses`.
+            patience: seconds to wait for another process that writes, and for a server that is away.
 
         Raises:
             UserError: it cannot be opened, is something else, or of a newer version.
         """
-        self.path = path
-        with self.naming_the_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-            try:
-                self.prepare()
-            except BaseException:
-                self.database.close()
-                raise
-
-    def prepare(self) -> None:
-        """Check whose file it is, and make the tables of a new one."""
-        self.refuse_others()
-        self.database.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table; later it changes nothing
-        (mode,) = self.database.execute("PRAGMA journal_mode=WAL").fetchone()
-        if mode != "wal":
-            raise UserError(f"{self.path}: the file system allows no write-ahead log: name a file on a local disk")
-        # FULL: what was written is there after a power cut. A picture is moved away after its verdict was written.
-        self.database.execute("PRAGMA synchronous=FULL")
-        with self.transaction():
-            self.refuse_others()
-            for statement in (*SCHEMA, f"PRAGMA application_id={APPLICATION}", f"PRAGMA user_version={VERSION}"):
-                self.database.execute(statement)
-
-    def refuse_others(self) -> None:
-        """Pass for a new file and for one of ours.
-
-        Raises:
-            UserError: it is another program's, or of a newer version.
-        """
-        application, version = (self.database.execute(f"PRAGMA {name}").fetchone()[0]
-                                for name in ("application_id", "user_version"))  # fmt: skip
-        if application == APPLICATION and version > VERSION:
-            raise UserError(f"{self.path}: is of version {version}, this oddpart knows {VERSION}: install a newer one")
-        tables = self.database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != APPLICATION and (application or tables):
-            raise UserError(f"{self.path}: is a database of something else: name another file")
+        url = url_of(where)
+        self.url, self.name, self.patience = url, shown(url), patience
+        self.engine = engine_of(url, patience=patience)
+        try:
+            with in_one_line(url):
+                make_folder(url)
+                prepare(self.engine, name=self.name)
+        except BaseException:
+            self.engine.dispose()
+            raise
 
     def write(self, rows: Iterable[Verdict | Refused]) -> int:
         """Store rows, all or none of them; one that is stored already stays as it was.
+
+        A server that is away is waited for. Whatever it made of the last try: nothing is stored twice.
 
         Returns:
             How many are new.
@@ -144,36 +67,59 @@ class VerdictStore:
         Raises:
             UserError: it cannot be written, as on a full disk.
         """
-        with self.naming_the_file(), self.transaction():
-            return sum(self.insert(row) for row in rows)
+        rows = list(rows)
+        if not rows:
+            return 0
+        with in_one_line(self.url):
+            return self.patiently(rows)
 
-    def insert(self, row: Verdict | Refused) -> int:
-        """Store a row in the open transaction; return 1, or 0 where it is stored already."""
-        values, names = astuple(row), ", ".join(field.name for field in fields(row))
-        places = ", ".join("?" * len(values))
-        statement = f"INSERT INTO {TABLES[type(row)]} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"
-        return self.database.execute(statement, values).rowcount
+    def patiently(self, rows: Sequence[Verdict | Refused]) -> int:
+        """See `write`.
+
+        Raises:
+            DBAPIError: it cannot be written.
+        """
+        end, said = time.monotonic() + self.patience, False
+        while True:
+            try:
+                with self.engine.begin() as connection:
+                    return sum(insert(connection, table, rows) for table in TABLES)
+            except DBAPIError as error:
+                if not is_lost(error) or time.monotonic() > end:
+                    raise
+            if not said:
+                LOG.warning("%s: the server is away: trying again for %g seconds", self.name, self.patience)
+                said = True
+            time.sleep(PAUSE)
+
+    def can_be_written(self) -> bool:
+        """Whether a transaction can begin and end now."""
+        try:
+            with in_one_line(self.url), self.engine.begin() as connection:
+                connection.execute(delete(TAGS).where(TAGS.c.key == ""))  # of which there is none
+        except UserError:
+            return False
+        return True
 
     def known_as(self, picture: str, picture_sha256: str, *, station: str) -> str | None:
         """Return the table in which a station has a picture, by whatever bundle; None where it has none."""
-        with self.naming_the_file():
-            for table in TABLES.values():
-                found = self.database.execute(
-                    f"SELECT 1 FROM {table} WHERE picture = ? AND picture_sha256 = ? AND station = ?",
-                    (picture, picture_sha256, station),
-                )
-                if found.fetchone():
-                    return table
+        with self.reading() as connection:
+            for name, table in NAMES.items():
+                wanted = (
+                    table.c.picture == picture, table.c.picture_sha256 == picture_sha256, table.c.station == station,
+                )  # fmt: skip
+                if connection.execute(select(table.c.id).where(*wanted).limit(1)).first():
+                    return name
         return None
 
     def rows_after(self, last: int, *, table: str, station: str, source: str) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a station with an id above `last`, the oldest first."""
-        cursor = self.database.execute(
-            f"SELECT * FROM {table} WHERE id > ? AND station = ? AND source = ? ORDER BY id", (last, station, source)
-        )
-        names = [column[0] for column in cursor.description]
-        for row in cursor:
-            yield dict(zip(names, row, strict=True))
+        """Yield the rows of a station with an id above `last`, the oldest first, verdicts with their tags."""
+        columns, known = NAMES[table].c, dict[int, dict[str, str]]()
+        wanted = (columns.id > last, columns.station == station, columns.source == source)
+        with self.reading() as connection:
+            statement = select(NAMES[table]).where(*wanted).order_by(columns.id)
+            for row in connection.execution_options(yield_per=1000).execute(statement).mappings():
+                yield whole(connection, dict(row), known)
 
     def prune(self, *, keep_days: float | None = None, keep_rows: int | None = None) -> int:
         """Delete the oldest rows and give their space back.
@@ -185,82 +131,105 @@ class VerdictStore:
         Returns:
             How many rows went.
         """
-        gone = 0
-        with self.naming_the_file():
-            with self.transaction():
-                for table in TABLES.values():
-                    if keep_days is not None:
-                        oldest = stamp(datetime.now(UTC) - timedelta(days=keep_days))
-                        gone += self.database.execute(f"DELETE FROM {table} WHERE time < ?", (oldest,)).rowcount
-                    if keep_rows is not None:
-                        newest = f"SELECT id FROM {table} ORDER BY id DESC LIMIT ?"
-                        gone += self.database.execute(
-                            f"DELETE FROM {table} WHERE id NOT IN ({newest})", (keep_rows,)
-                        ).rowcount
-            self.database.execute("PRAGMA incremental_vacuum").fetchall()
+        with in_one_line(self.url):
+            with self.engine.begin() as connection:
+                if connection.dialect.name == "postgresql":  # else a writer's tags might go before its verdicts come
+                    connection.execute(text(f"LOCK TABLE {TAGS.name} IN SHARE ROW EXCLUSIVE MODE"))
+                gone = sum(prune_table(connection, one, keep_days, keep_rows) for one in NAMES.values())
+                if gone:
+                    connection.execute(delete(TAGS).where(~exists().where(VERDICTS.c.tag_set == TAGS.c.tag_set)))
+            if self.engine.dialect.name == "sqlite":
+                self.vacuum()
         return gone
 
-    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self.naming_the_file():
-            return self.database.execute(statement, values).fetchall()
+    def vacuum(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT", **READING) as connection:
+            file = connection.connection.driver_connection
+            assert file is not None
+            file.execute("PRAGMA incremental_vacuum").fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write all that the block writes, or nothing; waits for other processes first."""
-        self.database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self.database.execute("ROLLBACK")
-            raise
-        self.database.execute("COMMIT")
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the store and holds up nobody.
 
-    @contextmanager
-    def naming_the_file(self) -> Iterator[None]:
-        """Turn whatever goes wrong with the file into an error that names it."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise UserError(f"{self.path}: cannot be written or read ({error}): see to its disk and folder") from None
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{self.path}: is no database, or damaged ({error}): name another file") from None
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be made ({error.strerror}): name another file") from None
+        Raises:
+            UserError: it cannot be read.
+        """
+        with in_one_line(self.url), self.engine.connect().execution_options(**READING) as connection:
+            yield connection
 
     def close(self) -> None:
-        """Close the file; the last one to close it empties the write-ahead log into it."""
-        self.database.close()
+        """Close the connections; the last one to close an SQLite file empties the write-ahead log into it."""
+        self.engine.dispose()
 
     def __enter__(self) -> Self:
         """Return the store."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the file."""
+        """Close the store."""
         self.close()
 
 
-def stamp(moment: datetime) -> str:
-    """Return a moment in UTC as text that sorts by time: 2026-11-30T14:05:09.123Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def insert(connection: Connection, kind: type[Verdict | Refused], rows: Sequence[Verdict | Refused]) -> int:
+    """Store the rows of one kind in the open transaction; return how many are new."""
+    chosen = [row for row in rows if isinstance(row, kind)]
+    if not chosen:
+        return 0
+    common = [set_of(vars(row), row.tags) for row in chosen if isinstance(row, Verdict)]
+    sets = {tag_set_of(one): one for one in common}
+    tags = [{"tag_set": number, "key": key, "value": value} for number in sets for key, value in sets[number].items()]
+    if tags:
+        add(connection, TAGS, sorted(tags, key=lambda tag: (tag["tag_set"], tag["key"])))
+    return add(connection, TABLES[kind], [as_columns(row) for row in chosen])
 
 
-def utc_now() -> str:
-    """Return the present moment, see `stamp`."""
-    return stamp(datetime.now(UTC))
+def add(connection: Connection, table: Table, values: Sequence[dict[str, Any]]) -> int:
+    """Insert what is not there yet; return how many rows that was."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    return connection.execute(statement, list(values), execution_options={"preserve_rowcount": True}).rowcount
 
 
-def this_station(given: str | None) -> str:
-    """Return the name of this station: as given, or by ODDPART_STATION, or else the machine's."""
-    return given or os.environ.get("ODDPART_STATION") or socket.gethostname()
+def as_columns(row: Verdict | Refused) -> dict[str, Any]:
+    """Return a row by the columns of its table."""
+    values = {one.name: getattr(row, one.name) for one in fields(row)}
+    if isinstance(row, Verdict):
+        values |= {"tag_set": tag_set_of(set_of(values, values.pop("tags"))), "day": row.time[:10]}
+    return values
 
 
-def as_text(name: str) -> str:
-    """Return a file's name as text that every program can read; bytes that are no UTF-8 are written as escapes."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+def whole(connection: Connection, row: dict[str, Any], known: dict[int, dict[str, str]]) -> dict[str, Any]:
+    """Return a row of `verdicts` with its tags in place of the columns that serve the database.
+
+    Args:
+        connection: of the store.
+        row: of one of the tables.
+        known: sets of tags that were read already; new ones are added.
+    """
+    if "tag_set" not in row:
+        return row
+    number = row.pop("tag_set")
+    row.pop("day")
+    if number not in known:
+        known[number] = tags_in(connection, number)
+    return row | {"tags": known[number]}
 
 
-def as_json(explanations: Mapping[str, Any]) -> str:
-    """Return explanations as they are stored."""
-    return json.dumps(dict(explanations), ensure_ascii=False)
+def tags_in(connection: Connection, number: int) -> dict[str, str]:
+    """Return the tags of a set."""
+    statement = select(TAGS.c.key, TAGS.c.value).where(TAGS.c.tag_set == number).order_by(TAGS.c.key)
+    return {row.key: row.value for row in connection.execute(statement) if row.key not in ORIGIN}
+
+
+def prune_table(connection: Connection, table: Table, keep_days: float | None, keep_rows: int | None) -> int:
+    """Delete the oldest rows of a table; return how many."""
+    gone = 0
+    if keep_days is not None:
+        oldest = stamp(datetime.now(UTC) - timedelta(days=keep_days))
+        gone += connection.execute(delete(table).where(table.c.time < oldest)).rowcount
+    if keep_rows is not None:
+        first = select(table.c.id).order_by(table.c.id.desc()).offset(keep_rows).limit(1).scalar_subquery()
+        gone += connection.execute(delete(table).where(table.c.id <= first)).rowcount
+    return gone

@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,13 @@ def python_files(folder: Path) -> list[Path]:
 
 
 def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    """The tree of a module, not to be changed: many tests read the same files."""
+    return tree_of(path.read_bytes(), str(path))
+
+
+@cache
+def tree_of(text: bytes, name: str) -> ast.Module:
+    return ast.parse(text, filename=name)
 
 
 def imports(tree: ast.Module) -> list[Import]:

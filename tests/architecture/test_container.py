@@ -55,5 +55,5 @@ def test_it_has_no_torch() -> None:
     assert needed("oddpart") >= {"numpy", "pillow", "onnxruntime"}
     assert needed("oddpart") & HEAVY == set()
     assert Path(ROOT / "Containerfile").read_text(encoding="utf-8").count("'.[serve]'") == 1
-    for name in ("fastapi", "prometheus_client", "python-multipart", "uvicorn"):
+    for name in ("alembic", "fastapi", "prometheus_client", "python-multipart", "sqlalchemy", "uvicorn"):
         assert needed(name) & HEAVY == set()

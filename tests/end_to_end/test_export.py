@@ -9,6 +9,7 @@ import pytest
 import oddpart
 from tests.end_to_end.workspace import REPOSITORY, Workspace
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the whole pipeline
 BARE = ("numpy", "onnxruntime", "pillow")
 
 

@@ -1,6 +1,5 @@
 """One Prefect server for all tests of this folder, and a fresh copy of the toy repository for each."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from flows.serve import api_url
 from flows.site.access import auth_string
 from tests.flows import shared_server
 from tests.flows.toy import Toy, write_toy
+from tests.once import one_at_a_time, shared_folder
 
 HERE = Path(__file__).parent
 
@@ -27,8 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for all processes of this session."""
-    own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "flows"
+    return shared_folder(tmp_path_factory.getbasetemp()) / "flows"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,7 +51,7 @@ def prefect(begun_server: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def first_toy(shared: Path) -> Toy:
     root = shared / "toy/with a space"
-    with shared_server.one_at_a_time(shared / "toy.lock"):
+    with one_at_a_time(shared / "toy.lock"):
         if not root.exists():
             root.parent.mkdir()
             write_toy(shared / "unfinished").root.rename(root)

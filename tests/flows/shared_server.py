@@ -14,23 +14,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from flows.serve import START_SECONDS, free_port, start_server, stop
 from tests.end_to_end.workspace import REPOSITORY
+from tests.once import one_at_a_time
 
 PORT, READY, LOG, HOME = "port", "ready", "server.log", "home"
-
-
-@contextmanager
-def one_at_a_time(lock: Path) -> Iterator[None]:
-    """Keep other processes out of the block; the lock's folder is made."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def join(folder: Path, database: Path) -> None:

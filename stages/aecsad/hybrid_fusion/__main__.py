@@ -34,9 +34,8 @@ def main(argv: Sequence[str]) -> str:
     made_from[NEIGHBOURS] = content_hash(paths.neighbours / BANK)
     fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.network, seed=seed)
     branches = collect_branches(paths.histogram, paths.student_teacher, paths.neighbours, fine=fine)
-    choice = read_choice(paths.histogram_choice)
+    choice, jackknife = read_choice(paths.histogram_choice), read_jackknife(paths.histogram, branches.scores)
     weights = weigh_branches(branches.scores, choice, chance=params.chance, weighting=params.branch_weights)
-    jackknife = read_jackknife(paths.histogram, branches.scores)
     without = weights_without_each(
         branches.scores, choice, jackknife, chance=params.chance, weighting=params.branch_weights
     )

@@ -19,7 +19,7 @@ from stages.aecsad.model.segmentor import CSAD_MOMENTUM, DEFAULT_MOMENTUM, Segme
 from stages.aecsad.segmentation.data import build_training_set
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.training import train_segmentor, untrained_curve
-from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.encoder.device import cpu_threads, pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, to_float
 from stages.core.io.lineage import content_hash
 from stages.core.io.weights import write_weights
@@ -30,6 +30,7 @@ from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
 MODEL = "model.safetensors"
+SMALL_WIDTH = 64  # channels, up to which a second thread trains no faster
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def fit_segmentation(
     momentum = CSAD_MOMENTUM if params.csad_exact else DEFAULT_MOMENTUM
     segmentor = Segmentor((low, high), num_classes=pseudo_labels.num_classes, width=params.width, momentum=momentum)
     segmentor.to(encoder.mean.device)
-    curve = train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
+    with cpu_threads(1 if params.width <= SMALL_WIDTH else None):
+        curve = train_segmentor(segmentor, data, params, device=encoder.mean.device, generator=generator)
     segmentor.requires_grad_(False)
     return Fitted(segmentor, encoder, encoder_params.image_size, pseudo_labels.num_classes, curve)
 

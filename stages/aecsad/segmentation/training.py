@@ -28,6 +28,8 @@ EPSILON = 1e-5
 FOCAL_GAMMA = 2
 Logits = Float[Tensor, "B K H W"]
 Labels = Int64[Tensor, "B H W"]
+Probability = Float[Tensor, "B K H W"]
+Target = Float[Tensor, "B K H W"]
 LOG = logging.getLogger(__name__)
 
 
@@ -39,27 +41,27 @@ def cross_entropy_loss(logits: Logits, labels: Labels, *, csad_exact: bool = Fal
     return F.cross_entropy(logits.softmax(dim=1) if csad_exact else logits, labels)
 
 
-def focal_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
+def one_hot(labels: Labels, classes: int) -> Float[Tensor, "B K H W"]:
+    """Return y: 1 for the class of each pixel, 0 for the others."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device).view(1, -1, 1, 1)).float()
+
+
+def focal_loss(probability: Probability, target: Target) -> Float[Tensor, ""]:
     """Return the mean of -(1 - p_t)² log p_t over pixels, the right class's probability clamped as in CSAD's code.
 
     Lin et al., "Focal loss for dense object detection", ICCV 2017, equation 4 with gamma = 2.
     """
-    classes = logits.shape[1]
-    probability = logits.softmax(dim=1)
-    target = F.one_hot(labels, classes).movedim(-1, 1).to(probability.dtype)
-    target = target.clamp(EPSILON / (classes - 1), 1 - EPSILON)
+    target = target.clamp(EPSILON / (target.shape[1] - 1), 1 - EPSILON)
     right = (target * probability).sum(dim=1) + EPSILON
     return (-((1 - right) ** FOCAL_GAMMA) * right.log()).mean()
 
 
-def balanced_dice_loss(logits: Logits, labels: Labels, *, csad_exact: bool = False) -> Float[Tensor, ""]:
+def balanced_dice_loss(probability: Probability, target: Target, *, csad_exact: bool = False) -> Float[Tensor, ""]:
     """Return the mean of w_c (1 - dice_bc) over images and classes, w_c the class's share of inverse pixel counts.
 
     Classes without a pixel in the batch weigh nothing; in CSAD's code (`csad_exact`) such a class takes practically
     all the weight.
     """
-    probability = logits.softmax(dim=1)
-    target = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(probability.dtype)
     count = target.sum(dim=(0, 2, 3))
     weight = 1 / (count + EPSILON)
     if not csad_exact:
@@ -71,22 +73,19 @@ def balanced_dice_loss(logits: Logits, labels: Labels, *, csad_exact: bool = Fal
     return (weight * (1 - dice)).mean()
 
 
-def histogram_loss(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
+def histogram_loss(probability: Probability, target: Target) -> Float[Tensor, ""]:
     """Return the sum over component classes of the difference in area share, mean over the batch.
 
         L = (1/B) sum_b sum_{c != 0} | mean_hw p_bc - mean_hw y_bc |
 
-    `logits` are of unlabelled images and `labels` of other, labelled ones: normal images of one product share how much
-    of each component they show. CSAD's code; the thesis (4.4) squares and includes the background.
+    `probability` is of unlabelled images and `target` of other, labelled ones: normal images of one product share how
+    much of each component they show. CSAD's code; the thesis (4.4) squares and includes the background.
     """
-    predicted = logits.softmax(dim=1).mean(dim=(2, 3))
-    expected = F.one_hot(labels, logits.shape[1]).to(predicted.dtype).mean(dim=(1, 2))
-    return (predicted - expected).abs()[:, 1:].sum(dim=1).mean()
+    return (probability.mean(dim=(2, 3)) - target.mean(dim=(2, 3))).abs()[:, 1:].sum(dim=1).mean()
 
 
-def entropy_loss(logits: Logits) -> Float[Tensor, ""]:
+def entropy_loss(probability: Probability) -> Float[Tensor, ""]:
     """Return the mean of -p log(p + 1e-5) over images, classes and pixels (CSAD's code; a sum in thesis 4.5)."""
-    probability = logits.softmax(dim=1)
     return -(probability * (probability + EPSILON).log()).mean()
 
 
@@ -176,14 +175,17 @@ def loss_terms(
     Args:
         random_labels: of labelled images, at least as many as there are unlabelled ones; more are ignored.
     """
+    classes, logits = logits.shape[1], logits.contiguous()  # class by class, as they are summed: half of the time
+    probability, target = logits.softmax(dim=1), one_hot(labels, classes)
     terms = {
         "cross_entropy": cross_entropy_loss(logits, labels, csad_exact=csad_exact),
-        "focal": focal_loss(logits, labels),
-        "dice": balanced_dice_loss(logits, labels, csad_exact=csad_exact),
+        "focal": focal_loss(probability, target),
+        "dice": balanced_dice_loss(probability, target, csad_exact=csad_exact),
     }
     if unlabelled is not None:
-        terms["histogram"] = histogram_loss(unlabelled, random_labels[: len(unlabelled)])
-        terms["entropy"] = entropy_loss(unlabelled) + entropy_loss(logits)
+        found = unlabelled.contiguous().softmax(dim=1)
+        terms["histogram"] = histogram_loss(found, one_hot(random_labels[: len(unlabelled)], classes))
+        terms["entropy"] = entropy_loss(found) + entropy_loss(probability)
     return terms
 
 

@@ -1,8 +1,6 @@
 """Fit the student-teacher branch on one product's normal images."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from stages.aecsad.model.student_teacher import StudentTeacher
 from stages.aecsad.student_teacher.data import Views, find_penalty_images, fit_teacher
 from stages.aecsad.student_teacher.params import StudentTeacherParams
 from stages.aecsad.student_teacher.training import train_students
-from stages.core.encoder.device import pick_device, seed_everything
+from stages.core.encoder.device import cpu_threads, pick_device, seed_everything
 from stages.core.encoder.encoder import FrozenEncoder, load_stack
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams
@@ -92,20 +90,6 @@ def fit_student_teacher(
             module, views, params.training, pasted=copies, penalty_files=penalty_files, generator=generator
         )
     return Fitted(module.eval().requires_grad_(False), encoder, encoder_params.image_size, curve)
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads; None changes nothing.
-
-    Not in scoring: `predict` must reach the stage's scores to the last bit, and other branches score in its process.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_size(image_size: int) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,6 +15,22 @@ def pick_device() -> torch.device:
         return torch.device("cuda")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     return torch.device("cpu")
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; None changes nothing.
+
+    Small layers are a hundred operations of less than a millisecond: on several threads most of their time is waiting,
+    and on a machine with other work they take ten times the processor time. Not in scoring: `predict` must reach the
+    stage's scores to the last bit, and other branches score in its process.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

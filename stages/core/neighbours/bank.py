@@ -30,10 +30,7 @@ from stages.core.run.console import progress
 from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
 
-CPU_BLOCK, BANK_BLOCK = (
-    256,
-    1024,
-)  # patches, and of the bank, whose distances stay in a processor's cache: half the time
+CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
 MOST_PATCHES = 100_000  # that a bank is chosen from, and so its size; time of the choice grows with their square
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 Grid = Literal["finest", "coarsest"]
@@ -291,22 +288,15 @@ def add_rotated(
 
 def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"]) -> Float[Tensor, "h w"]:
     """Return the exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
-    rows, squares = patches.flatten(0, 1), bank.square().sum(dim=1)
-    sizes = (len(rows), len(bank)) if rows.is_cuda else (CPU_BLOCK, BANK_BLOCK)
-    others = list(zip(bank.split(sizes[1]), squares.split(sizes[1]), strict=True))
-    nearest = [nearest_squares(block, others) for block in rows.split(sizes[0])]
-    return torch.cat(nearest).sqrt().view(patches.shape[:2])
+    rows = patches.flatten(0, 1)
+    blocks = [rows] if rows.is_cuda else rows.split(CPU_BLOCK)
+    return torch.cat([nearest_squares(block, bank) for block in blocks]).sqrt().view(patches.shape[:2])
 
 
-def nearest_squares(
-    rows: Float[Tensor, "A C"], others: Sequence[tuple[Float[Tensor, "_b C"], Float[Tensor, " _b"]]]
-) -> Float[Tensor, " A"]:
-    """Return the squared distance of each row to the nearest one of the blocks of others, which come with their norms.
-
-    min_b ||a - b||² = ||a||² + min_b (||b||² - 2 a b)
-    """
-    found = [torch.addmm(squares, rows, block.T, alpha=-2.0).amin(dim=1) for block, squares in others]
-    return (torch.stack(found).amin(dim=0) + rows.square().sum(dim=1)).clamp_(min=0.0)
+def nearest_squares(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, " A"]:
+    """Return the squared distance of each row of `a` to the nearest row of `b`."""
+    products = torch.addmm(b.square().sum(dim=1), a, b.T, alpha=-2.0)  # all but ||a||², the same for every b
+    return (products.amin(dim=1) + a.square().sum(dim=1)).clamp_(min=0.0)
 
 
 def image_score(

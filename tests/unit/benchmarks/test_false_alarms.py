@@ -18,6 +18,7 @@ def test_rates_agree_with_what_is_stated() -> None:
         assert abs(rate.found - rate.stated) < 2 * rate.error
 
 
+@pytest.mark.slow
 def test_rates_with_images_held_out_in_turns_are_not_exceeded() -> None:
     for rate in simulate((2, 8), [0.05], draws=7, seed=1).values():
         assert rate.stated == pytest.approx(1 / 11)

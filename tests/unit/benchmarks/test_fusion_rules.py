@@ -36,7 +36,7 @@ def make_scores(*, seed: int) -> pd.DataFrame:
     return table
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_random_branch_changes_no_auroc_by_more_than_a_point(seed: int) -> None:
     table = compare_rules(make_scores(seed=seed), HISTOGRAM, chance=0.01, draws=15)
     assert all(abs(change) <= 1 for change in table["noise, rule: worst"].values())

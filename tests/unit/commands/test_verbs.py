@@ -85,6 +85,7 @@ def test_a_missing_module_of_our_own_is_a_fault() -> None:
     assert ended(ModuleNotFoundError("x", name="stages.gone")) == 1
     assert [extra_of(name) for name in ("stages.gone", "json", None)] == [None] * 3
     assert [extra_of(name) for name in ("cv2", "transformers.x", "prefect")] == ["train", "foundation", "flows"]
+    assert [extra_of(name) for name in ("sqlalchemy", "alembic", "psycopg")] == ["store", "store", "postgres"]
     assert [extra_of(name) for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart")] == ["serve"] * 4
 
 
@@ -92,7 +93,7 @@ def test_every_verb_is_explained_with_an_example() -> None:
     root = get_command(app)
     verbs = getattr(root, "commands", {})
     known = {"add", "attention", "compare", "doctor", "enough", "predict", "published", "seeds", "serve", "table"}
-    known |= {"verdicts", "verify", "weights"}
+    known |= {"history", "verify", "weights"}
     assert set(verbs) >= known
     overview = RUNNER.invoke(app, ["--help"]).output
     assert "..." not in overview.partition("Commands:")[2]  # no summary is cut

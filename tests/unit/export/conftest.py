@@ -1,7 +1,9 @@
 """A small trained product and its bundles, made once for all tests of this folder."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ import pytest
 
 from stages.core.runtime.manifest import seal_of
 from stages.export.__main__ import main
+from tests.once import made_once, shared_folder
 from tests.params_files import change_params
-from tests.unit.commands.predict.case import INPUTS, train_parts
+from tests.unit.commands.predict.case import INPUTS
 
 METRICS = Path("m/part.json")
 
@@ -35,16 +38,18 @@ def export(*, inputs: Path = INPUTS, bundles: str = "artifacts/export/part") -> 
 
 
 @pytest.fixture(scope="package", autouse=True)
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    root = tmp_path_factory.mktemp("exported")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        train_parts(root)
+def exported(trained_part: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    def make(root: Path) -> None:
+        shutil.copytree(trained_part, root, dirs_exist_ok=True)
         change_params(
             root, {"categories": {"part": {"source": "sample"}, "bar": {}}, "export": {"categories": {"part": {}}}}
         )
         export()
-        yield Exported(root)
+
+    shared, own = shared_folder(tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp("exported")
+    shutil.copytree(made_once(shared / "exported_part", make), own, dirs_exist_ok=True)
+    with chdir(own):
+        yield Exported(own)
 
 
 def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> None:

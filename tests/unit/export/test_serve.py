@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import random
 import shutil
 import signal
@@ -73,7 +72,11 @@ def test_who_may_ask(server: Server) -> None:
 
 
 def test_a_service_that_others_could_use_does_not_start(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    exported: Exported,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     bundle, secret = str(exported.bundles / "patchcore"), tmp_path / "token"
     monkeypatch.delenv("ODDPART_TOKEN", raising=False)
@@ -84,8 +87,9 @@ def test_a_service_that_others_could_use_does_not_start(
         caplog.clear()
         done = CliRunner().invoke(app, ["serve", bundle, *words], catch_exceptions=False)
         assert done.exit_code == 1
-        assert message in caplog.text
-        assert str(token) not in caplog.text + done.output
+        said = caplog.text + "".join(capfd.readouterr())
+        assert message in said
+        assert str(token) not in said + done.output
 
     own = ["--token-file", str(secret)]
     cases = [
@@ -104,18 +108,21 @@ def test_a_service_that_others_could_use_does_not_start(
 
 
 def test_a_service_that_cannot_work_does_not_start(
-    exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text").write_text("a text that is longer than the header of a database" * 9)
     words = ["serve", str(exported.bundles / "patchcore"), "--insecure-loopback"]
 
     def check(more: list[str], store: str, message: str) -> None:
         caplog.clear()
-        done = CliRunner().invoke(app, [*words, *more, "--store", str(tmp_path / store)], catch_exceptions=False)
+        store = store if "://" in store else str(tmp_path / store)
+        done = CliRunner().invoke(app, [*words, *more, "--store", store], catch_exceptions=False)
         assert done.exit_code == 1
-        assert message in caplog.text
-        assert "Traceback" not in caplog.text + done.output
-        assert "listening" not in caplog.text
+        said = caplog.text + "".join(capfd.readouterr())
+        assert message in said
+        assert "Traceback" not in said + done.output
+        assert "s3cret" not in said
+        assert "listening" not in said
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = ["--port", str(taken.getsockname()[1])]
@@ -124,6 +131,7 @@ def test_a_service_that_cannot_work_does_not_start(
             ([], ".", "cannot be written or read"),
             ([], "text", "is no database, or damaged"),
             ([], "text/v.sqlite", "cannot be made"),
+            ([], "mysql://me:s3cret@host/x", "mysql is no kind of database that is known here"),
         ]
         assert violations(check, cases) == []
 
@@ -168,6 +176,48 @@ def test_the_example_of_the_page_is_judged(server: Server) -> None:
     assert answer["verdicts"][0]["error"] is None
     assert 'oddpart_verdicts_total{product="part"' in text
     assert "oddpart_bundle_info{" in text
+
+
+def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
+    def ask(number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None) -> httpx.Response:
+        headers = [("Oddpart-Tag", header)] if header else []
+        with server.client() as client:
+            return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
+
+    def tags_of(answer: httpx.Response) -> dict[str, str]:
+        return dict(answer.raise_for_status().json()["verdicts"][0]["tags"])
+
+    assert tags_of(ask(900)) == {}
+    assert tags_of(ask(901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
+        "lot": "12", "line": "4", "shift": "a", "who": "Anna, Ole",
+    }  # fmt: skip
+    assert tags_of(ask(902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {"lot": "13", "camera": "2"}
+    body = as_json(picture(903), picture(904)) | {"tags": {"lot": "14"}}
+    body["pictures"][1]["tags"] = {"camera": "3"}
+    with server.client() as client:
+        first, second = client.post(ASK, json=body).raise_for_status().json()["verdicts"]
+    assert (first["tags"], second["tags"]) == ({"lot": "14"}, {"lot": "14", "camera": "3"})
+    with closing(sqlite3.connect(server.store)) as database:
+        found = database.execute("SELECT value, count(*) FROM verdicts JOIN tags USING (tag_set) WHERE key = 'lot' "
+                                 "GROUP BY 1").fetchall()  # fmt: skip
+    assert found == [("12", 1), ("13", 1), ("14", 2)]
+
+    def check(answer: httpx.Response, message: str) -> None:
+        assert (answer.status_code, message in answer.text) == (400, True), answer.text
+
+    def json_with(tags: object) -> httpx.Response:
+        with server.client() as client:
+            return client.post(ASK, json=as_json(picture(905)) | {"tags": tags})
+
+    cases = [
+        (ask(905, query="tag=lot"), "has no value"),
+        (ask(905, header="a b=1"), "the tag's key"),
+        (ask(905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
+        (ask(905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
+        (json_with({"lot": 3}), "the tag lot has the value"),
+        (json_with(["lot=3"]), "`tags` is no"),
+    ]
+    assert violations(check, cases) == []
 
 
 def png(width: int, height: int) -> bytes:
@@ -335,36 +385,3 @@ def test_a_bundle_is_replaced_under_load_and_no_request_is_dropped(exported: Exp
             time.sleep(0.1)
     assert {status for status, _ in seen} == {200}
     assert len({seal for _, seal in seen}) == 2
-
-
-def test_sigterm_answers_what_came_and_sigkill_loses_no_answer(exported: Exported, tmp_path: Path) -> None:
-    bundle, store = str(exported.bundles / "oddpart"), tmp_path / "v.sqlite"
-    answered: list[tuple[str, int]] = []
-
-    def ask(server: Server, number: int) -> None:
-        with server.client() as client:
-            try:
-                answer = client.post(ASK, files=files(picture(number), picture(-number - 1 + 2000)))
-            except httpx.TransportError:
-                return
-            answered.extend((one["sha256"], answer.status_code) for one in answer.json()["verdicts"])
-
-    for end, first in ((signal.SIGTERM, 0), (signal.SIGKILL, 100)):
-        answered.clear()
-        with serving(bundle, store=store) as server:
-            threads = [threading.Thread(target=ask, args=[server, first + number]) for number in range(8)]
-            for thread in threads:
-                thread.start()
-            time.sleep(0.6)
-            os.kill(server.process.pid, end)
-            for thread in threads:
-                thread.join()
-            assert server.process.wait(timeout=60) == (0 if end == signal.SIGTERM else -signal.SIGKILL)
-        assert {status for _, status in answered} <= {200}
-        assert len(answered) == 16 or end == signal.SIGKILL
-        assert {sha256 for sha256, _ in answered} <= {row[1] for row in rows(store)}
-    with serving(bundle, store=store) as server, server.client() as client:
-        before = len(rows(store))
-        for _ in range(2):
-            client.post(ASK, files=files(picture(5000))).raise_for_status()
-        assert len(rows(store)) == before + 1

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ from stages.sir.model.feature_files import read_features
 from stages.sir.model.model import SirModel, read_models, write_models
 from stages.sir.model.training import Trained, describe, train
 from tests.unit.sir.case import TEACHER, decoder_params, make_features, training_params
+
+
+@pytest.fixture(autouse=True)
+def plain_convolutions() -> Iterator[None]:
+    """Without oneDNN, which takes up to ten times as long on maps of 8 x 8; test_stages.py trains with it."""
+    set_flags = torch.backends.mkldnn.set_flags
+    (before, *_) = set_flags(False)
+    yield
+    set_flags(before)
 
 
 @pytest.fixture(autouse=True)

@@ -118,4 +118,4 @@ def fill_holes(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     outside = np.zeros(int(regions.max()) + 1, dtype=bool)
     outside[rim] = True
     outside[0] = False  # the mask itself
-    return ~outside[regions]
+    return np.asarray(~outside[regions])

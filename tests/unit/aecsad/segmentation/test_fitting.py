@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from stages.aecsad.model.edited import EditedPictures
 from stages.aecsad.model.label_maps import LabelMaps
+from stages.aecsad.segmentation import fitting
 from stages.aecsad.segmentation.fitting import (
     Fitted,
     check_pseudo_labels,
@@ -41,6 +44,26 @@ def test_pseudo_labels_are_checked_before_an_image_is_read() -> None:
     encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=64)
     with pytest.raises(UserError, match="of 32 x 32 pixels"):
         fit_segmentation(images, Path("nowhere"), labels_of(("a",)), PARAMS, encoder, seed=0)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(64, 1), (256, 3)], ids=["small", "as published"])
+def test_small_layers_train_with_one_thread(
+    width: int, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(fitting, "train_segmentor", lambda *_, **__: seen.append(torch.get_num_threads()))
+    seen: list[int] = []
+    Image.fromarray(np.zeros((32, 32, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    images = pd.DataFrame({"image_id": ["a"], "file": ["a.png"], "split": ["train"]})
+    encoder = EncoderParams(name="tf_efficientnet_lite0", image_size=32)
+    params = PARAMS.model_copy(update={"width": width})
+    threads = torch.get_num_threads()
+    try:
+        fit_segmentation(images, tmp_path, labels_of(("a",)), params, encoder, seed=0)
+        assert [*seen, torch.get_num_threads()] == [expected, 3]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_without_component_classes_every_map_is_background(caplog: pytest.LogCaptureFixture) -> None:

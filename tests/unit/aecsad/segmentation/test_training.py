@@ -15,6 +15,7 @@ from stages.aecsad.segmentation.training import (
     count_iterations,
     draw_rows,
     loss_terms,
+    one_hot,
     shrink_labels,
     train_segmentor,
 )
@@ -81,7 +82,8 @@ def test_a_class_in_one_image_only_trains_with_finite_losses(here: Path) -> None
     train_segmentor(segmentor, data, PARAMS, device=torch.device("cpu"), generator=torch.Generator().manual_seed(0))
     assert all(tensor.isfinite().all() for tensor in segmentor.state_dict().values())
     logits = torch.randn(2, 3, 8, 8, requires_grad=True)
-    balanced_dice_loss(logits, torch.zeros(2, 8, 8, dtype=torch.int64)).backward()  # only background is there
+    only_background = one_hot(torch.zeros(2, 8, 8, dtype=torch.int64), 3)
+    balanced_dice_loss(logits.softmax(dim=1), only_background).backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
 

@@ -19,6 +19,7 @@ from stages.aecsad.student_teacher.training import (
     hard_feature_loss,
     imitate,
     imitation_terms,
+    largest_values,
     penalty_loss,
     train_students,
 )
@@ -43,6 +44,14 @@ def test_nothing_is_drawn_for_what_is_off() -> None:
     for draw in draws("plain"):
         assert torch.equal(draw.rows, next(rows))
         assert (draw.colours, draw.pasted, draw.penalty) == ((), None, None)
+
+
+@pytest.mark.parametrize("count", [1, 3, 40, 100], ids=str)
+def test_largest_values_are_those_of_topk(count: int) -> None:
+    values = torch.randn(100, generator=torch.Generator().manual_seed(0)).round(decimals=1)  # some are equal
+    assert torch.equal(largest_values(values, count), values.topk(count).values)
+    values[[2, 99]] = torch.nan  # the last is in no block
+    assert largest_values(values, count)[:2].isnan().all()
 
 
 def test_batches_cover_every_image_once_an_epoch_and_are_seeded() -> None:

@@ -39,6 +39,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts())
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key: 0)
+    monkeypatch.setattr("commands.predict.scoring.names_of", lambda category: {})
     monkeypatch.setattr("commands.predict.scoring.predict", score)
 
 
@@ -51,7 +52,7 @@ def parts(*, covers_components: bool = True, grey_range: Window | None = None) -
     )
 
 
-def score(parts: Any, picture: np.ndarray) -> Prediction:
+def score(parts: Any, picture: np.ndarray, names: Any = None) -> Prediction:
     return Prediction(float(picture.mean()), {"students": 1.0}, np.zeros((4, 4), dtype=np.float32))
 
 
@@ -103,7 +104,7 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
     Path("in/empty.png").touch()
     seen: list[tuple[int, int]] = []
 
-    def watched(parts: Any, picture: np.ndarray) -> Prediction:
+    def watched(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         (folder,) = Path().glob("out.unfinished-*")
         written = rows(f"{folder}/scores.csv") if (folder / "scores.csv").exists() else []
         seen.append((len(written), len(rows(f"{folder}/unreadable.csv"))))
@@ -122,7 +123,7 @@ def test_a_row_is_written_as_soon_as_its_image_is_scored(monkeypatch: pytest.Mon
 def until(count: int, judged: list[str]) -> Any:
     """Count the pictures that are scored, and interrupt the one after so many."""
 
-    def scored(parts: Any, picture: np.ndarray) -> Prediction:
+    def scored(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         if len(judged) == count:
             raise KeyboardInterrupt
         judged.append("")
@@ -178,7 +179,7 @@ def test_rows_of_other_parts_do_not_count(monkeypatch: pytest.MonkeyPatch) -> No
     draw("in/a.png", "in/b.png")
     calls = iter([None, KeyboardInterrupt()])
 
-    def interrupted(parts: Any, picture: np.ndarray) -> Prediction:
+    def interrupted(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         if (error := next(calls)) is not None:
             raise error
         return score(parts, picture)
@@ -199,7 +200,7 @@ def test_a_score_that_is_no_number_is_no_verdict(monkeypatch: pytest.MonkeyPatch
     draw("in/a.png", grey=1)
     draw("in/b.png")
 
-    def sometimes(parts: Any, picture: np.ndarray) -> Prediction:
+    def sometimes(parts: Any, picture: np.ndarray, names: Any) -> Prediction:
         found = score(parts, picture)
         return Prediction(float("nan"), found.branches, found.anomaly_map) if picture.max() == 1 else found
 
@@ -286,7 +287,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
         monkeypatch.chdir(new_folder(tmp_path))
         caplog.clear()
         monkeypatch.setattr("commands.predict.parts.trained_files", lambda *names: TrainedFiles("aecsad", {}))
-        monkeypatch.setattr("stages.export.recipes.check_one_run", lambda files: {})
+        monkeypatch.setattr("commands.predict.parts.check_one_run", lambda files: {})
         draw("in/a.png")
         for name in damaged:
             Path(name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" if name.endswith("heic") else b"text")

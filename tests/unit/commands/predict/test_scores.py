@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from stages.aecsad.model.conformal import JACKKNIFE
 from stages.aecsad.model.label_maps import read_label_maps, write_label_maps
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder
-from stages.core.images.grey_range import GREY_RANGE, between, write_grey_range
+from stages.core.images.grey_range import between, write_grey_range
 from stages.core.io.calibration import read_calibration
 from stages.core.io.decision import read_choice, write_choice
 from stages.core.io.lineage import content_hash
@@ -43,7 +44,6 @@ from tests.unit.commands.predict.case import (
     judge,
     remember,
     segment,
-    train_parts,
     train_students,
 )
 
@@ -60,13 +60,22 @@ SCORED = range(SPLITS.index("validation"), len(SPLITS))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def trained(trained_part: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Make a folder with params.yaml and the trained category `part` the current one."""
     root = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        train_parts(root)
+    shutil.copytree(trained_part, root, dirs_exist_ok=True)
+    with chdir(root):
         yield
+
+
+@pytest.fixture
+def put_back(tmp_path: Path) -> Iterator[None]:
+    """Put the trained category back as it was, after a test that changes it."""
+    shutil.copytree(Path(), tmp_path / "kept")
+    yield
+    for path in Path().iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(tmp_path / "kept", Path(), dirs_exist_ok=True)
 
 
 def predict(
@@ -141,10 +150,10 @@ def test_methods_that_cannot_judge_new_pictures_are_named(tmp_path: Path) -> Non
         trained_files("bar", "patchcore")
 
 
+@pytest.mark.usefixtures("put_back")
 def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As the stages leave it when the pseudo-labels have no classes: weights 0, no segmentor."""
     without = HISTOGRAM.parent / JACKKNIFE
-    kept = {path: path.read_bytes() for path in (CHOICE, SEGMENTOR, LABEL_MAPS, HISTOGRAM, without)}
     write_weights(SEGMENTOR, {}, {"encoder": "x", "image_size": 256, "module": None})
     made_from = {"segmentation": content_hash(SEGMENTOR)}
     write_label_maps(LABEL_MAPS, read_label_maps(LABEL_MAPS), made_from=made_from)
@@ -153,18 +162,14 @@ def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogC
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0), "covered": False})
     table = pd.read_parquet(without)
     table.assign(**dict.fromkeys(choice["weights"], 0.0)).to_parquet(without)
-    try:
-        fuse_and_judge()
-        rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
-        assert_pipeline_scores(rows)
-        assert {row["histogram"] for row in rows} == {""}
-        assert "are not covered for part: aecsad has no active branch" in caplog.text
-    finally:
-        for path, content in kept.items():
-            path.write_bytes(content)
-        fuse_and_judge()
+    fuse_and_judge()
+    rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
+    assert_pipeline_scores(rows)
+    assert {row["histogram"] for row in rows} == {""}
+    assert "are not covered for part: aecsad has no active branch" in caplog.text
 
 
+@pytest.mark.usefixtures("put_back")
 def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path) -> None:
     """Saved with 12 bits of 16, the same pictures get the same scores; without the range they are refused."""
     photos = copy_images(tmp_path / "photos", range(20, 22))
@@ -173,16 +178,11 @@ def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path
         cv2.imwrite(str(path), np.rint(values * 4095 / 255).astype(np.uint16))
     with pytest.raises(UserError, match="has 16 bits a channel, the product's own images have 8"):
         predict(tmp_path / "refused", photos)
-    try:
-        write_grey_range(INPUTS, between(0, 4095))  # as `split` does for a product of such images
-        train_students()
-        fuse_and_judge()
-        rows = predict(tmp_path / "out", photos)
-    finally:
-        (INPUTS / GREY_RANGE).unlink()
-        train_students()
-        fuse_and_judge()
     expected = read_result(Path("artifacts/scores/part/aecsad")).scores.set_index("image_id")["score"]
+    write_grey_range(INPUTS, between(0, 4095))  # as `split` does for a product of such images
+    train_students()
+    fuse_and_judge()
+    rows = predict(tmp_path / "out", photos)
     assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
 
 
@@ -223,6 +223,7 @@ def test_columns(tmp_path: Path) -> None:
     assert list(rows[0]) == [
         "path", "score", "threshold", "is_anomalous", "display_score", "p_value", "unsure", "histogram",
         "student_teacher", "explanations", "size_note", "kind_note", "heatmap", "milliseconds", "sha256", "time",
+        "tags",
     ]  # fmt: skip
     calibration, score = read_calibration(Path(CALIBRATION)), float(rows[0]["score"])
     assert float(rows[0]["threshold"]) == calibration.threshold.value

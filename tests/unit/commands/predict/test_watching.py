@@ -232,6 +232,25 @@ def test_only_what_does_not_change_is_whole(tmp_path: Path) -> None:
     assert sightings.whole(102.5) == ["a.png"]
 
 
+def test_tables_of_an_older_program_are_put_aside() -> None:
+    """They have fewer columns: rows below their header would be shifted."""
+    Path("cam/a.png").write_bytes(content(1))
+    process = start()
+    wait(lambda: Path("cam/done/a.png").exists(), process)
+    stop(process)
+    lines = Path("out/scores.csv").read_text().splitlines()
+    old = "\n".join(line.rpartition(",")[0] for line in lines) + "\n"
+    Path("out/scores.csv").write_text(old)
+    Path("cam/b.png").write_bytes(content(2))
+    process = start()
+    wait(lambda: Path("cam/done/b.png").exists(), process)
+    stop(process)
+    assert Path("out/scores.before-1.csv").read_text() == old
+    with Path("out/scores.csv").open(encoding="utf-8", newline="") as table:
+        (row,) = csv.DictReader(table)
+    assert (row["picture"], row["tags"]) == ("b.png", "")
+
+
 KILLS = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 
 

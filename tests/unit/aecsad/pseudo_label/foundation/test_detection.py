@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+import pytest
 
 from stages.aecsad.pseudo_label.foundation.detection import (
     filter_masks,
@@ -86,6 +87,7 @@ def test_decisions_are_those_of_loops_over_arrays() -> None:
     assert violations(check, product([False, True], range(3))) == []
 
 
+@pytest.mark.slow
 def test_at_full_size_it_is_twenty_times_faster() -> None:
     """100 masks of 1600 x 1280; both sides start from what they store."""
     arrays = ellipses(100, height=1280, width=1600, seed=0)

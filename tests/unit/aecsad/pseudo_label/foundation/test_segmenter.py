@@ -177,6 +177,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_at_full_size_is_bounded() -> None:
     """48 candidates and 32 boxes of 1600 x 1280: by the batches (0.4 GB of float32), not by the number of masks."""
     done = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -61,14 +61,10 @@ def test_a_person_s_prompts_are_used_and_said_to_be(here: Path, masks: str) -> N
     tags = yaml.safe_load((here / "out/tags.yaml").read_text())
     assert tags["human_input"] == "prompts of params.yaml, written by a person"
     assert tags["used"] == {**PROMPTS, "masks": masks}
-
-
-def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
-    change(here / "params.yaml", "categories", "parts", "prompts", value={**PROMPTS, "masks": "automatic"})
-    main(OPTIONS)
-    before = (here / "out/component_maps.npz").read_bytes()
-    main(OPTIONS)
-    assert (here / "out/component_maps.npz").read_bytes() == before
+    if masks == "automatic":  # the same input gives the same bytes
+        before = (here / "out/component_maps.npz").read_bytes()
+        main(OPTIONS)
+        assert (here / "out/component_maps.npz").read_bytes() == before
 
 
 def test_without_prompts_tags_are_used_and_said_to_be_unreviewed(here: Path, caplog: pytest.LogCaptureFixture) -> None:
