@@ -131,10 +131,10 @@ def predict(
     Run `dvc repro` once before; a bundle of the stage export needs nothing else and no torch. Makes scores.csv (path,
     score, threshold, is_anomalous, display_score with 0.5 at the threshold, p_value, unsure, a column for each branch,
     explanations in words, size_note and kind_note where a picture is unlike the training images, heatmap, milliseconds,
-    sha256, time, tags), the same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/ (blue
-    is normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its content,
-    hidden, a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is empty where
-    the pipeline excluded it.
+    sha256, time, tags), the same rows as scores.jsonl, verdicts.sqlite (see docs/operate.md), with --heatmaps heatmaps/
+    (blue is normal, red is anomalous), unreadable.csv (path, error), skipped.csv (path, reason: no image by its
+    content, hidden, a link to a folder) and run.json (product, method, trained parts, counts). A branch's column is
+    empty where the pipeline excluded it.
 
     Images are known by their content, whatever they are called. One that cannot be read does not stop the run; the exit
     code is then 2. Rows are written as they come, to a folder next to the output that takes its name when all are
