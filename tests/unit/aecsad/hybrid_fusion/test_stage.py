@@ -84,7 +84,9 @@ def write_inputs(
     write_label_maps(Path("labels.npz"), labels, made_from={"segmentation": "5e6"})
     numbers = {ids[0]: [NumberFinding(1, -1.1, 4.0)]}
     write_findings(Path("histogram"), numbers)
-    write_histogram_models(Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"}, **part_model_arrays(None))
+    write_histogram_models(
+        Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"}, **part_model_arrays(None)
+    )
     Path("students/model.safetensors").write_bytes(b"students")
 
 
