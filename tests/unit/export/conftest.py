@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import oddpart
+from stages.core.io.result import read_result
+from stages.core.io.tables import SYNTHETIC, read_images
 from stages.core.runtime.manifest import seal_of
+from stages.core.runtime.verifying import SCORES, score_error
 from stages.export.__main__ import main
 from tests.once import made_once, shared_folder
 from tests.params_files import change_params
@@ -58,3 +63,28 @@ def change_manifest(folder: Path, changes: dict[str, Any], *, seal: bool) -> Non
     if seal:
         content["sha256"] = seal_of(content)
     path.write_text(json.dumps(content))
+
+
+def check_verdicts(bundle: oddpart.Bundle) -> None:
+    """Hold a bundle of `part` against the results of its stages in all images that those have scored.
+
+    Test images and those with synthetic defects, too, which the gate does not see: new images get a place.
+
+    Raises:
+        AssertionError: a score, verdict, p-value or map differs.
+    """
+    result, calibration = read_result(Path("artifacts/scores/part", bundle.method)), bundle.calibration
+    files = read_images(INPUTS).set_index("image_id")["file"]
+    assert result.maps is not None
+    assert calibration.sureness is not None
+    maps = dict(zip(result.maps.image_ids, result.maps.values, strict=True))
+    assert set(result.scores["split"]) == {"validation", "test", SYNTHETIC}
+    for row in result.scores.to_dict("records"):
+        verdict = bundle.predict(INPUTS / "images" / files[row["image_id"]])
+        assert score_error(bundle, verdict.score, row["score"]) <= SCORES
+        assert verdict.is_anomalous == calibration.calls(row["score"])
+        assert verdict.p_value == calibration.sureness.p_value(row["score"])
+        for name, value in verdict.branches.items():
+            assert value == pytest.approx(row[name], rel=1e-4, abs=1e-4)
+        expected = np.asarray(maps[row["image_id"]], dtype=np.float32)
+        np.testing.assert_allclose(verdict.anomaly_map, expected, rtol=1e-3, atol=1e-3 * np.ptp(expected))
