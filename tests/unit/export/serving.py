@@ -5,13 +5,15 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -20,6 +22,7 @@ from PIL import Image
 from tests.architecture.source_files import ROOT
 
 TOKEN = "0123456789abcdef-token"
+ASK = "/products/part/predict"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -111,3 +114,12 @@ def picture(number: int, side: int = 64) -> bytes:
     values = np.random.default_rng(number).integers(0, 256, (side, side, 3)).astype(np.uint8)
     Image.fromarray(values).save(content, format="PNG")
     return content.getvalue()
+
+
+def files(*pictures: bytes) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("pictures", (f"{number}.png", one)) for number, one in enumerate(pictures)]
+
+
+def rows(store: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(store)) as database:
+        return database.execute("SELECT picture, picture_sha256, score, station, source FROM verdicts").fetchall()

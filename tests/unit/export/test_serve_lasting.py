@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.unit.export.conftest import Exported
-from tests.unit.export.serving import Server, picture, serving
-from tests.unit.export.test_serve import ASK, files, rows
+from tests.unit.export.serving import ASK, Server, files, picture, rows, serving
 
 
 def test_sigterm_answers_what_came_and_sigkill_loses_no_answer(exported: Exported, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from commands.verdicts.store import VerdictStore
 from commands.verdicts.verdict import Verdict
 from stages.core.run.errors import UserError
 from tests.table import violations
-from tests.unit.commands.verdicts.test_store import REFUSED, VERDICT
+from tests.unit.commands.verdicts.samples import REFUSED, VERDICT
 
 
 @pytest.fixture(autouse=True)

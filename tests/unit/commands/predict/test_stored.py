@@ -15,9 +15,9 @@ from commands.predict.scoring import predict_images
 from commands.verdicts.store import VerdictStore
 from stages.core.run.errors import UserError
 from stages.export.parts import Prediction
-from tests.unit.commands.predict.test_run import draw, quick, rows, run, score
+from tests.unit.commands.predict.light_run import draw, rows, run, score
 
-__all__ = ["quick"]  # a fixture that every test uses
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_without_the_packages_of_a_store_the_tables_have_all_rows(

@@ -23,7 +23,7 @@ from commands.verdicts.store import VerdictStore
 from stages.core.run.errors import UserError
 from tests.architecture.source_files import ROOT
 from tests.table import violations
-from tests.unit.commands.verdicts.test_store import BATCHES, REFUSED, VERDICT
+from tests.unit.commands.verdicts.samples import BATCHES, REFUSED, VERDICT
 
 pytestmark = [
     pytest.mark.faults,

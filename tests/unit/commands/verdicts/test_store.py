@@ -18,18 +18,11 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.verdicts.store import VerdictStore
-from commands.verdicts.verdict import Refused, Verdict, as_text, stamp, tags_of, utc_now
+from commands.verdicts.verdict import as_text, stamp, tags_of, utc_now
 from stages.core.run.errors import UserError
 from tests.architecture.source_files import ROOT
 from tests.table import violations
-
-VERDICT = Verdict(
-    picture="a.png", picture_sha256="0a" * 32, product="part", method="oddpart", bundle_commit="c0ffee",
-    bundle_sha256="ab" * 32, score=1.5, threshold=1.0, p_value=0.05, is_anomalous=True, unsure=False,
-    explanations='{"branches": {"students": 1.5}}', time="2026-11-30T14:05:09.123Z", station="line 1", source="predict",
-    note="is larger", tags={"lot": "123", "camera": "2"},
-)  # fmt: skip
-REFUSED = Refused("b.png", "0b" * 32, "is truncated", "2026-11-30T14:05:09.123Z", "line 1", "watch")
+from tests.unit.commands.verdicts.samples import BATCHES, REFUSED, VERDICT
 
 
 @pytest.fixture(autouse=True)
@@ -283,22 +276,6 @@ def test_processes_write_at_the_same_time() -> None:
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, name], env=environment) for name in "abc"]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
     assert query("SELECT count(*), count(DISTINCT picture) FROM verdicts") == [(400, 400)]
-
-
-BATCHES = """
-import sys
-from dataclasses import replace
-from commands.verdicts.store import VerdictStore
-from commands.verdicts.verdict import Verdict
-verdict = Verdict('', '0a', 'part', 'x', None, 'ab', 1.5, 1.0, None, True, None, '{}', '2026-11-30', 'l', 'serve')
-name, first = sys.argv[1], int(sys.argv[2])
-with VerdictStore("v.sqlite") as store:
-    while True:
-        tags = {"lot": str(first // 500)}
-        store.write([replace(verdict, picture=f"{name} {first + n}", tags=tags) for n in range(50)])
-        first += 50
-        print(first, flush=True)
-"""
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
