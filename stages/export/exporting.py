@@ -193,9 +193,12 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
     """Write the bundle of a method into an empty folder and hold it against the pipeline.
 
     Raises:
-        UserError: a part is missing, damaged or of another run, or the bundle judges otherwise than the pipeline.
+        UserError: a part is missing, damaged or of another run, the method was not evaluated, or the bundle judges
+            otherwise than the pipeline.
     """
     files = files_of(method, product.roots)
+    if method not in product.metrics:
+        raise UserError(f"{product.roots.category} was not evaluated since {method} is on: run `dvc repro`")
     parts = load_parts(files, device=torch.device("cpu"))
     result: MethodResult = read_result(product.roots.scores / method)
     expected = expected_of(result, product.images, parts.calibration)
@@ -203,7 +206,7 @@ def export_method(folder: Path, method: str, product: Product) -> Parity:
         **product.about,
         "method": method,
         "params": params_of(parts),
-        "metrics": product.metrics.get(method),
+        "metrics": product.metrics[method],
         "variant": None,
         "covers_logical_anomalies": parts.covers_components,
         "components": {str(number): name for number, name in sorted(product.names.items())},

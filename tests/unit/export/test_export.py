@@ -103,6 +103,21 @@ def test_methods_that_cannot_be_exported_are_named(
     assert not Path("none").exists()
 
 
+def test_an_evaluation_that_is_older_than_the_method_is_named(
+    exported: Exported, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Path("m/part.json")
+    kept = metrics.read_text()
+    metrics.write_text(json.dumps({name: one for name, one in json.loads(kept).items() if name != "oddpart"}))
+    try:
+        with pytest.raises(SystemExit):
+            export(bundles="none")
+    finally:
+        metrics.write_text(kept)
+    assert "part was not evaluated since oddpart is on: run `dvc repro`" in caplog.text
+    assert not Path("none").exists()
+
+
 def test_the_gate_names_picture_and_branch(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
     """Scores that no trained part gives; a trained part of another run does not get that far."""
     bank = Path(RECIPES["patchcore"].files["neighbours"].format(scores="artifacts/scores/part"))
