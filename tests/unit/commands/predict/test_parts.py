@@ -98,9 +98,11 @@ def write_banks(files: dict[str, Path], *, fine: bool) -> None:
     content["made_from"]["neighbours"] = content_hash(files["neighbours"])
     files["fusion"].write_text(json.dumps(content))
     files["fine_neighbours"].write_bytes(b"fine bank")
+    files["explainer"].write_bytes(b"explainer")
     bank = {"bank": content_hash(files["fine_neighbours"])} if fine else {}
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 40, 19), median=0.1, low=0.0, high=1.0)
-    write_calibration(files["calibration"], calibration, made_from={"fusion": content_hash(files["fusion"]), **bank})
+    made_from = {part: content_hash(files[part]) for part in ("fusion", "explainer")}
+    write_calibration(files["calibration"], calibration, made_from=made_from | bank)
 
 
 @pytest.mark.parametrize("fine", [True, False])
