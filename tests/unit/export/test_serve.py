@@ -168,20 +168,27 @@ def test_the_example_of_the_page_is_judged(server: Server) -> None:
     assert "oddpart_bundle_info{" in text
 
 
-def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
-    def ask(number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None) -> httpx.Response:
-        headers = [("Oddpart-Tag", header)] if header else []
-        with server.client() as client:
-            return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
+def tagged(
+    server: Server, number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None
+) -> httpx.Response:
+    """Ask for a verdict on a picture with tags."""
+    headers = [("Oddpart-Tag", header)] if header else []
+    with server.client() as client:
+        return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
 
+
+def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
     def tags_of(answer: httpx.Response) -> dict[str, str]:
         return dict(answer.raise_for_status().json()["verdicts"][0]["tags"])
 
-    assert tags_of(ask(900)) == {}
-    assert tags_of(ask(901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
+    assert tags_of(tagged(server, 900)) == {}
+    assert tags_of(tagged(server, 901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
         "lot": "12", "line": "4", "shift": "a", "who": "Anna, Ole",
     }  # fmt: skip
-    assert tags_of(ask(902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {"lot": "13", "camera": "2"}
+    assert tags_of(tagged(server, 902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {
+        "lot": "13",
+        "camera": "2",
+    }
     body = as_json(picture(903), picture(904)) | {"tags": {"lot": "14"}}
     body["pictures"][1]["tags"] = {"camera": "3"}
     with server.client() as client:
@@ -193,6 +200,8 @@ def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
         lots = dict(database.execute(statement).fetchall())
     assert [lots.get(one) for one in own] == [None, "12", "13", "14", "14"]
 
+
+def test_tags_that_mean_nothing_are_refused(server: Server) -> None:
     def check(answer: httpx.Response, message: str) -> None:
         assert (answer.status_code, message in answer.text) == (400, True), answer.text
 
@@ -201,10 +210,10 @@ def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
             return client.post(ASK, json=as_json(picture(905)) | {"tags": tags})
 
     cases = [
-        (ask(905, query="tag=lot"), "has no value"),
-        (ask(905, header="a b=1"), "the tag's key"),
-        (ask(905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
-        (ask(905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
+        (tagged(server, 905, query="tag=lot"), "has no value"),
+        (tagged(server, 905, header="a b=1"), "the tag's key"),
+        (tagged(server, 905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
+        (tagged(server, 905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
         (json_with({"lot": 3}), "the tag lot has the value"),
         (json_with(["lot=3"]), "`tags` is no"),
     ]
