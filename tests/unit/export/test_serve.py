@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +169,16 @@ def test_the_example_of_the_page_is_judged(server: Server) -> None:
     assert "oddpart_bundle_info{" in text
 
 
+def ask_with_tags(
+    server: Server, number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None
+) -> httpx.Response:
+    headers = [("Oddpart-Tag", header)] if header else []
+    with server.client() as client:
+        return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
+
+
 def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
-    def ask(number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None) -> httpx.Response:
-        headers = [("Oddpart-Tag", header)] if header else []
-        with server.client() as client:
-            return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
+    ask = partial(ask_with_tags, server)
 
     def tags_of(answer: httpx.Response) -> dict[str, str]:
         return dict(answer.raise_for_status().json()["verdicts"][0]["tags"])
@@ -192,6 +198,10 @@ def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
     with closing(sqlite3.connect(server.store)) as database:
         lots = dict(database.execute(statement).fetchall())
     assert [lots.get(one) for one in own] == [None, "12", "13", "14", "14"]
+
+
+def test_tags_that_cannot_be_meant_are_refused(server: Server) -> None:
+    ask = partial(ask_with_tags, server)
 
     def check(answer: httpx.Response, message: str) -> None:
         assert (answer.status_code, message in answer.text) == (400, True), answer.text
