@@ -15,13 +15,14 @@ from stages.aecsad.hybrid_fusion.neighbours import score_at_high_resolution
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.aecsad.model.conformal import write_jackknife
 from stages.aecsad.model.label_maps import LabelMaps, write_label_maps
-from stages.aecsad.model.part_numbers import NumberFinding, write_findings
+from stages.aecsad.model.part_numbers import part_model_arrays, write_findings
 from stages.aecsad.model.patch_histogram import write_histogram_models
 from stages.aecsad.model.scaling import evidence
 from stages.core.io.explanations import Explanations, write_explanations
 from stages.core.io.maps import AnomalyMaps, write_anomaly_maps
 from stages.core.io.result import MethodResult, branch_names, read_result, write_result
 from stages.core.io.tables import image_files, write_images, write_table
+from stages.core.runtime.counting import NumberFinding
 from stages.core.runtime.explanation import Explanation
 from tests.params_files import write_params
 
@@ -84,7 +85,9 @@ def write_inputs(
     write_label_maps(Path("labels.npz"), labels, made_from={"segmentation": "5e6"})
     numbers = {ids[0]: [NumberFinding(1, -1.1, 4.0)]}
     write_findings(Path("histogram"), numbers)
-    write_histogram_models(Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"})
+    write_histogram_models(
+        Path("histogram/model.npz"), [], made_from={"segmentation": "5e6"}, **part_model_arrays(None)
+    )
     Path("students/model.safetensors").write_bytes(b"students")
 
 
