@@ -21,9 +21,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.table import Table
+from sqlalchemy import func, select
 
 from commands.history.asking import Wanted, rows
 from commands.history.summary import BY, summarise
+from commands.verdicts.schema import VERDICTS
 from commands.verdicts.store import VerdictStore
 from commands.verdicts.verdict import Verdict, stamp
 from stages.core.run.console import CONSOLE
@@ -71,7 +73,7 @@ def main(argv: Sequence[str]) -> str:
         CONSOLE.print(table)
         fill(store, given.verdicts)
         if "://" not in store:
-            CONSOLE.print(f"{Path(store).stat().st_size / given.verdicts:.0f} bytes a verdict")
+            CONSOLE.print(f"{bytes_each(store):.0f} bytes a verdict")
         CONSOLE.print(questions(store))
     return f"{given.verdicts} verdicts"
 
@@ -100,6 +102,12 @@ def fill(store: str, verdicts: int) -> None:
     with VerdictStore(store) as opened:
         for first in range(0, verdicts, FILLED):
             opened.write([verdict(number) for number in range(first, min(first + FILLED, verdicts))])
+
+
+def bytes_each(store: str) -> float:
+    """Return the size of a file by its verdicts, of which those that were timed are a part."""
+    with VerdictStore(store) as opened, opened.reading() as connection:
+        return Path(store).stat().st_size / connection.execute(select(func.count()).select_from(VERDICTS)).scalar_one()
 
 
 def questions(store: str) -> Table:

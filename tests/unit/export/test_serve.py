@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import logging
 import random
 import shutil
 import signal
@@ -28,6 +29,8 @@ from tests.table import violations
 from tests.unit.commands.predict.case import INPUTS
 from tests.unit.export.conftest import Exported, change_manifest
 from tests.unit.export.serving import ASK, TOKEN, Server, files, picture, rows, serving
+
+LOG = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +332,8 @@ def test_too_much_is_put_off(exported: Exported, tmp_path: Path, seconds: int) -
             thread.join()
         assert set(seen) == {200, 429}, seen
         assert all(one.isdecimal() for one in retry - {""})
+        assert seconds < 60 or seen.total() > 4 * seen[200], "less was asked than four times of what is judged"
+        LOG.info("%s in %d s, memory rose by %.0f MiB", dict(seen), seconds, server.peak() - before)
         assert server.peak() - before < 200
         assert server.stop() == 0
 

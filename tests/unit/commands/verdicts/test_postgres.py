@@ -1,4 +1,4 @@
-"""A verdict store on a PostgreSQL server; opt-in, as it needs Debian's package postgresql: ODDPART_POSTGRES=1."""
+"""A verdict store on a PostgreSQL server; opt-in, as it needs Debian's package postgresql and `.[postgres]`: ODDPART_POSTGRES=1."""
 
 import json
 import os
