@@ -1,4 +1,4 @@
-"""A verdict store on a PostgreSQL server; opt-in, as it needs Debian's package postgresql and `.[postgres]`: ODDPART_POSTGRES=1."""
+"""A verdict store on a PostgreSQL server; opt-in by ODDPART_POSTGRES=1, with Debian's postgresql and `.[postgres]`."""
 
 import json
 import os
