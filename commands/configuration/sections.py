@@ -66,7 +66,8 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     "categories.*": ("section", "One for each product, see `categories.*`. The name: letters, digits, `-` and `_`."),
     "components": (
         "section",
-        "By product, names for the numbers of component classes: `my_part: {1: label}`. Only the report reads them.",
+        "By product, names for the numbers of component classes: `my_part: {1: label}`. The report, bundles and "
+        "`oddpart predict` read them.",
     ),
     "methods.*.categories": (
         "`all`, or section",
@@ -94,7 +95,8 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
     ),
     "export.categories": (
         "section",
-        "Products whose methods are exported as bundles, each a key of `categories`; an empty section exports none.",
+        "Products whose methods are exported as bundles, each a key of `categories`; an empty section exports none. "
+        "A product's own section is `{}`, or `{variants: [fp16, int8]}` for bundles in lower precision, too.",
     ),
     "split.ratios": (
         "3 times integer from 0",

@@ -1,4 +1,4 @@
-"""Nothing that is committed names somebody's machine or a package registry."""
+"""Nothing that is committed names somebody's machine or a package registry, or is as large as a model."""
 
 import re
 import subprocess
@@ -16,6 +16,7 @@ FORBIDDEN = re.compile(
     r"|py" + r"pi\.org|python" + r"hosted|art" + r"ifactory|--(?:extra-)?index" + r"-url|trusted" + r"-host",
     re.IGNORECASE,
 )
+LARGEST = 16 * 2**20  # bytes; git never forgets one: data and models are DVC's
 PIN = re.compile(r"[A-Za-z0-9._-]+==[\w.!+]+")
 
 
@@ -37,6 +38,11 @@ def test_no_machine_path_or_registry_in_any_file() -> None:
     names = files()
     assert "params.yaml" in names
     assert [find for name in names for find in finds(ROOT / name)] == []
+
+
+def test_no_file_is_as_large_as_a_model() -> None:
+    sizes = {name: (ROOT / name).stat().st_size for name in files() if (ROOT / name).is_file()}
+    assert {name: size for name, size in sizes.items() if size > LARGEST} == {}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from stages.core.run.errors import UserError
 from stages.core.runtime.maps import to_half
 
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
-MOST_PATCHES = 100_000  # that a bank is chosen from, and so its size; time of the choice grows with their square
+MOST_PATCHES = 100_000  # that a bank is chosen from, but for MOST_CHOSEN; time of the choice grows with their square
+MOST_CHOSEN = 5_000  # of a bank that keeps a smaller share: it is chosen from as many patches as give so many
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 Grid = Literal["finest", "coarsest"]
 
@@ -219,7 +220,9 @@ def choose_patches(
     dimensions: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "k C"]:
-    """Choose patches that stand for all of some images; of many from MOST_PATCHES, as many of each, drawn at random.
+    """Choose patches that stand for all of some images; of many from some drawn at random, as many of each.
+
+    These are MOST_PATCHES, or more where a small share of them is kept: as many as give a bank of MOST_CHOSEN.
 
     Args:
         images: the patches of each.
@@ -227,7 +230,7 @@ def choose_patches(
         ratio: share of the patches to choose from, see `choose_coreset`.
         dimensions, generator: see `choose_coreset`.
     """
-    cells = max(MOST_PATCHES // count, 1)
+    cells = max(max(MOST_PATCHES, round(MOST_CHOSEN / ratio)) // count, 1)
     patches = torch.cat([draw_cells(one.flatten(0, 1), cells, generator) for one in images])
     chosen = choose_coreset(patches, ratio=ratio, dimensions=dimensions, generator=generator)
     return patches[chosen.to(patches.device)]

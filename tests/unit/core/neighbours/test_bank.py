@@ -69,20 +69,25 @@ def test_a_draw_of_patches_takes_each_once(count: int, kept: int) -> None:
     assert len(drawn) == len(set(drawn.flatten().tolist())) == kept
 
 
-@pytest.mark.parametrize(("most", "kept"), [(20, 20), (3, 10), (1000, 90)])
+@pytest.mark.parametrize(
+    ("most", "chosen", "ratio", "kept"),
+    [(20, 0, 1.0, 20), (3, 0, 1.0, 10), (1000, 0, 1.0, 90), (20, 5, 0.1, 5), (20, 5, 0.5, 10)],
+    ids=["two of each", "at least one", "all", "more where few are kept", "no fewer where many are"],
+)
 def test_a_bank_is_chosen_from_a_bounded_number_of_patches(
-    monkeypatch: pytest.MonkeyPatch, most: int, kept: int
+    monkeypatch: pytest.MonkeyPatch, most: int, chosen: int, ratio: float, kept: int
 ) -> None:
-    """Of ten images with nine patches each: two, at least one, all of each."""
+    """Of ten images with nine patches each."""
     monkeypatch.setattr("stages.core.neighbours.bank.MOST_PATCHES", most)
+    monkeypatch.setattr("stages.core.neighbours.bank.MOST_CHOSEN", chosen)
     patches = torch.arange(90.0).view(10, 3, 3, 1)
     reader: Any = SimpleNamespace(read=lambda files, label: iter(patches))
     images = pd.DataFrame({"file": [f"{n}.png" for n in range(10)], "split": "train"})
     generator = torch.Generator().manual_seed(0)
-    (view,) = fill_bank(reader, images, ratio=1.0, dimensions=128, neighbours=9, generator=generator).views
+    (view,) = fill_bank(reader, images, ratio=ratio, dimensions=128, neighbours=9, generator=generator).views
     bank = view.patches
     assert len(bank) == len(set(bank.flatten().tolist())) == kept
-    assert len({int(value) // 9 for value in bank.flatten()}) == 10
+    assert ratio < 1.0 or len({int(value) // 9 for value in bank.flatten()}) == 10
 
 
 def test_distances_in_blocks_are_those_to_the_nearest_of_all() -> None:
