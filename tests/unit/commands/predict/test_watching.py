@@ -285,7 +285,7 @@ def test_pictures_that_wait_are_stored_together_and_moved_afterwards() -> None:
     assert sorted(files("cam/done")) == taken
     for path in (*Path("cam/done").iterdir(), *Path("cam").glob("*.png")):
         path.unlink()
-    rounds(0.001)
+    rounds(0.005)
     sizes = [size for size, _ in calls]
     assert sum(sizes) == 40
     assert max(sizes) <= TOGETHER
