@@ -3,9 +3,10 @@
     python -m benchmarks.store --verdicts 1000000
     python -m benchmarks.store --verdicts 1000000 --store postgresql://oddpart@127.0.0.1/oddpart
 
-Writes verdicts of two products and 500 lots in batches, as `oddpart predict` (100) and `oddpart serve` (16) do, and one
-by one, as a watched folder does; first with 1, then with 3 processes at once. Every batch is on the disk before the
-next one. Then asks the questions of `oddpart history` with all of them in the store.
+Writes verdicts of two products and 500 lots in batches, as `oddpart predict` (100), a watched folder with many pictures
+that wait (32) and `oddpart serve` under load (16) do, and one by one, as where pictures come one by one; first with 1,
+then with 3 processes at once. Every batch is on the disk before the next one. Then asks the questions of
+`oddpart history` with all of them in the store, and deletes the verdicts of the first day.
 """
 
 import argparse
@@ -20,9 +21,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.table import Table
+from sqlalchemy import func, select
 
 from commands.history.asking import Wanted, rows
 from commands.history.summary import BY, summarise
+from commands.verdicts.schema import VERDICTS
 from commands.verdicts.store import VerdictStore
 from commands.verdicts.verdict import Verdict, stamp
 from stages.core.run.console import CONSOLE
@@ -35,19 +38,19 @@ SAMPLE = Verdict(
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = 20.0  # seconds between two verdicts
 LOT = 2000  # verdicts of a lot
-BATCHES = (100, 16, 1)  # of predict, serve and a watched folder
+BATCHES = (100, 32, 16, 1)
 TIMED = 10.0  # seconds that a rate is measured for
 FILLED = 2000  # in a batch, where no rate is measured
 ASKED = 5  # times that a question is asked; the median counts
 
 
 def verdict(number: int, name: str = "") -> Verdict:
-    """Return one of many verdicts: one of 20 is rejected, one of 15 unsure."""
+    """Return one of many verdicts: one of 21 is rejected, one of 15 unsure."""
     tags = {"lot": str(number // LOT), "camera": str(number % 2)}
     product = "pin_tray" if number % 2 else "juice_bottle"
     return replace(
         SAMPLE, picture=f"camera/{name}{number:09}.png", time=stamp(BEGIN + timedelta(seconds=EVERY * number)),
-        product=product, is_anomalous=number % 20 == 0, unsure=number % 15 == 0, tags=tags,
+        product=product, is_anomalous=number % 21 == 0, unsure=number % 15 == 0, tags=tags,
     )  # fmt: skip
 
 
@@ -70,7 +73,7 @@ def main(argv: Sequence[str]) -> str:
         CONSOLE.print(table)
         fill(store, given.verdicts)
         if "://" not in store:
-            CONSOLE.print(f"{Path(store).stat().st_size / given.verdicts:.0f} bytes a verdict")
+            CONSOLE.print(f"{bytes_each(store):.0f} bytes a verdict")
         CONSOLE.print(questions(store))
     return f"{given.verdicts} verdicts"
 
@@ -101,6 +104,12 @@ def fill(store: str, verdicts: int) -> None:
             opened.write([verdict(number) for number in range(first, min(first + FILLED, verdicts))])
 
 
+def bytes_each(store: str) -> float:
+    """Return the size of a file by its verdicts, of which those that were timed are a part."""
+    with VerdictStore(store) as opened, opened.reading() as connection:
+        return Path(store).stat().st_size / connection.execute(select(func.count()).select_from(VERDICTS)).scalar_one()
+
+
 def questions(store: str) -> Table:
     """Time what `oddpart history` asks."""
     middle = stamp(BEGIN + timedelta(days=30))
@@ -127,6 +136,11 @@ def questions(store: str) -> Table:
             "the newest 20, --product --rejected", lambda: list(rows(connection, replace(one, rejected=True), limit=20))
         )
         ask("the newest 20, --lot", lambda: list(rows(connection, lot, limit=20)))
+    with VerdictStore(store) as opened:
+        started, used = time.monotonic(), time.process_time()
+        days = (datetime.now(UTC) - BEGIN) / timedelta(days=1) - 1
+        name = f"{opened.prune(keep_days=days)} are deleted"
+        table.add_row(name, f"{time.monotonic() - started:.2f}", f"{time.process_time() - used:.2f}")
     return table
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.predict.bundled import BundleJudge
+from commands.predict.bursts import Burst, Found, Judged
 from commands.predict.dropping import CLAIMED, DONE, GIVEN_UP, Drop, Sightings, only_one
 from commands.predict.marker import read_marker, write_marker
 from commands.predict.projecting import Projection
@@ -27,7 +28,7 @@ from commands.predict.rows import Judge, NoScore, row_of, verdict_of, write_heat
 from commands.predict.running import NOT_COVERED, Wishes
 from commands.verbs import Closing
 from commands.verdicts.store import VerdictStore
-from commands.verdicts.verdict import STORE, Refused, as_text, utc_now
+from commands.verdicts.verdict import STORE, Refused, Verdict, as_text, utc_now
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.runtime.bundle import load
@@ -106,22 +107,12 @@ def until_told() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file to judge.
-
-    Attributes:
-        name: its path in the drop folder.
-        claimed: whether it is in `.judging` already.
-    """
-
-    name: str
-    claimed: bool = False
-
-
 @dataclass
 class Watcher:
-    """Judges the files of a drop folder in a safe order: claim, judge, store, tables, move."""
+    """Judges the files of a drop folder in a safe order: claim, judge, store, tables, move.
+
+    Files that wait are judged in turn, and their verdicts stored together: see `Burst`.
+    """
 
     judge: Judge
     drop: Drop
@@ -134,6 +125,7 @@ class Watcher:
     refused: int = 0
     away: bool = False
     pruned: float = field(default_factory=time.monotonic)
+    burst: Burst = field(default_factory=Burst)
     sightings: Sightings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -161,9 +153,12 @@ class Watcher:
 
     def work(self, found: list[Found]) -> None:
         """Judge files, each to its end."""
+        self.burst.take()  # of a round that was interrupted: those files are claimed, and come again
         for one, reading in ahead(self.read, self.unknown(found)):
             if self.told():
-                return
+                break
+            if not reading.done() or self.burst.is_due():
+                self.store_waiting()
             try:
                 picture = reading.result()
             except UserError as error:
@@ -172,6 +167,38 @@ class Watcher:
             else:
                 with self.going_on(one):
                     self.take(one, picture)
+        self.store_waiting()
+
+    def store_waiting(self) -> None:
+        """Store all verdicts that wait, write the tables, and only then move the files on, or remember them.
+
+        Raises:
+            UserError: they cannot be stored: the files stay where they are.
+        """
+        stored = self.burst.take()
+        if not stored:
+            return
+        self.store.write([judged.row for judged in stored])
+        for judged in stored:
+            self.count(judged)
+        self.tables.catch_up(self.store)
+        for judged in stored:
+            with self.going_on(judged.one):
+                if judged.one.claimed and os.path.lexists(self.path(judged.one)):
+                    self.drop.finish(judged.one.name, judged.place)
+                else:
+                    self.sightings.end(judged.one.name)
+
+    def count(self, judged: Judged) -> None:
+        """Count a file that was stored, and say what became of it."""
+        name = printable(judged.one.name)
+        if isinstance(judged.row, Verdict):
+            self.judged += 1
+            self.anomalous += judged.row.is_anomalous
+            LOG.info("%s: %s", name, judged.said)
+        else:
+            self.refused += 1
+            LOG.warning("unreadable: %s: %s", name, judged.said)
 
     @contextmanager
     def going_on(self, one: Found) -> Iterator[None]:
@@ -233,12 +260,9 @@ class Watcher:
                 return
         except FileNotFoundError:  # taken away by somebody, who has a verdict all the same
             pass
-        self.store.write([verdict_of(row, self.judge.about, station=self.wishes.station, source=SOURCE)])
-        self.judged += 1
-        self.anomalous += row["is_anomalous"]
         verdict = "ANOMALOUS" if row["is_anomalous"] else "normal"
-        LOG.info("%s: %s, score %.4g, threshold %.4g", one.name, verdict, row["score"], row["threshold"])
-        self.finish(one, DONE)
+        said = f"{verdict}, score {row['score']:.4g}, threshold {row['threshold']:.4g}"
+        self.burst.put(Judged(one, verdict_of(row, self.judge.about, station=self.wishes.station, source=SOURCE), said))
 
     def row(self, one: Found, picture: Reading) -> dict[str, Any]:
         """Judge a picture, and draw its heatmap.
@@ -286,17 +310,6 @@ class Watcher:
             self.drop.claim(one.name)
 
     def refuse(self, one: Found, error: str, sha256: str) -> None:
-        """Store that a file cannot be judged, and move it on."""
+        """Store that a file cannot be judged, and move it on, together with others."""
         row = Refused(as_text(one.name), sha256, as_text(error), utc_now(), self.wishes.station, SOURCE)
-        self.store.write([row])
-        self.refused += 1
-        LOG.warning("unreadable: %s: %s", printable(one.name), error)
-        self.finish(one, GIVEN_UP)
-
-    def finish(self, one: Found, place: str) -> None:
-        """Write the tables, then move a file on, or remember it."""
-        self.tables.catch_up(self.store)
-        if one.claimed and os.path.lexists(self.path(one)):
-            self.drop.finish(one.name, place)
-        else:
-            self.sightings.end(one.name)
+        self.burst.put(Judged(one, row, error))

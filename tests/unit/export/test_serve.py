@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import logging
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from tests.table import violations
 from tests.unit.commands.predict.case import INPUTS
 from tests.unit.export.conftest import Exported, change_manifest
 from tests.unit.export.serving import ASK, TOKEN, Server, files, picture, rows, serving
+
+LOG = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
@@ -168,27 +172,25 @@ def test_the_example_of_the_page_is_judged(server: Server) -> None:
     assert "oddpart_bundle_info{" in text
 
 
-def tagged(
+def ask_with_tags(
     server: Server, number: int, *, query: str = "", header: str = "", form: dict[str, Any] | None = None
 ) -> httpx.Response:
-    """Ask for a verdict on a picture with tags."""
     headers = [("Oddpart-Tag", header)] if header else []
     with server.client() as client:
         return client.post(f"{ASK}?{query}", files=files(picture(number)), headers=headers, data=form or {})
 
 
 def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
+    ask = partial(ask_with_tags, server)
+
     def tags_of(answer: httpx.Response) -> dict[str, str]:
         return dict(answer.raise_for_status().json()["verdicts"][0]["tags"])
 
-    assert tags_of(tagged(server, 900)) == {}
-    assert tags_of(tagged(server, 901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
+    assert tags_of(ask(900)) == {}
+    assert tags_of(ask(901, query="tag=lot%3D12&tag=line=4", header="shift=a, who=Anna%2C%20Ole")) == {
         "lot": "12", "line": "4", "shift": "a", "who": "Anna, Ole",
     }  # fmt: skip
-    assert tags_of(tagged(server, 902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {
-        "lot": "13",
-        "camera": "2",
-    }
+    assert tags_of(ask(902, form={"tag": ["lot=13", "camera=2"]}, header="lot=13")) == {"lot": "13", "camera": "2"}
     body = as_json(picture(903), picture(904)) | {"tags": {"lot": "14"}}
     body["pictures"][1]["tags"] = {"camera": "3"}
     with server.client() as client:
@@ -201,7 +203,9 @@ def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
     assert [lots.get(one) for one in own] == [None, "12", "13", "14", "14"]
 
 
-def test_tags_that_mean_nothing_are_refused(server: Server) -> None:
+def test_tags_that_cannot_be_meant_are_refused(server: Server) -> None:
+    ask = partial(ask_with_tags, server)
+
     def check(answer: httpx.Response, message: str) -> None:
         assert (answer.status_code, message in answer.text) == (400, True), answer.text
 
@@ -210,10 +214,10 @@ def test_tags_that_mean_nothing_are_refused(server: Server) -> None:
             return client.post(ASK, json=as_json(picture(905)) | {"tags": tags})
 
     cases = [
-        (tagged(server, 905, query="tag=lot"), "has no value"),
-        (tagged(server, 905, header="a b=1"), "the tag's key"),
-        (tagged(server, 905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
-        (tagged(server, 905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
+        (ask(905, query="tag=lot"), "has no value"),
+        (ask(905, header="a b=1"), "the tag's key"),
+        (ask(905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),
+        (ask(905, form={"tag": [f"k{number}=1" for number in range(33)]}), "more than 32 tags"),
         (json_with({"lot": 3}), "the tag lot has the value"),
         (json_with(["lot=3"]), "`tags` is no"),
     ]
@@ -328,6 +332,8 @@ def test_too_much_is_put_off(exported: Exported, tmp_path: Path, seconds: int) -
             thread.join()
         assert set(seen) == {200, 429}, seen
         assert all(one.isdecimal() for one in retry - {""})
+        assert seconds < 60 or seen.total() > 4 * seen[200], "less was asked than four times of what is judged"
+        LOG.info("%s in %d s, memory rose by %.0f MiB", dict(seen), seconds, server.peak() - before)
         assert server.peak() - before < 200
         assert server.stop() == 0
 

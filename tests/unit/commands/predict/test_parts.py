@@ -66,12 +66,18 @@ def write_parts(files: dict[str, Path], *, seed: int) -> None:
     write_histogram_models(files["histogram"], [], made_from={"segmentation": hashes["segmentation"]})
     hashes["histogram"] = content_hash(files["histogram"])
     files["fusion"].write_text(json.dumps({"made_from": hashes}))
+    files["explainer"].write_text(f"what is normal {seed}")
+    calibrate(files)
+
+
+def calibrate(files: dict[str, Path], **more: str) -> None:
     calibration = Calibration(Threshold(0.5, 0.05, 0.05, 40, 19), median=0.1, low=0.0, high=1.0)
-    write_calibration(files["calibration"], calibration, made_from={"fusion": content_hash(files["fusion"])})
+    own = {part: content_hash(files[part]) for part in ("fusion", "explainer")}
+    write_calibration(files["calibration"], calibration, made_from=own | more)
 
 
 def test_every_mixture_of_two_runs_is_refused_and_says_which_part_is_another(tmp_path: Path) -> None:
-    names = ["segmentation", "histogram", "student_teacher", "fusion", "calibration"]
+    names = ["segmentation", "histogram", "student_teacher", "fusion", "explainer", "calibration"]
     runs = []
     for seed in (0, 1):
         (tmp_path / str(seed)).mkdir()
@@ -81,7 +87,7 @@ def test_every_mixture_of_two_runs_is_refused_and_says_which_part_is_another(tmp
     write_parts(again, seed=0)
     hashes = [check_one_run(TrainedFiles("aecsad", files)) for files in (again, *runs)]
     assert hashes[0] == hashes[1] != hashes[2]
-    for number in range(1, 31):  # every choice but all of one run
+    for number in range(1, 63):  # every choice but all of one run
         mixed = {part: runs[number >> place & 1][part] for place, part in enumerate(names)}
         with pytest.raises(UserError, match=r"of different runs.* was made from \w+ \w{8}, but .*run `dvc repro`"):
             check_one_run(TrainedFiles("aecsad", mixed))
@@ -98,11 +104,8 @@ def write_banks(files: dict[str, Path], *, fine: bool) -> None:
     content["made_from"]["neighbours"] = content_hash(files["neighbours"])
     files["fusion"].write_text(json.dumps(content))
     files["fine_neighbours"].write_bytes(b"fine bank")
-    files["explainer"].write_bytes(b"explainer")
     bank = {"bank": content_hash(files["fine_neighbours"])} if fine else {}
-    calibration = Calibration(Threshold(0.5, 0.05, 0.05, 40, 19), median=0.1, low=0.0, high=1.0)
-    made_from = {part: content_hash(files[part]) for part in ("fusion", "explainer")}
-    write_calibration(files["calibration"], calibration, made_from=made_from | bank)
+    calibrate(files, **bank)
 
 
 @pytest.mark.parametrize("fine", [True, False])

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from commands.app import app
+from commands.predict.bursts import TOGETHER, Found
 from commands.predict.dropping import Drop, Sightings
+from commands.predict.projecting import Projection
+from commands.predict.running import Wishes
+from commands.predict.watching import Watcher
+from commands.verdicts.store import VerdictStore
+from commands.verdicts.verdict import Refused, Verdict
+from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import Calibration, Threshold
 from tests.architecture.source_files import ROOT
 
 WATCH = """
@@ -221,6 +231,72 @@ def test_a_file_that_cannot_be_moved_holds_up_no_other() -> None:
     stop(process)
     assert [name for (name,) in stored()] == ["c.png"]
     assert {"a.png", "b.png"} <= files("cam").keys()
+
+
+class Noted:
+    """A store that notes how many rows each call has, and what was moved before it."""
+
+    def __init__(self, calls: list[tuple[int, list[str]]], *, fails: bool) -> None:
+        self.calls, self.fails, self.store = calls, fails, VerdictStore("v.sqlite")
+
+    def write(self, rows: list[Verdict | Refused]) -> int:
+        self.calls.append((len(rows), sorted(files("cam/done"))))
+        if self.fails:
+            raise UserError("v.sqlite: cannot be written: the disk is full")
+        return self.store.write(rows)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+def watcher(store: Noted, seconds: float) -> Watcher:
+    def judge(picture: np.ndarray) -> SimpleNamespace:
+        time.sleep(seconds)
+        anomaly_map = np.zeros((4, 4), np.float32)
+        return SimpleNamespace(score=float(picture.mean()), branches={}, anomaly_map=anomaly_map, explanations=())
+
+    calibration = Calibration(Threshold(100.0, 0.05, 0.05, 4, 19), median=50.0, low=0.0, high=1.0)
+    about = {"category": "part", "method": "x", "bundle_sha256": "ab" * 32, "commit": None}
+    judging = SimpleNamespace(calibration=calibration, grey_range=None, about=about, judge=judge)
+    Path("out").mkdir(exist_ok=True)
+    tables = Projection(Path("out"), "line 1", "watch")
+    tables.start()
+    wishes, drop = Wishes(Path("out"), station="line 1"), Drop(Path("cam"))
+    return Watcher(judging, drop, wishes, store, tables, lambda: False)  # type: ignore[arg-type]
+
+
+def test_pictures_that_wait_are_stored_together_and_moved_afterwards() -> None:
+    names = [f"{number:02}.png" for number in range(40)]
+    calls: list[tuple[int, list[str]]] = []
+
+    def rounds(seconds: float, *, fails: bool = False) -> None:
+        for name in names:
+            Path("cam", name).write_bytes(content(int(name[:2]) + int(1000 * seconds)))
+        calls.clear()
+        watcher(Noted(calls, fails=fails), seconds).work([Found(name) for name in names])
+
+    with pytest.raises(UserError, match="the disk is full"):
+        rounds(0.0, fails=True)
+    taken = sorted(files("cam/.judging"))
+    assert calls == [(len(taken), [])]
+    assert taken == names[: len(taken)]
+    assert files("cam/done") == {}
+    assert watcher(Noted(calls, fails=False), 0.0).work([Found(name, claimed=True) for name in taken]) is None
+    assert sorted(files("cam/done")) == taken
+    for path in (*Path("cam/done").iterdir(), *Path("cam").glob("*.png")):
+        path.unlink()
+    rounds(0.005)
+    sizes = [size for size, _ in calls]
+    assert sum(sizes) == 40
+    assert max(sizes) <= TOGETHER
+    assert len(sizes) < 20
+    for number, (_, moved) in enumerate(calls):
+        assert moved == names[: sum(sizes[:number])]
+    assert sorted(files("cam/done")) == names
+    for path in Path("cam/done").iterdir():
+        path.unlink()
+    rounds(0.07)
+    assert max(size for size, _ in calls) <= 4, "a verdict does not wait long for others"
 
 
 def test_only_what_does_not_change_is_whole(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_nobody_elses_file_is_touched() -> None:
     rows = [
         ("text", "is no database, or damaged"),
         ("other", "is a database of something else"),
-        ("newer", "is of version 0099, this oddpart knows 0002: install a newer one"),
-        ("first", "is of version 2, this oddpart knows 0002: install a newer one"),
+        ("newer", "is of version 0099, this oddpart knows 0003: install a newer one"),
+        ("first", "is of version 3, this oddpart knows 0003: install a newer one"),
         ("folder", "cannot be written or read"),
         ("text/v.sqlite", "cannot be made"),
     ]
