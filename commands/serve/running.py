@@ -94,7 +94,8 @@ class Supervisor(Multiprocess):
     def handle_hup(self) -> None:
         """Let the process reload the bundles that changed, rather than end it."""
         with suppress(ProcessLookupError):  # it was killed: the next one loads them anyway
-            os.kill(int(self.processes[0].pid or 0), signal.SIGHUP)
+            if pid := self.processes[0].pid:  # 0 would be the whole group
+                os.kill(pid, signal.SIGHUP)
 
     def handle_ttin(self) -> None:
         """Stay at one process."""

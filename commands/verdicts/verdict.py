@@ -14,10 +14,10 @@ from typing import Any
 from stages.core.run.errors import UserError
 
 STORE = "verdicts.sqlite"
-STORE_VARIABLE = "ODDPART_STORE"
 TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LONGEST_VALUE = 255  # characters of a tag's value
 MOST_TAGS = 32
+TAKEN = ("product", "day", "bundle", "method", "station", "source")  # what `history --by` calls other things
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ def add_tag(tags: dict[str, str], key: str, value: str) -> None:
     """
     if not TAG_KEY.fullmatch(key):
         raise UserError(f"the tag's key {key!r} is none: it has 1 to 64 letters, digits and _ . -")
+    if key in TAKEN:
+        raise UserError(f"the tag's key {key!r} is taken: every verdict has a {key} by itself; name another key")
     if not value or len(value) > LONGEST_VALUE or not value.isprintable():
         raise UserError(f"the tag {key} has the value {value[:40]!r}: it has 1 to {LONGEST_VALUE} printable characters")
     if tags.setdefault(key, value) != value:

@@ -7,6 +7,7 @@ also against edited pictures. No test image is read.
 """
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +35,6 @@ from stages.export.precision import quantised, with_half_weights
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["fp16", "int8"]
-KINDS: tuple[Kind, ...] = ("fp16", "int8")
 LARGEST_CHANGE = 0.3  # points of image AUROC
 CALIBRATING = 32  # training images at most, whose values decide how 8 bits are used
 TOLERANCE: Mapping[Kind, float] = {"fp16": 1e-4, "int8": 5e-2}  # of `verify`: one last digit moves a value by 1/255
@@ -83,8 +83,8 @@ class Measured:
 
     @property
     def largest(self) -> float:
-        """The largest change, up or down: a variant is to judge as the bundle does."""
-        return max(map(abs, self.changes.values()), default=0.0)
+        """The largest change, up or down: a variant is to judge as the bundle does. What is not measured is refused."""
+        return max(map(abs, self.changes.values()), default=math.inf)
 
     def __str__(self) -> str:
         return ", ".join(
@@ -169,6 +169,8 @@ def export_variant(baseline: Baseline, target: Path, kind: Kind, *, confidence: 
 
 def refusal(kind: Kind, method: str, measured: Measured) -> str:
     """Say why a variant is not written."""
+    if not measured.before:
+        return f"{method}: the variant {kind} is not written: there is no synthetic defect to measure it by"
     return (
         f"{method}: the variant {kind} changes the image AUROC by up to {measured.largest:.2f} points, more than "
         f"{LARGEST_CHANGE}: {measured}; it is not written, take the bundle in 32 bits"

@@ -13,7 +13,7 @@ from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.verifying import verify
 from stages.export.edits import edit
 from stages.export.precision import quantised, with_half_weights
-from stages.export.variants import Measured, Pictures, baseline_of, export_variant, refitted, refusal
+from stages.export.variants import LARGEST_CHANGE, Measured, Pictures, baseline_of, export_variant, refitted, refusal
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS
 from tests.unit.export.conftest import Exported, export
@@ -123,3 +123,9 @@ def test_half_weights_and_eight_bits_of_one_graph(exported: Exported) -> None:
     assert len(eight) < 0.6 * len(graph)
     assert with_half_weights(graph) == half
     assert quantised(graph, rows) == eight
+
+
+def test_what_nothing_was_measured_by_is_refused() -> None:
+    measured = Measured({}, {})
+    assert measured.largest > LARGEST_CHANGE
+    assert "no synthetic defect to measure it by" in refusal("fp16", "oddpart", measured)

@@ -71,6 +71,7 @@ def test_what_is_no_tag() -> None:
         ("lot=a\nb", "has 1 to 255 printable characters"),
         (f"lot={'x' * 256}", "has 1 to 255 printable characters"),
         ("camera=2", "the tag camera is both '1' and '2'"),
+        ("station=2", "key 'station' is taken"),
     ]
     for word, message in rows:
         with pytest.raises(UserError, match=message):
