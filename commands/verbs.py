@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ParamSpec
 
 import typer
@@ -17,6 +18,7 @@ from stages.core.run.parent import unwinding_on_sigterm
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 INTERRUPTED = 130  # exit code, as shells have it
+CHECKOUT = (Path(__file__).parents[1] / "pyproject.toml").is_file()  # not so where a wheel was installed
 OWN = ("benchmarks", "commands", "flows", "oddpart", "stages")
 FOUNDATION = ("addict", "groundingdino", "pycocotools", "segment_anything", "tokenizers", "transformers", "yapf")
 BY_ITSELF = "groundingdino-py"  # of the extra foundation; pyproject.toml says why it is not listed there
@@ -98,7 +100,12 @@ def extra_of(module: str | None) -> str | None:
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs an extra, "" for the base, with the versions that the repository pins."""
+    """Return the command that installs an extra, "" for the base, with the versions that the repository pins.
+
+    Where there is no repository, it is the one of docs/operate.md, beside the wheel.
+    """
     install = "pip install -c constraints.txt"
+    if not CHECKOUT:
+        return f'{install} "$(ls ./*.whl){f"[{extra}]" if extra else ""}"'
     command = f"{install} -e '.[{extra}]'" if extra else f"{install} -e ."
     return f"{command} && {install} --no-deps {BY_ITSELF}" if extra == "foundation" else command

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from commands.serve.settings import Limits, guard_of
+from commands.verbs import extra_of, install_command
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -61,10 +63,19 @@ class Worker:
     limits: Limits
 
     def __call__(self) -> Any:
-        """Make it; what is wrong with it is said in one line, and ends the service."""
-        from commands.serve.working import make_worker  # not in the process that supervises, which stays small
+        """Make it; whatever goes wrong here would do so again, so it ends the service, and is not tried for ever."""
+        try:
+            from commands.serve.working import make_worker  # not in the process that supervises, which stays small
 
-        return make_worker(self.bundles, self.place, self.limits)
+            return make_worker(self.bundles, self.place, self.limits)
+        except ModuleNotFoundError as error:
+            if (extra := extra_of(error.name)) is None:
+                LOG.exception("serve cannot start")
+            else:
+                LOG.error("serve needs %s: run `%s`", error.name, install_command(extra))
+        except Exception:
+            LOG.exception("serve cannot start")
+        sys.exit(STARTUP_FAILURE)
 
 
 class Supervisor(Multiprocess):

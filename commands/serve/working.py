@@ -22,7 +22,6 @@ from commands.serve.lane import Lane
 from commands.serve.products import load_products
 from commands.serve.running import Place
 from commands.serve.settings import LOOPBACK, Limits, guard_of
-from commands.verbs import extra_of, install_command
 from commands.verdicts.verdict import this_station
 from stages.core.run.console import set_up_logging
 from stages.core.run.errors import UserError, machine_problem
@@ -52,11 +51,6 @@ def make_worker(bundles: Sequence[str], place: Place, limits: Limits) -> FastAPI
         if (problem := machine_problem(error)) is None:
             raise
         LOG.error("%s", problem)
-    except ModuleNotFoundError as error:
-        extra = extra_of(error.name)
-        if extra is None:
-            raise
-        LOG.error("serve needs %s: run `%s`", error.name, install_command(extra))
     sys.exit(STARTUP_FAILURE)
 
 
