@@ -161,8 +161,20 @@ def test_what_is_no_picture_is_refused(exported: Exported, tmp_path: Path) -> No
         (tmp_path / "gone.png", "does not exist"),
         (tmp_path / "deep.png", "has 16 bits a channel"),
         (str(tmp_path / "clear.png"), "is transparent all over"),
+        (np.zeros((0, 0, 3), dtype=np.uint8), "is 0 x 0 pixels, at least 16 a side"),
+        (np.full((64, 64, 3), np.nan, dtype=np.float32), "an array of float32 and shape .64, 64, 3. is no picture"),
+        (tmp_path, "is a folder: give the files in it one by one, or run `oddpart predict BUNDLE FOLDER`"),
     ]
     assert violations(check, rows) == []
+
+    def check_type(given: Any, name: str) -> None:
+        with pytest.raises(TypeError, match=f"a {name} is no picture: give the path of a file, or a NumPy array"):
+            bundle.predict(given)
+
+    types = [(None, "NoneType"), ([[0, 0, 0]], "list"), (b"a.png", "bytes"), (Image.new("RGB", (64, 64)), "Image")]
+    assert violations(check_type, types) == []
+    with pytest.raises(TypeError, match="a NoneType is no bundle: give the path of its folder"):
+        oddpart.load(None)  # type: ignore[arg-type]
 
 
 def test_verify_repeats_the_test_pictures(exported: Exported, tmp_path: Path) -> None:

@@ -246,12 +246,12 @@ def test_earlier_results_stay_unless_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds earlier results: add --overwrite"):
         predict(out, photos)
     assert len(read_rows(out / "scores.csv")) == 1
-    (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(UserError, match=f"no image found in .*; {tmp_path / 'bad.png'}: is empty"):
-        predict(out, tmp_path / "bad.png", overwrite=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no image found in"):
+        predict(out, tmp_path / "empty", overwrite=True)
     assert len(read_rows(out / "scores.csv")) == 1
     assert len(predict(out, photos, overwrite=True)) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "out", "photos"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "out", "photos"]
 
 
 def test_an_unfinished_retraining_is_refused_at_every_stage(tmp_path: Path) -> None:

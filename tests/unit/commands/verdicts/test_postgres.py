@@ -157,7 +157,7 @@ def test_what_cannot_be_used_is_said_in_one_line(server: Server, database: str) 
         (f"postgresql://oddpart:{PASSWORD}@127.0.0.1:1/x", "see that the server runs and can be reached"),
         (f"postgresql://oddpart:{PASSWORD}@nowhere.invalid/x", "see to the name of the host"),
         (f"{server.address()}?colour=red", "see to what follows the ? of the address"),
-        (server.address(database), f"{here}/{database}: is of version 0099, this oddpart knows 0003: install a newer"),
+        (server.address(database), f"{here}/{database}: is of version 0099, this oddpart knows 0004: install a newer"),
         (server.address("postgres"), "has a table verdicts of something else: name another database"),
     ]
     assert violations(check, rows) == []

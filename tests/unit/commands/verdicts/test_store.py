@@ -40,7 +40,8 @@ def test_a_verdict_is_stored_once() -> None:
         assert store.write([VERDICT, REFUSED, VERDICT]) == 2
         assert store.write([replace(VERDICT, time=utc_now(), score=9.0)]) == 0
         others = [replace(VERDICT, **{name: "x"}) for name in ("picture", "picture_sha256", "bundle_sha256", "station")]
-        assert store.write(others) == 4
+        others.append(replace(VERDICT, tags={"lot": "124", "camera": "2"}))
+        assert store.write(others) == 5
         assert store.known_as("a.png", VERDICT.picture_sha256, station="line 1") == "verdicts"
         assert store.known_as("b.png", REFUSED.picture_sha256, station="line 1") == "unreadable"
         assert store.known_as("a.png", VERDICT.picture_sha256, station="line 2") is None
@@ -92,15 +93,16 @@ def test_nobody_elses_file_is_touched() -> None:
     rows = [
         ("text", "is no database, or damaged"),
         ("other", "is a database of something else"),
-        ("newer", "is of version 0099, this oddpart knows 0003: install a newer one"),
-        ("first", "is of version 3, this oddpart knows 0003: install a newer one"),
-        ("folder", "cannot be written or read"),
+        ("newer", "is of version 0099, this oddpart knows 0004: install a newer one"),
+        ("first", "is of version 4, this oddpart knows 0004: install a newer one"),
+        ("folder", "is a folder: name the verdict store in it, for example folder/verdicts.sqlite"),
+        ("sqlite:///new/", "is a folder: name the verdict store in it, for example new/verdicts.sqlite"),
         ("text/v.sqlite", "cannot be made"),
     ]
     for name, message in rows:
         before = Path(name).read_bytes() if Path(name).is_file() else b""
         with pytest.raises(UserError, match=message):
-            VerdictStore(Path(name))
+            VerdictStore(name)
         assert not before or Path(name).read_bytes() == before
 
 
