@@ -25,10 +25,11 @@ from stages.core.runtime.bundle import load
 from stages.core.runtime.wording import Names
 from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
+from stages.export.measuring import Measured
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
 from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
-from stages.export.variants import Kind, Measured, Pictures, baseline_of, export_variant, refusal
+from stages.export.variants import Kind, Pictures, baseline_of, export_variant, refusal
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3

@@ -1,5 +1,7 @@
 """A picture that comes again with other tags has a verdict of its own, so that no lot lacks one of its pictures."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -28,7 +30,7 @@ def upgrade() -> None:
 
 def copy_table() -> None:
     """Copy the rows to a table with the other rule, which takes the place of the old one; ids are never used again."""
-    columns = [
+    columns: list[sa.Column[Any]] = [
         sa.Column("id", Key, primary_key=True),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("picture", "picture_sha256", "product", "method")),
         sa.Column("bundle_commit", sa.Text),

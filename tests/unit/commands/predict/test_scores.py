@@ -30,7 +30,7 @@ from stages.core.io.result import read_result
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.weights import write_weights
 from stages.core.run.errors import UserError
-from stages.core.runtime.calibration import PictureSizes
+from stages.core.runtime.calibration import PictureSizes, counted
 from stages.core.runtime.reading import read_like_training
 from stages.export.parts import load_parts
 from stages.export.parts import predict as score_picture
@@ -83,7 +83,7 @@ def predict(
 ) -> list[dict[str, str]]:
     wishes = Wishes(output, overwrite=overwrite, heatmaps=True)
     closing = predict_images(inputs, wishes, category="part", method=method)
-    assert closing.counts.startswith(f"{len(read_rows(output / 'scores.csv'))} images scored, ")
+    assert closing.counts.startswith(f"{counted(len(read_rows(output / 'scores.csv')), 'image')} scored, ")
     assert closing.code == (2 if read_rows(output / "unreadable.csv") else 0)
     return read_rows(output / "scores.csv")
 
