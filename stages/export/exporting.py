@@ -15,7 +15,7 @@ from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 
 from stages.core.io.component_names import names_of
-from stages.core.io.lineage import content_hash
+from stages.core.io.lineage import SCORER_PART, content_hash
 from stages.core.io.result import MethodResult, read_result
 from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
 from stages.core.run.console import progress
@@ -226,5 +226,5 @@ def params_of(parts: Parts) -> dict[str, Any]:
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}
     segmentation = {} if parts.histogram is None else {"segmentation": parts.histogram.segmentor.arguments}
-    scorer = {} if parts.scorer is None else {"scorer": dict(parts.scorer.settings)}
+    scorer = {} if parts.scorer is None else {SCORER_PART: dict(parts.scorer.settings)}
     return {"encoder": parts.encoder.name, **segmentation, **students, **banks, **scorer}

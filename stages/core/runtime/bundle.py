@@ -19,6 +19,7 @@ import numpy as np
 
 from stages.core.runtime.calibration import Calibration, calibration_from_json
 from stages.core.runtime.errors import UserError
+from stages.core.runtime.explaining import FILE as EXPLAINER
 from stages.core.runtime.explaining import Explainer, read_explainer, sentences
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.graphs import AREAS, IMAGE, LABELS, LEVEL, MAP, SCORE, BranchGraph
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32, UInt8
 
-HISTOGRAMS, EXPLAINER = "histograms.npz", "explainer.npz"
+HISTOGRAMS = "histograms.npz"
 KNOWN = (SCORE, MAP, LABELS, AREAS)  # outputs of graphs; others are scores of branches within a single graph
 SAME = 1e-5  # of a score: it is that of a validation image, but for the last digits
 
