@@ -72,8 +72,8 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
         (lambda folder: flip(folder / "explainer.npz"), "explainer.npz: is not what was exported"),
         (
-            lambda folder: change_manifest(folder, {"format": 2}, seal=True),
-            "is of format 2, this version of oddpart reads",
+            lambda folder: change_manifest(folder, {"format": 1}, seal=True),
+            "is of format 1, this version of oddpart reads 2",
         ),
         (
             lambda folder: change_manifest(folder, {"product": "x"}, seal=False),

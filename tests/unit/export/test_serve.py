@@ -203,19 +203,6 @@ def test_tags_come_by_header_address_form_and_json(server: Server) -> None:
     assert [lots.get(one) for one in own] == [None, "12", "13", "14", "14"]
 
 
-def test_what_is_answered_is_what_is_stored_also_for_a_picture_that_comes_again(server: Server) -> None:
-    """Of another lot it has a row of its own; of the same one, as after an answer that was lost, the first stays."""
-    answers = [ask_with_tags(server, 910, query=f"tag=lot={lot}").json()["verdicts"][0] for lot in (20, 21, 20)]
-    joined = "verdicts JOIN tags USING (tag_set)"
-    statement = f"SELECT value, time FROM {joined} WHERE key = 'lot' AND picture_sha256 = ? ORDER BY id"
-    with closing(sqlite3.connect(server.store)) as database:
-        stored = database.execute(statement, [hashlib.sha256(picture(910)).hexdigest()]).fetchall()
-    answered = [(one["tags"]["lot"], one["time"]) for one in answers]
-    assert [lot for lot, _ in answered] == ["20", "21", "20"]
-    assert stored == answered[:2]
-    assert answered[2] == answered[0]
-
-
 def test_tags_that_cannot_be_meant_are_refused(server: Server) -> None:
     ask = partial(ask_with_tags, server)
 

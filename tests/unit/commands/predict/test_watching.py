@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +31,6 @@ from commands.verdicts.verdict import Refused, Verdict
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, Threshold
 from tests.architecture.source_files import ROOT
-from tests.unit.commands.verdicts.samples import REFUSED, VERDICT
 
 WATCH = """
 import sys, time
@@ -345,49 +343,6 @@ def test_a_file_that_never_gets_whole_is_given_up_when_the_patience_ends(words: 
     assert set(files("cam")) == (
         {"never.png", "grows.png"} if words else {"unreadable/never.png", "unreadable/grows.png"}
     )
-
-
-def test_tables_of_an_older_program_are_put_aside() -> None:
-    """They have fewer columns: rows below their header would be shifted."""
-    Path("cam/a.png").write_bytes(content(1))
-    process = start()
-    wait(lambda: Path("cam/done/a.png").exists(), process)
-    stop(process)
-    lines = Path("out/scores.csv").read_text().splitlines()
-    old = "\n".join(line.rpartition(",")[0] for line in lines) + "\n"
-    Path("out/scores.csv").write_text(old)
-    process = start()  # and no picture comes until the next start
-    wait(lambda: "watching" in SAID.read_text(), process)
-    stop(process)
-    Path("cam/b.png").write_bytes(content(2))
-    process = start()
-    wait(lambda: Path("cam/done/b.png").exists(), process)
-    stop(process)
-    assert Path("out/scores.before-1.csv").read_text() == old
-    with Path("out/scores.csv").open(encoding="utf-8", newline="") as table:
-        (row,) = csv.DictReader(table)
-    assert (row["picture"], row["tags"]) == ("b.png", "")
-
-
-def test_tables_that_are_damaged_are_put_aside_and_written_anew() -> None:
-    """By a spreadsheet, or by hand; each has all rows of the store then, since nobody knows what the old one lacks."""
-    with VerdictStore("out/verdicts.sqlite") as store:
-        store.write([VERDICT, replace(REFUSED, source=VERDICT.source)])
-        for name, damaged in (
-            ("scores.csv", "\ufeffid;picture\n1;a.png\n".encode("utf-16")),
-            ("scores.jsonl", b'{"id": 1, "picture": "a.png"}\nhalf of a li\n'),
-            ("unreadable.csv", b"path,error\nb.png,is truncated\n"),
-        ):
-            Path("out", name).write_bytes(damaged)
-            for _ in range(2):
-                tables = Projection(Path("out"), VERDICT.station, VERDICT.source)
-                tables.start()
-                tables.catch_up(store)
-            stem, _, suffix = name.partition(".")
-            assert Path(f"out/{stem}.before-1.{suffix}").read_bytes() == damaged
-            rows = Path("out", name).read_text().splitlines()
-            assert len(rows) == (1 if suffix == "jsonl" else 2), name
-            assert VERDICT.picture in rows[-1] or REFUSED.picture in rows[-1]
 
 
 KILLS = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
