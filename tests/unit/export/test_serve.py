@@ -122,7 +122,7 @@ def test_a_service_that_cannot_work_does_not_start(
         port = ["--port", str(taken.getsockname()[1])]
         cases = [
             (port, "v.sqlite", "cannot be listened on (Address already in use): name another --port"),
-            ([], ".", "cannot be written or read"),
+            ([], ".", "is a folder: name the verdict store in it, for example"),
             ([], "text", "is no database, or damaged"),
             ([], "text/v.sqlite", "cannot be made"),
             ([], "mysql://me:s3cret@host/x", "mysql is no kind of database that is known here"),
