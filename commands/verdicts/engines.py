@@ -70,6 +70,7 @@ def in_one_line(url: URL) -> Iterator[None]:
 
     Raises:
         UserError: it went wrong.
+        OSError: what the block writes to cannot be written.
     """
     try:
         yield
@@ -80,6 +81,8 @@ def in_one_line(url: URL) -> Iterator[None]:
     except UnicodeError:
         raise UserError(f"{shown(url)}: cannot be used: its name is no text") from None
     except OSError as error:
+        if error.filename is None:  # not of a file of ours: what was read is written to a pipe that was closed
+            raise
         raise UserError(f"{shown(url)}: cannot be made ({error.strerror}): name another file") from None
 
 
