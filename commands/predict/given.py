@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
@@ -43,7 +44,7 @@ def listed_paths() -> Iterator[Path]:
     Raises:
         UserError: null bytes are among lines.
     """
-    stream = sys.stdin.buffer
+    stream = cast(BufferedReader, sys.stdin.buffer)
     start = b""
     while b"\n" not in start and b"\0" not in start and (more := stream.read1(AT_ONCE)):
         start += more

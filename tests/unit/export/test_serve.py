@@ -101,21 +101,6 @@ def test_a_service_that_others_could_use_does_not_start(
     assert violations(check, cases) == []
 
 
-def test_a_limit_that_is_no_number_or_that_no_machine_has_is_a_wrong_option() -> None:
-    """NaN passes a comparison that asks for what is wrong; a million threads are begun one by one."""
-
-    def check(option: str, value: str) -> None:
-        done = CliRunner().invoke(app, ["serve", "bundle", option, value], catch_exceptions=False)
-        assert done.exit_code == 2
-        assert f"Invalid value for '{option}'" in done.output
-
-    rows = [
-        ("--max-body", "nan"), ("--max-held", "inf"), ("--max-megapixels", "-inf"), ("--timeout", "inf"),
-        ("--queue", "1" + 12 * "0"), ("--max-pictures", "-1"), ("--threads", "1000000"), ("--keep-days", "1e10"),
-    ]  # fmt: skip
-    assert violations(check, rows) == []
-
-
 def test_a_service_that_cannot_work_does_not_start(
     exported: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

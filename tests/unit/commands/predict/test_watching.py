@@ -31,7 +31,6 @@ from commands.verdicts.verdict import Refused, Verdict
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, Threshold
 from tests.architecture.source_files import ROOT
-from tests.table import violations
 
 WATCH = """
 import sys, time
@@ -203,22 +202,6 @@ def test_a_watch_takes_a_bundle_and_nothing_else(caplog: pytest.LogCaptureFixtur
         done = CliRunner().invoke(app, ["predict", *words, "--watch", "cam", "--output", "out"])
         assert done.exit_code == 1
         assert message in caplog.text
-
-
-def test_options_of_a_watch_are_refused_without_one(caplog: pytest.LogCaptureFixture) -> None:
-    def check(words: str, message: str) -> None:
-        caplog.clear()
-        done = CliRunner().invoke(app, ["predict", "bundle", "cam", "--output", "out", *words.split()])
-        assert done.exit_code == 1
-        assert message in caplog.text
-
-    rows = [
-        ("--stay", "--stay goes with --watch"),
-        ("--settle 2", "--settle goes with --watch"),
-        ("--patience 2", "--patience goes with --watch"),
-        ("--keep-days 2", "`oddpart history --keep-days` deletes older verdicts"),
-    ]
-    assert violations(check, rows) == []
 
 
 def test_a_picture_that_is_replaced_while_it_is_judged_is_judged_too() -> None:
