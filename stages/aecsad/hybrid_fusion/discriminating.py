@@ -73,20 +73,18 @@ def half_of(number: int) -> int:
     return number % 2
 
 
-def read_damaged(
-    reader: PatchReader, files: Sequence[str], generator: torch.Generator
-) -> list[tuple[int, Float[Tensor, "p C"]]]:
+def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> list[tuple[int, Float[Tensor, "p C"]]]:
     """Return, for at most COPIES of the images, the number of the image and the damaged patches of one copy of it.
 
     Args:
         reader: reads images as those that are judged; copies are damaged before they are resized.
         files: of the training images.
-        generator: on the CPU; it draws the damage.
+        seed: of the damage.
 
     Raises:
         UserError: an image cannot be read.
     """
-    random = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    random = np.random.default_rng(seed)
     numbers = np.unique(np.linspace(0, len(files) - 1, min(COPIES, len(files))).round().astype(int)).tolist()
     kinds, found = list(KINDS), []
     for turn, number in enumerate(progress(numbers, total=len(numbers), label="damaged copies")):
