@@ -76,6 +76,8 @@ def half_of(number: int) -> int:
 def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> list[tuple[int, Float[Tensor, "p C"]]]:
     """Return, for at most COPIES of the images, the number of the image and the damaged patches of one copy of it.
 
+    As many are of one half as of the other; none of a single image.
+
     Args:
         reader: reads images as those that are judged; copies are damaged before they are resized.
         files: of the training images.
@@ -85,7 +87,8 @@ def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> lis
         UserError: an image cannot be read.
     """
     random = np.random.default_rng(seed)
-    numbers = np.unique(np.linspace(0, len(files) - 1, min(COPIES, len(files))).round().astype(int)).tolist()
+    pairs = np.linspace(0, len(files) // 2 - 1, min(COPIES, len(files)) // 2).round().astype(int).tolist()
+    numbers = [2 * pair + half for pair in pairs for half in (0, 1)]
     kinds, found = list(KINDS), []
     for turn, number in enumerate(progress(numbers, total=len(numbers), label="damaged copies")):
         picture = read_image(reader.folder / files[number])

@@ -1,11 +1,16 @@
 """The discriminator: what it learns from, its unit, and what it adds to distances."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stages.aecsad.hybrid_fusion import discriminating
-from stages.aecsad.hybrid_fusion.discriminating import cells_of, examples_of, fit_discriminator, mean_of
+from stages.aecsad.hybrid_fusion.discriminating import cells_of, examples_of, fit_discriminator, mean_of, read_damaged
 from stages.core.neighbours.discriminator import Discriminator
 from stages.core.neighbours.whitening import Whitening
 
@@ -23,6 +28,33 @@ def test_the_network_by_hand() -> None:
     torch.testing.assert_close(by_hand(1.0)(patches), torch.tensor([[4.0, 24.0]]))
     both = mean_of(by_hand(1.0), by_hand(-1.0))
     torch.testing.assert_close(both(patches), (by_hand(1.0)(patches) + by_hand(-1.0)(patches)) / 2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40, 19, 79])
+def test_both_halves_have_damaged_copies(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discriminating, "COPIES", 20)
+    files = [f"{number}.png" for number in range(count)]
+    for number, file in enumerate(files):
+        values = np.random.default_rng(number).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(values.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / file)
+    pictures: list[np.ndarray] = []
+
+    def patches(reader: object, picture: np.ndarray) -> torch.Tensor:
+        pictures.append(picture)
+        return torch.from_numpy(picture[4::8, 4::8].astype(np.float32))
+
+    monkeypatch.setattr(discriminating, "patches_of_picture", patches)
+    reader: Any = SimpleNamespace(folder=tmp_path)
+    found = read_damaged(reader, files, seed=0)
+    numbers = [number for number, _ in found]
+    assert numbers == sorted(set(numbers))
+    assert len(found) == 2 * (min(20, count) // 2)
+    assert sum(number % 2 for number in numbers) == len(found) // 2
+    assert count < 3 or numbers[-1] >= count - 2  # spread over all
+    assert all(len(one) < 64 for _, one in found)  # never all cells of a copy
+    assert any(len(one) for _, one in found) == (count > 1)
+    for (number, _), copy in zip(found, pictures, strict=True):
+        assert (copy != np.asarray(Image.open(tmp_path / files[number]))).any()
 
 
 def test_cells_count_as_damaged_from_a_share_on() -> None:
