@@ -12,7 +12,8 @@ from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.verifying import verify
 from stages.export.edits import edit
-from stages.export.precision import quantised, with_half_weights
+from stages.export.eight_bits import quantised
+from stages.export.precision import with_half_weights
 from stages.export.variants import LARGEST_CHANGE, Measured, Pictures, baseline_of, export_variant, refitted, refusal
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS
