@@ -127,7 +127,7 @@ def test_half_weights_and_eight_bits_of_one_graph(exported: Exported) -> None:
     rows = [{"image": bundle.encode(picture, (256, 256))["image"]}]
     half, eight = with_half_weights(graph), quantised(graph, rows)
     assert len(half) < 0.6 * len(graph)
-    assert len(eight) < 0.6 * len(graph)
+    assert len(eight) < 0.7 * len(graph)  # of noise, up to 24 of the 33 layers stay in 32 bits
     assert with_half_weights(graph) == half
     assert quantised(graph, rows) == eight
 
