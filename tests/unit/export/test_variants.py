@@ -31,7 +31,7 @@ def measured_as(after: dict[str, float]) -> Measured:
     return Measured(dict.fromkeys(after, 80.0), after, dict.fromkeys(after, 0.1), 30, dict.fromkeys(after, 40))
 
 
-@pytest.mark.parametrize("kind", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", ["fp16", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_variant_judges_by_its_own_scores(exported: Exported, pictures: Pictures, tmp_path: Path, kind: str) -> None:
     """Whatever its AUROC is, its threshold and p-values are those of its scores of the validation images."""
     baseline = baseline_of(exported.bundles / "oddpart", pictures)
