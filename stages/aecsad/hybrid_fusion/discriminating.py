@@ -6,14 +6,15 @@ little say. New images get the mean of both.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import cycle
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +25,7 @@ from stages.core.neighbours.bank import PatchReader, patches_of
 from stages.core.neighbours.discriminator import BOUND, Discriminator
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.reading import read_image
 
 COPIES = 160  # training images at most of which there is a damaged copy
@@ -34,6 +36,7 @@ LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 0.003, 0.1, 0.2
 SHARE = 0.25  # spread of what is added, in spreads of the distances
 SMALLEST = 1e-6  # spread of outputs that do not vary
 LOG = logging.getLogger(__name__)
+Copy = tuple[int, UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]  # image number, damaged picture, where
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,21 @@ def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> lis
     random = np.random.default_rng(seed)
     pairs = np.linspace(0, len(files) // 2 - 1, min(COPIES, len(files)) // 2).round().astype(int).tolist()
     numbers = [2 * pair + half for pair in pairs for half in (0, 1)]
-    kinds, found = list(KINDS), []
-    for turn, number in enumerate(progress(numbers, total=len(numbers), label="damaged copies")):
-        picture = read_image(reader.folder / files[number])
-        copy, changed = damaged(picture, kinds[turn % len(kinds)], random)
+
+    def copies() -> Iterator[Copy]:
+        for number, kind in zip(numbers, cycle(KINDS), strict=False):
+            yield number, *damaged(read_image(reader.folder / files[number]), kind, random)
+
+    def damaged_patches(one: Copy) -> tuple[int, Float[Tensor, "p C"]]:
+        number, copy, changed = one
         patches = patches_of_picture(reader, copy)
-        found.append((number, patches[cells_of(changed, patches).to(patches.device)]))
-    return found
+        return number, patches[cells_of(changed, patches).to(patches.device)]
+
+    found = on_all_cores(damaged_patches, copies())
+    return list(progress(found, total=len(numbers), label="damaged copies"))
 
 
-def patches_of_picture(reader: PatchReader, picture: np.ndarray) -> Float[Tensor, "h w C"]:
+def patches_of_picture(reader: PatchReader, picture: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "h w C"]:
     """Return the patches of a picture that is no file; nothing is kept on disk."""
     device = next(reader.encoder.buffers()).device
     with mixed_precision(device) if reader.mixed else nullcontext():
