@@ -20,6 +20,7 @@ from stages.core.io.arrays import write_arrays
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
 from stages.core.run.params import load_value
+from stages.core.runtime.calibration import counted
 from stages.core.runtime.reading import read_like_training
 from stages.export.parts import load_parts, predict
 
@@ -55,7 +56,7 @@ def show_attention(image: Path, *, category: str, output: Path, at: tuple[float,
     with replacing_folder(output, only_new=True) as folder:
         write_arrays(folder / ARRAYS, **{block.name: block.weights for block in blocks})
         write_attention_picture(folder / PICTURE, picture, blocks, place=place)
-    return f"{len(blocks)} blocks at ({place[0]:.2f}, {place[1]:.2f}) of width and height"
+    return f"{counted(len(blocks), 'block')} at ({place[0]:.2f}, {place[1]:.2f}) of width and height"
 
 
 @dataclass(frozen=True)

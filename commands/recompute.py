@@ -17,6 +17,7 @@ from jaxtyping import Float64
 from rich.table import Table
 
 from stages.core.run.console import CONSOLE
+from stages.core.runtime.calibration import counted
 from stages.core.runtime.errors import UserError
 
 COLUMNS = ["method", "image_id", "kind", "score"]
@@ -65,8 +66,8 @@ def recompute(folder: Path) -> str:
     CONSOLE.print(means(found))
     if wrong:
         listed = "".join(f"\n  - {line}" for line in wrong[:SHOWN])
-        raise UserError(f"{folder}: {len(wrong)} of {compared} numbers are not those of the scores:{listed}")
-    return f"{compared} numbers of {len(found)} evaluations are those of their scores"
+        raise UserError(f"{folder}: {len(wrong)} of {counted(compared, 'number')} not as the scores have it:{listed}")
+    return f"{counted(compared, 'number')} of {counted(len(found), 'evaluation')} found as the scores have them"
 
 
 def pairs_of(folder: Path) -> Iterator[tuple[Path, Path]]:

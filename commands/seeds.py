@@ -14,6 +14,7 @@ from commands.compare.revisions import Evaluated, read_revision
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
+from stages.core.runtime.calibration import counted
 
 METRICS = "metrics"  # the folder that evaluations write to
 COLUMNS = {
@@ -36,7 +37,7 @@ def show_seeds(revisions: Sequence[str]) -> str:
     """
     runs = {revision: read_revision(revision, METRICS) for revision in revisions}
     CONSOLE.print(comparing_table(runs, load_methods().pairs()))
-    return f"{len(revisions)} runs compared"
+    return f"{counted(len(revisions), 'run')} compared"
 
 
 def comparing_table(runs: Runs, pairs: Sequence[tuple[str, str]]) -> Table:
@@ -48,7 +49,7 @@ def comparing_table(runs: Runs, pairs: Sequence[tuple[str, str]]) -> Table:
     Raises:
         UserError: one run has an evaluation that another one lacks.
     """
-    table = Table(title=f"mean ± spread (largest - smallest) / 2 over {len(runs)} runs, in %")
+    table = Table(title=f"mean ± spread (largest - smallest) / 2 over {counted(len(runs), 'run')}, in %")
     for heading in ("category", "method", *COLUMNS, DIFFERING):
         table.add_column(heading, justify="left" if heading in ("category", "method") else "right")
     for pair in pairs:

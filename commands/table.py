@@ -10,6 +10,7 @@ from rich.table import Table
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.core.run.params import check_category_names
+from stages.core.runtime.calibration import counted
 from stages.report.rows import COLUMNS, Row, read_costs, read_rows, unmeasured_lines
 from stages.report.table import NOTE, REPETITION_HEADINGS, REPETITION_NOTE, repetition_lines
 
@@ -29,7 +30,7 @@ def show_table(metrics: Path) -> str:
         console.print(line, markup=False)
     if lines := repetition_lines(rows):
         console.print(terminal_repetitions(lines))
-    return f"{len(rows)} rows"
+    return counted(len(rows), "row")
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:

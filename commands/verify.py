@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from stages.core.runtime.bundle import load
+from stages.core.runtime.calibration import counted
 from stages.core.runtime.verifying import verify
 
 LOG = logging.getLogger(__name__)
@@ -21,4 +22,5 @@ def verify_bundle(folder: Path) -> str:
     for one in found:
         LOG.info("%s: score %.6g, the pipeline's to %.1e", one.picture, one.score, one.error)
         worst = max(worst, one.error)
-    return f"{bundle.product}, {bundle.method}: {len(found)} pictures get the pipeline's scores within {worst:.1e}"
+    pictures = counted(len(found), "picture")
+    return f"{bundle.product}, {bundle.method}: {pictures} judged, with the pipeline's scores within {worst:.1e}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from stages.aecsad.pseudo_label.foundation.weights import obtain, problem_of, read_weight_files, record, require
 from stages.core.io.fetch import without_secrets
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 LOG = logging.getLogger(__name__)
 ASKED_FOR = ("sam_vit_b", "sam_vit_l")  # smaller sizes of SAM, only by name
@@ -42,4 +43,4 @@ def provide_weights(path: Path, parts: Sequence[str], *, check: bool, fetch: boo
             part, state, without_secrets(entry.url), entry.size, entry.sha256, entry.licence,
         )  # fmt: skip
     require(manifest, chosen)
-    return f"{len(chosen)} files ready"
+    return f"{counted(len(chosen), 'file')} ready"

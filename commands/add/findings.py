@@ -62,7 +62,7 @@ def counted(root: Path, records: Sequence[Record]) -> str:
     if not good:
         raise UserError(f"{root}: nothing was added, it has no normal picture ({' '.join(IMAGE_SUFFIXES)}): add some")
     if good < FEW and all(record.split is None for record in records):
-        LOG.warning("%s: %d normal pictures are few, the split needs at least %d: add some", root, good, FEW)
+        LOG.warning("%s: few normal pictures (%d), the split needs at least %d: add some", root, good, FEW)
     if not defect:
         LOG.warning("%s: there is no picture of a defect, so that nothing can be measured: add some", root)
     return f"{good} good and {defect} defect pictures"

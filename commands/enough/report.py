@@ -16,6 +16,7 @@ from commands.enough.pictures import Normals, find_normals
 from commands.enough.verdict import Gain, Row, in_words, last_gain, tabulate
 from stages.core.run.console import printable
 from stages.core.run.params import EncoderParams, load_params, load_value, validate
+from stages.core.runtime.calibration import counted
 from stages.evaluation.params import EvaluationParams
 from stages.patchcore.params import PatchcoreParams
 
@@ -49,7 +50,7 @@ def show_enough(name: str, *, as_json: bool) -> str:
     verdict = in_words(rows, gain, budget=budget, **split)
     layout = json_text if as_json else table_text
     sys.stdout.write(layout(name, measured(normals, curve), rows, gain, verdict))
-    return f"{len(normals.files)} pictures, {sum(map(len, curve.values()))} repetitions"
+    return f"{counted(len(normals.files), 'picture')}, {counted(sum(map(len, curve.values())), 'repetition')}"
 
 
 def measured(normals: Normals, curve: Curve) -> dict[str, Any]:
@@ -74,7 +75,8 @@ def json_text(name: str, facts: dict[str, Any], rows: Sequence[Row], gain: Gain,
 def table_text(name: str, facts: dict[str, Any], rows: Sequence[Row], gain: Gain, verdict: Sequence[str]) -> str:
     """Lay out a table for a terminal, the verdict below it."""
     turns = ", each in its turn" if facts["in_turns"] else ""
-    title = f"{printable(name)}: {facts['held_out']} pictures held out{turns}, {facts['defects']} synthetic defects"
+    held_out, defects = counted(facts["held_out"], "picture"), counted(facts["defects"], "synthetic defect")
+    title = f"{printable(name)}: {held_out} held out{turns}, {defects}"
     table = Table(title=title, title_justify="left", caption=NOTE, caption_justify="left", box=SIMPLE_HEAD)
     for heading in ("pictures to learn from", "synthetic defects found", "false alarms, at best"):
         table.add_column(heading, justify="right")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, select
 
 from commands.verdicts.schema import ORIGIN, TAGS, VERDICTS
 from commands.verdicts.store import whole
-from commands.verdicts.verdict import stamp
+from commands.verdicts.verdict import TAKEN, stamp
 from stages.core.run.errors import UserError
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -81,8 +81,14 @@ def moment_of(text: str, option: str, *, end: bool = False) -> str:
         raise UserError(f"{option} {text!r}: is no time: {FORMS}") from None
 
 
-def check_known(connection: Connection, wanted: Wanted, store: str) -> None:
+def check_known(connection: Connection, wanted: Wanted, by: Iterable[str], store: str) -> None:
     """Pass when the store knows the product and the keys of the tags; a value that never came is a good question.
+
+    Args:
+        connection: of the store.
+        wanted: which verdicts.
+        by: keys of tags that a summary counts by.
+        store: its name.
 
     Raises:
         UserError: it does not: most likely a name is misspelt.
@@ -91,11 +97,13 @@ def check_known(connection: Connection, wanted: Wanted, store: str) -> None:
         one = select(VERDICTS.c.id).where(VERDICTS.c.product == wanted.product).limit(1)
         if connection.execute(one).first() is None:
             raise UserError(f"{store}: has no verdict on {wanted.product!r}: {among(products(connection))}")
-    for key in wanted.tags:
+    for key in (*wanted.tags, *by):
         if connection.execute(select(TAGS.c.key).where(TAGS.c.key == key).limit(1)).first() is None:
             keys = connection.execute(select(TAGS.c.key).distinct().order_by(TAGS.c.key)).scalars()
-            known = among([one for one in keys if one not in ORIGIN])
-            raise UserError(f"{store}: no verdict has a tag {key!r}: {known}")
+            known = [one for one in keys if one not in ORIGIN]
+            words = f"{', '.join(TAKEN)}, which every verdict has; tags are {', '.join(known) or 'none yet'}"
+            remedy = among(known) if key in wanted.tags else f"count --by {words}"
+            raise UserError(f"{store}: no verdict has a tag {key!r}: {remedy}")
 
 
 def products(connection: Connection) -> list[str]:

@@ -6,8 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,16 +15,19 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from commands.history.asking import Wanted, check_known, rows
-from commands.history.summary import Count, check_by, summarise
+from commands.history.summary import Count, check_by, keys_of_tags, summarise
 from commands.history.verb import Form
 from commands.verdicts.addresses import url_of
+from commands.verdicts.files import check_no_folder, is_read_only, path_of
 from commands.verdicts.schema import UNREADABLE
 from commands.verdicts.store import VerdictStore
-from commands.verdicts.verdict import STORE
+from commands.verdicts.verdict import Verdict
 from stages.core.run.console import harmless_cell, printable
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 SHOWN = 20  # verdicts below the table
+COLUMNS = ("id", *(one.name for one in fields(Verdict)))  # of CSV
 NUMBERS = ("judged", "rejected", "rejected_rate", "unsure", "first_rejected", "last_rejected")
 LISTED = (
     "time",
@@ -76,12 +78,13 @@ def show_history(
         UserError: there is no store, it does not know a name, or a number or time cannot be meant.
     """
     check(store, wanted, layout, {"--keep-days": keep_days, "--keep-rows": keep_rows})
-    with VerdictStore(store) as opened:
+    prunes = keep_days is not None or keep_rows is not None
+    with VerdictStore(store, read_only=not prunes and is_read_only(url_of(store))) as opened:
         gone = 0
-        if keep_days is not None or keep_rows is not None:
+        if prunes:
             gone = opened.prune(keep_days=keep_days, keep_rows=keep_rows)
         with opened.reading() as connection:
-            check_known(connection, wanted, opened.name)
+            check_known(connection, wanted, keys_of_tags(layout.by), opened.name)
             counts = summarise(connection, wanted, layout.by)
             most = SHOWN if layout.form == Form.TABLE and layout.limit is None else layout.limit
             WRITERS[layout.form](layout, counts, rows(connection, wanted, limit=most))
@@ -97,9 +100,8 @@ def check(store: str, wanted: Wanted, layout: Layout, numbers: Mapping[str, floa
     """
     url = url_of(store)
     if url.drivername == "sqlite":
-        path = Path(str(url.database))
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder: name the verdict store in it, mostly {STORE}")
+        check_no_folder(url)
+        path = path_of(url)
         if not path.is_file():
             raise UserError(f"{path}: there is no such file: name a verdict store with --store")
     for name, value in (*numbers.items(), ("--limit", layout.limit)):
@@ -117,9 +119,11 @@ def closing(counts: Mapping[tuple[str, ...], Count], refused: int | None, gone: 
     judged, rejected, unsure = (
         sum(getattr(one, name) for one in counts.values()) for name in NUMBERS[:2] + ("unsure",)
     )
-    words = f"{judged} verdicts, {rejected} rejected ({100 * rejected / max(judged, 1):.1f} %), {unsure} unsure"
+    words = (
+        f"{counted(judged, 'verdict')}, {rejected} rejected ({100 * rejected / max(judged, 1):.1f} %), {unsure} unsure"
+    )
     words += "" if refused is None else f", {refused} unreadable"
-    return words + (f"; {gone} rows deleted" if gone else "")
+    return words + (f"; {counted(gone, 'row')} deleted" if gone else "")
 
 
 def write_tables(layout: Layout, counts: Mapping[tuple[str, ...], Count], found: Iterable[dict[str, Any]]) -> None:
@@ -165,12 +169,9 @@ def write_csv(layout: Layout, counts: Mapping[tuple[str, ...], Count], found: It
         for values, count in counts.items():
             writer.writerow([*map(cell, values), *count.cells().values()])
         return
-    header = False
+    writer.writerow(COLUMNS)
     for row in found:
-        if not header:
-            writer.writerow(list(row))
-            header = True
-        writer.writerow([cell(value) for value in row.values()])
+        writer.writerow([cell(row[name]) for name in COLUMNS])
 
 
 def cell(value: Any) -> Any:

@@ -72,6 +72,11 @@ def check_by(by: Sequence[str]) -> None:
             raise UserError(f"--by {word}: name {', '.join((*COLUMNS, *WORDS))}, or the key of a tag, each once")
 
 
+def keys_of_tags(by: Sequence[str]) -> list[str]:
+    """Return the keys of tags among what is counted by; what is counted by without --by is no question of them."""
+    return [] if by == BY else [word for word in by if word not in (*COLUMNS, *WORDS)]
+
+
 def summarise(connection: Connection, wanted: Wanted, by: Sequence[str]) -> dict[tuple[str, ...], Count]:
     """Count verdicts.
 

@@ -66,7 +66,7 @@ def predict_with_bundle(folder: Path, given: Sequence[Path], wishes: Wishes) -> 
         The counts, and an exit code other than 0 if something could not be read.
 
     Raises:
-        UserError: the bundle cannot be used, no image can be read, or the folder may not be written.
+        UserError: the bundle cannot be used, there is no image, or the folder may not be written.
     """
     check_given(given)
     judge = BundleJudge(load(folder))

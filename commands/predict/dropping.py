@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from commands.predict.kinds import look_at
@@ -153,8 +153,14 @@ class Sightings:
             self.failing[name] = one
         if one is None:
             return False
-        one.next_try = now + min(RETRY, self.drop.patience)
-        return now - one.since >= self.drop.patience
+        left = one.since + self.drop.patience - now
+        one.next_try = now + min(RETRY, left if left > 0 else self.drop.patience)
+        return left <= 0
+
+    def claim_late(self, name: str, now: float) -> None:
+        """Claim a file that is given up; its time without a change goes on, and it is tried once more at once."""
+        if self.drop.claim(name) is not None and name in self.seen:
+            self.failing[name] = replace(self.seen[name], next_try=now)
 
     def end(self, name: str) -> None:
         """Note that a file that stays has been judged or given up."""

@@ -15,6 +15,7 @@ from commands.predict.marker import is_results
 from commands.verdicts.scratch import OnDisk, scratch_database
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 LOG = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -145,7 +146,7 @@ def find_images(given: Sequence[Path], *, output: Path) -> Inputs:
         output: folder of the results, which is not searched.
 
     Raises:
-        UserError: there is no image.
+        UserError: there is no image, not even one that cannot be read.
     """
     found = Findings()
     for found.given, path in enumerate(paths_of(given)):
@@ -154,14 +155,13 @@ def find_images(given: Sequence[Path], *, output: Path) -> Inputs:
         elif not search(path, output, found):
             LOG.warning("%s: no image in it", path)
     inputs = found.inputs()
-    if not len(inputs.images):
-        problems = [f"{entry.path}: {entry.error}" for entry in first_of(inputs.unreadable)]
-        problems += [f"{entry.path}: {entry.reason}" for entry in first_of(inputs.skipped)]
-        total = len(inputs.unreadable) + len(inputs.skipped)
-        what = "; ".join([f"no image found in {', '.join(map(str, given))}", *shortened(problems, total)])
+    if not len(inputs.images) and not len(inputs.unreadable):
+        problems = [f"{entry.path}: {entry.reason}" for entry in first_of(inputs.skipped)]
+        names = ", ".join(map(str, given))
+        what = "; ".join([f"no image found in {names}", *shortened(problems, len(inputs.skipped))])
         raise UserError(f"{what}: name image files, or folders of them")
     if found.again:
-        LOG.info("%d files were named more than once: each counts once", found.again)
+        LOG.info("%s named more than once: each counts once", counted(found.again, "file"))
     return inputs
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from commands.predict.marker import MARKER, read_marker
 from commands.predict.results import HEATMAPS, LINES, unfinished
 from commands.verdicts.scratch import RowsByKey
+from stages.core.runtime.calibration import counted
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ def find_earlier(target: Path, current: Path, *, about: Mapping[str, Any]) -> Ea
             continue
         rows = RowsByKey((os.fsencode(row["path"]), row) for row in whole_rows(folder / LINES))
         if len(rows):
-            LOG.info("going on from %s: its %d rows count where the pictures did not change since", folder, len(rows))
+            many = counted(len(rows), "row")
+            LOG.info("going on from %s: of its %s each counts whose picture did not change since", folder, many)
             found.append(Unfinished(folder, (folder / MARKER).stat().st_mtime, rows))
     return Earlier(tuple(found))
 

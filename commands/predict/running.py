@@ -25,12 +25,13 @@ from commands.predict.results import (
     start_table,
 )
 from commands.predict.resuming import Earlier, find_earlier
-from commands.predict.rows import Judge, row_of, verdict_of, write_heatmap
+from commands.predict.rows import PLAIN, Judge, row_of, verdict_of, write_heatmap
 from commands.verbs import Closing
 from commands.verdicts.opening import store_of_run
 from commands.verdicts.verdict import STORE, Refused, Verdict, as_text, this_station, utc_now
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 if TYPE_CHECKING:
     from commands.verdicts.store import VerdictStore
@@ -99,7 +100,7 @@ def score_given(load: Callable[[], Judge], inputs: Inputs, wishes: Wishes) -> Cl
         The counts, and NOT_ALL if something could not be read.
 
     Raises:
-        UserError: no image can be read, or the folder may not be written.
+        UserError: the folder may not be written, or nothing can be loaded or stored.
     """
     with results_folder(wishes.output, overwrite=wishes.overwrite) as results:
         judge = load()
@@ -137,8 +138,10 @@ class Outcome:
     first_unreadable: list[Unreadable] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{number} {name}" for name, number in self.counts().items())
-        return f"{counts}, median {self.median()} ms an image"
+        _, *others = self.counts().items()
+        words = [f"{counted(self.scored, 'image')} scored", *(f"{number} {name}" for name, number in others)]
+        counts = ", ".join(words)
+        return f"{counts}, median {self.median()} ms an image" if self.scored else counts
 
     @property
     def scored(self) -> int:
@@ -201,9 +204,6 @@ class Run:
             inputs: what to score; what was found unreadable and skipped is written, too.
             heatmaps: whether they are drawn.
             earlier: runs that were killed, whose rows need not be made again.
-
-        Raises:
-            UserError: none of the images can be read.
         """
         self.say_what_decides()
         self.start_tables(inputs, heatmaps=heatmaps)
@@ -218,6 +218,7 @@ class Run:
                 self.write(row)
         finally:
             self.store_waiting()
+        self.end_tables()
         self.say_what_was_found(inputs)
 
     def tasks(self, inputs: Inputs, *, heatmaps: bool, earlier: Earlier) -> Iterator[Task]:
@@ -285,6 +286,12 @@ class Run:
         for one in inputs.skipped:
             append_row(self.folder / SKIPPED, {"path": str(one.path), "reason": one.reason})
 
+    def end_tables(self) -> None:
+        """Make the tables of rows where no image has one: who reads them finds them, and none in them."""
+        if not self.outcome.scored:
+            start_table(self.folder / SCORES, PLAIN)
+            (self.folder / LINES).touch()
+
     def say_what_decides(self) -> None:
         """Log the threshold."""
         threshold = self.judge.calibration.threshold
@@ -294,26 +301,21 @@ class Run:
         )  # fmt: skip
 
     def say_what_was_found(self, inputs: Inputs) -> None:
-        """Log what is unlike the training images, unreadable and skipped.
-
-        Raises:
-            UserError: no image could be read.
-        """
+        """Log what is unlike the training images, unreadable and skipped."""
         outcome = self.outcome
         if self.stored_before:
-            LOG.info("%d rows were in the store already, and stay there as they were", self.stored_before)
+            LOG.info("%s found in the store already: each stays there as it was", counted(self.stored_before, "row"))
         for note, count in outcome.unlike.items():
             if count:
                 LOG.warning(
-                    "%d images differ in %s from the training images, which may change their scores: see %s in %s",
-                    count, NOTES[note], note, SCORES,
+                    "%s unlike the training images in %s, which may change scores: see %s in %s",
+                    counted(count, "image"), NOTES[note], note, SCORES,
                 )  # fmt: skip
         lines = [f"{entry.path}: {entry.error}" for entry in outcome.first_unreadable]
-        lines = shortened(lines, outcome.unreadable)
-        if not outcome.scored:
-            raise UserError("; ".join(["no image could be read", *lines]))
-        for line in lines:
+        for line in shortened(lines, outcome.unreadable):
             LOG.warning("unreadable: %s", line)
+        if not outcome.scored:
+            LOG.error("no image could be read: %s says why of each", UNREADABLE)
         skipped = [f"{entry.path} {entry.reason}" for entry in first_of(inputs.skipped)]
         for line in shortened(skipped, len(inputs.skipped)):
             LOG.info("skipped: %s", line)

@@ -68,7 +68,7 @@ def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, meth
         The counts, and an exit code other than 0 if something could not be read.
 
     Raises:
-        UserError: the parts are missing or damaged, no image can be read, or the folder may not be written.
+        UserError: the parts are missing or damaged, there is no image, or the folder may not be written.
     """
     files = trained_files(category, method)
     inputs, names = (

@@ -32,6 +32,7 @@ from commands.verdicts.verdict import STORE, Refused, Verdict, as_text, utc_now
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 from stages.core.runtime.bundle import load
+from stages.core.runtime.calibration import counted
 
 LOG = logging.getLogger(__name__)
 SOURCE = "watch"
@@ -69,7 +70,7 @@ def watch(judge: Judge, drop: Drop, wishes: Wishes) -> Closing:
             watcher = Watcher(judge, drop, wishes, store, tables, told)
             LOG.info("watching %s; verdicts go to %s", drop.folder, store.name)
             watcher.run()
-    return Closing(f"{watcher.judged} pictures judged, {watcher.anomalous} anomalous, {watcher.refused} unreadable", 0)
+    return Closing(watcher.counts(), 0)
 
 
 def own_folder(path: Path, judge: Judge) -> Path:
@@ -123,6 +124,7 @@ class Watcher:
     judged: int = 0
     anomalous: int = 0
     refused: int = 0
+    repeated: int = 0
     away: bool = False
     pruned: float = field(default_factory=time.monotonic)
     burst: Burst = field(default_factory=Burst)
@@ -178,7 +180,7 @@ class Watcher:
         stored = self.burst.take()
         if not stored:
             return
-        self.store.write([judged.row for judged in stored])
+        self.repeated += len(stored) - self.store.write([judged.row for judged in stored])
         for judged in stored:
             self.count(judged)
         self.tables.catch_up(self.store)
@@ -199,6 +201,12 @@ class Watcher:
         else:
             self.refused += 1
             LOG.warning("unreadable: %s: %s", name, judged.said)
+
+    def counts(self) -> str:
+        """Return the closing counts; what came again is stored once, and so the history has fewer."""
+        counts = f"{counted(self.judged, 'picture')} judged, {self.anomalous} anomalous, {self.refused} unreadable"
+        again = f", {self.repeated} of them stored before under the same name, with the same content and tags"
+        return counts + (again if self.repeated else "")
 
     @contextmanager
     def going_on(self, one: Found) -> Iterator[None]:
@@ -307,7 +315,7 @@ class Watcher:
                 sha256 = sha256_of(path)
             self.refuse(one, str(error).removeprefix(f"{path}: "), sha256)
         else:
-            self.drop.claim(one.name)
+            self.sightings.claim_late(one.name, now)
 
     def refuse(self, one: Found, error: str, sha256: str) -> None:
         """Store that a file cannot be judged, and move it on, together with others."""

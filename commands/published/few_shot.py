@@ -22,6 +22,7 @@ from scipy.stats import t as student
 from commands.published.metrics import method_metrics, read_json
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 REFERENCE = Path(__file__).parent / "reference"
 CONFIDENCE = 0.95
@@ -61,7 +62,7 @@ def show_pairs(method: str, pairs: Sequence[str], *, metrics: Path, reference: P
             table.add_row(dataset or names, str(shots), *line)
         table.add_section()
     CONSOLE.print(table)
-    return f"{len(pairs)} results shown"
+    return f"{counted(len(pairs), 'result')} shown"
 
 
 def published_rows(reference: Path, method: str, pair: str, shots: int) -> list[Line]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from commands.published.metrics import method_metrics
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 REFERENCE = Path(__file__).parent / "reference"
 THESIS, REPORTED = REFERENCE / "aecsad_thesis_table_5_1.csv", REFERENCE / "mvtec_loco_reported.csv"
@@ -114,7 +115,7 @@ def averages(runs: Runs) -> Table:
     categories = len({category for category, _ in runs} - {AVERAGE})
     ours = [text_of(runs[AVERAGE, kind]) for kind in (*KINDS, TOTAL)]
     spread = "" if len(runs[AVERAGE, TOTAL]) < 2 else f"{statistics.stdev(runs[AVERAGE, TOTAL]):.2f}"
-    further = [spread or "–", "yes", "as the profile says", "last iteration", f"{categories} categories"]
+    further = [spread or "–", "yes", "as the profile says", "last iteration", counted(categories, "product")]
     table.add_row("ours", *ours, *further)
     return table
 

@@ -34,7 +34,9 @@ class Verdict(BaseModel):
     kind_note: str | None = None
     bundle_sha256: str | None = Field(default=None, description="of the bundle that judged")
     tags: dict[str, str] = Field(default_factory=dict, description="as the request names them")
-    time: str | None = Field(default=None, description="UTC")
+    time: str | None = Field(
+        default=None, description="UTC, as it is stored: of a picture that comes again with the same tags the first one"
+    )
     error: str | None = Field(default=None, description="why there is no verdict; the other pictures have theirs")
 
 

@@ -212,7 +212,7 @@ def add_probes(application: FastAPI, service: Service) -> None:
     @application.get("/healthz")
     async def healthz() -> Response:
         """Whether the service works at all; where not, start it again."""
-        well = service.lane.alive(10 * service.limits.judging)
+        well = service.lane.alive(service.limits.hanging)
         return PlainTextResponse("ok\n" if well else "the judging thread hangs or ended\n", 200 if well else 503)
 
     @application.get("/readyz")

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from commands.serve.settings import Limits
 from commands.verdicts.verdict import MOST_TAGS, add_tag, tags_of
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 NAME_LENGTH = 255
@@ -141,7 +142,7 @@ async def uploads_of(request: Request, body: bytes, *, most: int) -> list[Upload
     if not found:
         raise HTTPException(400, "the request has no picture: send files, or JSON with `pictures`")
     if len(found) > most:
-        raise HTTPException(413, f"the request has {len(found)} pictures, at most {most} are taken")
+        raise HTTPException(413, f"the request has {counted(len(found), 'picture')}, at most {most} are taken")
     return found
 
 

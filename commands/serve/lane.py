@@ -12,8 +12,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ DECODED = 2  # pictures that are decoded and wait
 TOGETHER = 16  # verdicts that are stored at once
 LONGEST_WAIT = 0.05  # seconds that a verdict waits for others
 PATIENCE = 5.0  # seconds to wait for a database that is away or locked: clients wait as well
+PATIENCE_AT_START = 30.0  # for a server that is away: no client waits yet
 LOOK_AGAIN = 1.0  # seconds until a database that failed is tried again while nobody asks
 PRUNE_EVERY = 3600.0  # seconds
 
@@ -108,7 +110,7 @@ class Lane:
         Raises:
             UserError: the store cannot be opened.
         """
-        store = VerdictStore(self.store, patience=PATIENCE)
+        store = VerdictStore(self.store, patience=PATIENCE, at_start=PATIENCE_AT_START)
         self.thread = threading.Thread(target=self.run, args=[store], name="judging", daemon=True)
         self.thread.start()
 
@@ -130,10 +132,19 @@ class Lane:
             return True
 
     def alive(self, patience: float) -> bool:
-        """Whether the thread runs and has not been busy with one picture for longer than `patience` seconds."""
+        """Whether the thread runs, and is not busy with one picture, or with the store, for over `patience` seconds."""
         since = self.busy_since
         stuck = since is not None and time.monotonic() - since > patience
         return self.thread is not None and self.thread.is_alive() and not stuck
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Note since when the thread is busy."""
+        self.busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.busy_since = None
 
     def seconds_to_wait(self) -> int:
         """Return when a client may try again."""
@@ -148,7 +159,8 @@ class Lane:
             while True:
                 self.fill(decoding, pool)
                 if decoding:
-                    self.judge(*decoding.popleft(), group)
+                    with self.at_work():
+                        self.judge(*decoding.popleft(), group)
                     if not decoding and not self.waiting or group.is_due():
                         group.write(store)
                     continue
@@ -205,7 +217,6 @@ class Lane:
 
     def judge(self, job: Job, decoded: Future[Reading], group: Group) -> None:
         """Judge a picture; whatever goes wrong with it is its own affair."""
-        self.busy_since = time.monotonic()
         try:
             reading, started = decoded.result(), time.monotonic()
             if job.useless:
@@ -223,8 +234,6 @@ class Lane:
             if not isinstance(error, UserError | Late):
                 LOG.exception("%s: %s", job.product.name, job.name)
             settle(job, error)
-        finally:
-            self.busy_since = None
 
 
 @dataclass
@@ -253,7 +262,9 @@ class Group:
             return
         error: Exception | None = None
         try:
-            store.write(self.verdicts)
+            with self.lane.at_work():
+                if store.write(self.verdicts) < len(self.verdicts):
+                    self.take_times(store)
         except UserError as problem:
             LOG.error("%s", problem)
             error = NotStored()
@@ -262,6 +273,11 @@ class Group:
             settle(job, error or row)
         self.jobs.clear()
         self.verdicts.clear()
+
+    def take_times(self, store: VerdictStore) -> None:
+        """Answer what is stored, also for a picture that came again with the same tags: the first time stays."""
+        for (_, row), verdict in zip(self.jobs, self.verdicts, strict=True):
+            row["time"] = store.time_of(verdict)
 
 
 def settle(job: Job, outcome: dict[str, Any] | Exception) -> None:

@@ -25,6 +25,7 @@ from uvicorn.supervisors import Multiprocess
 from commands.serve.settings import Limits, guard_of
 from commands.verbs import extra_of, install_command
 from stages.core.run.errors import UserError
+from stages.core.runtime.calibration import counted
 
 LOG = logging.getLogger(__name__)
 LAST_SECONDS = 5.0  # that a stopping service leaves clients to take their answers
@@ -150,7 +151,7 @@ def serve(bundles: Sequence[str], place: Place, limits: Limits) -> str:
                 signal.signal(number, handler)
     if supervisor.failed:
         raise SystemExit(1)
-    return f"{len(bundles)} bundles served"
+    return f"{counted(len(bundles), 'bundle')} served"
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -41,6 +41,11 @@ class Limits:
     receiving: float = 30.0
     judging: float = 30.0
 
+    @property
+    def hanging(self) -> float:
+        """Seconds with one picture after which the thread that judges counts as one that hangs."""
+        return 10 * self.judging
+
     def check(self) -> None:
         """Pass when each limit lets something in.
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.config import STARTUP_FAILURE
 
 from commands.serve.application import Service, make_application
-from commands.serve.lane import Lane
+from commands.serve.lane import LOOK_AGAIN, Lane
 from commands.serve.products import load_products
 from commands.serve.running import Place
 from commands.serve.settings import LOOPBACK, Limits, guard_of
@@ -64,6 +65,7 @@ def application_of(bundles: Sequence[str], place: Place, limits: Limits) -> Fast
     products = load_products(bundles, threads=place.threads)
     lane = Lane(place.store, this_station(place.station), limits.waiting, limits.pixels, keep_days=place.keep_days)
     lane.start()
+    threading.Thread(target=end_when_stuck, args=[lane, limits.hanging], name="watching", daemon=True).start()
     service = Service(products, lane, limits, guard)
     application = with_reload(make_application(service), service)
     if place.insecure_loopback:  # else a web page in a browser of this machine could ask by a name of its own
@@ -78,6 +80,17 @@ def end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_when_stuck(lane: Lane, patience: float) -> None:
+    """End this process when the thread that judges hangs or has ended: the one that supervises starts it again.
+
+    What it pings is the thread that answers, which goes on meanwhile. An end at once: a thread that hangs joins none.
+    """
+    while lane.alive(patience) or (lane.stopping and lane.busy_since is None):
+        time.sleep(LOOK_AGAIN)
+    LOG.error("the thread that judges hangs for over %g seconds, or ended: it is started again", patience)
+    os._exit(1)
 
 
 def with_reload(application: FastAPI, service: Service) -> FastAPI:

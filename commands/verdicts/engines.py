@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from commands.verdicts.addresses import shown
+from commands.verdicts.files import read_only_address
 from stages.core.run.errors import UserError
 
 READING = {"oddpart_reading": True}  # of a connection that only reads: it neither waits for a writer nor holds one up
 LOST = ("08", "57P01", "57P02", "57P03")  # SQLSTATE: no connection, or the server shuts down or starts
+FOR_NOW = ("Temporary failure in name resolution", "Try again")  # the network is not up yet, as after a power cut
 REMEDIES = {  # words of a message, and what to do
     "authentication failed": "see to user and password (in the address, PGPASSWORD or ~/.pgpass)",
     "no password supplied": "name a password (in the address, PGPASSWORD or ~/.pgpass)",
@@ -31,16 +32,21 @@ REMEDIES = {  # words of a message, and what to do
 }
 
 
-def engine_of(url: URL, *, patience: float) -> Engine:
+def engine_of(url: URL, *, patience: float, read_only: bool = False) -> Engine:
     """Return what makes connections.
 
     Args:
         url: of the store.
         patience: seconds to wait for another process that writes to the same file.
+        read_only: whether nothing can be written where the file is.
     """
     if url.drivername != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=1, hide_parameters=True)
-    engine = create_engine(url, connect_args={"timeout": patience}, hide_parameters=True)
+    if read_only:
+        address = read_only_address(url)
+        engine = create_engine(url, creator=lambda: sqlite3.connect(address, uri=True), hide_parameters=True)
+    else:
+        engine = create_engine(url, connect_args={"timeout": patience}, hide_parameters=True)
     event.listen(engine, "connect", set_up_sqlite)
     event.listen(engine, "begin", begin_in_sqlite)
     return engine
@@ -99,6 +105,8 @@ def problem_of_file(path: str, kind: str, reason: str) -> str:
         return f"{path}: cannot be written (it is read-only): see to the rights of the file and its folder"
     if "is full" in reason:
         return f"{path}: cannot be written: the disk is full: make space"
+    if "unable to open" in reason:
+        return f"{path}: cannot be opened: see to the rights of the file, of its -wal and -shm, and of its folder"
     if kind == "OperationalError":
         return f"{path}: cannot be written or read ({reason}): see to its disk and folder"
     return f"{path}: is no database, or damaged ({reason}): name another file"
@@ -107,6 +115,8 @@ def problem_of_file(path: str, kind: str, reason: str) -> str:
 def is_lost(error: DBAPIError) -> bool:
     """Whether a server is away, and the same may work when it is back."""
     state = getattr(error.orig, "sqlstate", None)
+    if any(words in str(error.orig) for words in FOR_NOW):
+        return True
     if error.connection_invalidated or (state or "").startswith(LOST):
         return True
     away = type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
@@ -117,13 +127,3 @@ def first_line(error: object) -> str:
     """Return the line of a message that says most; psycopg's begins with the address that it tried."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].removeprefix("connection failed: ") if lines else type(error).__name__
-
-
-def make_folder(url: URL) -> None:
-    """Make the folder of a file.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    if url.drivername == "sqlite":
-        Path(os.fsdecode(str(url.database))).parent.mkdir(parents=True, exist_ok=True)

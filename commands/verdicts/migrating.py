@@ -41,6 +41,21 @@ def prepare(engine: Engine, *, name: str) -> None:
                 LOG.info("%s: changed from version %s to %s", name, revision, HEAD)
 
 
+def check_version(engine: Engine, *, name: str) -> None:
+    """Pass when a database that cannot be written is up to date.
+
+    Raises:
+        UserError: it is not, or is another program's, or of a newer version.
+    """
+    with engine.connect().execution_options(oddpart_reading=True) as connection:
+        revision = revision_of(connection, name)
+    if revision != HEAD:
+        of = f"of version {revision}, this oddpart knows {HEAD}" if revision else "a store without tables"
+        raise UserError(
+            f"{name}: is {of}, and cannot be changed where it is read-only: name a copy that can be written"
+        )
+
+
 def set_up_file(engine: Engine, name: str) -> None:
     """Set what a file keeps and no transaction can.
 
@@ -93,7 +108,7 @@ def revision_of_file(connection: Connection, name: str, *, empty: bool) -> str:
 
 def upgrade(connection: Connection, revision: str) -> None:
     """Change a database to HEAD."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # before it is imported: it names its plugins as it is
     from alembic import command  # late: most stores are up to date
     from alembic.config import Config
 

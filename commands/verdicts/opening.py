@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,10 @@ def store_of_run(named: str | None, default: Path) -> Iterator[VerdictStore | No
         ModuleNotFoundError: a store is named, and the packages are missing.
     """
     try:
-        import alembic  # noqa: F401 - its absence would be seen in a new store only
-
         from commands.verdicts.store import VerdictStore
+
+        if find_spec("alembic") is None:  # its absence would be seen in a new store only
+            raise ModuleNotFoundError("No module named 'alembic'", name="alembic")
     except ModuleNotFoundError as error:
         if named is not None or error.name not in STORE:
             raise

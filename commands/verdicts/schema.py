@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from commands.verdicts.verdict import Refused, Verdict, stamp
 
-HEAD = "0003"
-REVISIONS = ("0001", "0002", "0003")  # all that this program knows; the first is what SQLite files without tags have
+HEAD = "0004"
+REVISIONS = ("0001", "0002", "0003", "0004")  # all that are known; the first: SQLite files without tags
 VERSION_TABLE = "oddpart_version"  # not Alembic's own name: the database may be shared with another program
 APPLICATION = 0x0DD9A27  # in the header of an SQLite file: one of ours
 ORIGIN = {":bundle": "bundle_sha256", ":method": "method", ":station": "station", ":source": "source"}
@@ -55,6 +55,7 @@ class Moment(TypeDecorator[str]):
         return stamp(value) if isinstance(value, datetime) else value
 
 
+ONCE = ("picture", "picture_sha256", "bundle_sha256", "station", "tag_set")  # no two verdicts agree in all of them
 Key = BigInteger().with_variant(Integer(), "sqlite")  # only an INTEGER counts up by itself in SQLite
 METADATA = MetaData()
 
@@ -80,7 +81,7 @@ VERDICTS = Table(
     Column("note", Text),
     Column("day", Text, nullable=False),  # of `time`, for the index
     Column("tag_set", BigInteger, nullable=False),  # see `set_of`
-    UniqueConstraint("picture", "picture_sha256", "bundle_sha256", "station"),
+    UniqueConstraint(*ONCE),
     # They cover what the history asks for: a million verdicts are counted and chosen without reading them.
     Index("verdicts_by_day", "product", "day", "tag_set", "is_anomalous", "unsure", "time"),
     Index("verdicts_by_tags", "tag_set", "product", "day", "is_anomalous", "unsure", "time"),

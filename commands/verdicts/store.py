@@ -8,53 +8,66 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Table, delete, exists, select, text
+from sqlalchemy import Connection, Select, Table, delete, exists, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from commands.verdicts.addresses import shown, url_of
-from commands.verdicts.engines import READING, engine_of, in_one_line, is_lost, make_folder
-from commands.verdicts.migrating import prepare
-from commands.verdicts.schema import ORIGIN, TABLES, TAGS, UNREADABLE, VERDICTS, set_of, tag_set_of
+from commands.verdicts.engines import READING, engine_of, in_one_line, is_lost
+from commands.verdicts.files import StillFile, check_writable, make_folder
+from commands.verdicts.migrating import check_version, prepare
+from commands.verdicts.schema import ONCE, ORIGIN, TABLES, TAGS, UNREADABLE, VERDICTS, set_of, tag_set_of
 from commands.verdicts.verdict import Refused, Verdict, stamp
 from stages.core.run.errors import UserError
 
 LOG = logging.getLogger(__name__)
 PATIENCE = 30.0  # seconds to wait for another process that writes, and for a server that is away
 PAUSE = 0.5  # seconds between two tries
+AT_ONCE = 1000  # rows that are read by one statement
+Result = TypeVar("Result")
 NAMES = {"verdicts": VERDICTS, "unreadable": UNREADABLE}
 
 
 class VerdictStore:
     """An open store; used by one thread, while other processes may write to the same database."""
 
-    def __init__(self, where: str | Path, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, where: str | Path, *, patience: float = PATIENCE, at_start: float | None = None, read_only: bool = False
+    ) -> None:
         """Open a store, and make it where there is none.
 
         Args:
             where: a file or a URL, see `commands.verdicts.addresses`.
             patience: seconds to wait for another process that writes, and for a server that is away.
+            at_start: the same for a server that is away now; `patience` where None.
+            read_only: read a file where nothing can be written; nothing is made or brought up to date.
 
         Raises:
-            UserError: it cannot be opened, is something else, or of a newer version.
+            UserError: it cannot be opened or written, is something else, or of a newer version.
         """
         url = url_of(where)
-        self.url, self.name, self.patience = url, shown(url), patience
-        self.engine = engine_of(url, patience=patience)
+        self.url, self.name, self.patience = url, shown(url), patience if at_start is None else at_start
+        self.still = StillFile.of(url) if read_only else None
+        self.engine = engine_of(url, patience=patience, read_only=read_only)
         try:
             with in_one_line(url):
-                make_folder(url)
-                prepare(self.engine, name=self.name)
+                if read_only:
+                    self.patiently(lambda: check_version(self.engine, name=self.name))
+                else:
+                    make_folder(url)
+                    check_writable(url)
+                    self.patiently(lambda: prepare(self.engine, name=self.name))
         except BaseException:
             self.engine.dispose()
             raise
+        self.patience = patience
 
     def write(self, rows: Iterable[Verdict | Refused]) -> int:
         """Store rows, all or none of them; one that is stored already stays as it was.
@@ -71,19 +84,23 @@ class VerdictStore:
         if not rows:
             return 0
         with in_one_line(self.url):
-            return self.patiently(rows)
+            return self.patiently(lambda: self.insert_all(rows))
 
-    def patiently(self, rows: Sequence[Verdict | Refused]) -> int:
-        """See `write`.
+    def insert_all(self, rows: Sequence[Verdict | Refused]) -> int:
+        """See `write`."""
+        with self.engine.begin() as connection:
+            return sum(insert(connection, table, rows) for table in TABLES)
+
+    def patiently(self, work: Callable[[], Result]) -> Result:
+        """Do something with the database; a server that is away is waited for, and it is done anew.
 
         Raises:
-            DBAPIError: it cannot be written.
+            DBAPIError: it cannot be done, or the server stayed away.
         """
         end, said = time.monotonic() + self.patience, False
         while True:
             try:
-                with self.engine.begin() as connection:
-                    return sum(insert(connection, table, rows) for table in TABLES)
+                return work()
             except DBAPIError as error:
                 if not is_lost(error) or time.monotonic() > end:
                     raise
@@ -101,25 +118,56 @@ class VerdictStore:
             return False
         return True
 
+    def time_of(self, verdict: Verdict) -> str:
+        """Return when a verdict was stored that is stored already: the first time counts."""
+        values = as_columns(verdict)
+        same = [VERDICTS.c[name] == values[name] for name in ONCE]
+        return str(self.first(select(VERDICTS.c.time).where(*same)))
+
     def known_as(self, picture: str, picture_sha256: str, *, station: str) -> str | None:
         """Return the table in which a station has a picture, by whatever bundle; None where it has none."""
-        with self.reading() as connection:
-            for name, table in NAMES.items():
-                wanted = (
-                    table.c.picture == picture, table.c.picture_sha256 == picture_sha256, table.c.station == station,
-                )  # fmt: skip
-                if connection.execute(select(table.c.id).where(*wanted).limit(1)).first():
-                    return name
+        for name, table in NAMES.items():
+            wanted = (
+                table.c.picture == picture, table.c.picture_sha256 == picture_sha256, table.c.station == station,
+            )  # fmt: skip
+            if self.first(select(table.c.id).where(*wanted).limit(1)) is not None:
+                return name
         return None
 
+    def first(self, statement: Select[Any]) -> Any:
+        """Return the first value that is asked for, None where there is none; a server that is away is waited for.
+
+        Raises:
+            UserError: the store cannot be read.
+        """
+
+        def read() -> Any:
+            with self.engine.connect().execution_options(**READING) as connection:
+                return connection.execute(statement).scalar()
+
+        with in_one_line(self.url):
+            return self.patiently(read)
+
     def rows_after(self, last: int, *, table: str, station: str, source: str) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a station with an id above `last`, the oldest first, verdicts with their tags."""
+        """Yield the rows of a station with an id above `last`, the oldest first, verdicts with their tags.
+
+        A server that is away is waited for.
+        """
         columns, known = NAMES[table].c, dict[int, dict[str, str]]()
-        wanted = (columns.id > last, columns.station == station, columns.source == source)
-        with self.reading() as connection:
-            statement = select(NAMES[table]).where(*wanted).order_by(columns.id)
-            for row in connection.execution_options(yield_per=1000).execute(statement).mappings():
-                yield whole(connection, dict(row), known)
+
+        def read() -> list[dict[str, Any]]:
+            wanted = (columns.id > last, columns.station == station, columns.source == source)
+            statement = select(NAMES[table]).where(*wanted).order_by(columns.id).limit(AT_ONCE)
+            with self.engine.connect().execution_options(**READING) as connection:
+                return [whole(connection, dict(row), known) for row in connection.execute(statement).mappings().all()]
+
+        while True:
+            with in_one_line(self.url):
+                found = self.patiently(read)
+            yield from found
+            if len(found) < AT_ONCE:
+                return
+            last = found[-1]["id"]
 
     def prune(self, *, keep_days: float | None = None, keep_rows: int | None = None) -> int:
         """Delete the oldest rows and give their space back.
@@ -132,14 +180,19 @@ class VerdictStore:
             How many rows went.
         """
         with in_one_line(self.url):
-            with self.engine.begin() as connection:
-                if connection.dialect.name == "postgresql":  # else a writer's tags might go before its verdicts come
-                    connection.execute(text(f"LOCK TABLE {TAGS.name} IN SHARE ROW EXCLUSIVE MODE"))
-                gone = sum(prune_table(connection, one, keep_days, keep_rows) for one in NAMES.values())
-                if gone:
-                    connection.execute(delete(TAGS).where(~exists().where(VERDICTS.c.tag_set == TAGS.c.tag_set)))
+            gone = self.patiently(lambda: self.delete_oldest(keep_days, keep_rows))
             if self.engine.dialect.name == "sqlite":
                 self.vacuum()
+        return gone
+
+    def delete_oldest(self, keep_days: float | None, keep_rows: int | None) -> int:
+        """See `prune`."""
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # else a writer's tags might go before its verdicts come
+                connection.execute(text(f"LOCK TABLE {TAGS.name} IN SHARE ROW EXCLUSIVE MODE"))
+            gone = sum(prune_table(connection, one, keep_days, keep_rows) for one in NAMES.values())
+            if gone:
+                connection.execute(delete(TAGS).where(~exists().where(VERDICTS.c.tag_set == TAGS.c.tag_set)))
         return gone
 
     def vacuum(self) -> None:
@@ -158,6 +211,8 @@ class VerdictStore:
         """
         with in_one_line(self.url), self.engine.connect().execution_options(**READING) as connection:
             yield connection
+        if self.still is not None:
+            self.still.check()
 
     def close(self) -> None:
         """Close the connections; the last one to close an SQLite file empties the write-ahead log into it."""

@@ -18,16 +18,17 @@ from stages.aecsad.model.segmentor import LabelMapGraph
 from stages.aecsad.model.student_teacher import StudentsGraph
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.encoder.engine import write_graph
+from stages.core.io.lineage import SCORER_PART
 from stages.core.neighbours.memory import BankGraph
 from stages.core.run.errors import UserError
-from stages.core.runtime.bundle import EXPLAINER, HISTOGRAMS
+from stages.core.runtime.bundle import HISTOGRAMS
+from stages.core.runtime.explaining import FILE as EXPLAINER
 from stages.core.runtime.explaining import explainer_content
 from stages.core.runtime.graphs import IMAGE, LEVEL, BranchGraph
 from stages.core.runtime.histograms import HistogramModel
 from stages.core.runtime.manifest import FILES, MANIFEST, sealed
 from stages.export.parity import Expected
 from stages.export.parts import STUDENT_TEACHER, Parts
-from stages.export.recipes import SCORER
 
 PICTURES = "pictures"
 
@@ -81,9 +82,9 @@ def write_bundle(
     for branch in branches:
         write_branch(folder / graph_name(branch.name), branch, parts.encoder)
     if parts.scorer is not None:
-        name = graph_name(SCORER)
+        name = graph_name(SCORER_PART)
         (folder / name).write_bytes(parts.scorer.graph)
-        entries = [{"name": SCORER, "size": list(parts.scorer.image_size), "graph": name}]
+        entries = [{"name": SCORER_PART, "size": list(parts.scorer.image_size), "graph": name}]
         sizes = {parts.scorer.image_size} if needs_features(parts.scorer.graph) else set()
     encoder = write_encoder(folder, parts.encoder, sizes=sorted(sizes))
     if parts.histogram is not None and parts.histogram.models:

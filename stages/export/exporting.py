@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 
 from stages.core.io.component_names import names_of
-from stages.core.io.lineage import content_hash
+from stages.core.io.lineage import SCORER_PART, content_hash
 from stages.core.io.result import MethodResult, read_result
 from stages.core.io.tables import IMAGE_TABLE, image_files, read_images
 from stages.core.run.console import progress
@@ -25,10 +25,11 @@ from stages.core.runtime.bundle import load
 from stages.core.runtime.wording import Names
 from stages.export.bundling import write_bundle
 from stages.export.licences import licences_of
+from stages.export.measuring import Measured
 from stages.export.parity import Parity, check_parity, chosen, expected_of
 from stages.export.parts import Parts, load_parts
 from stages.export.recipes import RECIPES, Roots, files_of, recipe_of, refusal_of
-from stages.export.variants import LARGEST_CHANGE, Kind, Measured, Pictures, baseline_of, export_variant, refusal
+from stages.export.variants import Kind, Pictures, baseline_of, export_variant, refusal
 
 LOG = logging.getLogger(__name__)
 TEST_PICTURES = 3
@@ -141,8 +142,8 @@ def export_methods(
 ) -> dict[str, Parity | str]:
     """Export each method into a folder of its name below an empty one, and its variants as <name>-<variant>.
 
-    A variant that changes the image AUROC by more than LARGEST_CHANGE points is named in the log and not written; what
-    was measured is kept in REFUSED.
+    A variant whose change of the image AUROC is not shown to hold (`Measured.holds`) is named in the log and not
+    written; what was measured is kept in REFUSED.
 
     Args:
         folder: of the bundles.
@@ -164,8 +165,8 @@ def export_methods(
         found[method] = export_method(folder / method, method, product)
         for name, measured in export_variants(folder, method, product, variants, confidence=confidence).items():
             found[name] = f"image AUROC {measured}"
-            if measured.largest > LARGEST_CHANGE:
-                refused[name] = asdict(measured) | {"change_in_points": measured.changes}
+            if not measured.holds:
+                refused[name] = measured.as_json()
                 found[name] = f"refused, {measured}"
     if refused:
         (folder / REFUSED).write_text(json.dumps(refused, indent=2) + "\n", encoding="utf-8")
@@ -183,7 +184,7 @@ def export_variants(
     for kind in variants:
         name = f"{method}-{kind}"
         found[name] = export_variant(baseline, folder / name, kind, confidence=confidence)
-        if found[name].largest > LARGEST_CHANGE:
+        if not found[name].holds:
             LOG.error("%s", refusal(kind, method, found[name]))
             shutil.rmtree(folder / name)
     return found
@@ -225,5 +226,5 @@ def params_of(parts: Parts) -> dict[str, Any]:
     }  # fmt: skip
     students = {} if parts.students is None else {"student_teacher": parts.students.network.arguments}
     segmentation = {} if parts.histogram is None else {"segmentation": parts.histogram.segmentor.arguments}
-    scorer = {} if parts.scorer is None else {"scorer": dict(parts.scorer.settings)}
+    scorer = {} if parts.scorer is None else {SCORER_PART: dict(parts.scorer.settings)}
     return {"encoder": parts.encoder.name, **segmentation, **students, **banks, **scorer}

@@ -29,6 +29,7 @@ from stages.core.encoder.encoder import FrozenEncoder, stack_images, to_float
 from stages.core.encoder.scorer import Scorer, read_scorer
 from stages.core.io.calibration import read_calibration
 from stages.core.io.explanations import load_explainer
+from stages.core.io.lineage import EXPLAINER_PART, SCORER_PART
 from stages.core.io.result import MAPS
 from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import MemoryBank, read_bank
@@ -40,7 +41,7 @@ from stages.core.runtime.histograms import HistogramModel, histogram_distances
 from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Size, Window
 from stages.core.runtime.wording import Names
-from stages.export.recipes import EXPLAINER, FINE, SCORER, TrainedFiles, check_one_run
+from stages.export.recipes import FINE, TrainedFiles, check_one_run
 
 STUDENT_TEACHER = "student_teacher"  # the branch's only column
 NEIGHBOURS = ("neighbours", FINE)  # the branches that are memory banks
@@ -115,11 +116,11 @@ def load_parts(files: TrainedFiles, *, device: torch.device) -> Parts:
         UserError: a part is damaged, of another run than the others, or was replaced meanwhile.
     """
     fingerprints, paths = check_one_run(files), files.paths
-    if SCORER in paths:
+    if SCORER_PART in paths:
         return scored_parts(paths, fingerprints, device)
     fusion, map_fusion = read_fusion(paths["fusion"]) if "fusion" in paths else (None, None)
     students = read_students(paths[STUDENT_TEACHER], device) if STUDENT_TEACHER in paths else None
-    explainer = load_explainer(paths[EXPLAINER]) if EXPLAINER in paths else None
+    explainer = load_explainer(paths[EXPLAINER_PART]) if EXPLAINER_PART in paths else None
     histogram, counted = None, None
     if fusion is not None and students is not None:
         columns = set(fusion.normal) - {STUDENT_TEACHER, PARTS, *NEIGHBOURS}
@@ -149,7 +150,7 @@ def scored_parts(paths: Mapping[str, Path], fingerprints: Mapping[str, str], dev
     Raises:
         UserError: a part is damaged.
     """
-    scorer = read_scorer(paths[SCORER])
+    scorer = read_scorer(paths[SCORER_PART])
     encoder = FrozenEncoder(scorer.encoder, stages=scorer.stages).to(device)
     calibration = read_calibration(paths["calibration"])
     return Parts(encoder, scorer.grey_range, None, None, None, {}, None, None, calibration, None, scorer, fingerprints)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.io.lineage import content_hash, read_lineage
+from stages.core.io.lineage import EXPLAINER_PART, SCORER_PART, content_hash, read_lineage
 from stages.core.run.errors import UserError
+from stages.core.runtime.explaining import FILE as EXPLAINER_FILE
 
 SHOWN = 8  # digits of a sha256 in messages
 FINE = "fine_neighbours"
-EXPLAINER, SCORER = "explainer", "scorer"
 OPTIONAL = (FINE,)  # parts that a profile may switch off
 BRANCHES = {
     "segmentation": "{trained}/segmentation/{category}/model.safetensors",
@@ -38,26 +38,26 @@ RECIPES = {  # the first one that is switched on is the default
             "neighbours": "{scores}/patchcore/bank.safetensors",
             FINE: "{scores}/oddpart/bank.safetensors",
             "fusion": "{scores}/oddpart/fusion.json",
-            EXPLAINER: "{scores}/oddpart/explanations/explainer.npz",
+            EXPLAINER_PART: f"{{scores}}/oddpart/explanations/{EXPLAINER_FILE}",
             "calibration": "{evaluation}/oddpart/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in (*BRANCHES, "neighbours")},
-            "calibration": {"fusion": "fusion", "bank": FINE, EXPLAINER: EXPLAINER},
+            "calibration": {"fusion": "fusion", "bank": FINE, EXPLAINER_PART: EXPLAINER_PART},
         },
     ),
     "aecsad": Recipe(
         {
             **BRANCHES,
             "fusion": "{scores}/aecsad/fusion.json",
-            EXPLAINER: "{scores}/aecsad/explanations/explainer.npz",
+            EXPLAINER_PART: f"{{scores}}/aecsad/explanations/{EXPLAINER_FILE}",
             "calibration": "{evaluation}/aecsad/calibration.json",
         },
         {
             "histogram": {"segmentation": "segmentation"},
             "fusion": {part: part for part in BRANCHES},
-            "calibration": {"fusion": "fusion", EXPLAINER: EXPLAINER},
+            "calibration": {"fusion": "fusion", EXPLAINER_PART: EXPLAINER_PART},
         },
     ),
     "patchcore": Recipe(
@@ -71,8 +71,8 @@ RECIPES = {  # the first one that is switched on is the default
 
 
 SCORED = Recipe(  # of methods that write their networks as one graph
-    {SCORER: "{scores}/{method}/scorer.json", "calibration": "{evaluation}/{method}/calibration.json"},
-    {"calibration": {SCORER: SCORER}},
+    {SCORER_PART: "{scores}/{method}/scorer.json", "calibration": "{evaluation}/{method}/calibration.json"},
+    {"calibration": {SCORER_PART: SCORER_PART}},
 )
 WITH_SCORER = ("uninformed_students", "sir_")  # beginnings of their names
 NEEDS_CLIP = (

@@ -7,7 +7,6 @@ also against edited pictures. No test image is read.
 """
 
 import logging
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, UInt8
-from sklearn.metrics import roc_auc_score
 
 from stages.core.io.tables import SYNTHETIC
 from stages.core.io.thresholds import conformal_threshold, unsure_band
@@ -31,15 +29,15 @@ from stages.core.runtime.pictures import read_picture
 from stages.core.runtime.scaling import fit_trimmed_z
 from stages.export.bundling import files_below, sha256_of
 from stages.export.edits import edit
+from stages.export.measuring import LARGEST_CHANGE, Found, Measured, Values
 from stages.export.precision import quantised, with_half_weights
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["fp16", "int8"]
-LARGEST_CHANGE = 0.3  # points of image AUROC
 CALIBRATING = 32  # training images at most, whose values decide how 8 bits are used
 TOLERANCE: Mapping[Kind, float] = {"fp16": 1e-4, "int8": 5e-2}  # of `verify`: one last digit moves a value by 1/255
 NOT_QUANTISED = ("neighbours", "fine_neighbours", "parts")  # distances and what is whitened: differences of large sums
-Columns = dict[str, Float64[np.ndarray, " n"]]
+Columns = dict[str, Values]
 
 
 @dataclass(frozen=True)
@@ -70,42 +68,18 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Image AUROC in percent, by kind of anomaly."""
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-
-    @property
-    def changes(self) -> dict[str, float]:
-        """Points by kind."""
-        return {kind: self.after[kind] - before for kind, before in self.before.items()}
-
-    @property
-    def largest(self) -> float:
-        """The largest change, up or down: a variant is to judge as the bundle does. What is not measured is refused."""
-        return max(map(abs, self.changes.values()), default=math.inf)
-
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{kind} {before:.2f} to {self.after[kind]:.2f} ({self.changes[kind]:+.2f})"
-            for kind, before in self.before.items()
-        )
-
-
-@dataclass(frozen=True)
 class Baseline:
     """A bundle in 32 bits, and what it finds in the pictures that variants are measured by.
 
     Attributes:
         normal: of each normal validation image.
-        aurocs: image AUROC in percent by kind of anomaly.
+        found: their scores, and those of anomalous pictures.
     """
 
     bundle: Bundle
     pictures: Pictures
     normal: Sequence[Seen]
-    aurocs: Mapping[str, float]
+    found: Found
 
     def odd(self) -> dict[str, Iterator[UInt8[np.ndarray, "H W 3"]]]:
         """Return the anomalous pictures by kind."""
@@ -114,16 +88,16 @@ class Baseline:
             found["edits"] = self.pictures.edited(self.bundle, self.normal)
         return found
 
-    def measure(self, judge: Bundle, normal: Sequence[Seen]) -> dict[str, float]:
-        """Return the image AUROC of this bundle or a variant by kind, of those kinds of which there are pictures.
+    def measure(self, judge: Bundle, normal: Sequence[Seen]) -> Found:
+        """Return the scores by this bundle or a variant, of those kinds of which there are pictures.
 
         Args:
             judge: of the pictures.
             normal: what it finds in normal validation images.
         """
-        own = [judge.join(one).score for one in normal]
-        odd = {kind: [judge.judge(one).score for one in images] for kind, images in self.odd().items()}
-        return {kind: auroc(own, values) for kind, values in odd.items() if values}
+        odd = {kind: np.array([judge.judge(one).score for one in images]) for kind, images in self.odd().items()}
+        own = np.array([judge.join(one).score for one in normal])
+        return Found(own, {kind: values for kind, values in odd.items() if len(values)})
 
 
 def baseline_of(source: Path, pictures: Pictures) -> Baseline:
@@ -135,8 +109,8 @@ def baseline_of(source: Path, pictures: Pictures) -> Baseline:
     """
     bundle = load(source)
     normal = [bundle.see(picture) for picture in pictures.of("validation", bundle)]
-    bare = Baseline(bundle, pictures, normal, {})
-    return replace(bare, aurocs=bare.measure(bundle, normal))
+    bare = Baseline(bundle, pictures, normal, Found(np.zeros(0), {}))
+    return replace(bare, found=bare.measure(bundle, normal))
 
 
 def export_variant(baseline: Baseline, target: Path, kind: Kind, *, confidence: float) -> Measured:
@@ -156,12 +130,9 @@ def export_variant(baseline: Baseline, target: Path, kind: Kind, *, confidence: 
     seen = [raw.see(picture) for picture in baseline.pictures.of("validation", raw)]
     write_manifest(target, {**reference.manifest, **calibrate(raw, seen, baseline.normal, confidence=confidence)})
     variant = load(target)
-    measured = Measured(baseline.aurocs, baseline.measure(variant, seen))
-    about = {
-        "kind": kind, "tolerance": TOLERANCE[kind], "normals": variant.calibration.threshold.normals,
-        "image_auroc": dict(measured.after), "image_auroc_in_32_bits": dict(measured.before),
-        "change_in_points": measured.changes, "largest_change_in_points": LARGEST_CHANGE,
-    }  # fmt: skip
+    measured = Measured.of(baseline.found, baseline.measure(variant, seen))
+    normals = variant.calibration.threshold.normals
+    about = {"kind": kind, "tolerance": TOLERANCE[kind], "normals": normals, **measured.as_json()}
     tested = [judged_again(variant, one) for one in reference.manifest[TEST_PICTURES]]
     write_manifest(target, {**variant.manifest, "variant": about, TEST_PICTURES: tested})
     return measured
@@ -171,6 +142,12 @@ def refusal(kind: Kind, method: str, measured: Measured) -> str:
     """Say why a variant is not written."""
     if not measured.before:
         return f"{method}: the variant {kind} is not written: there is no synthetic defect to measure it by"
+    if measured.step > LARGEST_CHANGE:
+        return (
+            f"{method}: the variant {kind} is not written: a change of {LARGEST_CHANGE} points cannot be seen in "
+            f"{measured.normal} validation images, where the image AUROC moves in steps of {measured.step:.2f}: add "
+            "normal images, or take the bundle in 32 bits"
+        )
     return (
         f"{method}: the variant {kind} changes the image AUROC by up to {measured.largest:.2f} points, more than "
         f"{LARGEST_CHANGE}: {measured}; it is not written, take the bundle in 32 bits"
@@ -286,12 +263,6 @@ def calibration_of(
         sureness=Sureness(tuple(normal.tolist()), low, high),
         branches=branches,
     )
-
-
-def auroc(normal: Sequence[float], odd: Sequence[float]) -> float:
-    """Return the area under the ROC curve in percent, to a thousandth."""
-    labels = [False] * len(normal) + [True] * len(odd)
-    return round(100 * float(roc_auc_score(labels, [*normal, *odd])), 3)
 
 
 def judged_again(variant: Bundle, picture: Mapping[str, Any]) -> dict[str, Any]:

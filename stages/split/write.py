@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from stages.core.images.aspect import common_aspect, write_aspect
 from stages.core.images.grey_range import write_grey_range
@@ -21,6 +22,7 @@ from stages.core.io.rotation import FOLD, NEVER
 from stages.core.io.tables import IMAGE_COLUMNS, image_files, write_images
 from stages.core.io.truth import TRUTH_COLUMNS, component_files, health_file, mask_files, write_truth
 from stages.core.run.atomic import replacing_file, replacing_folder
+from stages.core.runtime.compression import SAVED_AS, compression_of, note_of
 from stages.core.runtime.reading import Window, read_like_training
 from stages.split.checks import EqualFiles
 from stages.split.inspect_files import EXIF_ROTATED, Inspection
@@ -149,10 +151,15 @@ def write_image_table(inputs: Path, truth: pd.DataFrame, folds: Folds) -> None:
 def write_image_files(
     path: Path, dataset: Path, truth: pd.DataFrame, *, grey_range: Window | None, deep: Collection[str]
 ) -> None:
-    """Copy the image files byte by byte, one for images of the same content; deep ones become PNG files of 8 bits."""
+    """Copy the image files byte by byte, one for images of the same content; deep ones become PNG files of 8 bits.
+
+    Such a copy says how its original was saved, by which new pictures are compared.
+    """
     for source, name in sorted(set(zip(truth["source_path"], truth["file"], strict=True))):
         if source in deep:
-            Image.fromarray(read_like_training(dataset / source, grey_range)).save(path / name)
+            about = PngInfo()
+            about.add_text(SAVED_AS, note_of(compression_of(dataset / source)))
+            Image.fromarray(read_like_training(dataset / source, grey_range)).save(path / name, pnginfo=about)
         else:
             shutil.copyfile(dataset / source, path / name)
 

@@ -43,9 +43,7 @@ def fit_ensembles(
         raise UserError("the image table has no training image: the students need normal images to learn from")
     if params.students.count == 1:
         LOG.warning("a single student agrees with itself: the variance map is 0 everywhere")
-    device = pick_device()
-    if params.cpu_threads is not None:
-        torch.set_num_threads(params.cpu_threads)
+    device = pick_device(threads=params.cpu_threads)
     encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
     stack = load_stack(folder, files, size=size_of(params.inference))
     refuse_one_colour(stack)

@@ -133,7 +133,7 @@ def test_its_bundle_judges_as_the_pipeline_does(space: Workspace) -> None:
         )  # fmt: skip
     finally:
         file.write_text(before, encoding="utf-8")
-    assert "pictures get the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
+    assert "pictures judged, with the pipeline's scores" in run(space, "commands", "verify", str(bundles / "oddpart"))
     manifest = json.loads((bundles / "oddpart/manifest.json").read_text(encoding="utf-8"))
     assert sorted(one["size"] for one in manifest["encoder"]["graphs"]) == [[256, 256], [280, 280]]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import torch
@@ -127,11 +128,13 @@ def labeller_of(segmentor: Segmentor, *, size: int) -> Labeller:
     if device.type != "cpu":
         return lambda low, high: segmentor.label_map(low, high, size=size)
     graphs: dict[tuple[torch.Size, torch.Size], BranchGraph] = {}
+    exporting = Lock()
 
     def label(low: Float[Tensor, "1 c h w"], high: Float[Tensor, "1 C k l"]) -> UInt8[Tensor, "1 S S"]:
         key = (low.shape, high.shape)
-        if key not in graphs:
-            graphs[key] = graph_of(segmentor, low, high, size=size)
+        with exporting:
+            if key not in graphs:
+                graphs[key] = graph_of(segmentor, low, high, size=size)
         values = dict(zip(LabelMapGraph.inputs, (low.contiguous().numpy(), high.contiguous().numpy()), strict=True))
         return torch.from_numpy(graphs[key](values)[LABELS])
 

@@ -26,6 +26,7 @@ from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder, to_float
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.histograms import histogram_distances
 
 CELLS = 64  # a side: the finest features of the encoder at 256 pixels
@@ -84,8 +85,8 @@ def fit_classifiers(
     trials: Mapping[str, Proposal], images: UInt8[Tensor, "T 3 H W"], encoder: FrozenEncoder, *, seed: int
 ) -> dict[str, Classifier]:
     """Fit a linear classifier of cells to each proposer's classes; none where there is no class but the ground."""
-    steps = progress(images.split(1), total=len(images), label="cells of the trial")
-    features = np.concatenate([encode_cells(encoder, image, CELLS).numpy() for image in steps])
+    encoded = on_all_cores(lambda image: encode_cells(encoder, image, CELLS).numpy(), images.split(1))
+    features = np.concatenate(list(progress(encoded, total=len(images), label="cells of the trial")))
     photos = images.permute(0, 2, 3, 1).contiguous().numpy()
     classifiers = {}
     for name, trial in trials.items():
@@ -147,7 +148,8 @@ def label_maps(
     device = encoder.mean.device
     matrices = torch.from_numpy(np.hstack([one.matrix for one in classifiers.values()]))
     of_levels = matrices.to(device).split(list(encoder.channels))
-    for row, image in enumerate(progress(images.split(1), total=len(images), label="edits judged")):
+
+    def discriminants_of(image: UInt8[Tensor, "1 3 H W"]) -> Float32[np.ndarray, "K c c"]:
         levels = encoder.recall(to_float(image.to(device)))
         resized = [
             functional.interpolate(
@@ -155,7 +157,10 @@ def label_maps(
             )
             for level, matrix in zip(levels, of_levels, strict=True)
         ]
-        discriminants = torch.stack(resized).sum(dim=0)[0].cpu().numpy()
+        return np.asarray(torch.stack(resized).sum(dim=0)[0].cpu().numpy())
+
+    found = on_all_cores(discriminants_of, images.split(1))
+    for row, discriminants in enumerate(progress(found, total=len(images), label="edits judged")):
         start = 0
         for name, one in classifiers.items():
             own = discriminants[start : start + len(one.bias)] + one.bias[:, None, None]

@@ -26,6 +26,7 @@ from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.run.parallel import on_all_cores
 from stages.core.run.params import EncoderParams
 
 LOG = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def check_pseudo_labels(pseudo_labels: LabelMaps, image_ids: list[str], *, size:
 
 
 def segment_images(fitted: Fitted, images: pd.DataFrame, folder: Path) -> LabelMaps:
-    """Segment every image, one at a time so that a map never depends on its neighbours in a batch."""
+    """Segment every image, by itself so that a map never depends on its neighbours in a batch."""
     stacks = read_ahead(folder, images["file"], size=fitted.image_size)
     values = label_values(fitted, stacks, total=len(images), label="label maps")
     labelled = np.ones(len(images), dtype=bool)
@@ -145,11 +146,16 @@ def label_values(
     """Return the label maps of `total` images; all background where nothing was trained."""
     size = fitted.image_size
     values = np.zeros((total, size, size), dtype=np.uint8)
-    if fitted.segmentor is not None:
-        label_map = labeller_of(fitted.segmentor, size=size)
-        for row, stack in enumerate(progress(stacks, total=total, label=label)):
-            low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
-            values[row] = label_map(low, high)[0].cpu().numpy()
+    if fitted.segmentor is None:
+        return values
+    label_map = labeller_of(fitted.segmentor, size=size)
+
+    def segment(stack: UInt8[torch.Tensor, "1 3 S S"]) -> UInt8[np.ndarray, "S S"]:
+        low, _, high = fitted.encoder.recall(to_float(stack.to(fitted.encoder.mean.device)))
+        return np.asarray(label_map(low, high)[0].cpu().numpy())
+
+    for row, found in enumerate(progress(on_all_cores(segment, stacks), total=total, label=label)):
+        values[row] = found
     return values
 
 

@@ -30,6 +30,7 @@ from stages.core.encoder.encoder import FrozenEncoder, load_stack, read_ahead, t
 from stages.core.io.components import ComponentMaps
 from stages.core.io.rotation import VALIDATION_FOLD, rotations
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 
 LOG = logging.getLogger(__name__)
 FEWEST_CELLS = 3  # of a part
@@ -258,8 +259,6 @@ def areas_of(
     classifier: KindClassifier, encoder: FrozenEncoder, images: Images, *, total: int
 ) -> Float64[np.ndarray, "N K"]:
     """Return the areas of the kinds in each image."""
-    rows = [
-        kind_areas(classifier, features_of(encoder, one))
-        for one in progress(images, total=total, label="areas of parts")
-    ]
+    measured = on_all_cores(lambda image: kind_areas(classifier, features_of(encoder, image)), images)
+    rows = list(progress(measured, total=total, label="areas of parts"))
     return np.stack(rows) if rows else np.zeros((0, len(classifier.bias) - 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float16
+from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 from stages.aecsad.model.lineage import STUDENT_TEACHER_FILE
@@ -23,6 +23,7 @@ from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window
 
@@ -68,15 +69,15 @@ def score_images(fitted: Fitted, images: pd.DataFrame, folder: Path, params: Map
 
 
 def maps_of_files(fitted: Fitted, folder: Path, files: Iterable[str]) -> list[Maps]:
-    """Make the raw maps of each image, one at a time so that a score never depends on its neighbours in a batch."""
-    maps = []
-    names = list(files)
-    encoder = fitted.encoder
-    stacks = read_ahead(folder, names, size=fitted.image_size)
-    for stack in progress(stacks, total=len(names), label="anomaly maps"):
+    """Make the raw maps of each image, by itself so that a score never depends on its neighbours in a batch."""
+    names, encoder = list(files), fitted.encoder
+
+    def maps_of(stack: UInt8[Tensor, "1 3 S S"]) -> Maps:
         image = to_float(stack).to(encoder.mean.device)
-        maps.append(fitted.module.raw_maps(encoder.normalise(image), encoder.recall(image)))
-    return maps
+        return fitted.module.raw_maps(encoder.normalise(image), encoder.recall(image))
+
+    made = on_all_cores(maps_of, read_ahead(folder, names, size=fitted.image_size))
+    return list(progress(made, total=len(names), label="anomaly maps"))
 
 
 def calibrate(module: StudentTeacher, normal: Sequence[Maps], *, quantiles: tuple[float, float]) -> None:

@@ -86,7 +86,7 @@ class FileFeatures:
         Raises:
             UserError: see `load_encoder` and `check_blocks`.
         """
-        self.encoder: ClipEncoder = load_encoder(params).to(pick_device())
+        self.encoder: ClipEncoder = load_encoder(params).to(pick_device(threads=None))
         self.encoder.check_blocks(blocks)
         self.cached = CachedFeatures(self.encoder, blocks=blocks, gigabytes=params.cache_gigabytes)
         self.prepare = prepare

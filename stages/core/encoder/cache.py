@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -45,6 +46,7 @@ class TensorCache:
         self.limit = int(gigabytes * 1e9)
         self.bytes = sum(size for _, size, _ in stored_files(root))
         self.closed = self.limit == 0
+        self._changing = Lock()
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Read what was stored, marked as just used; None where there is nothing or it is damaged, which is logged."""
@@ -68,16 +70,22 @@ class TensorCache:
         if self.closed:
             return
         content = save({name: one.contiguous() for name, one in tensors.items()}, {CHECKSUM: checksum(tensors)})
-        if self.bytes + len(content) > self.limit:
-            self.make_space(len(content))
-        if self.bytes + len(content) > self.limit:
-            LOG.warning("%s holds its %.1f GB, all used lately: what comes now is computed each time",
-                        self.root, self.limit / 1e9)  # fmt: skip
-            self.closed = True
-            return
-        with replacing_file(self.path(key)) as temporary:
-            temporary.write_bytes(content)
-        self.bytes += len(content)
+        if self.claim(len(content)):
+            with replacing_file(self.path(key)) as temporary:
+                temporary.write_bytes(content)
+
+    def claim(self, needed: int) -> bool:
+        """Take so many bytes of the limit, for one thread at a time; return whether there are so many."""
+        with self._changing:
+            if self.bytes + needed > self.limit:
+                self.make_space(needed)
+            if self.bytes + needed <= self.limit:
+                self.bytes += needed
+            elif not self.closed:
+                LOG.warning("%s holds its %.1f GB, all used lately: what comes now is computed each time",
+                            self.root, self.limit / 1e9)  # fmt: skip
+                self.closed = True
+            return not self.closed
 
     def path(self, key: str) -> Path:
         """Return where the tensors of a key are."""

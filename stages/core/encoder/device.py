@@ -1,6 +1,5 @@
 """Where and how tensors are computed: device, precision, and one seed for every source of randomness."""
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,25 +7,29 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from stages.core.run.parallel import cores
 
-def pick_device() -> torch.device:
-    """Return the first GPU when there is one, else the CPU with one thread per core this process may use."""
+
+def pick_device(*, threads: int | None = 1) -> torch.device:
+    """Return the first GPU when there is one, else the CPU.
+
+    Args:
+        threads: that share an operation on the CPU; None: one a core, for networks whose layers are large. Small layers
+            are a hundred operations of less than a millisecond: on several threads most of their time is waiting, and
+            on a machine with other work they take ten times the processor time. Many images use the cores by
+            `stages.core.run.parallel` instead, and their scores do not depend on the number of cores.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or cores())
     return torch.device("cpu")
 
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads; None changes nothing.
-
-    Small layers are a hundred operations of less than a millisecond: on several threads most of their time is waiting,
-    and on a machine with other work they take ten times the processor time. Not in scoring: `predict` must reach the
-    stage's scores to the last bit, and other branches score in its process.
-    """
+    """Compute with so many threads on the CPU, for a training; None: one a core."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count or cores())
     try:
         yield
     finally:

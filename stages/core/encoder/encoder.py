@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from stages.core.encoder.cache import TensorCache, key_of
 from stages.core.encoder.engine import Engine, fingerprint_of_file, fingerprint_of_weights
 from stages.core.encoder.lite0_weights import LITE0, LITE0_CHANNELS, LITE0_MEAN_STD, LITE0_STRIDES, weights_file
 from stages.core.run.network import Network
-from stages.core.run.stage import COUNTED
+from stages.core.run.parallel import on_all_cores
+from stages.core.run.stage import count
 from stages.core.runtime.reading import Size, read_image, resize_image
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 STRIDES = (4, 8, 16)  # pixels between cells of the features; 2 and 32 would be computed for nothing
 FEATURES = Path("work/features")  # git-ignored, no output of a stage: it may be deleted at any time
 FEATURES_GIGABYTES = float(os.environ.get("ODDPART_FEATURES_GB", "6"))  # 1.2 of the sample products; 0: no cache
-READ_AHEAD = 4  # images, while the one before is computed
 
 
 class FrozenEncoder(nn.Module):
@@ -33,6 +32,8 @@ class FrozenEncoder(nn.Module):
 
     Layers are asked for by stride. Blocks of a vision transformer, which all have the stride of its patches, stand for
     strides as the profile names them (`encoder.out_indices`), so that their maps are coarser than the strides say.
+
+    Several threads may ask at once.
 
     Attributes:
         stages: timm's numbers of the layers.
@@ -73,14 +74,16 @@ class FrozenEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.engine = Engine(lambda: self.body, name=name, fingerprint=fingerprint)
         self._cache: TensorCache | None = None
+        self._opening = Lock()
         self.eval()
 
     @property
     def body(self) -> nn.Module:
         """The network in torch, on the device of this module; built when it is first asked for."""
-        if self._body is None:
-            self._body = build(*self._wanted).body.to(self.mean.device)
-        return self._body
+        with self._opening:
+            if self._body is None:
+                self._body = build(*self._wanted).body.to(self.mean.device)
+            return self._body
 
     def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm keeps its ImageNet statistics whatever the surrounding module does."""
@@ -90,12 +93,13 @@ class FrozenEncoder(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B C h w"]]:
         """Compute features of the layers, those for strides 4, 8 and 16 by default, of RGB images in [0, 1].
 
-        On a CPU in ONNX Runtime, one image after the other, where the network can be exported; else in torch.
+        On a CPU in ONNX Runtime, each image by itself, where the network can be exported; else in torch.
         """
-        COUNTED["encoder_passes"] += len(images)
+        count("encoder_passes", len(images))
         normalised = self.normalise(images)
         if images.device.type == "cpu" and self.engine.session((images.shape[-2], images.shape[-1])) is not None:
-            rows = [self.engine.run(image[None]) for image in normalised]
+            single = normalised.split(1)
+            rows = list(on_all_cores(self.engine.run, single)) if len(single) > 1 else [self.engine.run(normalised)]
             return [torch.cat(level) for level in zip(*rows, strict=True)]
         features: list[Tensor] = self.body(normalised)
         return features
@@ -113,7 +117,8 @@ class FrozenEncoder(nn.Module):
         """
         if images.device.type != "cpu" or self.engine.session((images.shape[-2], images.shape[-1])) is None:
             return self.forward(images)
-        rows = [self._recall_one(image[None]) for image in images]
+        single = images.split(1)
+        rows = list(on_all_cores(self._recall_one, single)) if len(single) > 1 else [self._recall_one(images)]
         return [torch.cat(level) for level in zip(*rows, strict=True)]
 
     def _recall_one(self, image: Float[Tensor, "1 3 H W"]) -> list[Float[Tensor, "1 C h w"]]:
@@ -128,11 +133,12 @@ class FrozenEncoder(nn.Module):
     @property
     def cache(self) -> TensorCache:
         """The features on disk, opened when they are first asked for."""
-        if self._cache is None:
-            statistics = f"{self.mean.flatten().tolist()} {self.std.flatten().tolist()}"
-            stamp = f"{self.engine.fingerprint} {statistics}"
-            self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
-        return self._cache
+        with self._opening:
+            if self._cache is None:
+                statistics = f"{self.mean.flatten().tolist()} {self.std.flatten().tolist()}"
+                stamp = f"{self.engine.fingerprint} {statistics}"
+                self._cache = TensorCache(FEATURES, stamp, gigabytes=FEATURES_GIGABYTES)
+            return self._cache
 
 
 def build(network: Network, stages: Sequence[int] | None, strides: Sequence[int]) -> "PretrainedFeatures":
@@ -151,22 +157,12 @@ def build(network: Network, stages: Sequence[int] | None, strides: Sequence[int]
 
 
 def read_ahead(folder: Path, files: Iterable[str], *, size: Size) -> Iterator[UInt8[Tensor, "1 3 h w"]]:
-    """Yield images one by one as `load_stack` reads them; the next ones are decoded meanwhile, in a thread.
+    """Yield images one by one as `load_stack` reads them; the next ones are decoded meanwhile.
 
     Raises:
         UserError: a file cannot be read.
     """
-    names = iter(files)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-
-        def submit(count: int) -> list[Any]:
-            return [pool.submit(load_stack, folder, [name], size=size) for name in islice(names, count)]
-
-        waiting = submit(READ_AHEAD)
-        while waiting:
-            image = waiting.pop(0).result()
-            waiting += submit(1)
-            yield image
+    return on_all_cores(lambda name: stack_images([read_image(folder / name)], size=size), files)
 
 
 def load_stack(folder: Path, files: Iterable[str], *, size: Size) -> UInt8[Tensor, "N 3 h w"]:
@@ -175,7 +171,7 @@ def load_stack(folder: Path, files: Iterable[str], *, size: Size) -> UInt8[Tenso
     Raises:
         UserError: a file cannot be read.
     """
-    return stack_images((read_image(folder / name) for name in files), size=size)
+    return torch.cat(list(read_ahead(folder, files, size=size)))
 
 
 def stack_images(images: Iterable[UInt8[np.ndarray, "H W 3"]], *, size: Size) -> UInt8[Tensor, "N 3 h w"]:

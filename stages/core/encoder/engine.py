@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,12 +60,14 @@ class Engine:
         self.name = name
         self.fingerprint = fingerprint
         self.sessions: dict[tuple[int, int], onnxruntime.InferenceSession | None] = {}
+        self._opening = Lock()
 
     def session(self, size: tuple[int, int]) -> onnxruntime.InferenceSession | None:
         """Return the session for images of (height, width), None where the network cannot be exported."""
-        if size not in self.sessions:
-            self.sessions[size] = open_session(self.network, self.fingerprint, size=size, name=self.name)
-        return self.sessions[size]
+        with self._opening:
+            if size not in self.sessions:
+                self.sessions[size] = open_session(self.network, self.fingerprint, size=size, name=self.name)
+            return self.sessions[size]
 
     def graph(self, size: tuple[int, int]) -> bytes:
         """Return the graph for images of (height, width).

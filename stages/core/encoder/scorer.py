@@ -24,6 +24,7 @@ from stages.core.runtime.reading import Window, sides_of
 
 LOG = logging.getLogger(__name__)
 GRAPH = "scorer.onnx"
+FAILED = "cannot_be_exported"  # key of scorer.json where there is no graph: why
 REMEDY = "delete it and run `dvc repro`"
 
 
@@ -71,8 +72,8 @@ def write_scorer(
 ) -> None:
     """Write `folder`/scorer.onnx and `folder`/scorer.json; the same network gives the same bytes.
 
-    It moves the network to the CPU: call it last. One that cannot be exported is named in the log and not written: its
-    scores are right all the same.
+    It moves the network to the CPU: call it last. Of one that cannot be exported scorer.json says why, as the log does,
+    and no graph is written: its scores are right all the same.
     """
     assert isinstance(network, nn.Module)
     own = network.cpu().eval().requires_grad_(False)
@@ -90,12 +91,18 @@ def write_scorer(
         problem = f"{type(error).__name__}: {error}".splitlines()[0]
         LOG.warning("no graph for bundles and `oddpart predict`, as the networks cannot be exported: %s", problem)
         (folder / GRAPH).unlink(missing_ok=True)
+        write_about(folder, {FAILED: problem})
         return
     about = {
         "encoder": encoder.name, "stages": list(encoder.stages), "image_size": list(size),
         "grey_range": None if grey_range is None else asdict(grey_range), "settings": dict(settings),
         "graph_sha256": content_hash(folder / GRAPH),
     }  # fmt: skip
+    write_about(folder, about)
+
+
+def write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write `folder`/scorer.json."""
     (folder / SCORER).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -103,11 +110,16 @@ def read_scorer(path: Path) -> Scorer:
     """Read scorer.json and the graph next to it.
 
     Raises:
-        UserError: a file is missing or damaged, or the graph is another one.
+        UserError: a file is missing or damaged, the graph is another one, or the networks could not be exported.
     """
     graph = path.parent / GRAPH
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
+        if FAILED in about:
+            raise UserError(
+                f"{path}: {path.parent.name} is trained, but has no graph to judge new pictures by, since its networks "
+                f"could not be exported ({about[FAILED]}): name another method, or switch this one off"
+            )
         grey_range = None if about["grey_range"] is None else Window(**about["grey_range"])
         found = Scorer(
             about["encoder"], tuple(about["stages"]), sides_of(about["image_size"]), grey_range, about["settings"],

@@ -8,11 +8,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
+from stages.core.runtime.explaining import FILE as EXPLAINER
 from stages.core.runtime.explaining import Explainer, explainer_content, read_explainer
 from stages.core.runtime.explanation import Explanation
 
 FILE, PICTURES = "explanations.json", "components"
-EXPLAINER = "explainer.npz"
 
 
 @dataclass(frozen=True)

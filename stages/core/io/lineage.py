@@ -17,6 +17,7 @@ from stages.core.io.arrays import read_arrays
 from stages.core.run.errors import UserError
 
 MADE_FROM = "made_from"
+SCORER_PART, EXPLAINER_PART = "scorer", "explainer"  # what calibrations and bundles call these parts
 ARRAYS = ".npz"
 Lineage = Mapping[str, str]  # sha256 by part
 

@@ -17,13 +17,14 @@ import pandas as pd
 
 from stages.core.io.components import NUMBERS
 from stages.core.io.decision import read_choice, write_choice
-from stages.core.io.explanations import EXPLAINER, Explanations, read_explanations, write_explanations
-from stages.core.io.lineage import content_hash
+from stages.core.io.explanations import Explanations, read_explanations, write_explanations
+from stages.core.io.lineage import EXPLAINER_PART, SCORER_PART, content_hash
 from stages.core.io.maps import AnomalyMaps, read_anomaly_maps, write_anomaly_maps
 from stages.core.io.rotation import ROTATED
 from stages.core.io.tables import read_table, write_table
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
+from stages.core.runtime.explaining import FILE as EXPLAINER_FILE
 
 SCORES, MAPS, EXPLANATIONS, REVIEW, FUSION = "scores.parquet", "maps", "explanations", "review", "fusion.json"
 SCORER = "scorer.json"  # of methods whose networks are one graph (`stages.core.encoder.scorer`)
@@ -105,8 +106,8 @@ def read_result(path: Path) -> MethodResult:
 
 def result_lineage(path: Path) -> dict[str, str]:
     """Return the sha256 of what a calibration of this result is made from: its scores, and what made and fused them."""
-    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK, "scorer": path / SCORER,
-             "explainer": path / EXPLANATIONS / EXPLAINER}  # fmt: skip
+    files = {"scores": path / SCORES, "fusion": path / FUSION, "bank": path / BANK, SCORER_PART: path / SCORER,
+             EXPLAINER_PART: path / EXPLANATIONS / EXPLAINER_FILE}  # fmt: skip
     return {part: content_hash(file) for part, file in files.items() if file.exists()}
 
 

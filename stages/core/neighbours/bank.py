@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,6 +28,7 @@ from stages.core.neighbours.coreset import choose_coreset
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
+from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.maps import to_half
 
 CPU_BLOCK = 256  # patches whose distances to some thousand others stay in a processor's cache: half of the time
@@ -35,6 +36,7 @@ MOST_PATCHES = 100_000  # that a bank is chosen from, but for MOST_CHOSEN; time 
 MOST_CHOSEN = 5_000  # of a bank that keeps a smaller share: it is chosen from as many patches as give so many
 NEIGHBOURHOOD = 3  # cells; "patchsize" p = 3 of the paper
 Grid = Literal["finest", "coarsest"]
+Result = TypeVar("Result")
 
 
 def squared_distances(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, "A B"]:
@@ -65,21 +67,36 @@ class PatchReader:
     cached: bool = True
 
     def read(self, files: Iterable[str], *, label: str) -> Iterator[Float[Tensor, "h w C"]]:
-        """Yield the patch features of one image after the other and move a progress bar that reads `label`.
+        """Yield the patch features of one image after the other; see `each`."""
+        return self.each(files, lambda patches: patches, label=label)
 
-        One image at a time, so that no result depends on which images come together and only one is in memory.
+    def each(
+        self, files: Iterable[str], function: Callable[[Float[Tensor, "h w C"]], Result], *, label: str
+    ) -> Iterator[Result]:
+        """Yield a function of each image's patch features and move a progress bar that reads `label`.
+
+        Each image by itself, so that no result depends on which images come together and only a few are in memory.
+
+        Args:
+            files: in the folder.
+            function: may be called by several threads at once.
+            label: of the progress bar.
 
         Raises:
             UserError: an image file cannot be read.
         """
-        device = next(self.encoder.buffers()).device
         names = list(files)
         images = read_ahead(self.folder, names, size=self.size)
+        results = on_all_cores(lambda image: function(self.patches(image)), images)
+        return progress(results, total=len(names), label=label)
+
+    def patches(self, image: UInt8[Tensor, "1 3 H W"]) -> Float[Tensor, "h w C"]:
+        """Return the patch features of an image."""
+        device = self.encoder.mean.device
         encode = self.encoder.recall if self.cached else self.encoder
-        for image in progress(images, total=len(names), label=label):
-            with mixed_precision(device) if self.mixed else nullcontext():
-                features = encode(to_float(image.to(device)))
-            yield patches_of(features, self.strides, grid=self.grid)
+        with mixed_precision(device) if self.mixed else nullcontext():
+            features = encode(to_float(image.to(device)))
+        return patches_of(features, self.strides, grid=self.grid)
 
 
 def patches_of(
@@ -263,8 +280,7 @@ def score_images(reader: PatchReader, images: pd.DataFrame, bank: Bank) -> Metho
     """
     rows = rows_to_score(images)
     scores, maps = [], []
-    for patches in reader.read(rows["file"], label="distances"):
-        score, distances = bank.judge(patches)
+    for score, distances in reader.each(rows["file"], bank.judge, label="distances"):
         scores.append(score)
         maps.append(to_half(distances.cpu().numpy()))
     return MethodResult(

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import set_up_logging
@@ -20,6 +21,7 @@ from stages.core.run.parent import DVC_MARK, die_with_dvc, unwinding_on_sigterm
 
 LOG = logging.getLogger(__name__)
 COUNTED: Counter[str] = Counter()  # what a run did and its cost should name, e.g. encoder passes
+COUNTING = Lock()
 COSTS = Path("metrics/cost")
 EXPORT = "export"
 
@@ -135,6 +137,12 @@ def cost_file(instance: str) -> Path | None:
     """
     stage, _, key = instance.partition("@")
     return COSTS / key / f"{stage}.json" if key and stage != EXPORT else None
+
+
+def count(what: str, number: int) -> None:
+    """Count what the run's cost should name, from any thread."""
+    with COUNTING:
+        COUNTED[what] += number
 
 
 def write_cost(path: Path, seconds: float) -> None:

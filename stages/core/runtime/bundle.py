@@ -19,6 +19,7 @@ import numpy as np
 
 from stages.core.runtime.calibration import Calibration, calibration_from_json
 from stages.core.runtime.errors import UserError
+from stages.core.runtime.explaining import FILE as EXPLAINER
 from stages.core.runtime.explaining import Explainer, read_explainer, sentences
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.graphs import AREAS, IMAGE, LABELS, LEVEL, MAP, SCORE, BranchGraph
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32, UInt8
 
-HISTOGRAMS, EXPLAINER = "histograms.npz", "explainer.npz"
+HISTOGRAMS = "histograms.npz"
 KNOWN = (SCORE, MAP, LABELS, AREAS)  # outputs of graphs; others are scores of branches within a single graph
 SAME = 1e-5  # of a score: it is that of a validation image, but for the last digits
 
@@ -165,9 +166,10 @@ class Bundle:
                 training images had more than 8.
 
         Raises:
-            UserError: the file cannot be read, or the array is no picture.
+            UserError: the file cannot be read, is a folder, or the array is no picture.
+            TypeError: it is neither a path nor an array.
         """
-        picture = self.pixels(image) if isinstance(image, np.ndarray) else read_picture(Path(image), self.grey_range)
+        picture = self.pixels(image) if isinstance(image, np.ndarray) else read_picture(path_of(image), self.grey_range)
         found = self.judged(picture)
         if not math.isfinite(found.score):
             raise UserError(f"the score of the picture is {found.score}: look at it")
@@ -279,6 +281,23 @@ class Bundle:
         return {IMAGE: normalised, **{f"{LEVEL}{number}": one for number, one in enumerate(features)}}
 
 
+def path_of(image: object) -> Path:
+    """Return the path of a picture's file.
+
+    Raises:
+        UserError: it is a folder.
+        TypeError: it is no path.
+    """
+    if not isinstance(image, str | os.PathLike):
+        raise TypeError(
+            f"a {type(image).__name__} is no picture: give the path of a file, or a NumPy array of uint8, H x W x 3"
+        )
+    path = Path(os.fsdecode(image))
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder: give the files in it one by one, or run `oddpart predict BUNDLE FOLDER`")
+    return path
+
+
 def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Bundle:
     """Load a bundle; every file is checked before anything is computed.
 
@@ -288,7 +307,10 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Bundle:
 
     Raises:
         UserError: it is no bundle, a file is missing, was changed or damaged, or its format is not known.
+        TypeError: it is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a {type(path).__name__} is no bundle: give the path of its folder")
     folder = Path(path)
     manifest = read_manifest(folder)
     files = read_files(folder, manifest)

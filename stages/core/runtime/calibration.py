@@ -219,8 +219,8 @@ def calibration_from_json(value: Mapping[str, Any]) -> Calibration:
     Raises:
         KeyError, TypeError, ValueError: the value has another layout.
     """
-    sureness, sizes, files = value["sureness"], value["sizes"], value.get("files")
-    branches = value.get("branches")
+    sureness, sizes, files = value["sureness"], value["sizes"], value["files"]
+    branches = value["branches"]
     return Calibration(
         Threshold(**value["threshold"]),
         float(value["median"]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COARSER = 1.25  # times the training images' coarsest step, from which a JPEG counts as compressed more strongly
-JPEG_IN_TIFF = (6, 7, 33003, 33005, 34712, 34892, 50001)  # values of tag 259, with JPEG 2000 and WebP
-TIFF_COMPRESSION = 259
+TIFF_COMPRESSION = 259  # a tag, and its values:
+LOSSY_IN_TIFF = (6, 7, 34892)  # kinds of JPEG
+EITHER_IN_TIFF = (22610, 33003, 33005, 34712, 34887, 34934, 50001, 50002, 52546)  # JPEG 2000, XR and XL, LERC, WebP
 COD, IRREVERSIBLE = b"\xff\x52", 0  # JPEG 2000: marker of the coding style, and its wavelet that rounds
+SAVED_AS = "oddpart:saved_as"  # text in a PNG file that was made of a deeper image: how that one was saved
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,23 @@ def compression_of(path: Path) -> Compression:
         return Compression(DICOM, None)
     with open_image(path) as image, path.open("rb") as file:
         kind = "JPEG" if image.format == "MPO" else str(image.format)
+        if kind == "PNG" and (copied := copied_from(image.info.get(SAVED_AS))) is not None:
+            return copied
         return Compression(kind, is_lossy(kind, image, file), luma_step(image))
+
+
+def note_of(saved: Compression) -> str:
+    """Return the text SAVED_AS of a copy."""
+    return json.dumps(asdict(saved))
+
+
+def copied_from(text: object) -> Compression | None:
+    """Return how the image was saved that a file is a copy of; None for a file of its own."""
+    try:
+        found = Compression(**json.loads(str(text)))
+    except (TypeError, ValueError):
+        return None
+    return found if isinstance(found.kind, str) and found.lossy in (True, False, None) else None
 
 
 def is_lossy(kind: str, image: Image.Image, file: BinaryIO) -> bool | None:
@@ -108,7 +127,8 @@ def is_lossy(kind: str, image: Image.Image, file: BinaryIO) -> bool | None:
         case "JPEG2000":
             return jpeg2000_is_lossy(file.read(1 << 16))
         case "TIFF":
-            return getattr(image, "tag_v2", {}).get(TIFF_COMPRESSION) in JPEG_IN_TIFF
+            compression = getattr(image, "tag_v2", {}).get(TIFF_COMPRESSION)
+            return None if compression in EITHER_IN_TIFF else compression in LOSSY_IN_TIFF
         case _:
             return False
 
@@ -128,9 +148,12 @@ def webp_is_lossy(file: BinaryIO) -> bool | None:
 
 
 def jpeg2000_is_lossy(head: bytes) -> bool | None:
-    """Read which wavelet a JPEG 2000 file was made with."""
+    """Read which wavelet a JPEG 2000 file was made with: with the one that rounds something was lost.
+
+    With the other one nothing was, unless layers were cut off at the end, of which the header says nothing: None.
+    """
     place = head.find(COD)
-    return None if place < 0 or place + 13 >= len(head) else head[place + 13] == IRREVERSIBLE
+    return True if place >= 0 and head[place + 13 : place + 14] == bytes([IRREVERSIBLE]) else None
 
 
 def luma_step(image: Image.Image) -> float | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from stages.core.runtime.explanation import Explanation
 
+FILE = "explainer.npz"  # in results and in bundles
 NUMBERS = "numbers_"  # before the names of a number model's arrays
 
 

@@ -12,7 +12,7 @@ from stages.core.runtime.errors import UserError
 
 MANIFEST = "manifest.json"
 MADE_BY = "oddpart export"
-FORMAT = 1  # counted up when an older runtime would read a bundle wrongly
+FORMAT = 2  # counted up when an older runtime would read a bundle wrongly, or this one an older bundle
 SEAL, FILES, TEST_PICTURES = "sha256", "files", "test_pictures"
 NONE = type(None)
 KINDS: Mapping[str, tuple[type, ...]] = {  # of the keys that every bundle has; what is below them `load` finds out

@@ -101,7 +101,7 @@ def test_archives_and_manifests_need_their_source() -> None:
 def test_few_pictures_and_none_of_defects_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
     make("few", "images/good/a.png")
     add("few", "few")
-    assert "1 normal pictures are few, the split needs at least 12" in caplog.text
+    assert "few normal pictures (1), the split needs at least 12" in caplog.text
     assert "there is no picture of a defect" in caplog.text
 
 

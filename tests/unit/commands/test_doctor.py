@@ -50,7 +50,7 @@ def lines(check: Callable[[], Iterable[Finding]]) -> list[str]:
 def test_a_good_folder_has_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert examine() == 0
     printed = capsys.readouterr().out
-    assert "ok    1 products: part" in printed
+    assert "ok    1 product: part" in printed
     assert "ok    methods that are on: aecsad" in printed
     assert "warn " in printed  # it is no git repository
 
@@ -95,7 +95,7 @@ def test_products_of_which_no_bundle_can_be_made(folder: Path) -> None:
         write({**GOOD, "export": {"categories": exported}})
         return "; ".join(lines(repository.check_products))
 
-    assert {found({"part": {}}), found({"part": None}), found({})} == {"ok    1 products: part"}
+    assert {found({"part": {}}), found({"part": None}), found({})} == {"ok    1 product: part"}
     assert found({"lost": {}}) == (
         "fail  params.yaml: export.categories: 'lost' is no key of `categories`: add the product there, or remove it "
         "here"

@@ -38,7 +38,7 @@ def write(folder: Path, *, scores: str = SCORES, metrics: object = None) -> Path
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert recompute(write(tmp_path)) == "22 numbers of 2 evaluations are those of their scores"
+    assert recompute(write(tmp_path)) == "22 numbers of 2 evaluations found as the scores have them"
     printed = capsys.readouterr()
     assert "75.00 ± 0.00" in printed.out + printed.err
 
@@ -55,7 +55,7 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_number_that_is_not_of_the_scores(tmp_path: Path, section: str, key: str, value: float | None) -> None:
     changed = {**METRICS, section: {**METRICS[section], key: value}}
-    message = rf"1 of 22 numbers are not .*\s+- seed-0 bolt one .*{key}.*: stated {value}, from the scores"
+    message = rf"1 of 22 numbers not .*\s+- seed-0 bolt one .*{key}.*: stated {value}, from the scores"
     with pytest.raises(UserError, match=message):
         recompute(write(tmp_path, metrics={"one": changed}))
 

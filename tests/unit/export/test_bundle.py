@@ -72,8 +72,8 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json: is no manifest of a bundle"),
         (lambda folder: flip(folder / "explainer.npz"), "explainer.npz: is not what was exported"),
         (
-            lambda folder: change_manifest(folder, {"format": 2}, seal=True),
-            "is of format 2, this version of oddpart reads",
+            lambda folder: change_manifest(folder, {"format": 1}, seal=True),
+            "is of format 1, this version of oddpart reads 2",
         ),
         (
             lambda folder: change_manifest(folder, {"product": "x"}, seal=False),
@@ -90,6 +90,18 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (shutil.rmtree, "is no bundle"),
     ]
     assert violations(check, rows) == []
+
+
+def test_a_calibration_without_a_key_is_refused(exported: Exported, tmp_path: Path) -> None:
+    """Its format says that all keys are there: none is taken for one that says nothing."""
+    for key in ("files", "branches"):
+        folder = tmp_path / key
+        shutil.copytree(exported.bundles / "patchcore", folder)
+        kept = json.loads((folder / "manifest.json").read_text())["calibration"]
+        del kept[key]
+        change_manifest(folder, {"calibration": kept}, seal=True)
+        with pytest.raises(oddpart.UserError, match=f"cannot be used .KeyError: '{key}'.: export it again"):
+            oddpart.load(folder)
 
 
 def test_a_manifest_of_another_layout_is_refused(exported: Exported, tmp_path: Path) -> None:
@@ -161,8 +173,20 @@ def test_what_is_no_picture_is_refused(exported: Exported, tmp_path: Path) -> No
         (tmp_path / "gone.png", "does not exist"),
         (tmp_path / "deep.png", "has 16 bits a channel"),
         (str(tmp_path / "clear.png"), "is transparent all over"),
+        (np.zeros((0, 0, 3), dtype=np.uint8), "is 0 x 0 pixels, at least 16 a side"),
+        (np.full((64, 64, 3), np.nan, dtype=np.float32), "an array of float32 and shape .64, 64, 3. is no picture"),
+        (tmp_path, "is a folder: give the files in it one by one, or run `oddpart predict BUNDLE FOLDER`"),
     ]
     assert violations(check, rows) == []
+
+    def check_type(given: Any, name: str) -> None:
+        with pytest.raises(TypeError, match=f"a {name} is no picture: give the path of a file, or a NumPy array"):
+            bundle.predict(given)
+
+    types = [(None, "NoneType"), ([[0, 0, 0]], "list"), (b"a.png", "bytes"), (Image.new("RGB", (64, 64)), "Image")]
+    assert violations(check_type, types) == []
+    with pytest.raises(TypeError, match="a NoneType is no bundle: give the path of its folder"):
+        oddpart.load(None)  # type: ignore[arg-type]
 
 
 def test_verify_repeats_the_test_pictures(exported: Exported, tmp_path: Path) -> None:

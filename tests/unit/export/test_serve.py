@@ -122,7 +122,7 @@ def test_a_service_that_cannot_work_does_not_start(
         port = ["--port", str(taken.getsockname()[1])]
         cases = [
             (port, "v.sqlite", "cannot be listened on (Address already in use): name another --port"),
-            ([], ".", "cannot be written or read"),
+            ([], ".", "is a folder: name the verdict store in it, for example"),
             ([], "text", "is no database, or damaged"),
             ([], "text/v.sqlite", "cannot be made"),
             ([], "mysql://me:s3cret@host/x", "mysql is no kind of database that is known here"),
@@ -213,7 +213,14 @@ def test_tags_that_cannot_be_meant_are_refused(server: Server) -> None:
         with server.client() as client:
             return client.post(ASK, json=as_json(picture(905)) | {"tags": tags})
 
+    def json_with_two_lots() -> httpx.Response:
+        body = as_json(picture(905)) | {"tags": {"lot": "1"}}
+        body["pictures"][0]["tags"] = {"lot": "2"}
+        with server.client() as client:
+            return client.post(ASK, json=body)
+
     cases = [
+        (json_with_two_lots(), "the tag lot is both '1' and '2'"),
         (ask(905, query="tag=lot"), "has no value"),
         (ask(905, header="a b=1"), "the tag's key"),
         (ask(905, query="tag=lot=1", header="lot=2"), "the tag lot is both"),

@@ -85,3 +85,22 @@ def test_a_store_that_fails_and_comes_back(exported: Exported, tmp_path: Path) -
         client.post(ASK, files=files(picture(1))).raise_for_status()
         assert len(rows(store)) == 1
         assert server.stop() == 0
+
+
+def test_what_is_answered_is_what_is_stored_also_for_a_picture_that_comes_again(
+    exported: Exported, tmp_path: Path
+) -> None:
+    """Of another lot it has a row of its own; of the same one, as after an answer that was lost, the first stays."""
+    store, answers = tmp_path / "v.sqlite", []
+    with serving(str(exported.bundles / "patchcore"), store=store) as server, server.client() as client:
+        for lot in ("20", "21", "20"):
+            answer = client.post(f"{ASK}?tag=lot={lot}", files=files(picture(0))).raise_for_status()
+            answers.append(answer.json()["verdicts"][0])
+        assert server.stop() == 0
+    with closing(sqlite3.connect(store)) as database:
+        joined = "verdicts JOIN tags USING (tag_set)"
+        stored = database.execute(f"SELECT value, time FROM {joined} WHERE key = 'lot' ORDER BY id").fetchall()
+    answered = [(one["tags"]["lot"], one["time"]) for one in answers]
+    assert [lot for lot, _ in answered] == ["20", "21", "20"]
+    assert stored == answered[:2]
+    assert answered[2] == answered[0]

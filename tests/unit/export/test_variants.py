@@ -12,8 +12,9 @@ from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.verifying import verify
 from stages.export.edits import edit
+from stages.export.measuring import Found, Measured
 from stages.export.precision import quantised, with_half_weights
-from stages.export.variants import LARGEST_CHANGE, Measured, Pictures, baseline_of, export_variant, refitted, refusal
+from stages.export.variants import Pictures, baseline_of, export_variant, refitted, refusal
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS
 from tests.unit.export.conftest import Exported, export
@@ -22,6 +23,11 @@ from tests.unit.export.conftest import Exported, export
 @pytest.fixture
 def pictures(exported: Exported) -> Pictures:
     return Pictures(read_images(INPUTS), INPUTS / "images")
+
+
+def measured_as(after: dict[str, float]) -> Measured:
+    """An AUROC of 80 before, of 30 normal pictures and 40 of each kind."""
+    return Measured(dict.fromkeys(after, 80.0), after, dict.fromkeys(after, 0.1), 30, dict.fromkeys(after, 40))
 
 
 @pytest.mark.parametrize("kind", ["fp16", "int8"])
@@ -56,10 +62,7 @@ def test_the_stage_writes_what_holds_and_refuses_the_rest(
     exported: Exported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stages.export.__main__.methods_of", lambda category: ["patchcore"])
-    found = {
-        "fp16": Measured({"defects": 80.0}, {"defects": 80.1}),
-        "int8": Measured({"defects": 80.0}, {"defects": 79.6}),
-    }
+    found = {"fp16": measured_as({"defects": 80.1}), "int8": measured_as({"defects": 79.6})}
     real = export_variant
 
     def measured(baseline: object, target: Path, kind: str, *, confidence: float) -> Measured:
@@ -74,13 +77,16 @@ def test_the_stage_writes_what_holds_and_refuses_the_rest(
     finally:
         (exported.root / "params.yaml").write_bytes(params)
     assert sorted(path.name for path in Path("variants").iterdir()) == ["patchcore", "patchcore-fp16", "refused.json"]
-    assert json.loads(Path("variants/refused.json").read_text())["patchcore-int8"]["after"] == {"defects": 79.6}
+    assert json.loads(Path("variants/refused.json").read_text())["patchcore-int8"]["image_auroc"] == {"defects": 79.6}
     text = caplog.text.replace("\n", " ")
-    assert "int8 changes the image AUROC by up to 0.40 points, more than 0.3: defects 80.00 to 79.60 (-0.40)" in text
+    assert "int8 changes the image AUROC by up to 0.40 points, more than 0.3: defects 80.00 to 79.60 (-0.40, " in text
+    assert "standard error 0.10, " in text
+    assert "40 pictures), against 30 normal ones" in text
 
 
 def test_the_largest_change_decides() -> None:
-    measured = Measured({"defects": 80.0, "edits": 90.0}, {"defects": 80.1, "edits": 89.5})
+    measured = measured_as({"defects": 80.1, "edits": 79.5})
+    assert not measured.holds
     assert measured.largest == pytest.approx(0.5)
     assert "the variant int8 changes the image AUROC by up to 0.50 points" in refusal("int8", "oddpart", measured)
 
@@ -125,7 +131,29 @@ def test_half_weights_and_eight_bits_of_one_graph(exported: Exported) -> None:
     assert quantised(graph, rows) == eight
 
 
+def test_a_change_is_no_smaller_than_few_pictures_can_show() -> None:
+    """Five pictures against five: nothing changed places, which says nothing of 0.3 points."""
+    before = Found(np.arange(5.0), {"defects": np.arange(5.0) + 2.5})
+    measured = Measured.of(before, before)
+    assert (measured.largest, measured.step, measured.holds) == (0.0, 4.0, False)
+    assert measured.as_json()["anomalous_pictures"] == {"defects": 5}
+    said = refusal("fp16", "oddpart", measured)
+    assert "cannot be seen in 5 validation images, where the image AUROC moves in steps of 4.00: add normal" in said
+    many = Found(np.arange(20.0), {"defects": np.arange(20.0) + 2.5})
+    assert Measured.of(many, many).holds
+
+
+def test_the_standard_error_is_that_of_the_differences() -> None:
+    """By hand: of 2 x 2 pairs one changes places, that of the second normal and the first odd picture."""
+    before = Found(np.array([0.0, 1.0]), {"defects": np.array([2.0, 3.0])})
+    after = Found(np.array([0.0, 2.5]), {"defects": np.array([2.0, 3.0])})
+    measured = Measured.of(before, after)
+    assert measured.changes == {"defects": -25.0}
+    # V10 changes by -1/2 and 0, V01 by 0 and -1/2: each has the variance 1/8, divided by 2 pictures
+    assert measured.errors == {"defects": pytest.approx(100 * (1 / 8) ** 0.5, abs=1e-3)}
+
+
 def test_what_nothing_was_measured_by_is_refused() -> None:
-    measured = Measured({}, {})
-    assert measured.largest > LARGEST_CHANGE
+    measured = measured_as({})
+    assert not measured.holds
     assert "no synthetic defect to measure it by" in refusal("fp16", "oddpart", measured)

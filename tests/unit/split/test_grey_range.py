@@ -13,6 +13,7 @@ from PIL import Image
 from stages.core.images.grey_range import between, ends, read_grey_range
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.errors import UserError
+from stages.core.runtime.compression import FileKinds, compression_of, kinds_of
 from stages.core.runtime.reading import read_image, read_like_training
 from stages.split.grey_range import Extent, extent_of, find_grey_range
 from tests.table import new_folder, violations
@@ -63,6 +64,22 @@ def test_few_bits_of_16_keep_their_grey_levels(tmp_path: Path, monkeypatch: pyte
         ("12 bits in TIFF", 100, 3900, {"suffix": "tif"}),
         ("12 bits a colour in TIFF", 100, 3900, {"colour": True, "suffix": "tif"}),
         ("a thermal camera", 29_000, 29_800, {}),
+    ]
+    assert violations(check, rows) == []
+
+
+def test_a_copy_says_how_its_deep_original_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(suffix: str, expected: FileKinds) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        write_product(Path("dataset"), black=100, white=3900, suffix=suffix)
+        inputs = run_split(source="folder")
+        files = read_images(inputs).query("split == 'train'")["file"]
+        assert kinds_of(compression_of(image_files(inputs) / file) for file in files) == expected
+
+    rows = [
+        ("tif", FileKinds(("TIFF",), False, True, None)),
+        ("png", FileKinds(("PNG",), False, True, None)),
+        ("jp2", FileKinds(("JPEG2000",), True, True, None)),  # which its header does not say
     ]
     assert violations(check, rows) == []
 

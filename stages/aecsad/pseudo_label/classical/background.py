@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from stages.aecsad.pseudo_label.choice import trial_rows
 from stages.aecsad.pseudo_label.classical.colour import L_UNIT
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 
 LOG = logging.getLogger(__name__)
 CONTRASTS = np.geomspace(5, 80, 25)  # tried ones, in units of CIE Lab; from about twice a camera's noise
@@ -48,13 +50,15 @@ def propose_by_background(
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     if contrast is None:
         few = pixels[list(trial_rows(len(pixels)))]
-        distances = [background_distance(image, window=side, lightness=lightness) for image in few]
+        distances = list(on_all_cores(partial(background_distance, window=side, lightness=lightness), few))
         contrast = agreed_contrast(distances, edge=edge, min_area=min_area)
     LOG.info("background difference: what differs by %.1f from the ground is a part", contrast)
-    masks = [
-        differing(background_distance(image, window=side, lightness=lightness), contrast=contrast, edge=edge)
-        for image in progress(pixels, total=len(pixels), label="difference to the background")
-    ]
+
+    def mask_of(image: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
+        distance = background_distance(image, window=side, lightness=lightness)
+        return differing(distance, contrast=contrast, edge=edge)
+
+    masks = list(progress(on_all_cores(mask_of, pixels), total=len(pixels), label="difference to the background"))
     found = instances_of_regions(np.stack(masks).astype(np.uint8), min_area=min_area, kinds_known=False)
     return replace(found, contrast=contrast)
 

@@ -5,6 +5,7 @@ Every cell of a grid is described by what the frozen encoder sees there and by i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -19,8 +20,8 @@ from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.encoder.device import pick_device
 from stages.core.encoder.encoder import FrozenEncoder, to_float
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 
-BATCH = 8
 FIT_IMAGES = 32  # evenly spaced images that give the projection: 131,000 cells at 64 x 64 are plenty
 LAB_UNIT = np.array([25 * 255 / 100, 12, 12], dtype=np.float32)  # clearly different lightness, and hue
 
@@ -63,14 +64,17 @@ def dense_descriptors(
     """
     encoder = encoder.to(device)
     rows = torch.linspace(0, len(images) - 1, min(len(images), FIT_IMAGES)).round().long()
-    sample = torch.cat([encode_cells(encoder, batch.to(device), cells) for batch in images[rows].split(BATCH)])
+
+    def encoded(image: UInt8[Tensor, "1 3 H W"]) -> Float32[Tensor, "1 c c C"]:
+        return encode_cells(encoder, image.to(device), cells)
+
+    sample = torch.cat(list(on_all_cores(encoded, images[rows].split(1))))
     projection = fit_projection(sample, repeat_weights(encoder.channels, stride_weights), dimensions)
     del sample
     features = np.empty((len(images), cells, cells, projection.matrix.shape[1]), dtype=np.float32)
-    starts = range(0, len(images), BATCH)
-    for start in progress(starts, total=len(starts), label="dense features"):
-        batch = images[start : start + BATCH].to(device)
-        features[start : start + BATCH] = projection(encode_cells(encoder, batch, cells)).numpy()
+    projected = on_all_cores(lambda image: projection(encoded(image))[0].numpy(), images.split(1))
+    for row, found in enumerate(progress(projected, total=len(images), label="dense features")):
+        features[row] = found
     colour = lab_cells(images, cells)
     scale_variance(features, 1 - colour_share)
     scale_variance(colour, colour_share)
@@ -144,8 +148,7 @@ def label_cells(
     different = len(np.unique(sample.round(4), axis=0))  # plain images have fewer than that
     means = KMeans(min(clusters, different), n_init=3, random_state=seed)
     centres = means.fit(sample).cluster_centers_.astype(np.float32)
-    labels = [nearest_centres(image, centres, size=size) for image in descriptors]
-    return np.stack(labels)
+    return np.stack(list(on_all_cores(partial(nearest_centres, centres=centres, size=size), descriptors)))
 
 
 def nearest_centres(

@@ -20,6 +20,7 @@ from stages.aecsad.pseudo_label.classical.colour import L_UNIT, kinds_by_colour
 from stages.aecsad.pseudo_label.classical.shading import Borders, find_borders, join_shaded, neighbours, sums
 from stages.aecsad.pseudo_label.proposal import Proposal, instances_of_regions
 from stages.core.run.console import progress
+from stages.core.run.parallel import on_all_cores
 
 SOBEL = 1 / 8  # makes a Sobel filter's answer the change per pixel
 MOST_PARTS = 60  # regions of a typical image where the search for the height begins
@@ -175,15 +176,16 @@ def propose_by_merging(
     """
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     grow = partial(remembered_tree, superpixels=superpixels, lightness=lightness)
-    some = {
-        row: grow(pixels[row].tobytes(), pixels[row].shape)
-        for row in range(0, len(pixels), max(1, len(pixels) // FOR_HEIGHT))
-    }
+    rows = range(0, len(pixels), max(1, len(pixels) // FOR_HEIGHT))
+    some = dict(zip(rows, on_all_cores(lambda row: grow(pixels[row].tobytes(), pixels[row].shape), rows), strict=True))
     height = steady_height(list(some.values()), max_count_variation=max_count_variation, min_area=min_area)
-    values = np.zeros(pixels.shape[:3], dtype=np.uint16)
-    for row, image in enumerate(progress(pixels, total=len(pixels), label="regions merged")):
-        tree = some[row] if row in some else grow(image.tobytes(), image.shape)
-        values[row] = tree.parts(height, min_area=min_area)[tree.superpixels]
+
+    def parts_of(row: int) -> UInt16[np.ndarray, "H W"]:
+        tree = some[row] if row in some else grow(pixels[row].tobytes(), pixels[row].shape)
+        return np.asarray(tree.parts(height, min_area=min_area)[tree.superpixels], dtype=np.uint16)
+
+    merged = on_all_cores(parts_of, range(len(pixels)))
+    values = np.stack(list(progress(merged, total=len(pixels), label="regions merged")))
     parts = Proposal(values, kinds_by_colour(values, pixels, lightness=lightness))
     if parts.kinds.any():
         parts = join_alike(parts, max_count_variation=max_count_variation, min_area=min_area)
@@ -214,7 +216,7 @@ def steady_height(trees: Sequence[RegionTree], *, max_count_variation: float, mi
     if high <= 0:
         return 0.0
     heights = np.geomspace(max(low, high / SPAN), high, HEIGHTS)
-    counts = np.stack([count_parts(tree, heights, min_area=min_area) for tree in trees], axis=1)
+    counts = np.stack(list(on_all_cores(partial(count_parts, heights=heights, min_area=min_area), trees)), axis=1)
     around = round(np.log(HOLD) / np.log(heights[1] / heights[0])) if low < high else 0
     padded = np.pad(counts, ((around, around), (0, 0)), mode="edge")
     pooled = sliding_window_view(padded, 2 * around + 1, axis=0).reshape(HEIGHTS, -1)

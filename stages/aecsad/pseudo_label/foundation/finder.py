@@ -57,7 +57,7 @@ def propose_masks(
     require(weights, parts_of(sam=params.sam, tagged_images=params.tagged_images))
     if prompts is not None:
         check_words([*prompts.objects, *prompts.background], weights.path("text_config").parent)
-    device = pick_device()
+    device = pick_device(threads=None)
     report = propose_words(files, weights, prompts, params, device=device)
     finder = build_finder(weights, Prompts.model_validate(report.used), params, device=device)
     maps = [

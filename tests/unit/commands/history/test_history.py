@@ -124,7 +124,19 @@ def test_three_forms_say_the_same() -> None:
         "station": "=1+1", "bundle_sha256": "cd", "explanations": {"branches": {"students": 1.5}}, "tags": None,
     }  # fmt: skip
     assert json.loads(ask("--format", "json", "--list", "--lot", "never")) == {"verdicts": []}
+    with_rows, without = ask("--format", "csv"), ask("--format", "csv", "--lot", "never")
+    assert without.splitlines() == with_rows.splitlines()[:1]
+    assert without.startswith("id,picture,picture_sha256,product,")
     assert "./=1+1" in ask("--format", "csv"), "a spreadsheet would compute it"
+
+
+def test_a_store_without_lots_is_counted_by_them_unless_they_are_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    with VerdictStore("verdicts.sqlite") as store:
+        store.write([verdict("1", "28T23:59:59.000", rejected=False)])
+    assert [row["lot"] for row in summary()] == [""]
+    assert CliRunner().invoke(app, ["history", "--by", "lot"], catch_exceptions=False).exit_code == 1
+    assert "no verdict has a tag 'lot'" in caplog.text
+    assert "tags are none yet" in caplog.text
 
 
 def test_a_store_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +159,11 @@ def test_a_question_that_cannot_be_meant(caplog: pytest.LogCaptureFixture) -> No
     rows = [
         ("--product pat", "verdicts.sqlite: has no verdict on 'pat': name one of bar, part"),
         ("--tag line=1", "verdicts.sqlite: no verdict has a tag 'line': name one of camera, lot"),
+        (
+            "--by nonsense",
+            "no verdict has a tag 'nonsense': count --by product, day, bundle, method, station, ",
+        ),
+        ("--by day --by prodct", "which every verdict has; tags are camera, lot"),
         ("--tag lot", "the tag 'lot' has no value"),
         ("--lot A --tag lot=B", "the tag lot is both 'B' and 'A'"),
         ("--since yesterday", "--since 'yesterday': is no time: write 2026-11-30, 2026-11-30T14:05 (UTC without"),
@@ -158,7 +175,7 @@ def test_a_question_that_cannot_be_meant(caplog: pytest.LogCaptureFixture) -> No
         ("--limit -1", "--limit -1: name a number from 0 on"),
         ("--summary --list", "--summary and --list: name one of them"),
         ("--store gone.sqlite", "gone.sqlite: there is no such file: name a verdict store with --store"),
-        ("--store folder", "folder: is a folder: name the verdict store in it, mostly verdicts.sqlite"),
+        ("--store folder", "folder: is a folder: name the verdict store in it, for example folder/verdicts.sqlite"),
         ("--store mysql://x/y", "mysql is no kind of database"),
     ]
     assert violations(check, rows) == []

@@ -1,7 +1,9 @@
 """A run of `oddpart predict` over odd files; the networks are replaced by one that adds up the pixels."""
 
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing as closing_of
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ def test_a_killed_run_is_resumed(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     monkeypatch.setattr("commands.predict.scoring.predict", until(9, judged))
     with caplog.at_level("INFO"):
         closing = run("in", heatmaps=True)
-    assert "its 3 rows count where the pictures did not change" in caplog.text
+    assert "of its 3 rows each counts whose picture did not change" in caplog.text
     assert len(judged) == 2, "b, which changed, and d"
     assert closing.counts.startswith("4 images scored, 3 anomalous, 0 unsure, 0 unreadable")
     table = rows("out/scores.csv")
@@ -194,10 +196,7 @@ def test_another_depth_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     assert [row["kind_note"] for row in rows("out/scores.csv")] == [
         "", "8 bits, training images have more", "DICOM, training images have more than 8 bits",
     ]  # fmt: skip
-    assert (
-        "2 images differ in kind, depth or compression from the training images, which may change their scores"
-        in caplog.text
-    )
+    assert "2 images unlike the training images in kind, depth or compression, which may change scores" in caplog.text
 
 
 def test_pictures_of_which_little_or_nothing_is_judged() -> None:
@@ -222,14 +221,40 @@ def test_a_missing_file_writes_no_lines_of_its_own() -> None:
         check_given([Path("in/a\n[12:00:00] all is well")])
 
 
-def test_only_damaged_images_leave_nothing() -> None:
-    draw("in/a.png")
+def test_where_no_image_can_be_read_the_list_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Truncated, empty, of a kind that is not read, and no image though it was named: tables without a row, code 2."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    Image.fromarray(noise).save("in/a.png")
-    Path("in/a.png").write_bytes(Path("in/a.png").read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"no image could be read; in/a\.png: is unreadable, truncated or damaged"):
-        run("in")
-    assert sorted(path.name for path in Path().iterdir()) == ["in"]
+    Image.fromarray(noise).save("whole.png")
+    truncated = Path("whole.png").read_bytes()[:5000]
+
+    def check(name: str, content: bytes, given: str, problem: str) -> None:
+        monkeypatch.chdir(new_folder(tmp_path))
+        caplog.clear()
+        Path("in").mkdir()
+        Path("in", name).write_bytes(content)
+        closing = run(given)
+        assert (closing.code, closing.counts) == (
+            2, "0 images scored, 0 anomalous, 0 unsure, 1 unreadable, 0 skipped",
+        )  # fmt: skip
+        header = Path("out/scores.csv").read_text().splitlines()
+        assert [line.split(",")[:2] for line in header] == [["path", "score"]]
+        assert Path("out/scores.jsonl").read_text() == ""
+        (row,) = rows("out/unreadable.csv")
+        assert row["path"] == f"in/{name}"
+        assert problem in row["error"]
+        assert "no image could be read: unreadable.csv says why of each" in caplog.text
+        with closing_of(sqlite3.connect("out/verdicts.sqlite")) as database:
+            assert database.execute("SELECT picture FROM unreadable").fetchall() == [(f"in/{name}",)]
+
+    cases = [
+        ("a.png", truncated, "in", "is unreadable, truncated or damaged"),
+        ("a.jpg", b"", "in", "is empty (0 bytes)"),
+        ("IMG_0", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "in", "is of kind HEIC"),
+        ("notes.txt", b"text", "in/notes.txt", "is no image by its content"),
+    ]
+    assert violations(check, cases) == []
 
 
 def test_the_exit_code_says_whether_all_images_were_read(
@@ -246,7 +271,7 @@ def test_the_exit_code_says_whether_all_images_were_read(
         with caplog.at_level("INFO"):
             assert CliRunner().invoke(app, ["predict", "in", "--category", "part", "--output", "out"]).exit_code == code
         unread = code // 2
-        counts = f"1 images scored, 0 anomalous, 0 unsure, {unread} unreadable, {len(damaged) - unread} skipped"
+        counts = f"1 image scored, 0 anomalous, 0 unsure, {unread} unreadable, {len(damaged) - unread} skipped"
         assert f"predict: {counts}, median" in caplog.text
         for name in damaged:
             assert name in caplog.text
@@ -291,7 +316,7 @@ def test_another_size_is_said(
         draw("in/a.png", size=size)
         run("in")
         assert rows("out/scores.csv")[0]["size_note"] == note
-        assert ("1 images differ in size or aspect ratio from the training images" in caplog.text) == bool(note)
+        assert ("1 image unlike the training images in size or aspect ratio" in caplog.text) == bool(note)
 
     cases = [
         ((32, 24), ""), ((48, 36), ""), ((60, 44), "aspect ratio 1.36, training images 1.33"),

@@ -34,22 +34,22 @@ def test_without_the_packages_of_a_store_the_tables_have_all_rows(
         predict_images([Path("in")], Wishes(Path("other"), store="named.sqlite"), category="part")
 
 
-def test_tags_go_into_tables_and_store_and_a_second_run_with_others_changes_nothing_stored(
+def test_tags_go_into_tables_and_store_and_pictures_that_come_with_others_are_stored_for_them_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     draw("in/a.png", "in/b.png")
-    for lot, output in (("1", "out"), ("2", "again")):
+    for lot, output in (("1", "out"), ("2", "other"), ("1", "again")):
         wishes = Wishes(Path(output), store="v.sqlite", station="line 1", tags={"lot": lot})
         with caplog.at_level("INFO"):
             predict_images([Path("in")], wishes, category="part")
         assert [row["tags"] for row in rows(f"{output}/scores.csv")] == [f'{{"lot": "{lot}"}}'] * 2
         lines = [json.loads(line)["tags"] for line in Path(output, "scores.jsonl").read_text().splitlines()]
         assert lines == [{"lot": lot}] * 2
-    assert "2 rows were in the store already, and stay there as they were" in caplog.text
+    assert "2 rows found in the store already: each stays there as it was" in caplog.text
     with closing(sqlite3.connect("v.sqlite")) as database:
         join = "SELECT picture, value FROM verdicts JOIN tags USING (tag_set) WHERE key = 'lot'"
         found = database.execute(join).fetchall()
-    assert found == [("in/a.png", "1"), ("in/b.png", "1")]
+    assert found == [("in/a.png", "1"), ("in/b.png", "1"), ("in/a.png", "2"), ("in/b.png", "2")]
 
 
 def test_a_store_that_fails_loses_no_row_and_nothing_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,23 +308,41 @@ def test_only_what_does_not_change_is_whole(tmp_path: Path) -> None:
     assert sightings.whole(102.5) == ["a.png"]
 
 
-def test_tables_of_an_older_program_are_put_aside() -> None:
-    """They have fewer columns: rows below their header would be shifted."""
-    Path("cam/a.png").write_bytes(content(1))
+def test_a_picture_that_is_dropped_again_is_named_at_the_end() -> None:
     process = start()
-    wait(lambda: Path("cam/done/a.png").exists(), process)
+    for number in (1, 2, 1, 1):
+        Path("cam/latest.png").write_bytes(content(number))
+        wait(lambda: not Path("cam/latest.png").exists() and not files("cam/.judging"), process)
+    said = stop(process)
+    assert "4 pictures judged, 0 anomalous, 0 unreadable, 2 of them stored before under the same name" in said
+    assert len(stored()) == 2
+
+
+@pytest.mark.parametrize("words", [[], ["stay"]])
+def test_a_file_that_never_gets_whole_is_given_up_when_the_patience_ends(words: list[str]) -> None:
+    """Once, not once in the folder and again in `.judging`; a file that grows meanwhile has all of it again."""
+    patience = 4.0
+    Path("cam/grows.png").write_bytes(content(2)[:200])
+    process = start(*words, patience=patience)
+    wait(lambda: "watching" in SAID.read_text(), process)
+    begun = time.monotonic()
+    Path("cam/never.png").write_bytes(content(1)[:300])
+    ends: dict[str, float] = {}
+    while len(ends) < 2 and time.monotonic() < begun + 4 * patience:
+        if time.monotonic() > begun + patience / 2 and Path("cam/grows.png").exists() and "grew" not in ends:
+            ends["grew"] = time.monotonic() - begun
+            Path("cam/grows.png").write_bytes(content(2)[:300])
+        if "unreadable: never.png" in SAID.read_text():
+            ends.setdefault("never", time.monotonic() - begun)
+        time.sleep(0.05)
+    wait(lambda: "unreadable: grows.png" in SAID.read_text(), process)
+    grown = time.monotonic() - begun - ends["grew"]
     stop(process)
-    lines = Path("out/scores.csv").read_text().splitlines()
-    old = "\n".join(line.rpartition(",")[0] for line in lines) + "\n"
-    Path("out/scores.csv").write_text(old)
-    Path("cam/b.png").write_bytes(content(2))
-    process = start()
-    wait(lambda: Path("cam/done/b.png").exists(), process)
-    stop(process)
-    assert Path("out/scores.before-1.csv").read_text() == old
-    with Path("out/scores.csv").open(encoding="utf-8", newline="") as table:
-        (row,) = csv.DictReader(table)
-    assert (row["picture"], row["tags"]) == ("b.png", "")
+    assert patience <= ends["never"] < 1.5 * patience
+    assert patience <= grown < 1.5 * patience
+    assert set(files("cam")) == (
+        {"never.png", "grows.png"} if words else {"unreadable/never.png", "unreadable/grows.png"}
+    )
 
 
 KILLS = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]

@@ -157,7 +157,7 @@ def test_what_cannot_be_used_is_said_in_one_line(server: Server, database: str) 
         (f"postgresql://oddpart:{PASSWORD}@127.0.0.1:1/x", "see that the server runs and can be reached"),
         (f"postgresql://oddpart:{PASSWORD}@nowhere.invalid/x", "see to the name of the host"),
         (f"{server.address()}?colour=red", "see to what follows the ? of the address"),
-        (server.address(database), f"{here}/{database}: is of version 0099, this oddpart knows 0003: install a newer"),
+        (server.address(database), f"{here}/{database}: is of version 0099, this oddpart knows 0004: install a newer"),
         (server.address("postgres"), "has a table verdicts of something else: name another database"),
     ]
     assert violations(check, rows) == []
@@ -182,3 +182,39 @@ def test_a_server_that_is_gone_for_a_while_loses_nothing(server: Server, databas
             server.start()
         assert store.can_be_written()
         assert store.write([VERDICT, replace(VERDICT, picture="c.png")]) == 1
+
+
+def test_a_server_that_is_away_at_the_start_is_waited_for(
+    server: Server, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.stop()
+    back = threading.Timer(2.0, server.start)
+    back.start()
+    with VerdictStore(server.address(database), patience=30) as store:
+        assert store.write([VERDICT]) == 1
+        back.join()
+        server.stop()
+        back = threading.Timer(2.0, server.start)
+        back.start()
+        assert store.known_as("a.png", VERDICT.picture_sha256, station="line 1") == "verdicts"
+        back.join()
+    assert caplog.text.count("the server is away: trying again for 30 seconds") == 2
+
+
+def test_a_store_of_the_third_revision_is_changed_without_loss(server: Server, database: str) -> None:
+    """Its rule of what is unique has the name that PostgreSQL gave it."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from commands.verdicts.migrating import FOLDER
+
+    engine = create_engine(server.address(database).replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(FOLDER))
+        command.upgrade(config, "0003")
+    engine.dispose()
+    with VerdictStore(server.address(database)) as store:
+        assert store.write([VERDICT, replace(VERDICT, tags={"lot": "124"})]) == 2
+        assert store.write([VERDICT]) == 0

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 from typer.testing import CliRunner
 
+import commands.verdicts.store as store_module
 from commands.app import app
 from commands.verdicts.store import VerdictStore
 from commands.verdicts.verdict import as_text, stamp, tags_of, utc_now
@@ -40,7 +43,8 @@ def test_a_verdict_is_stored_once() -> None:
         assert store.write([VERDICT, REFUSED, VERDICT]) == 2
         assert store.write([replace(VERDICT, time=utc_now(), score=9.0)]) == 0
         others = [replace(VERDICT, **{name: "x"}) for name in ("picture", "picture_sha256", "bundle_sha256", "station")]
-        assert store.write(others) == 4
+        others.append(replace(VERDICT, tags={"lot": "124", "camera": "2"}))
+        assert store.write(others) == 5
         assert store.known_as("a.png", VERDICT.picture_sha256, station="line 1") == "verdicts"
         assert store.known_as("b.png", REFUSED.picture_sha256, station="line 1") == "unreadable"
         assert store.known_as("a.png", VERDICT.picture_sha256, station="line 2") is None
@@ -92,15 +96,16 @@ def test_nobody_elses_file_is_touched() -> None:
     rows = [
         ("text", "is no database, or damaged"),
         ("other", "is a database of something else"),
-        ("newer", "is of version 0099, this oddpart knows 0003: install a newer one"),
-        ("first", "is of version 3, this oddpart knows 0003: install a newer one"),
-        ("folder", "cannot be written or read"),
+        ("newer", "is of version 0099, this oddpart knows 0004: install a newer one"),
+        ("first", "is of version 4, this oddpart knows 0004: install a newer one"),
+        ("folder", "is a folder: name the verdict store in it, for example folder/verdicts.sqlite"),
+        ("sqlite:///new/", "is a folder: name the verdict store in it, for example new/verdicts.sqlite"),
         ("text/v.sqlite", "cannot be made"),
     ]
     for name, message in rows:
         before = Path(name).read_bytes() if Path(name).is_file() else b""
         with pytest.raises(UserError, match=message):
-            VerdictStore(Path(name))
+            VerdictStore(name)
         assert not before or Path(name).read_bytes() == before
 
 
@@ -159,6 +164,44 @@ def limit(store: VerdictStore, pragma: str) -> None:
         file.execute(f"PRAGMA {pragma}")
 
 
+def test_a_server_that_is_away_at_the_start_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What would go wrong again and again is not; the server is played, see test_postgres.py for a real one."""
+    problems: list[DBAPIError] = []
+    real, tries = store_module.prepare, []
+
+    def prepare(engine: Engine, *, name: str) -> None:
+        tries.append(name)
+        if problems:
+            raise problems.pop()
+        real(engine, name=name)
+
+    monkeypatch.setattr(store_module, "prepare", prepare)
+    monkeypatch.setattr(store_module, "PAUSE", 0.01)
+
+    def check(said: str, patience: float, expected: str | None, most: int) -> None:
+        problems[:] = [OperationalError(None, None, LookupError(said), connection_invalidated=said == "gone")] * 3
+        caplog.clear()
+        tries.clear()
+        if expected is None:
+            VerdictStore("v.sqlite", patience=0.1, at_start=patience).close()
+        else:
+            with pytest.raises(UserError, match=expected):
+                VerdictStore("v.sqlite", patience=patience)
+        assert len(tries) == most
+        waited = [record for record in caplog.records if "the server is away: trying again for" in record.message]
+        assert len(waited) == (1 if most > 1 else 0)
+
+    rows = [
+        ("gone", 30.0, None, 4),
+        ("Temporary failure in name resolution", 30.0, None, 4),
+        ("password authentication failed for user", 30.0, "password authentication failed", 1),
+        ("database x does not exist", 30.0, "does not exist", 1),
+    ]
+    assert violations(check, rows) == []
+
+
 FIRST_EDITION = """
 CREATE TABLE verdicts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -210,6 +253,41 @@ def test_a_file_of_the_first_edition_is_changed_without_loss() -> None:
     for table in ("verdicts", "unreadable", "tags"):
         names = f"SELECT name FROM pragma_table_info('{table}')"
         assert query(names) == query(names, "new.sqlite")
+
+
+def test_lots_count_in_what_is_unique_from_the_fourth_revision_on() -> None:
+    """No id is used again, although the newest verdict was deleted before."""
+    with closing(sqlite3.connect("v.sqlite")) as database:
+        database.executescript(FIRST_EDITION)
+        database.execute("DELETE FROM verdicts WHERE id = 7")
+        database.commit()
+    with VerdictStore("v.sqlite") as store:
+        assert store.write([VERDICT, replace(VERDICT, tags={"lot": "124"})]) == 2
+        assert store.write([VERDICT]) == 0
+        assert store.time_of(replace(VERDICT, time=utc_now())) == VERDICT.time
+    assert query("SELECT id FROM verdicts ORDER BY id") == [(3,), (8,), (9,)]
+    rule = "SELECT replace(sql, char(10), ' ') FROM sqlite_master WHERE name = 'verdicts'"
+    VerdictStore("new.sqlite").close()
+    assert query(rule) == query(rule, "new.sqlite")
+
+
+OPENING = """
+import logging
+from pathlib import Path
+from stages.core.run.console import set_up_logging
+set_up_logging()
+from commands.verdicts.opening import store_of_run
+with store_of_run(None, Path("v.sqlite")):
+    logging.getLogger("alembic.x").warning("a warning")
+"""
+
+
+def test_a_new_store_says_nothing_of_the_tools_that_make_it() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", OPENING], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "a warning" in done.stderr
+    assert "INFO" not in done.stderr
 
 
 def test_the_migrations_make_the_schema() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,12 @@ def test_damage_is_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage
     cache.path("a").write_bytes(damage(cache.path("a").read_bytes()))  # type: ignore[operator]
     assert cache.get("a") is None
     assert "computing it again" in caplog.text
+
+
+def test_threads_that_store_at_once_keep_to_the_limit(tmp_path: Path) -> None:
+    probe = TensorCache(tmp_path / "probe", "x", gigabytes=1)
+    probe.put("a", tensors())
+    cache = TensorCache(tmp_path / "c", "x", gigabytes=4.5 * probe.bytes / 1e9)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: cache.put(str(key), tensors()), range(40)))
+    assert sum(size for _, size, _ in stored_files(tmp_path / "c")) == 4 * probe.bytes == cache.bytes

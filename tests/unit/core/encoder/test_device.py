@@ -44,10 +44,13 @@ def test_a_negative_seed_is_refused() -> None:
         seed_everything(-1)
 
 
-def test_without_a_gpu_every_permitted_core_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("asked", "threads"), [({}, 1), ({"threads": None}, len(os.sched_getaffinity(0)))])
+def test_an_operation_has_one_thread_on_the_cpu_or_one_a_permitted_core(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, None], threads: int
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device() == torch.device("cpu")
-    assert torch.get_num_threads() == len(os.sched_getaffinity(0))
+    assert pick_device(**asked) == torch.device("cpu")
+    assert torch.get_num_threads() == threads
 
 
 def test_a_gpu_is_taken_when_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

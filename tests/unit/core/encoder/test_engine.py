@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,15 @@ def test_building_the_network_draws_from_nobodys_random_numbers() -> None:
     torch.manual_seed(0)
     assert FrozenEncoder(LITE0).body is not None
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_threads_that_ask_at_once_wait_for_one_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = []
+    export = engine_module.export
+    monkeypatch.setattr(engine_module, "export", lambda *given, **named: exported.append(1) or export(*given, **named))
+    encoder, pixels = FrozenEncoder(LITE0), images(4, 64, 64)
+    with ThreadPoolExecutor(4) as pool:
+        rows = list(pool.map(encoder, pixels.split(1)))
+    assert len(exported) == 1
+    for level, singles in zip(encoder(pixels), zip(*rows, strict=True), strict=True):
+        assert torch.equal(level, torch.cat(singles))
