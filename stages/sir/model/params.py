@@ -75,7 +75,6 @@ class TrainingParams(Params):
     """Section `sir.training` of a profile.
 
     Attributes:
-        cpu_threads: of the training on a CPU; null: one a core. Maps are so small that two threads wait for each other.
         loss_loops: "mean" over all loops, or the "last" one alone.
         stage_weights: of the teacher's stages in the loss, fine to coarse.
         optimizer: see `stages.core.training.optimisation`.
@@ -86,7 +85,6 @@ class TrainingParams(Params):
 
     one_shot: OneShotParams
     full_shot: FullShotParams
-    cpu_threads: PositiveInt | None
     loss_loops: Literal["mean", "last"]
     stage_weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)]
     optimizer: OptimizerName

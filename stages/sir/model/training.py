@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from stages.core.encoder.device import cpu_threads, mixed_precision, pick_device, seed_everything
+from stages.core.encoder.device import mixed_precision, pick_device, seed_everything
 from stages.core.run.errors import UserError
 from stages.core.training.checkpoints import checkpoint_file
 from stages.core.training.optimisation import Terms, optimise
@@ -108,17 +108,16 @@ def fit(
         return terms
 
     together = nn.ModuleList(models).train()
-    with cpu_threads(training.cpu_threads):
-        curve = optimise(
-            together, batches.picks(generator), terms_of, weights={f"repetition_{n}": 1.0 for n in range(len(models))},
-            iterations=shots.iterations, optimizer=training.optimizer, schedule=training.schedule,
-            learning_rate=training.learning_rate, weight_decay=training.weight_decay,
-            label=f"decoders of {len(models)} repetitions" if batches.rows else "decoder",
-            checkpoint=checkpoint_file(
-                "sir", tensors=together.state_dict().values(),
-                settings=settings_of(batches, training, decoder, seed=generator.initial_seed()),
-            ),
-        )  # fmt: skip
+    curve = optimise(
+        together, batches.picks(generator), terms_of, weights={f"repetition_{n}": 1.0 for n in range(len(models))},
+        iterations=shots.iterations, optimizer=training.optimizer, schedule=training.schedule,
+        learning_rate=training.learning_rate, weight_decay=training.weight_decay,
+        label=f"decoders of {len(models)} repetitions" if batches.rows else "decoder",
+        checkpoint=checkpoint_file(
+            "sir", tensors=together.state_dict().values(),
+            settings=settings_of(batches, training, decoder, seed=generator.initial_seed()),
+        ),
+    )  # fmt: skip
     together.eval()
     return curve
 

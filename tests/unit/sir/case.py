@@ -26,7 +26,7 @@ DECODER: dict[str, Any] = {
 }  # fmt: skip
 TRAINING: dict[str, Any] = {
     "one_shot": {"iterations": 12, "repetitions": 2, "shift": 0}, "full_shot": {"iterations": 12, "batch_size": 3},
-    "cpu_threads": 1, "loss_loops": "mean",
+    "loss_loops": "mean",
     "stage_weights": [1.0, 1.0], "optimizer": "adamw", "schedule": "constant", "learning_rate": 0.01,
     "weight_decay": 0.0,
 }  # fmt: skip
