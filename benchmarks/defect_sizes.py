@@ -26,7 +26,7 @@ from stages.core.runtime.reading import read_image
 from stages.export.parts import Parts, load_parts, predict
 from stages.split.synthetic import CENTRES, KINDS, SCRATCH_OPACITY, STAIN_OPACITY
 
-METHODS = ("oddpart", "patchcore")
+METHODS = ("oddpart", "aecsad", "patchcore")
 SIZES = (4, 8, 16, 32)
 SIDE = 256  # of the picture that sizes are counted in
 Picture = UInt8[np.ndarray, "H W 3"]

@@ -51,7 +51,9 @@ def in_order(findings: Sequence[Explanation], row: Mapping[Any, Any], uncertaint
 def explanation_metrics(
     test: pd.DataFrame, explanations: Explanations, fitted: Fitted, mask_files: Path
 ) -> dict[Name, Measured | int]:
-    """Measure by group how often the first finding of a detected anomaly names a component on the defect's mask.
+    """Measure by group how often the first finding of a detected anomaly lies on the mask and names a component.
+
+    The component is the one there, or of a hot spot the one next to it.
 
     `chance` is how often boxes of the same sizes at random places would overlap it.
 

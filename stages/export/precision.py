@@ -1,19 +1,10 @@
-"""Graphs in lower precision: weights in 16 bits, or networks in 8 bits by values that training images lead to."""
-
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+"""Graphs whose weights are stored in 16 bits."""
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-Values = Mapping[str, np.ndarray]
 SMALL = 64  # numbers; fewer are not worth a node
 LARGEST_HALF = float(np.finfo(np.float16).max)
-QUANTISED = ("Conv", "Gemm", "MatMul")
 
 
 def with_half_weights(graph: bytes) -> bytes:
@@ -53,47 +44,3 @@ def halved(tensor: onnx.TensorProto) -> onnx.TensorProto | None:
     if values.size < SMALL or not np.abs(values).max() <= LARGEST_HALF:
         return None
     return onnx.numpy_helper.from_array(values.astype(np.float16))
-
-
-class Rows(CalibrationDataReader):  # type: ignore[misc]
-    """Inputs of a graph, one image after the other."""
-
-    def __init__(self, rows: Sequence[Values]) -> None:
-        """Begin with the first."""
-        self.rows = iter(rows)
-
-    def get_next(self) -> Values | None:
-        """Return the next ones; None after the last."""
-        return next(self.rows, None)
-
-
-def quantised(graph: bytes, rows: Sequence[Values]) -> bytes:
-    """Quantise convolutions and matrix products to 8 bits: weights by channel, values by the range that rows lead to.
-
-    Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
-    2018, after training, as `onnxruntime.quantization.quantize_static` does it.
-
-    Args:
-        graph: in 32 bits.
-        rows: its inputs for some training images.
-    """
-    with TemporaryDirectory() as folder, quiet():
-        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        before.write_bytes(graph)
-        quantize_static(
-            before, after, Rows(rows), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(QUANTISED),
-            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )  # fmt: skip
-        return after.read_bytes()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the quantiser's advice out of the log; it is for people who choose its settings."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -29,8 +29,9 @@ from stages.core.runtime.pictures import read_picture
 from stages.core.runtime.scaling import fit_trimmed_z
 from stages.export.bundling import files_below, sha256_of
 from stages.export.edits import edit
+from stages.export.eight_bits import quantised
 from stages.export.measuring import LARGEST_CHANGE, Found, Measured, Values
-from stages.export.precision import quantised, with_half_weights
+from stages.export.precision import with_half_weights
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["fp16", "int8"]
@@ -177,10 +178,13 @@ def convert(folder: Path, reference: Bundle, kind: Kind, pictures: Pictures) -> 
     write_manifest(folder, reference.manifest)
     encoded = load(folder)
     for branch in encoded.branches:
-        if branch.name not in NOT_QUANTISED:
-            values = [encoded.encode(image, branch.size) for image in images]
-            rows = [{name: one[name] for name in branch.graph.inputs} for one in values]
-            branches[branch.name].write_bytes(quantised(branches[branch.name].read_bytes(), rows))
+        path = branches[branch.name]
+        if branch.name in NOT_QUANTISED:
+            path.write_bytes(with_half_weights(path.read_bytes()))
+            continue
+        values = [encoded.encode(image, branch.size) for image in images]
+        rows = [{name: one[name] for name in branch.graph.inputs} for one in values]
+        path.write_bytes(quantised(path.read_bytes(), rows))
 
 
 def calibrate(bundle: Bundle, seen: Sequence[Seen], before: Sequence[Seen], *, confidence: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from statistics import median
 import pandas as pd
 import torch
 
+from stages.aecsad.hybrid_fusion.discriminating import read_damaged
 from stages.aecsad.hybrid_fusion.params import FineNeighboursParams
 from stages.aecsad.hybrid_fusion.views import fill_viewed_bank
 from stages.core.encoder.device import pick_device, seed_everything
@@ -103,6 +104,7 @@ def fill_from_draw(
     bank = fill_viewed_bank(
         reader, drawn, count=params.bank_patches, cells_per_image=params.cells_per_image,
         dimensions=params.projection_dimensions, generator=generator,
+        broken=read_damaged(reader, training_files(drawn), seed=generator.initial_seed()),
     )  # fmt: skip
     counts = " and ".join(str(len(view.patches)) for view in bank.views)
     LOG.info("fine_neighbours: bank of %s patches from %d training images", counts, len(drawn))

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stages.aecsad.hybrid_fusion.discriminating import Halves, examples_of, fit_discriminator
 from stages.core.neighbours.bank import Bank, PatchReader, View, draw_cells, training_files
 from stages.core.neighbours.coreset import choose_coreset
 from stages.core.neighbours.whitening import Whitening, fit_whitening, usual_distances
@@ -44,6 +45,7 @@ def fill_viewed_bank(
     cells_per_image: int,
     dimensions: int,
     generator: torch.Generator,
+    broken: Sequence[tuple[int, Float[Tensor, "p C"]]] = (),
 ) -> Bank:
     """Choose patches of the training images for each view, and see what distances are usual among these images.
 
@@ -52,19 +54,48 @@ def fill_viewed_bank(
         count: patches to keep in each view; all where fewer are drawn.
         cells_per_image: so many patches of each image, drawn at random, are chosen from.
         dimensions, generator: see `choose_coreset`.
+        broken: patches for a discriminator, of `read_damaged`; none of them: no discriminator.
 
     Raises:
         UserError: the table has no training image.
     """
     drawn = draw_patches(reader, images, cells_per_image=cells_per_image, generator=generator)
     views, found = [], []
-    for whitening in (None, fit_whitening(drawn.patches)):
-        view, maps = choose_view(drawn, whitening, count=count, dimensions=dimensions, generator=generator)
+    whitening = fit_whitening(drawn.patches)
+    for whitened in (None, whitening):
+        view, maps = choose_view(drawn, whitened, count=count, dimensions=dimensions, generator=generator)
         views.append(view)
         found.append(maps)
-    common = [number for number, _ in drawn.shown if all(number in maps for maps in found)]
-    means = [torch.stack([maps[number] for maps in found]).mean(dim=0) for number in common]
-    return Bank(tuple(views), neighbours=0, usual=usual_distances(means))
+    common = [(number, patches) for number, patches in drawn.shown if all(number in maps for maps in found)]
+    means = [torch.stack([maps[number] for maps in found]).mean(dim=0) for number, _ in common]
+    halves = teach(drawn, broken, whitening, common, means, generator)
+    if halves is None:
+        return Bank(tuple(views), neighbours=0, usual=usual_distances(means))
+    raised = [one + halves.held_out(number, patches) for one, (number, patches) in zip(means, common, strict=True)]
+    return Bank(tuple(views), neighbours=0, usual=usual_distances(raised), discriminator=halves.together)
+
+
+def teach(
+    drawn: Drawn,
+    broken: Sequence[tuple[int, Float[Tensor, "p C"]]],
+    whitening: Whitening,
+    shown: Sequence[tuple[int, Float[Tensor, "h w C"]]],
+    distances: Sequence[Float[Tensor, "h w"]],
+    generator: torch.Generator,
+) -> Halves | None:
+    """Fit the discriminator; None without damaged patches or normal distances to add it to.
+
+    Args:
+        drawn: normal patches.
+        broken: see `fill_viewed_bank`.
+        shown: number and patches of training images.
+        distances: of the same.
+    """
+    if not broken or not distances:
+        return None
+    spread = float(torch.stack(list(distances)).double().std(unbiased=False))
+    examples = examples_of(drawn.patches, drawn.sources, broken)
+    return fit_discriminator(examples, whitening, shown, spread=spread, generator=generator)
 
 
 def draw_patches(

@@ -25,6 +25,7 @@ from stages.core.io.maps import AnomalyMaps
 from stages.core.io.result import MethodResult, rows_to_score
 from stages.core.io.rotation import rotations, with_rotated
 from stages.core.neighbours.coreset import choose_coreset
+from stages.core.neighbours.discriminator import Discriminator
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.errors import UserError
@@ -178,11 +179,13 @@ class Bank:
         neighbours: see `image_score`; 0 with more than one view.
         usual: subtracted from the distances before the score is taken, see `usual_distances`; None for nothing. The map
             keeps the distances: it shows where a defect is, and one at an unsteady place is a defect all the same.
+        discriminator: added to the distances before the score is taken; None for nothing.
     """
 
     views: tuple[View, ...]
     neighbours: int
     usual: Float[Tensor, "h w"] | None = None
+    discriminator: Discriminator | None = None
 
     def judge(self, patches: Float[Tensor, "h w C"]) -> tuple[float, Float[Tensor, "h w"]]:
         """Return score and anomaly map of an image."""
@@ -194,14 +197,16 @@ class Bank:
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "h w"]]:
         """Return what `worst_patch` does, and the map. A bundle computes the same."""
         distances = torch.stack([view(patches) for view in self.views]).mean(dim=0)
-        unusual = distances if self.usual is None else distances - self.usual
+        raised = distances if self.discriminator is None else distances + self.discriminator(patches)
+        unusual = raised if self.usual is None else raised - self.usual
         first = self.views[0]
         return *worst_patch(first.seen(patches), unusual, first.patches, neighbours=self.neighbours), distances
 
     def to(self, device: torch.device) -> "Bank":
         """Return it on a device."""
         usual = None if self.usual is None else self.usual.to(device)
-        return Bank(tuple(view.to(device) for view in self.views), self.neighbours, usual)
+        discriminator = None if self.discriminator is None else self.discriminator.to(device)
+        return Bank(tuple(view.to(device) for view in self.views), self.neighbours, usual, discriminator)
 
 
 def fill_bank(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stages.core.encoder.encoder import STRIDES
 from stages.core.io.weights import read_weights, write_weights
 from stages.core.neighbours.bank import Bank, Grid, View, join_stages, patches_of
+from stages.core.neighbours.discriminator import Discriminator
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.errors import UserError
 from stages.core.runtime.graphs import LEVEL, MAP, SCORE
@@ -19,6 +20,8 @@ from stages.core.runtime.maps import to_half
 from stages.core.runtime.reading import Window, sides_of
 
 PATCHES, MEAN, MATRIX, USUAL = "patches", "whitening_mean", "whitening_matrix", "usual_distances"
+DISCRIMINATOR = "discriminator"  # before the names of its tensors
+LAYERS = ("hidden", "hidden_bias", "output", "output_bias")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def write_bank(path: Path, bank: MemoryBank) -> None:
             state |= {f"{MEAN}_{number}": view.whitening.mean, f"{MATRIX}_{number}": view.whitening.matrix}
     if bank.bank.usual is not None:
         state[USUAL] = bank.bank.usual
+    if (discriminator := bank.bank.discriminator) is not None:
+        state |= {f"{DISCRIMINATOR}_{name}": getattr(discriminator, name) for name in LAYERS}
     write_weights(path, state, arguments)
 
 
@@ -132,12 +137,12 @@ def read_bank(path: Path) -> MemoryBank:
     try:
         grey_range = None if arguments["grey_range"] is None else Window(**arguments["grey_range"])
         views = tuple(read_view(state, number, spread) for number, spread in enumerate(arguments["spreads"]))
+        bank = Bank(views, arguments["neighbours"], state.get(USUAL), read_discriminator(state, views))
         return MemoryBank(
-            Bank(views, arguments["neighbours"], state.get(USUAL)), arguments["encoder"],
-            sides_of(arguments["image_size"]), tuple(arguments["strides"]), arguments["mixed"], grey_range,
-            arguments["grid"],
+            bank, arguments["encoder"], sides_of(arguments["image_size"]), tuple(arguments["strides"]),
+            arguments["mixed"], grey_range, arguments["grid"],
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(f"{path}: is no memory bank ({error!r}): delete it and run `dvc repro`") from None
 
 
@@ -146,3 +151,11 @@ def read_view(state: Mapping[str, Tensor], number: int, spread: float) -> View:
     matrix = state.get(f"{MATRIX}_{number}")
     whitening = None if matrix is None else Whitening(state[f"{MEAN}_{number}"], matrix)
     return View(state[f"{PATCHES}_{number}"], whitening, spread)
+
+
+def read_discriminator(state: Mapping[str, Tensor], views: Sequence[View]) -> Discriminator | None:
+    """Return the discriminator of a bank's file, which whitens as the bank's own view does; None where it has none."""
+    whitenings = [view.whitening for view in views if view.whitening is not None]
+    if f"{DISCRIMINATOR}_{LAYERS[0]}" not in state:
+        return None
+    return Discriminator(whitenings[0], *(state[f"{DISCRIMINATOR}_{name}"] for name in LAYERS))

@@ -16,7 +16,7 @@ class Explanation:
 
     Attributes:
         branch: column of the score table that it explains.
-        component: class of component it is about; None when there is none.
+        component: class of component it is about, or which its place lies next to; None when there is none.
         measure: what is unusual: the number of components ("missing", "extra", or "number" where they lie anywhere), a
             component's area or place, the class's area in a cell of a grid, or the hottest spot of an anomaly map.
         box: where, (top, left, bottom, right) as shares of the image's height and width.

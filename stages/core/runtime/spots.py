@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
 COVERED = 10  # a component is named where components cover at least one in so many pixels of a spot
+NEAR = 0.05  # image sides from a spot to a component that it is next to, such as a needle's tip to its pin
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ def explain_map(
 ) -> Explanation:
     """Explain the hottest cell and the connected cells around it that are at least half as hot.
 
+    Where neither normal images nor this one show a component there, what lies next to the spot in this image is named,
+    then what normally does: masks of components often miss thin and transparent parts. `classes` then stays (0, 0).
+
     Args:
         normal: of the same branch.
         anomaly_map: of this image.
@@ -49,8 +53,9 @@ def explain_map(
     peak = float(values[row, column])
     box = region_at(values >= (peak + np.median(values)) / 2, row, column).box
     expected, seen = (most_frequent(inside(one, box)) for one in (usual, label_map))
+    component = expected or seen or next_to(label_map, box) or next_to(usual, box)
     return Explanation(
-        normal.branch, expected or seen or None, "hot_spot", box, peak, normal.mean,
+        normal.branch, component or None, "hot_spot", box, peak, normal.mean,
         (peak - normal.mean) / normal.spread, (expected, seen),
     )  # fmt: skip
 
@@ -62,9 +67,24 @@ def inside(label_map: UInt8[np.ndarray, "H W"], box: Box) -> UInt8[np.ndarray, "
     return label_map[top : max(round(box[2] * height), top + 1), left : max(round(box[3] * width), left + 1)]
 
 
-def most_frequent(labels: UInt8[np.ndarray, "h w"]) -> int:
-    """Return the most frequent component class, 0 where components cover less than one in COVERED pixels."""
+def next_to(label_map: UInt8[np.ndarray, "H W"], box: Box) -> int:
+    """Return the most frequent component class within NEAR of a box, 0 where there is too little of any.
+
+    As many pixels are enough as name a component inside the box.
+    """
+    top, left, bottom, right = box
+    around = (max(top - NEAR, 0.0), max(left - NEAR, 0.0), min(bottom + NEAR, 1.0), min(right + NEAR, 1.0))
+    return most_frequent(inside(label_map, around), of=inside(label_map, box).size)
+
+
+def most_frequent(labels: UInt8[np.ndarray, "h w"], *, of: int | None = None) -> int:
+    """Return the most frequent component class, 0 where components cover less than one in COVERED pixels.
+
+    Args:
+        labels: where it is looked for.
+        of: number of these pixels; all of the labels by default.
+    """
     counts = np.bincount(labels.ravel())
-    if counts[1:].sum() < labels.size / COVERED:
+    if counts[1:].sum() < (labels.size if of is None else of) / COVERED:
         return 0
     return int(counts[1:].argmax()) + 1

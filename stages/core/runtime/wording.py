@@ -110,6 +110,8 @@ def _number(finding: Explanation, names: Names) -> str:
 def _hot_spot(finding: Explanation, names: Names) -> str:
     expected, seen = ((one or None) for one in finding.classes or (finding.component, finding.component))
     at = f"unusual look at the {where(finding.box)}"
+    if expected is seen is None and finding.component is not None:
+        return f"{at}, next to {named(finding.component, names)}"
     if expected == seen:
         return f"{at}, on {named(seen, names)}"
     return f"{at}, where normal images show {named(expected, names)} and this one {named(seen, names)}"

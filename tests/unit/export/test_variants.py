@@ -12,8 +12,9 @@ from stages.core.io.thresholds import conformal_threshold
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.verifying import verify
 from stages.export.edits import edit
+from stages.export.eight_bits import quantised
 from stages.export.measuring import Found, Measured
-from stages.export.precision import quantised, with_half_weights
+from stages.export.precision import with_half_weights
 from stages.export.variants import Pictures, baseline_of, export_variant, refitted, refusal
 from tests.params_files import change_params
 from tests.unit.commands.predict.case import INPUTS
@@ -30,7 +31,7 @@ def measured_as(after: dict[str, float]) -> Measured:
     return Measured(dict.fromkeys(after, 80.0), after, dict.fromkeys(after, 0.1), 30, dict.fromkeys(after, 40))
 
 
-@pytest.mark.parametrize("kind", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", ["fp16", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_variant_judges_by_its_own_scores(exported: Exported, pictures: Pictures, tmp_path: Path, kind: str) -> None:
     """Whatever its AUROC is, its threshold and p-values are those of its scores of the validation images."""
     baseline = baseline_of(exported.bundles / "oddpart", pictures)
@@ -126,7 +127,7 @@ def test_half_weights_and_eight_bits_of_one_graph(exported: Exported) -> None:
     rows = [{"image": bundle.encode(picture, (256, 256))["image"]}]
     half, eight = with_half_weights(graph), quantised(graph, rows)
     assert len(half) < 0.6 * len(graph)
-    assert len(eight) < 0.6 * len(graph)
+    assert len(eight) < 0.7 * len(graph)  # of noise, up to 24 of the 33 layers stay in 32 bits
     assert with_half_weights(graph) == half
     assert quantised(graph, rows) == eight
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stages.core.neighbours.bank import Bank, View, patch_distances
+from stages.core.neighbours.discriminator import Discriminator
 from stages.core.neighbours.memory import MemoryBank, read_bank, write_bank
 from stages.core.neighbours.whitening import RIDGE, fit_whitening, usual_distances
 
@@ -82,7 +83,9 @@ def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, viewed: bool) -> 
     whitening = fit_whitening(rows)
     usual = torch.randn(2, 3, generator=generator)
     views = (View(rows, spread=1.7), View(whitening(rows[:20]), whitening, 0.3))
-    own = Bank(views, 0, usual) if viewed else Bank((View(rows),), 3)
+    layers = [torch.randn(size, generator=generator) for size in ((5, 4), (4,), (4,), ())]
+    discriminator = Discriminator(whitening, *layers)
+    own = Bank(views, 0, usual, discriminator) if viewed else Bank((View(rows),), 3)
     bank = MemoryBank(
         own, "network", (64, 96), (8, 16), mixed=True, grey_range=None, grid="coarsest" if viewed else "finest"
     )  # fmt: skip
@@ -104,7 +107,9 @@ def test_a_bank_judges_from_its_file_as_before(tmp_path: Path, viewed: bool) -> 
         plain, whitened = patch_distances(patches, rows), patch_distances(whitening(patches), views[1].patches)
         expected = (plain / 1.7 + whitened / 0.3) / 2
         np.testing.assert_allclose(first_map, expected.numpy(), rtol=1e-3)
-        assert first == pytest.approx(float((expected - usual).max()), rel=1e-6)
+        hidden = torch.relu(whitening(patches).clamp(-5, 5) @ layers[0] + layers[1])
+        raised = expected + hidden @ layers[2] + layers[3]
+        assert first == pytest.approx(float((raised - usual).max()), rel=1e-6)
 
 
 def pooled(stage: torch.Tensor) -> torch.Tensor:

@@ -49,16 +49,17 @@ def test_findings_in_words() -> None:
 
 
 def test_hot_spots_in_words() -> None:
-    def check(classes: tuple[int, int] | None, expected: str) -> None:
-        spot = Explanation("a", None, "hot_spot", (0.4, 0.4, 0.6, 0.6), 2.0, 1.0, 3.0, classes)
+    def check(classes: tuple[int, int] | None, component: int | None, expected: str) -> None:
+        spot = Explanation("a", component, "hot_spot", (0.4, 0.4, 0.6, 0.6), 2.0, 1.0, 3.0, classes)
         assert describe(spot, NAMES) == f"unusual look at the centre, {expected}"
 
     rows = [
-        ((1, 1), "on label"),
-        ((0, 0), "on no component"),
-        ((2, 1), "where normal images show component 2 and this one label"),
-        ((1, 0), "where normal images show label and this one no component"),
-        (None, "on no component"),
+        ((1, 1), 1, "on label"),
+        ((0, 0), None, "on no component"),
+        ((2, 1), 2, "where normal images show component 2 and this one label"),
+        ((1, 0), 1, "where normal images show label and this one no component"),
+        (None, None, "on no component"),
+        ((0, 0), 1, "next to label"),
     ]
     assert violations(check, rows) == []
 
