@@ -122,8 +122,8 @@ def predict(
     tag: options.TagsOfLine = None,
     watch: options.Watch = None,
     stay: options.Stay = False,
-    settle: options.Settle = 1.0,
-    patience: options.Patience = 30.0,
+    settle: options.Settle = options.SETTLE,
+    patience: options.Patience = options.PATIENCE,
     keep_days: options.KeepDays = None,
 ) -> Closing:
     """Score new pictures, by a product or by a bundle.
@@ -143,7 +143,7 @@ def predict(
     With --watch only a bundle is named. A picture is judged once it is whole, and then moved into the folder's `done`.
     """
     from commands.predict.given import check_given
-    from commands.predict.parts import check_trained, check_watched, judged_by
+    from commands.predict.parts import check_trained, check_unwatched, check_watched, judged_by
     from commands.predict.running import Wishes
     from commands.verdicts.verdict import tags_of, this_station
 
@@ -154,6 +154,7 @@ def predict(
 
         bundle = check_watched(images, category, method, overwrite=overwrite)
         return watch_with_bundle(bundle, Drop(watch, stay, settle, patience), wishes)
+    check_unwatched(stay=stay, settle=settle, patience=patience, keep_days=keep_days)
     if category is None:
         category, folder, images = judged_by(images, method=method)
         if folder is not None:

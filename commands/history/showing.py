@@ -21,12 +21,13 @@ from commands.verdicts.addresses import url_of
 from commands.verdicts.files import check_no_folder, is_read_only, path_of
 from commands.verdicts.schema import UNREADABLE
 from commands.verdicts.store import VerdictStore
-from commands.verdicts.verdict import Verdict
+from commands.verdicts.verdict import MOST_DAYS, Verdict
 from stages.core.run.console import harmless_cell, printable
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import counted
 
 SHOWN = 20  # verdicts below the table
+MOST_ROWS = 1_000_000_000_000  # more than any store has, and a number that databases can count to
 COLUMNS = ("id", *(one.name for one in fields(Verdict)))  # of CSV
 NUMBERS = ("judged", "rejected", "rejected_rate", "unsure", "first_rejected", "last_rejected")
 LISTED = (
@@ -105,8 +106,9 @@ def check(store: str, wanted: Wanted, layout: Layout, numbers: Mapping[str, floa
         if not path.is_file():
             raise UserError(f"{path}: there is no such file: name a verdict store with --store")
     for name, value in (*numbers.items(), ("--limit", layout.limit)):
-        if value is not None and value < 0:
-            raise UserError(f"{name} {value}: name a number from 0 on")
+        most = MOST_DAYS if name == "--keep-days" else MOST_ROWS
+        if value is not None and not 0 <= value <= most:  # not so of NaN, too
+            raise UserError(f"{name} {value}: name a number from 0 to {most}")
     if wanted.since and wanted.until and wanted.since >= wanted.until:
         raise UserError(f"--since {wanted.since} is not before --until {wanted.until}: nothing is between them")
     if layout.summary_only and layout.list_only:

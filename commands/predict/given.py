@@ -4,12 +4,15 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from stages.core.run.console import printable
 from stages.core.run.errors import UserError
 
 STDIN = Path("-")
+AT_ONCE = 1 << 20  # bytes of a list
 
 
 def paths_of(given: Sequence[Path]) -> Iterator[Path]:
@@ -34,17 +37,34 @@ def is_pattern(path: Path) -> bool:
 
 
 def listed_paths() -> Iterator[Path]:
-    """Yield the paths on standard input: one a line, or divided by null bytes as `find -print0` writes them."""
-    stream = sys.stdin.buffer
-    first = stream.readline()
-    if b"\0" in first:
-        yield from (Path(os.fsdecode(name)) for name in (first + stream.read()).split(b"\0") if name.strip(b"\n"))
+    """Yield the paths on standard input: one a line, or divided by null bytes as `find -print0` writes them.
+
+    What arrives first decides which: a name may have line breaks where null bytes divide them.
+
+    Raises:
+        UserError: null bytes are among lines.
+    """
+    stream = cast(BufferedReader, sys.stdin.buffer)
+    start = b""
+    while b"\n" not in start and b"\0" not in start and (more := stream.read1(AT_ONCE)):
+        start += more
+    if b"\0" in start:
+        yield from (Path(os.fsdecode(name)) for name in divided(stream, start, b"\0") if name.strip(b"\n"))
         return
-    line = first
-    while line:
-        if name := line.rstrip(b"\r\n"):
+    for line in divided(stream, start, b"\n"):
+        if b"\0" in line:
+            raise UserError("-: the list on standard input has lines and null bytes: divide its paths by one of them")
+        if name := line.rstrip(b"\r"):
             yield Path(os.fsdecode(name))
-        line = stream.readline()
+
+
+def divided(stream: BufferedReader, start: bytes, mark: bytes) -> Iterator[bytes]:
+    """Yield what a mark divides, of `start` and the rest of a stream, of which little is in memory at a time."""
+    rest = start
+    while more := stream.read1(AT_ONCE):
+        *whole, rest = (rest + more).split(mark)
+        yield from whole
+    yield from rest.split(mark)
 
 
 def check_given(given: Sequence[Path]) -> None:

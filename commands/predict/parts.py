@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands.options import PATIENCE, SETTLE
 from stages.core.run.errors import UserError
 from stages.core.run.methods import methods_of
 from stages.core.run.params import PARAMS_FILE, load_value
@@ -64,6 +65,23 @@ def check_watched(given: Sequence[Path], *others: str | None, overwrite: bool) -
     if overwrite:
         raise UserError("--overwrite does not go with --watch, which goes on from its earlier results: leave it out")
     return bundle
+
+
+def check_unwatched(*, stay: bool, settle: float, patience: float, keep_days: float | None) -> None:
+    """Pass when no option of --watch is named that a call without it would leave undone.
+
+    Raises:
+        UserError: one is.
+    """
+    named = {
+        "--stay": stay,
+        "--settle": settle != SETTLE,
+        "--patience": patience != PATIENCE,
+        "--keep-days": keep_days is not None,
+    }
+    for option in (option for option, is_named in named.items() if is_named):
+        remedy = ": `oddpart history --keep-days` deletes older verdicts" if option == "--keep-days" else ""
+        raise UserError(f"{option} goes with --watch: leave it out, or watch a folder{remedy}")
 
 
 def trained_files(category: str, method: str | None = None) -> TrainedFiles:

@@ -135,4 +135,6 @@ def read_secret(file: Path) -> str:
                 raise UserError(f"{file} (--token-file): others may read it: `chmod 600 {file}`")
             return stream.read(10_000).strip()
     except OSError as error:
-        raise UserError(f"{file} (--token-file): cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"{file} (--token-file): cannot be read ({error.strerror}): `openssl rand -hex 32` makes a token"
+        ) from None

@@ -70,16 +70,21 @@ def in_one_line(url: URL) -> Iterator[None]:
 
     Raises:
         UserError: it went wrong.
+        OSError: what the block writes to cannot be written.
     """
     try:
         yield
     except DBAPIError as error:
         raise UserError(problem_of(url, error)) from None
+    except sqlite3.Error as error:  # of what SQLAlchemy has no word for, and is asked of the file itself
+        raise UserError(problem_of_file(str(url.database), type(error).__name__, first_line(error))) from None
     except SQLAlchemyError as error:
         raise UserError(f"{shown(url)}: cannot be used ({first_line(error)})") from None
     except UnicodeError:
         raise UserError(f"{shown(url)}: cannot be used: its name is no text") from None
     except OSError as error:
+        if error.filename is None:  # not of a file of ours: what was read is written to a pipe that was closed
+            raise
         raise UserError(f"{shown(url)}: cannot be made ({error.strerror}): name another file") from None
 
 
@@ -112,8 +117,12 @@ def problem_of_file(path: str, kind: str, reason: str) -> str:
     return f"{path}: is no database, or damaged ({reason}): name another file"
 
 
-def is_lost(error: DBAPIError) -> bool:
-    """Whether a server is away, and the same may work when it is back."""
+def is_lost(error: DBAPIError | sqlite3.Error) -> bool:
+    """Whether a server is away or another process holds a file, and the same may work a little later."""
+    if isinstance(error, sqlite3.Error):
+        return "locked" in str(error)
+    if isinstance(error.orig, sqlite3.Error):
+        return is_lost(error.orig)
     state = getattr(error.orig, "sqlstate", None)
     if any(words in str(error.orig) for words in FOR_NOW):
         return True

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,11 +102,12 @@ class VerdictStore:
         while True:
             try:
                 return work()
-            except DBAPIError as error:
+            except (DBAPIError, sqlite3.Error) as error:
                 if not is_lost(error) or time.monotonic() > end:
                     raise
+                why = "another process holds it" if "locked" in str(error) else "the server is away"
             if not said:
-                LOG.warning("%s: the server is away: trying again for %g seconds", self.name, self.patience)
+                LOG.warning("%s: %s: trying again for %g seconds", self.name, why, self.patience)
                 said = True
             time.sleep(PAUSE)
 

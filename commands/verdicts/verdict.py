@@ -14,6 +14,7 @@ from typing import Any
 from stages.core.run.errors import UserError
 
 STORE = "verdicts.sqlite"
+MOST_DAYS = 365_000  # a thousand years ago is a date still
 TAG_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LONGEST_VALUE = 255  # characters of a tag's value
 MOST_TAGS = 32

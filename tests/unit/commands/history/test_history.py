@@ -2,12 +2,15 @@
 
 import csv
 import json
+import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +19,9 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.history.asking import Wanted, moment_of, rows
+from commands.history.showing import Layout, show_history
 from commands.history.summary import BY, summarise
+from commands.history.verb import Form
 from commands.verdicts.store import VerdictStore
 from commands.verdicts.verdict import Verdict
 from stages.core.run.errors import UserError
@@ -172,7 +177,10 @@ def test_a_question_that_cannot_be_meant(caplog: pytest.LogCaptureFixture) -> No
         ("--since 2026-11-30 --until 2026-11-28", "nothing is between them"),
         ("--by lot --by lot", "--by lot: name product, day, bundle"),
         ("--by a+b", "--by a+b: name product"),
-        ("--limit -1", "--limit -1: name a number from 0 on"),
+        ("--limit -1", "--limit -1: name a number from 0 to 1000000000000"),
+        ("--keep-days nan", "--keep-days nan: name a number from 0 to 365000"),
+        ("--keep-days 1e10", "--keep-days 10000000000.0: name a number from 0 to"),
+        ("--keep-rows 99999999999999999999", "--keep-rows 99999999999999999999: name a number from 0 to"),
         ("--summary --list", "--summary and --list: name one of them"),
         ("--store gone.sqlite", "gone.sqlite: there is no such file: name a verdict store with --store"),
         ("--store folder", "folder: is a folder: name the verdict store in it, for example folder/verdicts.sqlite"),
@@ -180,6 +188,18 @@ def test_a_question_that_cannot_be_meant(caplog: pytest.LogCaptureFixture) -> No
     ]
     assert violations(check, rows) == []
     assert not Path("gone.sqlite").exists()
+
+
+def test_what_reads_the_answer_may_end_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `oddpart history --format csv | head -1`: the store is not to blame."""
+    fill()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", SimpleNamespace(write=lambda text: os.write(writer, text.encode())))
+        with pytest.raises(BrokenPipeError):
+            show_history("verdicts.sqlite", Wanted(), Layout(BY, Form.CSV))
+    os.close(writer)
 
 
 def test_times() -> None:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from commands.predict import given
 from commands.predict.given import check_given, paths_of
 from commands.predict.reading import ahead, read_file
 from stages.core.run.errors import UserError
@@ -45,10 +46,16 @@ def test_patterns_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         (("none*.png",), b"", ["none*.png"]),
         (("b", "-", "x"), b"b/2.png\r\n\nb/1.png", ["b", "b/2.png", "b/1.png", "x"]),
         (("-",), "é.png\0a\nb.png\0".encode(), ["é.png", "a\nb.png"]),
+        (("-",), b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
         (("-",), b"gr\xf6sse.png\n*.png\n", [os.fsdecode(b"gr\xf6sse.png"), "*.png"]),
         (("-",), b"", []),
     ]
     assert violations(check, rows) == []
+    monkeypatch.setattr(given, "AT_ONCE", 3)
+    assert violations(check, [row for row in rows if b"a\nb" not in row[1]]) == []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a.png\nb.png\0")))
+    with pytest.raises(UserError, match="lines and null bytes: divide its paths by one of them"):
+        named("-")
     check_given([Path("none"), Path("*.png")])
     with pytest.raises(UserError, match=r"x\*: nothing is there"):
         check_given([Path("x*")])

@@ -16,6 +16,7 @@ from stages.core.io.lineage import content_hash
 from stages.core.run.errors import UserError
 from stages.core.runtime.calibration import Calibration, PictureSizes, Sureness, Threshold
 from stages.export.recipes import RECIPES, TrainedFiles, check_one_run
+from tests.table import violations
 
 ON = {"categories": {"part": {}, "bar": {}}}
 
@@ -151,3 +152,19 @@ def test_calibration_survives_its_file() -> None:
             read_calibration(path)
     with pytest.raises(UserError, match=r"gone\.json: no readable calibration \(.*No such file"):
         read_calibration(Path("gone.json"))
+
+
+def test_options_of_a_watch_are_refused_without_one(caplog: pytest.LogCaptureFixture) -> None:
+    def check(words: str, message: str) -> None:
+        caplog.clear()
+        done = CliRunner().invoke(app, ["predict", "bundle", "cam", "--output", "out", *words.split()])
+        assert done.exit_code == 1
+        assert message in caplog.text
+
+    rows = [
+        ("--stay", "--stay goes with --watch"),
+        ("--settle 2", "--settle goes with --watch"),
+        ("--patience 2", "--patience goes with --watch"),
+        ("--keep-days 2", "`oddpart history --keep-days` deletes older verdicts"),
+    ]
+    assert violations(check, rows) == []
