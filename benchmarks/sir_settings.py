@@ -143,8 +143,9 @@ def judge(
         inputs = SPLIT / category / "inputs"
         images = read_images(inputs)
         rows = images[images["split"].isin(["train", *(["validation", SYNTHETIC] if synthetic else ["test"])])]
-        known = Repetitions(one.models, features[category].teacher, "one_shot" if one.drawn else "full_shot")
-        mapper = fit_mapper(known, rows, image_files(inputs), maps)
+        shots: Shots = "one_shot" if one.drawn else "full_shot"
+        known = Repetitions(one.models, features[category].teacher, shots, one.drawn)
+        mapper = fit_mapper(known, rows, image_files(inputs), maps, category=category)
         scores = score_images(mapper, rows, image_files(inputs)).scores
         columns = [name for name in map(str, scores) if name.startswith("repetition_")] or ["score"]
         for kind, (normal, odd) in groups(category, scores, synthetic=synthetic).items():

@@ -17,16 +17,27 @@ class Epochs(Params):
 
     Attributes:
         epochs: passes.
+        at_least: iterations, however few images there are; absent for no limit.
+        at_most: iterations, however many images there are, so that the cost has an end; absent for no limit.
     """
 
     epochs: PositiveInt
+    at_least: PositiveInt = 1
+    at_most: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def check_limits(self) -> Self:
+        """Raise ValueError where no number of iterations is allowed."""
+        if self.at_most is not None and self.at_most < self.at_least:
+            raise ValueError(f"at_most: {self.at_most} is below at_least, {self.at_least}")
+        return self
 
 
 class TrainingParams(Params):
     """Optimisation with a fixed end.
 
     Attributes:
-        iterations: a number, or {epochs: number}.
+        iterations: a number, or {epochs: number} with limits where wanted.
         batch_size: patches of an iteration for the teacher, images for students.
         optimizer: see `stages.core.training.optimisation`.
         schedule: of the learning rate, from the first iteration to the last.

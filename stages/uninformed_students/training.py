@@ -61,10 +61,11 @@ def draw_batches(images: int, batch_size: int, generator: torch.Generator, *, pe
 
 
 def number_of_iterations(wanted: int | Epochs, *, images: int, batch_size: int, per_image: int = 1) -> int:
-    """Convert epochs to iterations."""
+    """Convert epochs to iterations, within their limits."""
     if isinstance(wanted, int):
         return wanted
-    return wanted.epochs * max(1, images * per_image // batch_size)
+    iterations = max(wanted.at_least, wanted.epochs * max(1, images * per_image // batch_size))
+    return iterations if wanted.at_most is None else min(iterations, wanted.at_most)
 
 
 def distillation_loss(descriptors: Float[Tensor, "B D"], targets: Float[Tensor, "B D"]) -> Float[Tensor, ""]:

@@ -2,12 +2,35 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from stages.core.run.params import Params
+from stages.core.run.params import Params, Share
 
 View = Literal["plain", "mirrored", "flipped", "rotated_90", "rotated_180", "rotated_270"]
 SMALLEST_CODE = 2  # cells a side
+
+
+class OneShotViewsParams(Params):
+    """Views of single images, for one-shot trainings; each with all of the changes at random strengths.
+
+    Attributes:
+        images: training images that get them, in the order in which repetitions choose theirs: as many as
+            `training.one_shot.repetitions` at least.
+        views: of each.
+        shift: by which a view is moved at most, down and across, as a share of the side.
+        rotation: degrees by which it is turned at most, either way.
+        scale: natural logarithm of the largest factor.
+        light: share by which brightness and contrast are changed at most.
+        flips: whether half of them are mirrored, and half turned upside down.
+    """
+
+    images: PositiveInt
+    views: PositiveInt
+    shift: Share
+    rotation: NonNegativeFloat
+    scale: NonNegativeFloat
+    light: Share
+    flips: bool
 
 
 class TeacherParams(Params):
@@ -19,6 +42,7 @@ class TeacherParams(Params):
         image_size: pixels a side, whatever the aspect ratio was.
         images: training images of a category that are kept at most, drawn at random; null for all.
         views: of each image; the training chooses one each time. "plain" alone: no augmentation.
+        one_shot: views of single images, which one-shot trainings learn from instead of `views`; null for none.
     """
 
     name: str
@@ -26,6 +50,7 @@ class TeacherParams(Params):
     image_size: PositiveInt
     images: PositiveInt | None
     views: Annotated[tuple[View, ...], Field(min_length=1)]
+    one_shot: OneShotViewsParams | None
 
     @model_validator(mode="after")
     def check_sizes(self) -> Self:

@@ -3,7 +3,6 @@
 One-shot trainings see one image of each category and are repeated with other images; full-shot trainings see all.
 """
 
-import hashlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from stages.core.run.errors import UserError
 from stages.core.run.params import PARAMS_FILE
-from stages.sir.model.feature_files import TeacherFeatures, read_features
+from stages.sir.model.feature_files import TeacherFeatures, drawing_order, read_features
 from stages.sir.model.model import Shots, SirModel
 
 SCALE_BATCHES = 10  # full-shot batches from which the channels' scales are taken
@@ -85,9 +84,7 @@ def choose_single_images(features: TeacherFeatures, *, repetitions: int, seed: i
     without those of one colour): the universal and the specialised setting learn from the same images, and another
     category changes nothing.
     """
-    digest = hashlib.sha256(f"{seed} {features.category}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    order = torch.randperm(len(features.image_ids), generator=generator).tolist()
+    order = drawing_order(features.category, len(features.image_ids), seed=seed)
     if len(order) < repetitions:
         LOG.warning(
             "%s has %d images for %d repetitions: some are used again", features.category, len(order), repetitions
@@ -103,14 +100,14 @@ def one_shot_batches(
     Args:
         features: of each category.
         rows: of each category, a row a repetition.
-        generator: draws the views and the shifts.
+        generator: draws the views, those for one-shot trainings where there are any, and the shifts.
         shift: cells of the coarsest stage that features are moved by at most, up or down and left or right.
     """
     while True:
         yield [
             [
                 Pick(
-                    number, own[repetition], random_number(len(one.views), generator),
+                    number, own[repetition], random_number(one.one_shot_views, generator),
                     (random_number(2 * shift + 1, generator) - shift, random_number(2 * shift + 1, generator) - shift),
                 )
                 for number, (one, own) in enumerate(zip(features, rows, strict=True))
@@ -184,13 +181,18 @@ class Batches:
 
     def read(self, picks: tuple[Pick, ...]) -> list[Float[Tensor, "B C h w"]]:
         """Read a batch of each stage's features."""
-        images = [moved(self.features[pick.category].of(pick.row, pick.view), pick.shift) for pick in picks]
+        images = [moved(self.features_of(pick), pick.shift) for pick in picks]
         stages = [torch.stack(stage) for stage in zip(*images, strict=True)]
         return [stage.to(self.device).contiguous(memory_format=torch.channels_last) for stage in stages]
 
+    def features_of(self, pick: Pick) -> list[Float[Tensor, "C h w"]]:
+        """Read each stage's features of one view, not moved."""
+        own = self.features[pick.category]
+        return own.one_shot(pick.row, pick.view) if self.rows else own.of(pick.row, pick.view)
+
     def standardise(self, models: Sequence[SirModel], *, seed: int) -> None:
         """Take each model's scale of the channels from the images that it learns from."""
-        found = list(islice(self.picks(torch.Generator().manual_seed(seed)), 1 if self.rows else SCALE_BATCHES))
+        found = list(islice(self.picks(torch.Generator().manual_seed(seed)), SCALE_BATCHES))
         for number, model in enumerate(models):
             picks = [pick for batches in found for pick in batches[number]]
-            model.standardise(self.features[pick.category].of(pick.row, pick.view) for pick in picks)
+            model.standardise(self.features_of(pick) for pick in picks)

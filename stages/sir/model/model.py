@@ -65,21 +65,33 @@ class Repetitions:
         models: in eval mode, all of the same architecture.
         teacher: name, stages and image_size of the network whose features they rebuild.
         shots: whether each learned from one image of a category or from all.
+        drawn: for each repetition the one image_id of every category; empty where all images were learned from.
     """
 
     models: list[SirModel]
     teacher: dict[str, Any]
     shots: Shots
+    drawn: list[dict[str, str]]
 
 
-def write_models(path: Path, models: Sequence[SirModel], teacher: dict[str, Any], *, shots: Shots) -> None:
+def write_models(
+    path: Path,
+    models: Sequence[SirModel],
+    teacher: dict[str, Any],
+    *,
+    shots: Shots,
+    drawn: Sequence[dict[str, str]],
+) -> None:
     """Write the model of every repetition into one file; see `Repetitions`."""
     state = {
         f"repetition_{number}.{key}": value
         for number, model in enumerate(models)
         for key, value in model.state_dict().items()
     }
-    known = {"teacher": teacher, "shots": shots, "repetitions": len(models), "decoder": models[0].decoder.arguments}
+    known = {
+        "teacher": teacher, "shots": shots, "repetitions": len(models), "decoder": models[0].decoder.arguments,
+        "drawn": list(drawn),
+    }  # fmt: skip
     write_weights(path, state, known)
 
 
@@ -96,7 +108,7 @@ def read_models(path: Path) -> Repetitions:
             prefix = f"repetition_{number}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             model.load_state_dict(own)
-        teacher, shots = dict(arguments["teacher"]), arguments["shots"]
+        teacher, shots, drawn = dict(arguments["teacher"]), arguments["shots"], list(arguments["drawn"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: is not a model of SIR ({error}): delete it and run `dvc repro`") from None
-    return Repetitions([model.eval().requires_grad_(False) for model in models], teacher, shots)
+    return Repetitions([model.eval().requires_grad_(False) for model in models], teacher, shots, drawn)

@@ -15,10 +15,10 @@ from stages.sir.scores.scoring import MapsParams, fit_mapper, score_images
 
 @stage_entry
 def main(argv: Sequence[str]) -> str:
-    paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], about=__doc__)
+    paths = parse_paths(argv, reads=["inputs", "model"], writes=["scores"], values=["category"], about=__doc__)
     params = load_params(MapsParams, section="sir.maps")
     images, folder, trained = read_images(paths.inputs), image_files(paths.inputs), read_models(paths.model)
-    mapper = fit_mapper(trained, images, folder, params)
+    mapper = fit_mapper(trained, images, folder, params, category=paths.category)
     result = score_images(mapper, images, folder)
     with replacing_folder(paths.scores) as temporary:
         write_result(temporary, result)

@@ -41,10 +41,10 @@ class SirGraph(nn.Module):
         if mapper.sigma:
             weights = gaussian_filter1d(weights, mapper.sigma, axis=0)
         self.register_buffer("blur", torch.from_numpy(weights))
-        self.standardised = mapper.normal is not None
-        if mapper.normal is not None:
-            self.register_buffer("normal_mean", torch.from_numpy(mapper.normal.mean))
-            self.register_buffer("normal_deviation", torch.from_numpy(mapper.normal.deviation))
+        self.standardised = bool(mapper.normals)
+        if mapper.normals:
+            self.register_buffer("normal_mean", torch.from_numpy(mapper.normals[0].mean))
+            self.register_buffer("normal_deviation", torch.from_numpy(mapper.normals[0].deviation))
 
     def forward(self, *features: Float[Tensor, "1 _C _h _w"]) -> tuple[Tensor, Float[Tensor, "h w"]]:
         """Return score and map."""

@@ -1,6 +1,6 @@
 """Score images by where and how much the reconstruction misses the teacher's features."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from stages.sir.model.model import Repetitions, SirModel
 
 CELL_IMAGES = 100  # training images, the first by image_id, that standardise cell by cell; more would only cost time
 CELL_FLOOR = 0.1  # share of the deviation over all pixels that each pixel's gets on top
+OWN_BLUR = 2.0  # of a one-shot model's error on its own image, times that of its maps: edges are never in one place
 
 
 class SigmaParams(Params):
@@ -51,7 +52,8 @@ class MapsParams(Params):
         sigma: of the Gaussian blur.
         normalization: "none" (published), or "cells" (ours): each pixel of the blurred map by its mean and deviation
             over training images, for products that are always in the same place: what is hard to rebuild there in every
-            image is then not odd. One-shot models have no such images, and their maps stay as they are.
+            image is then not odd. A one-shot model knows a single image: its error there, blurred twice as far, is
+            subtracted from its maps.
         pooled_share: the image score is the mean of that share of the map's highest values; 0 is the maximum, 1 the
             mean.
     """
@@ -80,7 +82,7 @@ class Mapper:
         size: pixels a side of the teacher's input.
         sigma: of the blur.
         cells: of the finest stage, a side.
-        normal: what the first repetition's blurred map is standardised by; None where it is not.
+        normals: what each repetition's blurred map is standardised by; empty where it is not.
     """
 
     def __init__(self, trained: Repetitions, params: MapsParams) -> None:
@@ -91,48 +93,87 @@ class Mapper:
         self.models = [model.to(memory_format=torch.channels_last).to(device) for model in trained.models]
         self.sigma = params.sigma.one_shot if trained.shots == "one_shot" else params.sigma.full_shot
         self.cells = self.size // 2 ** (stages[0] + 1)
-        self.normal: PixelRange | None = None
+        self.normals: list[PixelRange] = []
 
     def maps(self, folder: Path, file: str) -> Float[np.ndarray, "R S S"]:
         """Make one map a repetition."""
-        image = to_float(load_stack(folder, [file], size=self.size)).to(self.encoder.mean.device)
-        features = [stage.half().float() for stage in self.encoder.recall(image)]  # as those that were trained on
-        maps = np.concatenate([self.map(model, features) for model in self.models])
-        return maps if self.normal is None else (maps - self.normal.mean) / self.normal.deviation
+        features = self.features(folder, file)
+        maps = [self.map(model, features, sigma=self.sigma) for model in self.models]
+        if self.normals:
+            maps = [(one - normal.mean) / normal.deviation for one, normal in zip(maps, self.normals, strict=True)]
+        return np.concatenate(maps)
 
-    def map(self, model: SirModel, features: Features) -> Float[np.ndarray, "1 S S"]:
+    def features(self, folder: Path, file: str) -> list[Float[Tensor, "1 C h w"]]:
+        """Compute the teacher's features of a file, rounded as those that were trained on."""
+        image = to_float(load_stack(folder, [file], size=self.size)).to(self.encoder.mean.device)
+        return [stage.half().float() for stage in self.encoder.recall(image)]
+
+    def map(self, model: SirModel, features: Features, *, sigma: float) -> Float[np.ndarray, "1 S S"]:
         """Make the map by one model, not standardised; on a CPU in float32, as the graph of a bundle computes."""
         device = features[0].device
         with mixed_precision(device) if device.type == "cuda" else nullcontext():
             targets, loops = model(features)
         rebuilt = [[stage.float() for stage in loop] for loop in loops]
         return anomaly_maps(
-            targets, rebuilt, size=self.size, chosen=self.params.loops, fusion=self.params.fusion, sigma=self.sigma
+            targets, rebuilt, size=self.size, chosen=self.params.loops, fusion=self.params.fusion, sigma=sigma
         )
 
 
 @torch.no_grad()
-def fit_mapper(trained: Repetitions, images: pd.DataFrame, folder: Path, params: MapsParams) -> Mapper:
+def fit_mapper(
+    trained: Repetitions, images: pd.DataFrame, folder: Path, params: MapsParams, *, category: str
+) -> Mapper:
     """Put the models together with what their maps are standardised by, if they are.
 
     Args:
         trained: the models.
-        images: image table, whose training images full-shot models have learned from.
+        images: image table, which has the training images that the models have learned from.
         folder: of the image files.
         params: how maps and scores are made.
+        category: whose images these are.
 
     Raises:
         UserError: an image cannot be read, or there is no training image to standardise by.
     """
     mapper = Mapper(trained, params)
-    if params.normalization == "none" or trained.shots == "one_shot":
+    if params.normalization == "none":
+        return mapper
+    if trained.shots == "one_shot":
+        known = images.set_index("image_id")["file"]
+        mapper.normals = [
+            own_error(mapper, model, folder, known[drawn_of(own, category, known=known.index)])
+            for model, own in zip(mapper.models, trained.drawn, strict=True)
+        ]
         return mapper
     files = images.loc[images["split"] == "train"].sort_values("image_id")["file"].head(CELL_IMAGES).to_list()
     if not files:
         raise UserError("the image table has no training image to standardise the maps by: check the split's ratios")
     found = (mapper.maps(folder, file)[0] for file in progress(files, total=len(files), label="maps of normal images"))
-    mapper.normal = pixel_range(found)
+    mapper.normals = [pixel_range(found)]
     return mapper
+
+
+def drawn_of(drawn: Mapping[str, str], category: str, *, known: Collection[str]) -> str:
+    """Return the image_id of the one image that a repetition learned from.
+
+    Raises:
+        UserError: the model learned from none of this category, or from one that is not there any more.
+    """
+    image_id = drawn.get(category)
+    if image_id is None:
+        raise UserError(
+            f"{category}: the one-shot model learned from an image of {', '.join(sorted(drawn))} only: add the "
+            "category to methods.sir.categories and run `dvc repro`"
+        )
+    if image_id not in known:
+        raise UserError(f"{category}: the image that was learned from, {image_id}, is not there: run `dvc repro`")
+    return image_id
+
+
+def own_error(mapper: Mapper, model: SirModel, folder: Path, file: str) -> PixelRange:
+    """Return a one-shot model's error on the image that it learned from, with deviation 1 everywhere."""
+    (error,) = mapper.map(model, mapper.features(folder, file), sigma=OWN_BLUR * mapper.sigma)
+    return PixelRange(error, np.ones_like(error))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     training = load_params(TrainingParams, section="sir.training")
     features = gather_features(paths.features, load_value("methods.sir.categories"))
     trained = train(features, decoder, training, shots=shots, seed=load_value("seed"))
-    write_models(paths.model, trained.models, features[0].teacher, shots=shots)
+    write_models(paths.model, trained.models, features[0].teacher, shots=shots, drawn=trained.drawn)
     write_training_curve(paths.curve, trained.curve)
     write_choice(paths.choice, describe(trained, features))
     return f"{len(trained.models)} decoders trained on {len(features)} products"

@@ -66,7 +66,8 @@ def score_by_sir() -> None:
     ):
         model = f"{method}.safetensors"
         train([*of, "--method", method, "--model", model, "--choice", f"{method}.json", "--curve", f"{method}.csv"])
-        sir_scores(["--inputs", str(INPUTS), "--model", model, "--scores", f"artifacts/scores/part/{method}"])
+        scored = ["--model", model, "--scores", f"artifacts/scores/part/{method}"]
+        sir_scores(["--inputs", str(INPUTS), "--category", "part", *scored])
 
 
 @pytest.fixture(scope="module")

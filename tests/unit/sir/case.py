@@ -40,7 +40,7 @@ PARAMS: dict[str, Any] = {
             "sir": {
                 "teacher": {
                     "name": "tf_efficientnet_lite0", "stages": [2, 3], "image_size": SIZE, "images": None,
-                    "views": ["plain"],
+                    "views": ["plain"], "one_shot": None,
                 },
                 "decoder": {**DECODER, "widths": [8, 16], "loops": 2, "standardise": True},
                 "training": {**TRAINING, "one_shot": {"iterations": 60, "repetitions": 2, "shift": 0},
@@ -77,8 +77,9 @@ def make_features(
     description = {
         "image_ids": [f"train/{n}" for n in range(images)], "files": [f"{seed}-{n}.png" for n in range(images)],
         "views": [f"view_{n}" for n in range(views)], "teacher": {**TEACHER, **teacher},
+        "single": [],
     }  # fmt: skip
-    with writing_features(folder / category, description, shapes) as arrays:
+    with writing_features(folder / category, description, shapes) as (arrays, _):
         for array in arrays:
             array[...] = random.normal(size=array.shape)
     return read_features(folder / category, category=category)
@@ -139,5 +140,5 @@ def train(method: str, category: str | None = None) -> Path:
 
 
 def score(category: str, model: Path, name: str) -> pd.DataFrame:
-    scores_main(["--inputs", f"{category}/inputs", "--model", str(model), "--scores", name])
+    scores_main(["--inputs", f"{category}/inputs", "--category", category, "--model", str(model), "--scores", name])
     return read_result(Path(name)).scores.set_index("image_id")

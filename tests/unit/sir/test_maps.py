@@ -16,7 +16,8 @@ from tests.params_files import read_params
 from tests.unit.sir.case import DECODER, TRAINING
 
 PROFILES = read_params(ROOT)["profiles"]
-TEACHER = {"name": "x", "stages": [2, 3], "image_size": 64, "images": None, "views": ["plain"]}
+TEACHER = {"name": "x", "stages": [2, 3], "image_size": 64, "images": None, "views": ["plain"],
+           "one_shot": None}  # fmt: skip
 MAPS = {
     "loops": "last", "fusion": "sum", "sigma": {"one_shot": 4.0, "full_shot": 4.0}, "normalization": "none",
     "pooled_share": 0.0,

@@ -80,3 +80,17 @@ def test_a_teacher_without_weights_names_the_command(
     refused(caplog, "the weights of wide_resnet50_2.tv2_in1k could not be loaded", cache, "stripes")
     assert "hf download timm/wide_resnet50_2.tv2_in1k" in " ".join(caplog.text.split())
     assert not (drawn / "features").exists() or not list((drawn / "features").iterdir())
+
+
+def test_a_one_shot_model_scores_only_categories_whose_image_it_saw(
+    drawn: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change_params(drawn, {f"{SECTION}.training.one_shot.iterations": 2, f"{SECTION}.maps.normalization": "cells"})
+    cache("stripes")
+    model = train("sir_one_shot_specialised", "stripes")
+    refused(
+        caplog, "squares: the one-shot model learned from an image of stripes only", score, "squares", model, "scores"
+    )
+    table = read_images(Path("stripes/inputs"))
+    write_images(Path("stripes/inputs"), table[table["split"] != "train"])
+    refused(caplog, "is not there: run `dvc repro`", score, "stripes", model, "scores")

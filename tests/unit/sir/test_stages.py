@@ -11,6 +11,7 @@ from PIL import Image
 from stages.core.io.maps import read_anomaly_maps
 from stages.core.io.tables import read_images, write_images
 from stages.sir.model.feature_files import read_features
+from stages.sir.model.model import read_models
 from tests.params_files import change_params
 from tests.unit.sir.case import SECTION, SIZE, cache, score, train
 
@@ -52,24 +53,63 @@ def test_full_shot_has_one_column_and_repeats_bit_by_bit(drawn: Path) -> None:
     assert first.equals(score("stripes", again, "second"))
 
 
-def test_full_shot_maps_are_standardised_by_training_images_and_one_shot_maps_are_not(
+def test_each_repetition_of_a_one_shot_model_loses_its_error_on_its_own_image(drawn: Path) -> None:
+    """Without a blur nothing is left of the map of that image, and that of another repetition's is another one."""
+    change_params(drawn, {**SHORT, f"{SECTION}.maps.sigma.one_shot": 0.0, f"{SECTION}.maps.normalization": "cells"})
+    cache("stripes")
+    model = train("sir_one_shot_specialised", "stripes")
+    images = read_images(Path("stripes/inputs"))
+    own = [one["stripes"] for one in read_models(model).drawn]
+    again = images[images["image_id"].isin(own)].assign(split="test", image_id=lambda rows: "again/" + rows["image_id"])
+    write_images(Path("stripes/inputs"), pd.concat([images[images["split"] == "train"], again]))
+    found = score("stripes", model, "own")
+    for number, image_id in enumerate(own):
+        assert found[f"repetition_{number}"].abs().idxmin() == f"again/{image_id}"
+        assert found[f"repetition_{number}"].abs().min() == pytest.approx(0, abs=1e-12)
+        assert found[f"repetition_{number}"].abs().max() > 1e-3
+
+
+def test_one_shot_trainings_learn_from_many_views_of_the_images_they_draw(
     drawn: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A change of `normalization` moves the first, not a number of the second; training images have mean 0 then."""
-    change_params(drawn, SHORT)
+    still = {"images": 2, "views": 3, "shift": 0.0, "rotation": 0.0, "scale": 0.0, "light": 0.0, "flips": False}
+    changed = {**still, "shift": 0.2, "rotation": 5.0, "scale": 0.1, "light": 0.1, "flips": True}
+    change_params(drawn, {**SHORT, f"{SECTION}.teacher.one_shot": still})
     cache("stripes")
-    models = {shots: train(f"sir_{shots}_specialised", "stripes") for shots in ("one_shot", "full_shot")}
-    plain = {shots: score("stripes", model, f"{shots}_plain") for shots, model in models.items()}
-    change_params(drawn, {f"{SECTION}.maps.normalization": "cells"})
-    cells = {shots: score("stripes", model, f"{shots}_cells") for shots, model in models.items()}
-    assert cells["one_shot"].equals(plain["one_shot"])
-    found = cells["full_shot"]
+    found = read_features(drawn / "features/stripes", category="stripes")
+    for position, row in enumerate(found.single):
+        for kept, single in zip(found.stages, found.single_stages, strict=True):
+            assert single.shape[:2] == (2, 3)
+            np.testing.assert_allclose(single[position], np.repeat(kept[row], 3, axis=0), atol=1e-2)
+    plain = train("sir_one_shot_specialised", "stripes").read_bytes()
+    change_params(drawn, {f"{SECTION}.teacher.one_shot": changed})
+    cache("stripes")
+    moved = read_features(drawn / "features/stripes", category="stripes")
+    assert len({single.tobytes() for single in moved.single_stages[0][0]}) == 3
+    assert train("sir_one_shot_specialised", "stripes").read_bytes() != plain
+    drawn_rows = [f"train/{row}" for row in moved.single]
+    assert [one["stripes"] for one in read_models(Path("sir_one_shot_specialised-stripes.safetensors")).drawn] == (
+        drawn_rows
+    )
+    change_params(drawn, {f"{SECTION}.teacher.one_shot": {**changed, "images": 1}})
+    cache("stripes")
+    with pytest.raises(SystemExit):
+        train("sir_one_shot_specialised", "stripes")
+    assert "raise sir.teacher.one_shot.images to sir.training.one_shot.repetitions" in " ".join(caplog.text.split())
+
+
+def test_full_shot_maps_are_standardised_by_training_images(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Training images have mean 0 then."""
+    change_params(drawn, {**SHORT, f"{SECTION}.maps.normalization": "cells"})
+    cache("stripes")
+    model = train("sir_full_shot_specialised", "stripes")
+    found = score("stripes", model, "cells")
     assert set(found.index[found["score"].argsort()[-2:]]) == {"test/bad", "validation/0#synthetic"}
     images = read_images(Path("stripes/inputs"))
     train_rows = images["split"] == "train"
     write_images(Path("stripes/inputs"), images.assign(split=images["split"].where(~train_rows, "test"))[train_rows])
     with pytest.raises(SystemExit):
-        score("stripes", models["full_shot"], "none")
+        score("stripes", model, "none")
     assert "no training image to standardise the maps by" in caplog.text
     write_images(
         Path("stripes/inputs"),
@@ -80,7 +120,7 @@ def test_full_shot_maps_are_standardised_by_training_images_and_one_shot_maps_ar
             ]
         ),
     )
-    score("stripes", models["full_shot"], "own")
+    score("stripes", model, "own")
     own = read_anomaly_maps(drawn / "own" / "maps").values.astype(np.float64)
     np.testing.assert_allclose(own.mean(axis=0), 0, atol=0.02)
 

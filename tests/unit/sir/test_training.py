@@ -193,7 +193,7 @@ def test_a_killed_process_continues(here: Path) -> None:
         "set_up_logging()\nfeatures = [read_features(Path('a'), category='a')]\n"
         "params = training_params(one_shot={'iterations': 80, 'repetitions': 2, 'shift': 1})\n"
         "trained = train(features, decoder_params(), params, shots='one_shot', seed=0)\n"
-        "write_models(Path(sys.argv[1]), trained.models, features[0].teacher, shots='one_shot')\n"
+        "write_models(Path(sys.argv[1]), trained.models, features[0].teacher, shots='one_shot', drawn=trained.drawn)\n"
     )
     environment = {**os.environ, CHECKPOINT_SECONDS: "0", "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", code]
@@ -213,9 +213,9 @@ def test_a_killed_process_continues(here: Path) -> None:
 
 def test_a_model_file_rebuilds_every_repetition(here: Path) -> None:
     trained = train([make_features(here, "a")], decoder_params(), training_params(), shots="one_shot", seed=0)
-    write_models(here / "model.safetensors", trained.models, TEACHER, shots="one_shot")
+    write_models(here / "model.safetensors", trained.models, TEACHER, shots="one_shot", drawn=trained.drawn)
     found = read_models(here / "model.safetensors")
-    assert (found.teacher, found.shots) == (TEACHER, "one_shot")
+    assert (found.teacher, found.shots, found.drawn) == (TEACHER, "one_shot", trained.drawn)
     models = found.models
     assert equal([dict(model.state_dict()) for model in models], weights(trained))
     assert not any(value.requires_grad for model in models for value in model.parameters())

@@ -161,3 +161,7 @@ def test_epochs_in_iterations() -> None:
     assert iterations(Epochs(epochs=2), 10, 64) == 2
     assert iterations(Epochs(epochs=25), 160, 1) == 4000
     assert iterations(Epochs(epochs=1), 160, 64, crops=8) == 20
+    limited = Epochs(epochs=10, at_least=400, at_most=1200)
+    assert [iterations(limited, images, 4) for images in (20, 160, 412, 5000)] == [400, 400, 1030, 1200]
+    with pytest.raises(ValidationError, match="at_most: 3 is below at_least, 4"):
+        Epochs(epochs=1, at_least=4, at_most=3)
