@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is no file: copy the bundle again")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder}: is no bundle, as {MANIFEST} is not there: name a folder made by the stage export"
         ) from None

@@ -88,6 +88,7 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
             "cannot be used .KeyError.*export it again",
         ),
         (shutil.rmtree, "is no bundle"),
+        (lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"")), "is no bundle"),
     ]
     assert violations(check, rows) == []
 
