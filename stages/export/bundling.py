@@ -1,7 +1,6 @@
 """Write a bundle: graphs, histograms, test pictures and the manifest, in float32 and without a date."""
 
 import hashlib
-import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from stages.core.runtime.explaining import explainer_content
 from stages.core.runtime.graphs import IMAGE, LEVEL, BranchGraph
 from stages.core.runtime.histograms import HistogramModel
 from stages.core.runtime.manifest import FILES, MANIFEST, sealed
+from stages.core.runtime.packing import packed
 from stages.export.parity import Expected
 from stages.export.parts import STUDENT_TEACHER, Parts
 
@@ -163,9 +163,7 @@ def histograms_content(models: Sequence[HistogramModel]) -> bytes:
     arrays = {f"mean_{model.grid}": model.mean for model in models}
     arrays |= {f"precision_{model.grid}": model.precision for model in models}
     arrays |= {name: np.array([getattr(model, name) for model in models]) for name in ("grid", "num_classes")}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)  # entries carry no date
-    return content.getvalue()
+    return packed(arrays)
 
 
 def copy_picture(folder: Path, number: int, expected: Expected, images: Path) -> dict[str, Any]:

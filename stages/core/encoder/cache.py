@@ -66,26 +66,24 @@ class TensorCache:
         return tensors if intact else None
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Store tensors and make space for them; where there is none, nothing more is stored, which is logged."""
+        """Store tensors and make space for them; where there is none, nothing more is stored, which is logged.
+
+        One thread at a time: to make space is to count the files that are there.
+        """
         if self.closed:
             return
         content = save({name: one.contiguous() for name, one in tensors.items()}, {CHECKSUM: checksum(tensors)})
-        if self.claim(len(content)):
-            with replacing_file(self.path(key)) as temporary:
-                temporary.write_bytes(content)
-
-    def claim(self, needed: int) -> bool:
-        """Take so many bytes of the limit, for one thread at a time; return whether there are so many."""
         with self._changing:
-            if self.bytes + needed > self.limit:
-                self.make_space(needed)
-            if self.bytes + needed <= self.limit:
-                self.bytes += needed
+            if self.bytes + len(content) > self.limit:
+                self.make_space(len(content))
+            if self.bytes + len(content) <= self.limit:
+                with replacing_file(self.path(key)) as temporary:
+                    temporary.write_bytes(content)
+                self.bytes += len(content)
             elif not self.closed:
                 LOG.warning("%s holds its %.1f GB, all used lately: what comes now is computed each time",
                             self.root, self.limit / 1e9)  # fmt: skip
                 self.closed = True
-            return not self.closed
 
     def path(self, key: str) -> Path:
         """Return where the tensors of a key are."""

@@ -8,16 +8,17 @@ import numpy as np
 
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.runtime.packing import packed
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write the arrays as `.npz` (zip entries carry no date), whole or not at all.
+    """Write the arrays as `.npz`, whole or not at all.
 
     Raises:
         ValueError: an array would need pickle.
     """
-    with replacing_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(packed(arrays))
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from stages.core.runtime.calibration import Calibration, by_excess
 from stages.core.runtime.components import NormalComponents, Place, explain_components
 from stages.core.runtime.counting import NumberModel, explain_numbers, number_findings
+from stages.core.runtime.packing import packed
 from stages.core.runtime.spots import NormalSpots, explain_map
 from stages.core.runtime.wording import Names, describe
 
@@ -109,9 +110,7 @@ def explainer_content(explainer: Explainer) -> bytes:
         arrays |= {"mean": normal.mean, "spread": normal.spread}
     if explainer.numbers is not None:
         arrays |= {f"{NUMBERS}{name}": value for name, value in vars(explainer.numbers).items()}
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, settings=np.array(json.dumps(settings)), **arrays)
-    return content.getvalue()  # entries carry no date
+    return packed({"settings": np.array(json.dumps(settings)), **arrays})
 
 
 def read_explainer(content: bytes) -> Explainer:

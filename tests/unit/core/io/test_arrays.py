@@ -1,5 +1,6 @@
 """Arrays and weights: equal content gives equal bytes, nothing is pickled, and foreign files are refused."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("x", "y"):
         write_arrays(tmp_path / name, a=np.arange(5), b=np.array(["ü"]))
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    with zipfile.ZipFile(tmp_path / "x") as archive:  # as some releases of Python write streams: not by default
+        assert {entry.extract_version for entry in archive.infolist()} == {zipfile.DEFAULT_VERSION}
     assert list(read_arrays(tmp_path / "x", ["b", "a"])) == ["b", "a"]
     with pytest.raises(ValueError, match="pickle|Object arrays"):
         write_arrays(tmp_path / "z", a=np.array([{}]))
