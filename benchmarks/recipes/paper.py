@@ -29,7 +29,7 @@ import yaml
 
 from benchmarks.recipes.clone import answer, evaluate, prepare_clone, switch_methods
 from benchmarks.recipes.paper_files import PaperFiles, check_files, read_paper_files, with_absolute_paths
-from benchmarks.recipes.paper_foundation import foundation_files, prompts_of
+from benchmarks.recipes.paper_foundation import foundation_files, missing_foundation, prompts_of
 from commands.published.loco import show_runs
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> str:
     variants = known([given.variant] if given.variant else [], files.variants, "variant", source=source)
     changes = files.variants[variants[0]] if variants else {}
     check_files(files, manifest, archive=DOWNLOADS / f"{manifest.sha256[:16]}-{manifest.file}",
-                settings=settings_of(given.profile))  # fmt: skip
+                settings=settings_of(given.profile), further=missing_foundation(profile))  # fmt: skip
     weights = foundation_files(profile)
     entries = {category: prompts_of(category) if weights else {} for category in categories}
     archive = fetch(manifest, DOWNLOADS).resolve()

@@ -64,7 +64,8 @@ def read_paper_files(path: Path) -> tuple[PaperFiles, DownloadManifest]:
     return files, manifest
 
 
-def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path, settings: Mapping[str, Any]) -> None:
+def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path, settings: Mapping[str, Any],
+                further: Sequence[str] = ()) -> None:  # fmt: skip
     """Pass when every file is there or its server answers; nothing is fetched and nothing is run before.
 
     Args:
@@ -72,6 +73,7 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path,
         manifest: of the archive.
         archive: where the archive lies once it is fetched.
         settings: the profile's.
+        further: what else is missing, an entry each.
 
     Raises:
         UserError: some are neither; all of them are listed, with what to fetch and where to put it.
@@ -86,9 +88,10 @@ def check_files(files: PaperFiles, manifest: DownloadManifest, *, archive: Path,
     missing += missing_weights(files.weights) if local is None else missing_file(local, "the encoder's weights")
     penalty = penalty_folder(settings)
     missing += [] if penalty is None else missing_file(penalty, "a folder of natural images, for the students' penalty")
+    missing += further
     if missing:
         listed = "".join(f"\n  - {entry}" for entry in missing)
-        raise UserError(f"nothing was run: these files are neither here nor available from here:{listed}")
+        raise UserError(f"nothing was run, as this is neither here nor available from here:{listed}")
 
 
 def local_weights(settings: Mapping[str, Any]) -> Path | None:

@@ -9,6 +9,7 @@ from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
 from stages.aecsad.pseudo_label.foundation.propose import check_packages
 from stages.aecsad.pseudo_label.foundation.weights import parts_of, read_weight_files, require
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
+from stages.core.run.errors import UserError
 from stages.core.run.params import load_value, validate
 
 LOG = logging.getLogger(__name__)
@@ -20,18 +21,32 @@ def foundation_files(profile_file: Path) -> dict[Path, dict[str, Any]]:
 
     Returns:
         The content by path; empty where the profile names another proposer.
-
-    Raises:
-        UserError: a package or a weight file that the proposer needs is missing.
     """
-    section = "aecsad.pseudo_label"
-    params = validate(PseudoLabelParams, load_value(section, file=profile_file), where=section, file=profile_file)
-    if params.proposer != "foundation":
+    if proposer_params(profile_file).proposer != "foundation":
         return {}
-    check_packages()
     manifest = read_weight_files(WEIGHTS)
-    require(manifest, parts_of(sam=params.foundation.sam, tagged_images=params.foundation.tagged_images))
     return {WEIGHTS: manifest.model_dump() | {"folder": str(Path(manifest.folder).resolve())}}
+
+
+def missing_foundation(profile_file: Path) -> list[str]:
+    """Say which packages and weight files the proposer lacks; nothing where the profile names another one."""
+    params = proposer_params(profile_file)
+    if params.proposer != "foundation":
+        return []
+    parts = parts_of(sam=params.foundation.sam, tagged_images=params.foundation.tagged_images)
+    missing = []
+    for check in (check_packages, lambda: require(read_weight_files(WEIGHTS), parts)):
+        try:
+            check()
+        except UserError as error:
+            missing.append(str(error).replace("\n", "\n      "))
+    return missing
+
+
+def proposer_params(profile_file: Path) -> PseudoLabelParams:
+    """Read the section of a profile that names the proposer."""
+    section = "aecsad.pseudo_label"
+    return validate(PseudoLabelParams, load_value(section, file=profile_file), where=section, file=profile_file)
 
 
 def prompts_of(category: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.recipes import paper, paper_files
 from benchmarks.recipes.paper_foundation import WEIGHTS, foundation_files, prompts_of
+from stages.aecsad.pseudo_label.foundation import propose
 from stages.aecsad.pseudo_label.foundation.prompts import load_prompts
 from stages.aecsad.pseudo_label.foundation.weights import parts_of, read_weight_files, require
 from stages.core.run.errors import UserError
@@ -107,6 +108,20 @@ def test_missing_weights_stop_the_command_before_any_work(
     with pytest.raises(SystemExit):
         paper.main(["--seeds", "0", "--categories", "pushpins"])
     assert "--fetch --parts sam_vit_h" in caplog.text
+    assert not runs
+
+
+def test_everything_that_is_missing_is_listed_at_once(
+    runs: list[dict[Path, Any]], repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(paper_files, "answers", lambda url: False)
+    monkeypatch.setattr(paper_files, "try_to_load_from_cache", lambda model, file: None)
+    monkeypatch.setattr(propose, "PACKAGES", ("no_such_package",))
+    (repository / "work/weights/sam_vit_h").unlink()
+    with pytest.raises(SystemExit):
+        paper.main(["--seeds", "0", "--categories", "pushpins"])
+    for part in ("mvtec_loco_anomaly_detection", "wide_resnet50_2", "no_such_package", "--parts sam_vit_h"):
+        assert part in caplog.text
     assert not runs
 
 
