@@ -52,9 +52,11 @@ def recompute(folder: Path) -> str:
         folder: the pipeline's `metrics`, or one with a folder for each run, as `make paper` writes it.
 
     Raises:
-        UserError: a file is damaged, or a number is not that of the scores.
+        UserError: a file is damaged or missing, or a number is not that of the scores.
     """
-    found = [read(*pair, folder) for pair in pairs_of(folder)]
+    pairs = list(pairs_of(folder))
+    require_all(pairs)
+    found = [read(*pair, folder) for pair in pairs]
     if not found:
         raise UserError(f"{folder}: no table of scores with its metrics (scores/<product>.csv, <run>/<product>.csv)")
     compared, wrong = 0, list[str]()
@@ -78,6 +80,25 @@ def pairs_of(folder: Path) -> Iterator[tuple[Path, Path]]:
             metrics = scores.parent.parent / "evaluation" / metrics.name
         if metrics.is_file():
             yield scores, metrics
+
+
+def require_all(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Pass when next to these pairs there are neither metrics without scores nor scores without metrics.
+
+    Raises:
+        UserError: there are; all are named.
+    """
+    folders = {(scores.parent, metrics.parent) for scores, metrics in pairs}
+    alone = list[Path]()
+    for tables, evaluations in sorted(folders):
+        paired = {scores.stem for scores, _ in pairs if scores.parent == tables}
+        alone += [path for path in sorted(tables.glob("*.csv")) if path.stem not in paired]
+        alone += [path for path in sorted(evaluations.glob("*.json")) if path.stem not in paired]
+    if alone:
+        raise UserError(
+            "cannot be compared, as the scores (.csv) or the metrics (.json) that belong to it are missing: "
+            + ", ".join(map(str, alone))
+        )
 
 
 def read(scores: Path, metrics: Path, folder: Path) -> Evaluated:

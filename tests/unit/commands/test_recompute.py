@@ -81,6 +81,22 @@ def test_damaged_tables_are_named(tmp_path: Path, scores: str, message: str) -> 
         recompute(write(tmp_path, scores=scores))
 
 
+@pytest.mark.parametrize(("gone", "left"), [("bolt.csv", "bolt.json"), ("bolt.json", "bolt.csv")])
+@pytest.mark.parametrize("layout", ["pipeline", "runs"])
+def test_a_missing_half_is_named(tmp_path: Path, layout: str, gone: str, left: str) -> None:
+    tables, evaluations = ("scores", "evaluation") if layout == "pipeline" else ("seed-0", "seed-0")
+    for product in ("bolt", "nut"):
+        for folder, name, content in (
+            (tables, f"{product}.csv", SCORES), (evaluations, f"{product}.json", json.dumps({"one": METRICS})),
+        ):  # fmt: skip
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / name).write_text(content, encoding="utf-8")
+    recompute(tmp_path)
+    (tmp_path / (tables if gone.endswith("csv") else evaluations) / gone).unlink()
+    with pytest.raises(UserError, match=rf"cannot be compared.* missing: [^,]*{left}$"):
+        recompute(tmp_path)
+
+
 def test_the_committed_metrics_are_those_of_their_scores(tmp_path: Path) -> None:
     for name in ("scores", "evaluation"):
         shutil.copytree(ROOT / "metrics" / name, tmp_path / name)
