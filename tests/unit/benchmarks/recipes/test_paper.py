@@ -82,7 +82,8 @@ def test_local_files_of_a_profile_are_listed_and_found_by_a_clone(
     with pytest.raises(UserError) as caught:
         check()
     assert f"the encoder's weights\n      to {tmp_path}/weights/own.pth" in str(caught.value)
-    assert f"natural images, for the students' penalty\n      to {tmp_path}/work/penalty_images" in str(caught.value)
+    penalty = tmp_path / "work" / "penalty_images"
+    assert f"natural images, for the students' penalty\n      to {penalty}" in str(caught.value)
     Path("weights").mkdir()
     Path("weights/own.pth").touch()
     Path("work/penalty_images").mkdir(parents=True)
