@@ -27,6 +27,7 @@ from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.reading import read_image
+from stages.core.training.adam import build_optimizer, build_schedule
 
 COPIES = 160  # training images at most of which there is a damaged copy
 COVERED = 0.15  # share of a cell that has to be damaged for its patch to be an example
@@ -185,8 +186,8 @@ def fit_network(
         torch.zeros(()),
     ]
     weights = [one.to(device).requires_grad_() for one in weights]
-    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
+    optimizer = build_optimizer("adamw", weights, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = build_schedule("one_cycle", optimizer, learning_rate=LEARNING_RATE, iterations=STEPS)
     for _ in range(STEPS):
         rows = [
             one[torch.randint(len(one), (count,), generator=generator).to(device)]
