@@ -29,7 +29,7 @@ from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.reading import read_image
 from stages.core.training.adam import build_optimizer, build_schedule
 
-COPIES = 160  # training images at most of which there is a damaged copy
+COPIES = 80  # training images at most of which there is a damaged copy; more see no more of synthetic defects
 COVERED = 0.15  # share of a cell that has to be damaged for its patch to be an example
 HIDDEN, STEPS, BATCH = 32, 400, 192
 NORMAL = 4  # times as many normal patches as damaged ones in a batch
