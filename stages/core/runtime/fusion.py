@@ -7,6 +7,7 @@ neither it nor the one it is compared with has chosen, see `stages.core.runtime.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
@@ -58,11 +59,17 @@ class Branch:
 
 @dataclass(frozen=True)
 class Kind:
-    """Branches that see anomalies of one kind, and the scale of the sum of their weighted evidence."""
+    """Branches that see anomalies of one kind.
+
+    Attributes:
+        scale: of the sum of their weighted evidence.
+        weight: of its p in the harmonic mean.
+    """
 
     name: str
     branches: tuple[str, ...]
     scale: TrimmedZ
+    weight: float
 
 
 def sum_of(terms: Sequence[Scores]) -> Scores:
@@ -75,8 +82,9 @@ class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
     "by_kind": the evidence of the branches of each kind is added and becomes evidence itself; of the kinds' p-values
-    the harmonic mean counts, which is close to the smallest. An anomaly is mostly of one kind, and what the others say
-    of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 2019.
+    the weighted harmonic mean counts, which is close to the smallest p / weight. An anomaly is mostly of one kind, and
+    what the others say of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS
+    2019.
 
     Attributes:
         normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
@@ -138,7 +146,9 @@ class Fusion:
         if self.combination == "fisher":
             return sum_of(list(terms.values())), scores
         sums = sums_of_kinds(kinds, terms)
-        found = [self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums]
+        found = [
+            math.log(kind.weight) + self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums
+        ]
         return np.asarray(functools.reduce(np.logaddexp, found)), scores
 
     def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
@@ -212,7 +222,10 @@ class Fusion:
             value["combination"],
             {name: tuple(scores) for name, scores in value["normal"].items()},
             without,
-            tuple(Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"])) for kind in value["kinds"]),
+            tuple(
+                Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"]), kind["weight"])
+                for kind in value["kinds"]
+            ),
         )
 
 
