@@ -39,7 +39,7 @@ def fuse_branches(
     explanations: Explanations,
     *,
     combination: Combination,
-    logical_weight: float,
+    areas_weight: float,
     without: Jackknife | None,
     shares: Mapping[str, float],
 ) -> MethodResult:
@@ -51,7 +51,7 @@ def fuse_branches(
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
-        combination, logical_weight, without: see stages.aecsad.model.fusion.fit_fusion.
+        combination, areas_weight, without: see stages.aecsad.model.fusion.fit_fusion.
 
     Raises:
         UserError: every branch is constant, or an image lacks its label map or its findings.
@@ -64,7 +64,7 @@ def fuse_branches(
     branch_weights = {name: branch.weight for name, branch in weights.items()}
     scores, fusion = fuse(
         branches.scores, histogram, branch_weights,
-        combination=combination, logical_weight=logical_weight, without=without,
+        combination=combination, areas_weight=areas_weight, without=without,
     )  # fmt: skip
     mapped = scores[scores["split"] != ROTATED]
     maps = active_maps(mapped, branches.maps, branch_weights)

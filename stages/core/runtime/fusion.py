@@ -7,7 +7,6 @@ neither it nor the one it is compared with has chosen, see `stages.core.runtime.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
@@ -56,6 +55,12 @@ class Branch:
         """Whether it and any of its columns have weight."""
         return bool(np.any(self.weight > 0)) and any(np.any(column.weight > 0) for column in self.columns)
 
+    @property
+    def active(self) -> Bool[np.ndarray, "*n 1"] | Bool[np.ndarray, ""]:
+        """The same for each validation image of a jackknife."""
+        largest = functools.reduce(np.maximum, [np.asarray(column.weight) for column in self.columns], np.zeros(()))
+        return np.asarray((np.asarray(self.weight) > 0) & (largest > 0))
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -63,13 +68,28 @@ class Kind:
 
     Attributes:
         scale: of the sum of their weighted evidence.
-        weight: of its p in the harmonic mean.
+        weights: of its p in the harmonic mean, for each branch where it is in use; the largest counts.
     """
 
     name: str
     branches: tuple[str, ...]
     scale: TrimmedZ
-    weight: float
+    weights: tuple[float, ...]
+
+    def weight(self, branches: Sequence[Branch]) -> Weight:
+        """Return the weight of its p with these branches; any where none is active, as it says the same of all images.
+
+        Args:
+            branches: of all kinds.
+        """
+        active = {branch.name: branch.active for branch in branches}
+        own = [
+            np.where(active[name], weight, 0.0)
+            for name, weight in zip(self.branches, self.weights, strict=True)
+            if name in active
+        ]
+        largest = functools.reduce(np.maximum, own)
+        return np.where(largest > 0, largest, 1.0)
 
 
 def sum_of(terms: Sequence[Scores]) -> Scores:
@@ -147,7 +167,9 @@ class Fusion:
             return sum_of(list(terms.values())), scores
         sums = sums_of_kinds(kinds, terms)
         found = [
-            math.log(kind.weight) + self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums
+            np.log(kind.weight(branches)) + self.evidence(kind.scale(sums[kind.name]))
+            for kind in kinds
+            if kind.name in sums
         ]
         return np.asarray(functools.reduce(np.logaddexp, found)), scores
 
@@ -223,7 +245,7 @@ class Fusion:
             {name: tuple(scores) for name, scores in value["normal"].items()},
             without,
             tuple(
-                Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"]), kind["weight"])
+                Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"]), tuple(kind["weights"]))
                 for kind in value["kinds"]
             ),
         )

@@ -100,7 +100,7 @@ def fusion_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     fusion = manifest["fusion"]
     if fusion is None or manifest["format"] == FORMAT:
         return cast("Mapping[str, Any] | None", fusion)
-    return {**fusion, "kinds": [{**kind, "weight": 1.0} for kind in fusion["kinds"]]}
+    return {**fusion, "kinds": [{**kind, "weights": [1.0] * len(kind["branches"])} for kind in fusion["kinds"]]}
 
 
 def layout_problem(content: Mapping[str, Any]) -> str | None:

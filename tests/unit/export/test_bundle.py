@@ -93,7 +93,7 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
 def test_a_bundle_from_before_kinds_were_weighed_has_the_scores_it_had(exported: Exported, tmp_path: Path) -> None:
     """Its kinds counted the same. One of the present format without their weights is refused."""
     content = json.loads((exported.bundles / "oddpart/manifest.json").read_text())
-    kinds = [{key: value for key, value in kind.items() if key != "weight"} for kind in content["fusion"]["kinds"]]
+    kinds = [{key: value for key, value in kind.items() if key != "weights"} for kind in content["fusion"]["kinds"]]
     assert len(kinds) == 2
     older = {"fusion": {**content["fusion"], "kinds": kinds}}
     for number, changes in ((2, {"format": 2, **older}), (3, older)):
@@ -102,9 +102,10 @@ def test_a_bundle_from_before_kinds_were_weighed_has_the_scores_it_had(exported:
     old, new = oddpart.load(tmp_path / "2", threads=1), oddpart.load(exported.bundles / "oddpart", threads=1)
     assert old.fusion is not None
     assert new.fusion is not None
-    assert {kind.name: kind.weight for kind in new.fusion.kinds} == {"logical": 0.1, "structural": 1.0}
-    assert old.fusion == replace(new.fusion, kinds=tuple(replace(kind, weight=1.0) for kind in new.fusion.kinds))
-    with pytest.raises(oddpart.UserError, match="cannot be used .KeyError: 'weight'.: export it again"):
+    equal = tuple(replace(kind, weights=(1.0,) * len(kind.branches)) for kind in new.fusion.kinds)
+    assert equal != new.fusion.kinds
+    assert old.fusion == replace(new.fusion, kinds=equal)
+    with pytest.raises(oddpart.UserError, match="cannot be used .KeyError: 'weights'.: export it again"):
         oddpart.load(tmp_path / "3")
 
 
