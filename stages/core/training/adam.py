@@ -54,7 +54,7 @@ class Adam:
         parameters, means, squares, counts = (
             [tensors[row] for row in seen] for tensors in (self.parameters, self.means, self.squares, self.counts)
         )
-        gradients = [one.grad for one in parameters]
+        gradients = [one.grad for one in parameters if one.grad is not None]
         if not seen:
             return
         torch._foreach_add_(counts, 1)
