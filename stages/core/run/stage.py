@@ -40,11 +40,20 @@ def stage_entry(main: Main) -> Callable[..., None]:
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
-            gc.freeze()  # imported modules stay: looking through torch's for garbage takes half a second at the end
+            freeze_modules()
         with unwinding_on_sigterm():
             run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 
     return entry
+
+
+def freeze_modules() -> None:
+    """Spare the end of the process the search for garbage in imported modules, half a second for torch's.
+
+    Not where Triton is among them, which torchvision imports: it would report all of its types as leaks.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def command_entry(main: Main) -> Callable[..., None]:

@@ -223,3 +223,16 @@ def test_what_the_machine_refuses_is_one_line(caplog: pytest.LogCaptureFixture) 
         assert "Traceback" not in caplog.text
     with pytest.raises(FileNotFoundError):
         main(["2"])
+
+
+def test_a_mistake_is_the_last_word_of_a_process_that_loaded_a_compiler() -> None:
+    """torchvision loads Triton, which reports leaks where the end of the process does not collect it."""
+    code = (
+        "import torchvision\nfrom stages.core.run.errors import UserError\n"
+        "from stages.core.run.stage import stage_entry\n"
+        "@stage_entry\ndef main(argv):\n    raise UserError('a mistake')\nmain()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    (line,) = (ended.stdout + ended.stderr).splitlines()
+    assert "a mistake" in line
