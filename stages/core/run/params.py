@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from stages.core.run.errors import UserError
 from stages.core.run.findings import findings
@@ -61,7 +61,7 @@ class EncoderParams(Params):
     """
 
     name: Annotated[str, Field(pattern=r"^[^?]+$")]
-    image_size: int
+    image_size: PositiveInt
     out_indices: tuple[LayerNumber, LayerNumber, LayerNumber] | None = None
     weights: EncoderWeights | None = None
 

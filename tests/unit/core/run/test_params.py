@@ -61,7 +61,7 @@ def test_every_finding_is_in_one_message(params: Path) -> None:
     message = str(error.value)
     assert message.startswith("profiles/smoke.yaml: ")
     assert message.count("encoder.") == 3
-    for finding in ("image_size is 'wide': expected integer", "colour: unknown key, and name is missing",
+    for finding in ("image_size is 'wide': expected integer above 0", "colour: unknown key, and name is missing",
                     "weights.sha256 is missing: expected text"):  # fmt: skip
         assert f"encoder.{finding}" in message
 
