@@ -43,7 +43,7 @@ def stage_entry(main: Main) -> Callable[..., None]:
         if argv is None:
             die_with_dvc()
             keep_memory()
-            gc.freeze()  # imported modules stay: looking through torch's for garbage takes half a second at the end
+            freeze_modules()
         with unwinding_on_sigterm():
             run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 
@@ -60,6 +60,15 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(TRIM_THRESHOLD, MOST)
         mallopt(MMAP_THRESHOLD, MOST // 2)
+
+
+def freeze_modules() -> None:
+    """Spare the end of the process the search for garbage in imported modules, half a second for torch's.
+
+    Not where Triton is among them, which torchvision imports: it would report all of its types as leaks.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def command_entry(main: Main) -> Callable[..., None]:
