@@ -26,7 +26,7 @@ from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.reading import read_image
-from stages.core.training.adam import build_optimizer, build_schedule
+from stages.core.training.optimisation import build_optimizer, build_schedule
 
 COPIES = 80  # training images at most of which there is a damaged copy; more see no more of synthetic defects
 COVERED = 0.15  # share of a cell that has to be damaged for its patch to be an example
