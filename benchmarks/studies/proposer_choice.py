@@ -67,7 +67,7 @@ def run(
     settings = load_settings()
     size = settings.encoder.image_size
     for name in [*folders, *drawn]:
-        memory, product = Memory(), name.name if isinstance(name, Path) else name
+        memory, product = Memory(), name.name if isinstance(name, Path) else f"drawn {name}"
         for seed in seeds:
             if (product, seed) in done:
                 continue

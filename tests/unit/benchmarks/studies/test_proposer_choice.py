@@ -52,11 +52,11 @@ def test_only_a_proposer_without_chance_is_remembered_for_another_seed() -> None
 
     memory, counts = Memory(), []
     for name in ("graph_merging", "dense_clusters"):
-        for seed, count in ((0, 2), (0, 2), (1, 2), (1, 3)):
+        for seed, count in ((0, 3), (0, 2), (1, 3), (1, 4)):
             memory.remembering(name, proposer, seed=seed)(torch.zeros((count, 3, 4, 4), dtype=torch.uint8))
         counts.append(calls.copy())
         calls.clear()
-    assert counts == [[2, 3], [2, 2, 3]]
+    assert counts == [[3, 4], [3, 3, 4]]
 
 
 def test_the_loss_is_that_of_the_taken_proposer_against_the_best() -> None:
