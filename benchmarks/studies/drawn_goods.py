@@ -286,3 +286,18 @@ def bus(draw: np.random.Generator) -> Canvas:
     for middle in (0.22, 0.66):
         canvas.part(canvas.mask(turned(circle(0.085), 0, middle + x, 0.74 + y)), (28, 28, 30), 5, grain=3, cell=0.03)
     return canvas
+
+
+def confetti(draw: np.random.Generator) -> Canvas:
+    """Any number of any pieces anywhere: nothing that is missing, further or elsewhere is an anomaly here."""
+    canvas = Canvas((206, 202, 194), draw)
+    canvas.part(canvas.everywhere, (206, 202, 194), 0, grain=4, cell=0.02)
+    for _ in range(draw.integers(4, 26)):
+        red, green, blue = draw.uniform(20, 235, size=3)
+        (x, y), half = draw.uniform(0.05, 0.95, size=2), draw.uniform(0.02, 0.07)
+        flat = half * draw.uniform(0.4, 1)
+        outline = circle(half) if draw.random() < 0.5 else box(-half, -flat, half, flat)
+        canvas.part(
+            canvas.mask(turned(outline, draw.uniform(0, np.pi), x, y)), (red, green, blue), 1, grain=5, cell=0.02
+        )
+    return canvas

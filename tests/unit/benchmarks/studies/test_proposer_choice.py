@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -9,8 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.studies.auto_choice import choose
+from benchmarks.studies.canvas import photographs
+from benchmarks.studies.drawn_goods import confetti
 from benchmarks.studies.proposer_choice import losses, read_outcomes
-from benchmarks.studies.proposer_trials import Memory, Outcome, prepare
+from benchmarks.studies.proposer_trials import LOGICAL, Memory, Outcome, load_settings, outcome_of, prepare
+from stages.aecsad.histogram.columns import HistogramScores
+from stages.aecsad.histogram.judging import Reliability
+from stages.aecsad.model.edited import see_edits
+from stages.aecsad.model.patch_histogram import fit_histograms
+from stages.aecsad.pseudo_label.choice import Chosen
 from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.core.run.errors import UserError
 
@@ -71,3 +81,32 @@ def test_an_earlier_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert read_outcomes(path) == []
     pd.DataFrame([ONE.__dict__]).to_csv(path, index=False)
     assert read_outcomes(path) == [ONE]
+
+
+def test_no_proposer_is_said_to_see_edits_where_anything_is_normal() -> None:
+    images, _ = photographs(confetti, count=40)
+    choice = choose(confetti, images).choice
+    assert choice.edited > 0
+    assert not any(seen.above_chance for seen in choice.seen.values())
+    assert "none better than by chance" in choice.reason
+
+
+def histogram_scores(weight: float) -> HistogramScores:
+    """Normal images at 0 to 1, and of four logical anomalies one among them."""
+    random = np.random.default_rng(0)
+    rows = [(f"{split}/{row:02d}", split) for split in ("train", "validation", "synthetic") for row in range(20)]
+    rows += [(f"test/good/{row}", "test") for row in range(4)] + [(f"{LOGICAL}/{row}", "test") for row in range(4)]
+    distances = [*random.uniform(0, 1, size=60), 0.1, 0.2, 0.3, 0.5, 0.4, 2.0, 3.0, 4.0]
+    table = pd.DataFrame(rows, columns=["image_id", "split"]).assign(histogram_1x1=distances)
+    model = fit_histograms(np.zeros((2, 4, 4), np.uint8), grid=1, num_classes=2, shrinkage=0.0)
+    return HistogramScores(table, (model,), {"histogram_1x1": Reliability(weight, 0.9, {}, 1.0, "")}, {})
+
+
+@pytest.mark.parametrize(("weight", "auroc"), [(0.8, 15 / 16), (0.0, 0.5)])
+def test_a_histogram_that_is_excluded_sees_nothing(weight: float, auroc: float) -> None:
+    nothing = see_edits(np.zeros(2), np.zeros(0), rows=np.zeros(0, dtype=np.int64), kinds=())
+    choice: Any = SimpleNamespace(proposer="dense_clusters", seen={"graph_merging": nothing})
+    chosen = cast(Chosen, SimpleNamespace(choice=choice))
+    found = outcome_of("kit", "graph_merging", chosen, histogram_scores(weight), load_settings(), seed=3)
+    expected = Outcome("kit", 3, "graph_merging", False, 0.5, 0.5, 0.9, auroc, auroc, 0.5, weight > 0)
+    assert found == expected
