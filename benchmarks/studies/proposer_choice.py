@@ -66,7 +66,8 @@ def run(
     """Yield the outcomes of each product and seed that is not done; a seed's drawings are photographs of its own."""
     settings = load_settings()
     size = settings.encoder.image_size
-    for name in [*folders, *drawn]:
+    given: list[Path | str] = [*folders, *drawn]
+    for name in given:
         memory, product = Memory(), name.name if isinstance(name, Path) else f"drawn {name}"
         for seed in seeds:
             if (product, seed) in done:

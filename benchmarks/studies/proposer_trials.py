@@ -31,13 +31,12 @@ from stages.aecsad.pseudo_label.proposal import Proposal
 from stages.aecsad.segmentation.fitting import fit_segmentation, segment_edited, segment_images
 from stages.aecsad.segmentation.params import SegmentationParams
 from stages.aecsad.segmentation.parts import measure_parts
-from stages.core.encoder.encoder import resize_image
 from stages.core.io.components import ComponentMaps
 from stages.core.io.rotation import VALIDATION_FOLD
 from stages.core.io.tables import SYNTHETIC
 from stages.core.run.errors import UserError
 from stages.core.run.params import EncoderParams, load_params
-from stages.core.runtime.reading import read_image
+from stages.core.runtime.reading import read_image, resize_image
 from stages.split.synthetic import KINDS as DEFECTS
 from stages.split.synthetic import add_defect
 
