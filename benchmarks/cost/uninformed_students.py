@@ -23,7 +23,7 @@ from torch import nn
 from stages.core.encoder.device import mixed_precision, pick_device
 from stages.core.encoder.encoder import FrozenEncoder
 from stages.core.run.console import CONSOLE
-from stages.core.training.optimisation import build_optimizer
+from stages.core.training.adam import build_optimizer
 from stages.uninformed_students.augmentation import Augmentation
 from stages.uninformed_students.params import UninformedStudentsParams
 from stages.uninformed_students.patch_network import PATCH_SIZES, PatchNetwork

@@ -23,7 +23,7 @@ from stages.aecsad.student_teacher.training import (
     train_students,
 )
 from stages.core.encoder import device as precision
-from stages.core.training import optimisation
+from stages.core.training.adam import build_optimizer
 
 STEPS, WARM_UP = 30, 5
 PUBLISHED_STEPS = 60_000
@@ -125,7 +125,7 @@ def step_of(views: Views, setting: Setting, losses: list[Tensor]) -> Callable[[]
     """Return a step of the published training: its draws, its terms, and Adam; it adds each loss to a list."""
     params = params_of(setting, profile="paper").training
     natural = natural_images(NATURAL)
-    optimizer = optimisation.build_optimizer(
+    optimizer = build_optimizer(
         params.optimizer, students_of(views).parameters(), learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def step_of(views: Views, setting: Setting, losses: list[Tensor]) -> Callable[[]
         terms = imitation_terms(views.module, views, draw, None, hard_quantile=params.hard_quantile)
         image = load_penalty_image(natural[draw.penalty.row], size=views.images.shape[-1], grey=draw.penalty.grey)
         terms["penalty"] = penalty_loss(imitate(views.module, views.local_inputs(image)))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         optimizer.step()

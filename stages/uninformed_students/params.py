@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from stages.core.run.params import Params
-from stages.core.training.optimisation import OptimizerName, ScheduleName
+from stages.core.training.adam import OptimizerName, ScheduleName
 from stages.uninformed_students.augmentation import RandomCrop, Transforms, size_of
 
 PatchSize = Literal[17, 33, 65]

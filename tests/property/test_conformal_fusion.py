@@ -115,22 +115,24 @@ def test_each_pair_is_compared_by_weights_that_neither_has_chosen_by_hand() -> N
 def test_each_pair_is_compared_as_by_a_fit_of_all_images_with_the_weights_without_that_one(
     count: int, seed: int, combination: Combination
 ) -> None:
-    """Without some images a branch, all columns of one or all branches of a kind have no weight."""
+    """Without some images a branch, all columns of one or all branches of a kind have no weight.
+
+    Where `parts` has none, the p of its kind weighs less.
+    """
     random = np.random.default_rng(seed)
-    columns = draw(random, count + 1)
+    columns = draw(random, count + 1) | {"parts": random.normal(size=count + 1)}
+    own, given = WEIGHTS | {"parts": 0.5}, BRANCHES | {"parts": ["parts"]}
     normal, new = pick(columns, slice(count)), pick(columns, [count])
-    rows = {name: random.choice([0.0, 0.4, 1.0], count) for name in (*HISTOGRAM, *WEIGHTS)}
-    without = Jackknife(*({name: tuple(rows[name].tolist()) for name in names} for names in (HISTOGRAM, WEIGHTS)))
-    fusion = fit_fusion(
-        BRANCHES, HISTOGRAM | WEIGHTS, normal, branch_weights=WEIGHTS, combination=combination, without=without
-    )
+    rows = {name: random.choice([0.0, 0.4, 1.0], count) for name in (*HISTOGRAM, *own)}
+    without = Jackknife(*({name: tuple(rows[name].tolist()) for name in names} for names in (HISTOGRAM, own)))
+    fusion = fit_fusion(given, HISTOGRAM | own, normal, branch_weights=own, combination=combination, without=without)
     place = 0
     for image in range(count):
-        weights = WEIGHTS | {name: float(rows[name][image]) for name in HISTOGRAM}
-        branches = {name: float(rows[name][image]) for name in WEIGHTS}
-        if not any(branches[name] and any(weights[one] for one in BRANCHES[name]) for name in WEIGHTS):
+        weights = own | {name: float(rows[name][image]) for name in HISTOGRAM}
+        branches = {name: float(rows[name][image]) for name in own}
+        if not any(branches[name] and any(weights[one] for one in given[name]) for name in own):
             continue  # no branch tells one image from another
-        fitted = fit_fusion(BRANCHES, weights, columns, branch_weights=branches, combination=combination)
+        fitted = fit_fusion(given, weights, columns, branch_weights=branches, combination=combination)
         scores = fitted.of_fitted(columns)[0]
         place += int(scores[count] > scores[image])
     assert fusion.places(normal, new)[0].tolist() == [place]

@@ -1,14 +1,17 @@
 """Invariants of the trimmed z and the fusion."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.aecsad.model.fusion import fit_fusion, fusion_from_json
+from stages.aecsad.model.fusion import Fusion, fit_fusion, fusion_from_json, kinds_of
 from stages.aecsad.model.scaling import evidence, fit_trimmed_z
+from stages.core.runtime.fusion import Branch, Column, Kind
+from stages.core.runtime.scaling import TRIMMED_STD, TrimmedZ
 
 scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
 
@@ -130,7 +133,7 @@ def test_by_kind_each_kind_is_one_voice_however_many_branches_it_has() -> None:
     branches = {name: [name] for name in columns}
     images = {name: np.array([3.0, 0.0]) for name in "abc"} | {"histogram": np.array([0.0, 3.0])}
     flat = fit_fusion(branches, weights, columns, combination="fisher").of_fitted(images)[0]
-    by_kind = fit_fusion(branches, weights, columns, combination="by_kind")
+    by_kind = fit_fusion(branches, weights, columns, combination="by_kind", areas_weight=1.0)
     structural, logical = by_kind.of_fitted(images)[0]
     assert flat[0] > 2 * flat[1]
     assert structural == pytest.approx(logical, rel=0.15)
@@ -138,6 +141,44 @@ def test_by_kind_each_kind_is_one_voice_however_many_branches_it_has() -> None:
         "logical": ("histogram",), "structural": ("a", "b", "c"),
     }  # fmt: skip
     assert fusion_from_json(json.loads(json.dumps(by_kind.to_json()))) == by_kind
+
+
+def test_by_kind_the_weighted_harmonic_mean_of_p_by_hand() -> None:
+    """p of the logical kind is 1/2 and 1/20, of the structural one 1/20 and 1/2: mean of 1/p with weights 0.1 and 1."""
+    z = np.array([0.0, 1.6448536]) / TRIMMED_STD  # of what share of a normal distribution lies above: 1/2, 1/20
+    unit = TrimmedZ(0.0, 1.0)
+    kinds = (Kind("logical", ("a",), unit, (0.1,)), Kind("structural", ("b",), unit, (1.0,)))
+    branches = tuple(Branch(name, (Column(name, unit, 1.0),), unit) for name in "ab")
+    terms = evidence(z)
+    again = tuple(replace(kind, scale=TrimmedZ(*line(terms, z))) for kind in kinds)  # so that evidence of evidence is p
+    fusion = Fusion(branches, "by_kind", {}, None, again)
+    score = fusion.of_fitted({"a": z, "b": z[::-1]})[0]
+    np.testing.assert_allclose(np.exp(score), [0.1 * 2 + 20, 0.1 * 20 + 2], rtol=1e-6)
+
+
+def line(terms: np.ndarray, z: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of the scale that maps two terms to two z."""
+    std = (terms[1] - terms[0]) / (z[1] - z[0])
+    return float(terms[0] - std * z[0]), float(std)
+
+
+def test_by_kind_areas_alone_count_a_tenth_and_numbers_of_parts_in_full() -> None:
+    """Excluded by its weight, `parts` has no say in the weight of its kind either."""
+    columns = dict.fromkeys(("histogram", "parts", "fine"), np.linspace(-1.0, 1.0, 41))
+    branches, unit = {name: [name] for name in columns}, dict.fromkeys(columns, 1.0)
+    for parts, weight in ((1.0, 1.0), (0.0, 0.1)):
+        weights = {**unit, "parts": parts}
+        fusion = fit_fusion(branches, unit, columns, branch_weights=weights, combination="by_kind")
+        logical, structural = fusion.kinds
+        assert (logical.weight(fusion.used), structural.weight(fusion.used)) == (weight, 1.0)
+    logical, _ = kinds_of(columns)
+    each = [Branch(name, (Column(name, logical.scale, 1.0),), logical.scale) for name in logical.branches]
+    jackknife = replace(each[1], weight=np.array([[0.5], [0.0]]))  # excluded without the second image
+    np.testing.assert_array_equal(logical.weight([each[0], jackknife]), [[1.0], [0.1]])
+    set_by_profile = fit_fusion(
+        branches, unit, columns, branch_weights=weights, combination="by_kind", areas_weight=0.3
+    )
+    assert set_by_profile.kinds[0].weight(set_by_profile.used) == 0.3
 
 
 def test_by_kind_one_kind_in_use_orders_images_as_fisher_does() -> None:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> str:
     explanations = add_numbers(read_explanations(paths.explanations), read_findings(paths.histogram), model, label_maps)
     result = fuse_branches(
         branches, weights, choice["weights"], images, label_maps, explanations,
-        combination=params.combination, without=without, shares=shares,
+        combination=params.combination, areas_weight=params.areas_weight, without=without, shares=shares,
     )  # fmt: skip
     write_hybrid(paths.scores, result, branches.scores, fine, made_from=made_from)
     write_choice(paths.choice, {name: weight.as_json() for name, weight in weights.items()})

@@ -39,6 +39,7 @@ def fuse_branches(
     explanations: Explanations,
     *,
     combination: Combination,
+    areas_weight: float,
     without: Jackknife | None,
     shares: Mapping[str, float],
 ) -> MethodResult:
@@ -50,7 +51,7 @@ def fuse_branches(
         histogram: weight of each histogram column.
         images: the image table.
         explanations: AeCSAD's.
-        combination, without: see stages.aecsad.model.fusion.Fusion.
+        combination, areas_weight, without: see stages.aecsad.model.fusion.fit_fusion.
 
     Raises:
         UserError: every branch is constant, or an image lacks its label map or its findings.
@@ -61,7 +62,10 @@ def fuse_branches(
             "differ at all"
         )
     branch_weights = {name: branch.weight for name, branch in weights.items()}
-    scores, fusion = fuse(branches.scores, histogram, branch_weights, combination=combination, without=without)
+    scores, fusion = fuse(
+        branches.scores, histogram, branch_weights,
+        combination=combination, areas_weight=areas_weight, without=without,
+    )  # fmt: skip
     mapped = scores[scores["split"] != ROTATED]
     maps = active_maps(mapped, branches.maps, branch_weights)
     map_fusion = fit_map_fusion(mapped, maps, shares)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stages.aecsad.model.fusion import AREAS_WEIGHT
 from stages.core.run.params import Params
 from stages.core.runtime.fusion import Combination
 
@@ -44,10 +45,14 @@ class HybridFusionParams(Params):
         combination: how the branches make one score: "sum" of their weighted scores; "fisher", the weighted sum of -log
             p, in which a branch that is sure is not outvoted by those that see nothing; "by_kind", that of the
             branches for logical and of those for structural anomalies, of which mostly the larger counts.
+        areas_weight: weight of the p of the branches for logical anomalies in "by_kind" where these judge areas of
+            components only and no numbers of parts; all other weights are 1. Larger values see more logical anomalies
+            and fewer structural ones.
         fine_neighbours: nearest neighbours at a higher resolution as one more branch; null for none.
     """
 
     chance: Annotated[float, Field(gt=0, lt=1)]
     branch_weights: Weighting = "reliability"
     combination: Combination
+    areas_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = AREAS_WEIGHT
     fine_neighbours: FineNeighboursParams | None

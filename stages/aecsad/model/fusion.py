@@ -25,6 +25,9 @@ from stages.core.runtime.fusion import Fusion as RuntimeFusion
 KEYS = ["image_id", "split"]
 HISTOGRAM, STUDENT_TEACHER = "histogram", "student_teacher"
 LOGICAL = (HISTOGRAM, PARTS)  # branches that see what an image is composed of; the others see what its places look like
+# Structural branches look where the histogram looks and see what is wrong there, too, while it hardly sees structural
+# anomalies: what it says is mostly noise. They do not see how many parts there are, wherever they lie.
+AREAS_WEIGHT = 0.1
 LOG = logging.getLogger(__name__)
 
 
@@ -94,6 +97,7 @@ def fuse(
     branch_weights: Mapping[str, float],
     *,
     combination: Combination = "sum",
+    areas_weight: float = AREAS_WEIGHT,
     without: Jackknife | None = None,
 ) -> tuple[pd.DataFrame, "Fusion"]:
     """Fit the fusion on the rows that calibrate, normal images of validation or held out in turns, and score every row.
@@ -105,6 +109,7 @@ def fuse(
         histogram: weight of each histogram column.
         branch_weights: of each branch.
         combination: see `Fusion`.
+        areas_weight: see `kinds_of`.
         without: both weights without one validation image, where these images chose them; in the order of `scores`.
 
     Returns:
@@ -125,6 +130,7 @@ def fuse(
         columns_of(validation),
         branch_weights=branch_weights,
         combination=combination,
+        areas_weight=areas_weight,
         without=without,
     )
     for branch in fusion.branches:
@@ -152,19 +158,21 @@ def fit_fusion(
     *,
     branch_weights: Mapping[str, float] | None = None,
     combination: Combination = "sum",
+    areas_weight: float = AREAS_WEIGHT,
     without: Jackknife | None = None,
 ) -> Fusion:
     """Fit both levels of scaling on normal validation scores.
 
         S_branch = z( sum_i w_i z(s_i) ),    S = sum v_branch S_branch        (CSAD's code; thesis 4.18; there v = 1)
         "fisher":                            S = sum v_branch evidence(S_branch)
-        "by_kind":                    S = log sum over kinds exp evidence(z(sum v_branch evidence(S_branch)))
+        "by_kind":                    S = log sum over kinds u_kind exp evidence(z(sum v_branch evidence(S_branch)))
 
     Args:
         branches: the columns of each branch.
         weights: of each column; a branch whose columns all have weight 0 is excluded.
         validation: scores of normal validation images by column.
         branch_weights: v; 1 for each branch where None.
+        areas_weight: u of the histogram alone, see `kinds_of`.
         without: w and v without one validation image.
 
     Raises:
@@ -177,17 +185,27 @@ def fit_fusion(
     if without is not None:
         used |= columns_in_use(fitted, without)
     normal = {name: tuple(validation[name].tolist()) for name in sorted(used)}
-    kinds = kinds_of(branches) if combination == "by_kind" else ()
+    kinds = kinds_of(branches, areas_weight=areas_weight) if combination == "by_kind" else ()
     fusion = Fusion(fitted, combination, normal, without, kinds)
     return replace(fusion, kinds=fusion.fitted_kinds(fusion.used, validation))
 
 
-def kinds_of(branches: Iterable[str]) -> tuple[Kind, ...]:
-    """Return the kinds of anomalies that branches see, not fitted yet: logical ones those of LOGICAL."""
+def kinds_of(branches: Iterable[str], *, areas_weight: float = AREAS_WEIGHT) -> tuple[Kind, ...]:
+    """Return the kinds of anomalies that branches see, not fitted yet: logical ones those of LOGICAL.
+
+    Args:
+        branches: of all kinds.
+        areas_weight: weight of the logical branches' p where the histogram is the only one in use; that of the
+            structural ones' is 1, and that of the logical ones' where numbers of parts are judged.
+    """
     names = list(branches)
     logical = tuple(name for name in names if name in LOGICAL)
     structural = tuple(name for name in names if name not in LOGICAL)
-    return Kind("logical", logical, TrimmedZ(0.0, 1.0)), Kind("structural", structural, TrimmedZ(0.0, 1.0))
+    unfitted = TrimmedZ(0.0, 1.0)
+    weights = tuple(areas_weight if name == HISTOGRAM else 1.0 for name in logical)
+    return Kind("logical", logical, unfitted, weights), Kind(
+        "structural", structural, unfitted, (1.0,) * len(structural)
+    )
 
 
 def columns_in_use(branches: Sequence[Branch], without: Jackknife | None = None) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from stages.core.run.params import Params
-from stages.core.training.optimisation import OptimizerName, ScheduleName
+from stages.core.training.adam import OptimizerName, ScheduleName
 
 
 class Epochs(Params):

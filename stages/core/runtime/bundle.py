@@ -24,7 +24,7 @@ from stages.core.runtime.explaining import Explainer, read_explainer, sentences
 from stages.core.runtime.fusion import Fusion
 from stages.core.runtime.graphs import AREAS, IMAGE, LABELS, LEVEL, MAP, SCORE, BranchGraph
 from stages.core.runtime.histograms import HistogramModel, histogram_distances
-from stages.core.runtime.manifest import MANIFEST, read_files, read_manifest
+from stages.core.runtime.manifest import MANIFEST, fusion_of, read_files, read_manifest
 from stages.core.runtime.maps import MapFusion, to_half
 from stages.core.runtime.pictures import read_picture, unlike_training
 from stages.core.runtime.reading import SMALLEST_SIDE, Window, apply_window, resize_image, sides_of
@@ -332,7 +332,7 @@ def build(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes],
     Raises:
         Exception: the manifest has another layout, or a graph cannot be opened.
     """
-    encoder, grey_range, fusion = manifest["encoder"], manifest["grey_range"], manifest["fusion"]
+    encoder, grey_range, fusion = manifest["encoder"], manifest["grey_range"], fusion_of(manifest)
     map_fusion = manifest["map_fusion"]
     mean, std = (np.array(encoder[key], dtype=np.float32).reshape(3, 1, 1) for key in ("mean", "std"))
 

@@ -55,14 +55,41 @@ class Branch:
         """Whether it and any of its columns have weight."""
         return bool(np.any(self.weight > 0)) and any(np.any(column.weight > 0) for column in self.columns)
 
+    @property
+    def active(self) -> Bool[np.ndarray, "*n 1"] | Bool[np.ndarray, ""]:
+        """The same for each validation image of a jackknife."""
+        largest = functools.reduce(np.maximum, [np.asarray(column.weight) for column in self.columns], np.zeros(()))
+        return np.asarray((np.asarray(self.weight) > 0) & (largest > 0))
+
 
 @dataclass(frozen=True)
 class Kind:
-    """Branches that see anomalies of one kind, and the scale of the sum of their weighted evidence."""
+    """Branches that see anomalies of one kind.
+
+    Attributes:
+        scale: of the sum of their weighted evidence.
+        weights: of its p in the harmonic mean, for each branch where it is in use; the largest counts.
+    """
 
     name: str
     branches: tuple[str, ...]
     scale: TrimmedZ
+    weights: tuple[float, ...]
+
+    def weight(self, branches: Sequence[Branch]) -> Weight:
+        """Return the weight of its p with these branches; any where none is active, as it says the same of all images.
+
+        Args:
+            branches: of all kinds.
+        """
+        active = {branch.name: branch.active for branch in branches}
+        own = [
+            np.where(active[name], weight, 0.0)
+            for name, weight in zip(self.branches, self.weights, strict=True)
+            if name in active
+        ]
+        largest = functools.reduce(np.maximum, own)
+        return np.where(largest > 0, largest, 1.0)
 
 
 def sum_of(terms: Sequence[Scores]) -> Scores:
@@ -75,8 +102,9 @@ class Fusion:
     """The final score: the weighted sum of all branches in use, as they are or, "fisher", of their `evidence`.
 
     "by_kind": the evidence of the branches of each kind is added and becomes evidence itself; of the kinds' p-values
-    the harmonic mean counts, which is close to the smallest. An anomaly is mostly of one kind, and what the others say
-    of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS 2019.
+    the weighted harmonic mean counts, which is close to the smallest p / weight. An anomaly is mostly of one kind, and
+    what the others say of it is noise.  D. J. Wilson, "The harmonic mean p-value for combining dependent tests", PNAS
+    2019.
 
     Attributes:
         normal: unscaled scores of the images that calibrate by column, of the columns that places depend on only.
@@ -138,7 +166,11 @@ class Fusion:
         if self.combination == "fisher":
             return sum_of(list(terms.values())), scores
         sums = sums_of_kinds(kinds, terms)
-        found = [self.evidence(kind.scale(sums[kind.name])) for kind in kinds if kind.name in sums]
+        found = [
+            np.log(kind.weight(branches)) + self.evidence(kind.scale(sums[kind.name]))
+            for kind in kinds
+            if kind.name in sums
+        ]
         return np.asarray(functools.reduce(np.logaddexp, found)), scores
 
     def fitted_kinds(self, branches: Sequence[Branch], columns: Mapping[str, Scores]) -> tuple[Kind, ...]:
@@ -212,7 +244,10 @@ class Fusion:
             value["combination"],
             {name: tuple(scores) for name, scores in value["normal"].items()},
             without,
-            tuple(Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"])) for kind in value["kinds"]),
+            tuple(
+                Kind(kind["name"], tuple(kind["branches"]), TrimmedZ(**kind["scale"]), tuple(kind["weights"]))
+                for kind in value["kinds"]
+            ),
         )
 
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from stages.core.runtime.errors import UserError
 
 MANIFEST = "manifest.json"
 MADE_BY = "oddpart export"
-FORMAT = 2  # counted up when an older runtime would read a bundle wrongly, or this one an older bundle
+FORMAT = 3  # counted up when an older runtime would read a bundle wrongly, or this one an older bundle
+WITHOUT_KIND_WEIGHTS = 2  # the format before: all kinds of anomalies of a fusion counted the same
 SEAL, FILES, TEST_PICTURES = "sha256", "files", "test_pictures"
 NONE = type(None)
 KINDS: Mapping[str, tuple[type, ...]] = {  # of the keys that every bundle has; what is below them `load` finds out
@@ -78,16 +79,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is no JSON ({error}): copy the bundle again") from None
     if not isinstance(content, dict) or content.get("made_by") != MADE_BY:
         raise UserError(f"{path}: is no manifest of a bundle: name a folder that the stage export made")
-    if content.get("format") != FORMAT:
+    if content.get("format") not in (FORMAT, WITHOUT_KIND_WEIGHTS):
         raise UserError(
-            f"{path}: is of format {content.get('format')!r}, this version of oddpart reads {FORMAT}: install the "
-            "version that made it, or export again"
+            f"{path}: is of format {content.get('format')!r}, this version of oddpart reads {WITHOUT_KIND_WEIGHTS} and "
+            f"{FORMAT}: install the version that made it, or export again"
         )
     if content.get(SEAL) != seal_of(content):
         raise UserError(f"{path}: was changed or damaged after it was made (its sha256 differs): copy the bundle again")
     if problem := layout_problem(content):
         raise UserError(f"{path}: {problem}: export it again")
     return content
+
+
+def fusion_of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return how scores are fused; of format WITHOUT_KIND_WEIGHTS as FORMAT has it, with the same scores.
+
+    Raises:
+        Exception: the manifest has another layout.
+    """
+    fusion = manifest["fusion"]
+    if fusion is None or manifest["format"] == FORMAT:
+        return cast("Mapping[str, Any] | None", fusion)
+    return {**fusion, "kinds": [{**kind, "weights": [1.0] * len(kind["branches"])} for kind in fusion["kinds"]]}
 
 
 def layout_problem(content: Mapping[str, Any]) -> str | None:

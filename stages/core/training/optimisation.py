@@ -3,9 +3,9 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stages.core.run.console import progress
+from stages.core.training.adam import Adam, OptimizerName, Schedule, ScheduleName, build_optimizer, build_schedule
 from stages.core.training.checkpoints import State, load_checkpoint, remove_old_checkpoints, save_checkpoint
 from stages.core.training.curve import TrainingCurve
 
@@ -20,11 +21,6 @@ LOG = logging.getLogger(__name__)
 REPORTS = 4  # log lines of a training
 CHECKPOINT_SECONDS = "ODDPART_CHECKPOINT_SECONDS"  # a matter of the machine, not of the result: no parameter
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
-STEP_AT, STEP_FACTOR = 0.95, 0.1  # CSAD's only step of the learning rate
-COSINE_FLOOR = 0.01  # of the peak: 1e-4 down to 1e-6 in the AeCSAD thesis, section 5.3
-
-OptimizerName = Literal["adamw", "adam"]
-ScheduleName = Literal["one_cycle", "constant", "step", "cosine"]
 Terms = dict[str, Float[Tensor, ""]]
 Batch = TypeVar("Batch")
 
@@ -77,8 +73,8 @@ def minimise(
     batches: Iterator[Batch],
     terms_of: Callable[[Batch], Terms],
     *,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    optimizer: Adam | torch.optim.Optimizer,
+    schedule: Schedule | torch.optim.lr_scheduler.LRScheduler,
     weights: Mapping[str, float],
     iterations: int,
     label: str,
@@ -104,7 +100,7 @@ def minimise(
     saved_at = time.monotonic()
     for step in progress(range(done + 1, iterations + 1), total=iterations - done, label=label):
         terms = terms_of(next(batches))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         torch.stack([weights[name] * term for name, term in terms.items()]).sum().backward()
         optimizer.step()
         schedule.step()
@@ -117,34 +113,6 @@ def minimise(
             saved_at = time.monotonic()
     checkpoint.unlink(missing_ok=True)
     return curve.table()
-
-
-def build_optimizer(
-    name: OptimizerName, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Build AdamW, or the publications' Adam, in which the weight decay is part of the gradient.
-
-    One kernel updates all parameters: of a small network's step, a tenth went into an update tensor by tensor.
-    """
-    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-
-
-def build_schedule(
-    name: ScheduleName, optimizer: torch.optim.Optimizer, *, learning_rate: float, iterations: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Build the course of the learning rate from the first to the last iteration.
-
-    "one_cycle" reaches as low a loss as the publications' schedules in a fraction of the iterations. "constant" is
-    CSAD's for the segmentation; "step" is CSAD's for the students, a tenth of the rate in the last twentieth;
-    "cosine" falls to a hundredth (AeCSAD thesis, 5.3).
-    """
-    if name == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=iterations)
-    if name == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, eta_min=COSINE_FLOOR * learning_rate)
-    step = max(1, int(STEP_AT * iterations)) if name == "step" else iterations + 1
-    return torch.optim.lr_scheduler.StepLR(optimizer, step, gamma=STEP_FACTOR)
 
 
 def snapshot(parts: Mapping[str, object], done: int) -> State:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from stages.core.run.params import Params
-from stages.core.training.optimisation import OptimizerName, ScheduleName
+from stages.core.training.adam import OptimizerName, ScheduleName
 from stages.sir.model.decoder import Entry, Norm
 
 

@@ -73,7 +73,7 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: flip(folder / "explainer.npz"), "explainer.npz: is not what was exported"),
         (
             lambda folder: change_manifest(folder, {"format": 1}, seal=True),
-            "is of format 1, this version of oddpart reads 2",
+            "is of format 1, this version of oddpart reads 2 and 3",
         ),
         (
             lambda folder: change_manifest(folder, {"product": "x"}, seal=False),
@@ -88,6 +88,25 @@ def test_whatever_is_not_as_it_was_exported_is_refused(exported: Exported, tmp_p
         (lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"")), "is no bundle"),
     ]
     assert violations(check, rows) == []
+
+
+def test_a_bundle_from_before_kinds_were_weighed_has_the_scores_it_had(exported: Exported, tmp_path: Path) -> None:
+    """Its kinds counted the same. One of the present format without their weights is refused."""
+    content = json.loads((exported.bundles / "oddpart/manifest.json").read_text())
+    kinds = [{key: value for key, value in kind.items() if key != "weights"} for kind in content["fusion"]["kinds"]]
+    assert len(kinds) == 2
+    older = {"fusion": {**content["fusion"], "kinds": kinds}}
+    for number, changes in ((2, {"format": 2, **older}), (3, older)):
+        shutil.copytree(exported.bundles / "oddpart", tmp_path / f"{number}")
+        change_manifest(tmp_path / f"{number}", changes, seal=True)
+    old, new = oddpart.load(tmp_path / "2", threads=1), oddpart.load(exported.bundles / "oddpart", threads=1)
+    assert old.fusion is not None
+    assert new.fusion is not None
+    equal = tuple(replace(kind, weights=(1.0,) * len(kind.branches)) for kind in new.fusion.kinds)
+    assert equal != new.fusion.kinds
+    assert old.fusion == replace(new.fusion, kinds=equal)
+    with pytest.raises(oddpart.UserError, match="cannot be used .KeyError: 'weights'.: export it again"):
+        oddpart.load(tmp_path / "3")
 
 
 def test_a_calibration_without_a_key_is_refused(exported: Exported, tmp_path: Path) -> None:
