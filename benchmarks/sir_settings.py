@@ -27,7 +27,7 @@ from stages.core.io.tables import SYNTHETIC, image_files, read_images
 from stages.core.io.truth import read_truth
 from stages.core.run.console import CONSOLE
 from stages.core.run.errors import UserError
-from stages.core.run.params import Params, load_value, profile_file, validate
+from stages.core.run.params import Params, load_seed, profile_file, validate
 from stages.core.run.stage import command_entry
 from stages.sir.features.caching import cache_features
 from stages.sir.features.params import TeacherParams
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> str:
     categories = sorted(word for word in given.categories if "=" not in word)
     if not categories:
         raise UserError("no category was named, only values: which ones shall be judged?")
-    changes, seed = [word for word in given.categories if "=" in word], load_value("seed")
+    changes, seed = [word for word in given.categories if "=" in word], load_seed()
     sections = changed_sections(changes)
     loops = given.loops or [sections.decoder.loops]
     decoders = [changed_sections([*changes, f"decoder.loops={one}"]).decoder for one in loops]

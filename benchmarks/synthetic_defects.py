@@ -26,7 +26,7 @@ from stages.aecsad.student_teacher.scoring import calibrate
 from stages.core.encoder.encoder import load_stack, to_float
 from stages.core.io.tables import image_files, read_images
 from stages.core.run.console import CONSOLE
-from stages.core.run.params import EncoderParams, load_params, load_value, profile_file, validate
+from stages.core.run.params import EncoderParams, load_params, load_seed, load_value, profile_file, validate
 from stages.core.run.stage import command_entry
 from stages.split.synthetic import KINDS, add_defect
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> str:
     parser.add_argument("settings", nargs="*", metavar="key=value")
     arguments = parser.parse_args(argv)
     params = changed_params(arguments.settings)
-    encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
+    encoder, seed = load_params(EncoderParams, section="encoder"), load_seed()
     inputs = Path("artifacts/split") / arguments.category / "inputs"
     images = read_images(inputs)
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from stages.core.images.overlays import fit_within, heatmap_overlay
 from stages.core.io.arrays import write_arrays
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
-from stages.core.run.params import load_value
+from stages.core.run.params import load_seed
 from stages.core.runtime.calibration import counted
 from stages.core.runtime.reading import read_like_training
 from stages.export.parts import load_parts, predict
@@ -46,7 +46,7 @@ def show_attention(image: Path, *, category: str, output: Path, at: tuple[float,
     files = trained_files(category, "aecsad")
     if output.exists():
         raise UserError(f"{output} (--output) exists already: name a new folder")
-    seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
+    seed_everything(load_seed())  # nothing is drawn, but kernels are chosen as in training
     parts = load_parts(files, device=pick_device())
     assert parts.students is not None
     picture = read_like_training(image, parts.grey_range)

@@ -39,7 +39,7 @@ from stages.core.io.tables import image_files, read_images
 from stages.core.run.atomic import replacing_file
 from stages.core.run.console import CONSOLE, progress
 from stages.core.run.errors import UserError
-from stages.core.run.params import EncoderParams, load_params, load_value, validate
+from stages.core.run.params import EncoderParams, load_params, load_seed, load_value, validate
 from stages.core.run.stage import command_entry
 from stages.core.runtime.maps import to_half
 from stages.evaluation.inputs import read_product
@@ -102,7 +102,7 @@ def measured(method: str, folder: Path, *, seen: int) -> dict[str, Any]:
     Raises:
         UserError: anomalib is not installed, or the split is missing or damaged.
     """
-    params, seed = load_params(EncoderParams, section="encoder"), int(load_value("seed"))
+    params, seed = load_params(EncoderParams, section="encoder"), load_seed()
     generator = seed_everything(seed)
     encoder = FrozenEncoder(params.network)
     images = read_images(folder / "inputs")

@@ -12,7 +12,7 @@ from stages.aecsad.pseudo_label.classical.propose import classical_proposers
 from stages.aecsad.pseudo_label.judging import judge_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.proposal import Proposal
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 
 VALIDATION = 30  # further photographs of a product, which are edited
 
@@ -25,7 +25,7 @@ def choose(product: Product, images: UInt8[Tensor, "N 3 H W"]) -> Chosen:
         images: of it, to propose parts of.
     """
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
-    encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
+    encoder, seed = load_params(EncoderParams, section="encoder"), load_seed()
     validation, _ = photographs(product, count=VALIDATION, first=len(images))
     pictures = Pictures(images, validation, tuple(f"{number:03d}" for number in range(VALIDATION)))
     return choose_among(classical_proposers(params, encoder.network, seed=seed), pictures, seed=seed)

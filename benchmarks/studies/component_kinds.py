@@ -35,7 +35,7 @@ from stages.aecsad.pseudo_label.classical.merging import propose_by_merging
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.core.io.components import ComponentMaps
 from stages.core.run.console import CONSOLE
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import command_entry
 
 MERGING = "graph_merging"
@@ -84,7 +84,7 @@ def both_labelled(shots: SecondShots) -> dict[str, tuple[LabelMaps, LabelMaps]]:
     """The cluster stage's label maps of both shots, by way."""
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     settings = {**params.graph_merging.model_dump(), "colour_kinds": True}
-    encoder, seed = load_params(EncoderParams, section="encoder").name, load_value("seed")
+    encoder, seed = load_params(EncoderParams, section="encoder").name, load_seed()
     clustering = load_params(ClusterParams, section="aecsad.cluster")
     image_ids = tuple(str(row) for row in range(len(shots.first)))
 

@@ -15,7 +15,7 @@ from commands.enough.curve import Curve, learning_curve
 from commands.enough.pictures import Normals, find_normals
 from commands.enough.verdict import Gain, Row, in_words, last_gain, tabulate
 from stages.core.run.console import printable
-from stages.core.run.params import EncoderParams, load_params, load_value, validate
+from stages.core.run.params import EncoderParams, load_params, load_seed, load_value, validate
 from stages.core.runtime.calibration import counted
 from stages.evaluation.params import EvaluationParams
 from stages.patchcore.params import PatchcoreParams
@@ -38,7 +38,7 @@ def show_enough(name: str, *, as_json: bool) -> str:
         UserError: see `find_normals`; or a picture cannot be read.
     """
     budget = validate(EvaluationParams, load_value("evaluation"), where="evaluation").false_alarm_budget
-    seed = load_value("seed")
+    seed = load_seed()
     encoder = load_params(EncoderParams, section="encoder")
     params = load_params(PatchcoreParams, section="patchcore")
     normals = find_normals(name, budget=budget, seed=seed)

@@ -14,7 +14,7 @@ from commands.predict.running import Wishes, score_given
 from commands.verbs import Closing
 from stages.core.encoder.device import pick_device, seed_everything
 from stages.core.io.component_names import names_of
-from stages.core.run.params import load_value
+from stages.core.run.params import load_seed, load_value
 from stages.core.runtime.calibration import Calibration
 from stages.core.runtime.reading import Window
 from stages.core.runtime.wording import Names
@@ -77,7 +77,7 @@ def predict_images(given: Sequence[Path], wishes: Wishes, *, category: str, meth
     )
 
     def load() -> ProductJudge:
-        seed_everything(load_value("seed"))  # nothing is drawn, but kernels are chosen as in training
+        seed_everything(load_seed())  # nothing is drawn, but kernels are chosen as in training
         return ProductJudge(load_parts(files, device=pick_device()), category, files.method, names)
 
     return score_given(load, inputs, wishes)

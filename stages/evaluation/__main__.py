@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stages.core.io.decision import write_choice
 from stages.core.io.truth import component_files, health_file
 from stages.core.run.methods import methods_of
-from stages.core.run.params import load_value, validate
+from stages.core.run.params import load_seed, load_value, validate
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.evaluation.components import component_agreement
 from stages.evaluation.inputs import read_product
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> str:
     warn_of_switched_off(paths.scores, methods=methods, category=paths.category)
     product = read_product(paths.inputs, paths.truth)
     calibrated = calibrate_methods(paths.scores, product, params, methods=methods)
-    summaries = judge_methods(calibrated, product, params, seed=load_value("seed"))
+    summaries = judge_methods(calibrated, product, params, seed=load_seed())
     write_results(paths.results, calibrated, product)
     write_curves(calibrated, paths.plots)
     publish_overviews(paths.results, paths.plots)

@@ -12,7 +12,7 @@ from stages.core.io.tables import image_files, read_images
 from stages.core.neighbours.bank import PatchReader, add_rotated, fill_bank, score_images
 from stages.core.neighbours.memory import MemoryBank, write_bank
 from stages.core.run.atomic import replacing_folder
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.patchcore.params import PatchcoreParams
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs"], writes=["scores"], about=__doc__)
     shared = load_params(EncoderParams, section="encoder")
     params = load_params(PatchcoreParams, section="patchcore")
-    generator = seed_everything(load_value("seed"))
+    generator = seed_everything(load_seed())
     encoder = FrozenEncoder(shared.network).to(pick_device())
     images = read_images(paths.inputs)
     size = sides_for(read_aspect(paths.inputs), shared.image_size)

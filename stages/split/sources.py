@@ -9,7 +9,7 @@ from pydantic import NonNegativeInt, model_validator
 
 from stages.core.images.grey_range import between
 from stages.core.run.errors import UserError
-from stages.core.run.params import PARAMS_FILE, Bits, GreyRange, Params, load_value, validate
+from stages.core.run.params import PARAMS_FILE, Bits, GreyRange, Params, load_seed, load_value, validate
 from stages.core.runtime.reading import Window
 from stages.split.health import DataHealthParams
 from stages.split.near_duplicates import NearDuplicateParams
@@ -124,7 +124,7 @@ def load_split_params(key: str) -> SplitParams:
         "grey_range": category.get("grey_range"),
         "test_part": category.get("test_part"),
         "equal_files": category.get("equal_files", "refuse"),
-        "seed": load_value("seed"),
+        "seed": load_seed(),
         "near_duplicates": load_value("near_duplicates"),
         "data_health": validate(DataHealthParams, load_value("data_health"), where="data_health"),
     }

@@ -7,7 +7,7 @@ from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
 from stages.core.run.atomic import replacing_folder
-from stages.core.run.params import load_params, load_value
+from stages.core.run.params import load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
 from stages.uninformed_students.augmentation import size_of
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=["inputs"], writes=["scores", "model", "curve"], about=__doc__)
     params = load_params(UninformedStudentsParams, section="uninformed_students")
     images, folder, finished = read_images(paths.inputs), image_files(paths.inputs), FinishedNetworks()
-    ensembles = fit_ensembles(images, folder, params, seed=load_value("seed"), finished=finished)
+    ensembles = fit_ensembles(images, folder, params, seed=load_seed(), finished=finished)
     read = Reader(ensembles, folder, size_of(params.inference))
     ranges = normal_ranges(read, images, params.normalization, variance_weight=params.variance_weight)
     result = score_images(read, ranges, images, params)

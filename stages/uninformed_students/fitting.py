@@ -44,7 +44,9 @@ def fit_ensembles(
     if params.students.count == 1:
         LOG.warning("a single student agrees with itself: the variance map is 0 everywhere")
     device = pick_device(threads=params.cpu_threads)
-    encoder = FrozenEncoder(params.backbone.name, stages=params.backbone.stages).to(device)
+    encoder = FrozenEncoder(
+        params.backbone.name, stages=params.backbone.stages, section="uninformed_students.backbone"
+    ).to(device)
     stack = load_stack(folder, files, size=size_of(params.inference))
     refuse_one_colour(stack)
     if isinstance(params.teacher, DistilledTeacherParams):

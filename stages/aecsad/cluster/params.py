@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from stages.core.run.params import Params, Share
+from stages.core.run.params import OrInfinite, Params, Share
 
 
 class PastedComponentsParams(Params):
@@ -68,8 +68,8 @@ class ClusterParams(Params):
     groups: Literal["every", "largest", "union"]
     min_group_share: Share
     labelled_share: Share
-    max_spread: NonNegativeFloat
-    max_count_variation: NonNegativeFloat
+    max_spread: OrInfinite
+    max_count_variation: OrInfinite
     pasted_components: PastedComponentsParams
 
     @model_validator(mode="after")

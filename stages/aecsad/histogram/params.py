@@ -1,8 +1,8 @@
 """Parameters of the histogram stage."""
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 
-from stages.core.run.params import Params, Share
+from stages.core.run.params import OrInfinite, Params, Share
 
 
 class HistogramParams(Params):
@@ -21,4 +21,4 @@ class HistogramParams(Params):
     grids: tuple[PositiveInt, ...]
     shrinkage: Share
     min_edit_auroc: Share
-    max_inflation: PositiveFloat
+    max_inflation: OrInfinite

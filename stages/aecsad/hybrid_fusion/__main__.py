@@ -17,7 +17,7 @@ from stages.core.io.explanations import read_explanations
 from stages.core.io.lineage import content_hash
 from stages.core.io.result import BANK
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 
 READS = ("inputs", "label_maps", "histogram", "histogram_choice", "student_teacher", "neighbours", "explanations")
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> str:
     paths = parse_paths(argv, reads=READS, writes=["scores", "choice"], about=__doc__)
     params = load_params(HybridFusionParams, section="aecsad.hybrid_fusion")
     encoder = load_params(EncoderParams, section="encoder")
-    images, seed = read_images(paths.inputs, most_training=MOST_TRAINED), load_value("seed")
+    images, seed = read_images(paths.inputs, most_training=MOST_TRAINED), load_seed()
     made_from = read_branch_lineage(paths.label_maps, paths.histogram, paths.student_teacher)
     made_from[NEIGHBOURS] = content_hash(paths.neighbours / BANK)
     fine = score_at_high_resolution(images, paths.inputs, params.fine_neighbours, encoder=encoder.network, seed=seed)

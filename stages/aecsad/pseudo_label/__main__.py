@@ -12,7 +12,7 @@ from stages.aecsad.pseudo_label.params import PseudoLabelParams
 from stages.aecsad.pseudo_label.parts import find_parts
 from stages.core.encoder.device import seed_everything
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
     encoder = load_params(EncoderParams, section="encoder")
     prompts = load_prompts(paths.category)
-    seed_everything(seed := load_value("seed"))
+    seed_everything(seed := load_seed())
     table, folder = read_images(paths.inputs, most_training=MOST_TRAINED), image_files(paths.inputs)
     train, pictures = load_pictures(table, folder, size=encoder.image_size)
     by_foundation = partial(

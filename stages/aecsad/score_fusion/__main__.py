@@ -14,7 +14,7 @@ from stages.core.io.lineage import MADE_FROM
 from stages.core.io.maps import read_anomaly_maps
 from stages.core.io.result import MAPS, MethodResult, write_result
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
-from stages.core.run.params import load_params, load_value
+from stages.core.run.params import load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 
 READS = ("inputs", "label_maps", "histogram", "histogram_choice", "student_teacher", "review")
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> str:
     maps = read_anomaly_maps(paths.student_teacher / MAPS)
     images, label_maps = read_images(paths.inputs, most_training=MOST_TRAINED), read_label_maps(paths.label_maps)
     explanations = explain_images(
-        images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_value("seed")
+        images, image_files(paths.inputs), label_maps, maps, params.explanation, seed=load_seed()
     )
     fitted = fusion.to_json() | {MADE_FROM: made_from}
     write_result(

@@ -11,7 +11,7 @@ from stages.aecsad.segmentation.parts import measure_parts
 from stages.aecsad.segmentation.turns import segment_turns
 from stages.core.io.components import read_component_maps
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     params = load_params(SegmentationParams, section="aecsad.segmentation")
     encoder = load_params(EncoderParams, section="encoder")
     images, files = read_images(paths.inputs, most_training=MOST_TRAINED), image_files(paths.inputs)
-    labels, seed = read_label_maps(paths.labels), load_value("seed")
+    labels, seed = read_label_maps(paths.labels), load_seed()
     pictures, found = read_edited(paths.proposal / EDITED), read_component_maps(paths.proposal / PART_MAPS)
     fitted = fit_segmentation(images, files, labels, params, encoder, seed=seed)
     label_maps, edited = segment_images(fitted, images, files), segment_edited(fitted, pictures)

@@ -9,7 +9,7 @@ from stages.aecsad.student_teacher.scoring import score_images, write_students
 from stages.aecsad.student_teacher.turns import add_turns
 from stages.core.images.grey_range import read_grey_range
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
-from stages.core.run.params import EncoderParams, load_params, load_value
+from stages.core.run.params import EncoderParams, load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
 
@@ -22,9 +22,9 @@ def main(argv: Sequence[str]) -> str:
     encoder = load_params(EncoderParams, section="encoder")
     images = read_images(paths.inputs, most_training=MOST_TRAINED)
     files, pasted = image_files(paths.inputs), read_pasted_images(paths.pasted)
-    fitted = fit_student_teacher(images, files, params, encoder, seed=load_value("seed"), pasted=pasted)
+    fitted = fit_student_teacher(images, files, params, encoder, seed=load_seed(), pasted=pasted)
     scored = score_images(fitted, images, files, params.maps)
-    scored = add_turns(scored, images, files, params, encoder, seed=load_value("seed"), pasted=pasted)
+    scored = add_turns(scored, images, files, params, encoder, seed=load_seed(), pasted=pasted)
     write_students(paths.output, fitted, scored, grey_range=read_grey_range(paths.inputs))
     write_training_curve(paths.curve, fitted.curve)
     return f"{len(scored.table)} images scored"

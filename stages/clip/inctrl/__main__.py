@@ -9,7 +9,7 @@ from stages.core.io.decision import write_choice
 from stages.core.io.result import write_result
 from stages.core.io.tables import image_files, read_images
 from stages.core.io.weights import write_weights
-from stages.core.run.params import load_params, load_value, validate
+from stages.core.run.params import load_params, load_seed, load_value, validate
 from stages.core.run.stage import parse_paths, stage_entry
 
 WRITES = ("scores", "model", "choice")
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> str:
     target = validate(ObjectParams, load_value(where), where=where)
     run = fit_and_score(
         read_images(paths.inputs), image_files(paths.inputs), paths.pools, auxiliary, target, params,
-        category=paths.category, seed=load_value("seed"),
+        category=paths.category, seed=load_seed(),
     )  # fmt: skip
     write_choice(paths.choice, describe_run(run, params, target))
     write_weights(paths.model, run.heads.state_dict(), {**run.heads.arguments, "images": run.trained_on})

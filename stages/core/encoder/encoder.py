@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -43,7 +44,14 @@ class FrozenEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, stages: Sequence[int] | None = None, strides: Sequence[int] = STRIDES) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        stages: Sequence[int] | None = None,
+        strides: Sequence[int] = STRIDES,
+        section: str = "encoder",
+    ) -> None:
         """Find the weights.
 
         Args:
@@ -51,6 +59,7 @@ class FrozenEncoder(nn.Module):
                 features, e.g. "wide_resnet50_2.tv2_in1k", with what `stages.core.run.network.Network` may add.
             stages: timm's numbers, where stage n has stride 2^(n + 1); None: the layers that stand for `strides`.
             strides: of 4, 8, 16 and 32.
+            section: of the profile that has the name, for messages.
 
         Raises:
             UserError: the name is unknown, the network has no such layers, or its weights are not available; never
@@ -58,7 +67,7 @@ class FrozenEncoder(nn.Module):
         """
         super().__init__()
         self.name = name
-        self._wanted = (Network.parse(name), stages, tuple(strides))
+        self._wanted = (replace(Network.parse(name), section=section), stages, tuple(strides))
         self._body: nn.Module | None = None
         if name == LITE0:  # what its graph needs is known without building it
             self.stages = tuple(stages) if stages is not None else tuple(LITE0_STRIDES.index(one) for one in strides)

@@ -33,15 +33,16 @@ def layers_of(network: Network, stages: Sequence[int] | None, strides: Sequence[
     Raises:
         UserError: the network has no such layers, or the profile must name them and does not.
     """
+    reductions = LITE0_STRIDES if network.name == LITE0 else reductions_of(network)
     if stages is not None:
+        check_strides(network, stages, [reductions[stage] for stage in stages if stage < len(reductions)])
         return Layers(tuple(stages), blocks=False)
-    reductions = LITE0_STRIDES if network.name == LITE0 else reductions_of(network.name)
     if len(set(reductions)) == 1:
         return Layers(blocks_of(network, strides, count=len(reductions)), blocks=True)
     return Layers(stages_of(network, reductions, strides), blocks=False)
 
 
-def reductions_of(name: str) -> tuple[int, ...]:
+def reductions_of(network: Network) -> tuple[int, ...]:
     """Return the strides of all layers that timm can return, without drawing a weight.
 
     Raises:
@@ -49,10 +50,12 @@ def reductions_of(name: str) -> tuple[int, ...]:
     """
     try:
         with torch.device("meta"):
-            network: Any = timm.create_model(name, features_only=True)
-        return tuple(int(info["reduction"]) for info in network.feature_info.info)
+            body: Any = timm.create_model(network.name, features_only=True)
+        return tuple(int(info["reduction"]) for info in body.feature_info.info)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"profile: encoder.name: timm returns no maps of features of {name} ({error})") from None
+        raise UserError(
+            f"{network.key}: timm returns no maps of features of {network.name} ({error}): choose another"
+        ) from None
 
 
 def stages_of(network: Network, reductions: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
@@ -63,9 +66,7 @@ def stages_of(network: Network, reductions: Sequence[int], strides: Sequence[int
     """
     name, layers = network.name, network.out_indices
     if any(stride not in reductions for stride in strides):
-        raise UserError(
-            f"profile: encoder.name: {name} has stages at strides {tuple(reductions)}, needed are {tuple(strides)}"
-        )
+        raise UserError(f"{network.key}: {name} has stages at strides {tuple(reductions)}, needed are {tuple(strides)}")
     named = None if layers is None else [reductions[layer] for layer in layers if layer < len(reductions)]
     if named not in (None, [4, 8, 16]):
         raise UserError(
@@ -101,7 +102,7 @@ def blocks_of(network: Network, strides: Sequence[int], *, count: int) -> tuple[
     return tuple(layers[POSITIONS[stride]] for stride in strides)
 
 
-def check_strides(name: str, stages: Sequence[int], strides: Sequence[int]) -> None:
+def check_strides(network: Network, stages: Sequence[int], strides: Sequence[int]) -> None:
     """Check that stages named by number have the stride 2^(n + 1), which their users count on.
 
     Raises:
@@ -109,4 +110,7 @@ def check_strides(name: str, stages: Sequence[int], strides: Sequence[int]) -> N
     """
     needed = tuple(2 ** (stage + 1) for stage in stages)
     if tuple(strides) != needed:
-        raise UserError(f"profile: encoder.name: {name} has stages at strides {tuple(strides)}, needed are {needed}")
+        raise UserError(
+            f"{network.key}: stages {tuple(stages)} of {network.name} are of strides {tuple(strides)}, "
+            f"needed are {needed}: choose a network whose stages halve the map one by one"
+        )

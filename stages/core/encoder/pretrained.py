@@ -61,9 +61,9 @@ def pretrained_features(
     body: Any = token_grids(network, layers, source) if layers.blocks else pyramid(network, layers, source)
     channels = tuple(body.feature_info.channels())
     if stages is None:
-        check_sizes(body.eval(), network.name, channels)
+        check_sizes(body.eval(), network, channels)
     else:
-        check_strides(network.name, stages, body.feature_info.reduction())
+        check_strides(network, stages, body.feature_info.reduction())
     return PretrainedFeatures(body, layers.indices, channels, source.mean, source.std)
 
 
@@ -72,7 +72,6 @@ def lite0_features(stages: tuple[int, ...]) -> PretrainedFeatures:
     body: Any = timm.create_model(LITE0, features_only=True, out_indices=stages)
     copy_matching(body, build_lite0().state_dict())
     fold_batch_norms(body.eval())
-    check_strides(LITE0, stages, body.feature_info.reduction())
     return PretrainedFeatures(body, stages, tuple(body.feature_info.channels()), *LITE0_MEAN_STD)
 
 
@@ -91,9 +90,7 @@ def description_of(network: Network) -> timm.models.PretrainedCfg:
         known = timm.list_models(pretrained=True)  # each with its weights' name after a point, which may be left away
         near = get_close_matches(name, known if "." in name else {LITE0, *(one.partition(".")[0] for one in known)}, 3)
         advice = f"did you mean {' or '.join(near)}?" if near else "take one of `timm.list_models(pretrained=True)`"
-        raise UserError(
-            f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}: {advice}"
-        )
+        raise UserError(f"{network.key}: timm {timm.__version__} has no pretrained weights for {name!r}: {advice}")
     return source
 
 
@@ -117,7 +114,7 @@ def token_grids(network: Network, layers: Layers, source: timm.models.Pretrained
 
     except TypeError:  # timm's constructor has no such argument
         raise UserError(
-            f"profile: encoder.name: {network.name} takes images of one size only: choose a transformer whose position "
+            f"{network.key}: {network.name} takes images of one size only: choose a transformer whose position "
             "embeddings timm resamples (ViT, DeiT III, DINOv2, DINOv3, EVA-02, SigLIP)"
         ) from None
     return TokenGrids(model, layers.indices)
@@ -150,7 +147,7 @@ def create(network: Network, source: timm.models.PretrainedCfg, options: Mapping
 
 
 @torch.no_grad()
-def check_sizes(body: nn.Module, name: str, channels: Sequence[int]) -> None:
+def check_sizes(body: nn.Module, network: Network, channels: Sequence[int]) -> None:
     """Check with blank images of two sizes that a network takes any and returns maps with the channels first.
 
     Raises:
@@ -161,11 +158,11 @@ def check_sizes(body: nn.Module, name: str, channels: Sequence[int]) -> None:
             found = [tuple(one.shape[:2]) for one in body(torch.zeros(1, 3, side, side)) if one.ndim == 4]
         except (AssertionError, RuntimeError, ValueError) as error:
             raise UserError(
-                f"profile: encoder.name: {name} does not take images of {side} px ({error}): choose a network that "
+                f"{network.key}: {network.name} does not take images of {side} px ({error}): choose a network that "
                 "takes images of any size"
             ) from None
         if found != [(1, count) for count in channels]:
-            raise UserError(f"profile: encoder.name: {name} returns no maps with the channels first: choose another")
+            raise UserError(f"{network.key}: {network.name} returns no maps with the channels first: choose another")
 
 
 def fold_batch_norms(network: nn.Module) -> None:

@@ -18,7 +18,7 @@ from stages.core.run.kinds import KEYS, alternatives, expected, fields, inner_ki
 LONGEST = 80  # letters of a value that is shown
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING, LENGTH, NO_FIT = "missing", "too_long", "no_fit"  # the last is ours: of none of a union's types
-RANGES = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+RANGES = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 ABSENT = object()
 
 
@@ -70,11 +70,16 @@ def findings(model: type[BaseModel], value: Any, errors: Sequence[ErrorDetails],
         errors: pydantic's; none of a value that it takes.
         where: the section's dotted path; empty for a whole file.
     """
-    faults = of_unions([located(error, value) for error in errors]) + switches(model, value)
+    faults = of_unions([located(error, value) for error in errors if not counts_faults(error)]) + switches(model, value)
     sections = {fault.steps[:-1]: fault for fault in faults if fault.of_key}
     keys = [line for steps in sections for line in lines_of_keys(model, value, steps, faults, where)]
     values = {dotted(where, fault.steps): line_of(model, fault) for fault in reversed(faults) if not fault.of_key}
     return [*keys, *(f"{place}{line}" for place, line in reversed(values.items()))]
+
+
+def counts_faults(error: ErrorDetails) -> bool:
+    """Return whether a list is long enough, and pydantic calls it too short for those of its items that it refused."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
 def switches(model: type[BaseModel], value: Any) -> list[Fault]:
@@ -122,8 +127,11 @@ def located(error: ErrorDetails, value: Any) -> Fault:
         key = context["discriminator"].strip("'")
         return Fault((*steps, Step(key)), "literal_error", child(found, key))
     message = str(context["error"]) if kind in ("value_error", "assertion_error") else error["msg"]
-    text = f"at least {context['min_length']} of them" if kind == "too_short" else message
-    return Fault((*steps, *last), kind, found, text)
+    if kind == "too_short":
+        message = f"at least {context['min_length']} of them"
+    elif kind == "string_pattern_mismatch":
+        message = f"expected text of the form {context['pattern']}"
+    return Fault((*steps, *last), kind, found, message)
 
 
 def walks(place: Sequence[str | int], value: Any) -> Iterator[tuple[Steps, Any]]:

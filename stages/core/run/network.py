@@ -4,7 +4,7 @@
 `vit_small_patch16_dinov3.lvd1689m?out_indices=3,7,11&weights=weights/dinov3.safetensors&sha256=...`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlencode
 
 from stages.core.run.errors import UserError
@@ -19,12 +19,19 @@ class Network:
         out_indices: timm's numbers of the layers that stand for strides 4, 8 and 16; None: found by these strides.
         weights: file with the weights in timm's layout; None: those of the package or the hub.
         sha256: of that file.
+        section: of the profile that names the network, for messages; no part of the text.
     """
 
     name: str
     out_indices: tuple[int, ...] | None = None
     weights: str | None = None
     sha256: str | None = None
+    section: str = field(default="encoder", compare=False)
+
+    @property
+    def key(self) -> str:
+        """The key of the profile with the name."""
+        return f"profile: {self.section}.name"
 
     def __str__(self) -> str:
         """Return the text, the name alone where nothing else is set."""

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from stages.core.run.errors import UserError
-from stages.core.run.findings import findings
+from stages.core.run.findings import findings, shown
 from stages.core.run.network import Network
 
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
@@ -17,11 +17,13 @@ VARIANTS = ("fp16", "int8")  # of a bundle, in lower precision
 PROFILES = Path("profiles")  # a file each, because DVC parses a whole file for every stage that reads from it
 
 CATEGORY_NAME = re.compile(r"[\w-]+")
+LARGEST_SEED = 2**32 - 1  # of NumPy's global generator
 LONGEST_NAME = 100  # bytes; file systems take 255, of which a temporary file's name needs some more
 NUMBER_TO_DVC = re.compile(r"\d+[eE]-?\d+|0o[0-7]+")  # in YAML 1.2, which DVC reads; text in YAML 1.1, read here
 RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to products
 
 Share = Annotated[float, Field(ge=0, le=1)]
+OrInfinite = Annotated[float, Field(ge=0, allow_inf_nan=True)]  # .inf: no limit
 LayerNumber = Annotated[int, Field(ge=0)]
 Bits = Annotated[int, Field(ge=8, le=16)]  # of an image's values
 GreyRange = tuple[Annotated[int, Field(ge=0, le=65535)], Annotated[int, Field(ge=0, le=65535)]]  # black and white
@@ -29,9 +31,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Params(BaseModel):
-    """Base of every stage's parameters: frozen, no unknown keys."""
+    """Base of every stage's parameters: frozen, no unknown keys, no number that is infinite or none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EncoderWeights(Params):
@@ -72,6 +74,26 @@ class EncoderParams(Params):
         return str(Network(self.name, self.out_indices, file, sha256))
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML as `safe_load` reads it, but for a key that a section has twice: the first value would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a section.
+
+        Raises:
+            ConstructorError: it has a key twice.
+        """
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # merged keys may be set again
+        section = super().construct_mapping(node, deep=deep)
+        known = set()
+        for key in own:
+            name = self.construct_object(key)
+            if name in known:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is there twice", key.start_mark)
+            known.add(name)
+        return section
+
+
 def load_params(model: type[M], *, section: str) -> M:
     """Validate a section of the active profile.
 
@@ -83,6 +105,18 @@ def load_params(model: type[M], *, section: str) -> M:
     """
     file = profile_file()
     return validate(model, load_value(section, file=file), where=section, file=file)
+
+
+def load_seed() -> int:
+    """Read `seed` of params.yaml.
+
+    Raises:
+        UserError: it is missing, or no integer that all generators of random numbers take.
+    """
+    seed = load_value("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"{PARAMS_FILE}: seed is {shown(seed)}: expected integer from 0 to {LARGEST_SEED}")
+    return seed
 
 
 def profile_file() -> Path:
@@ -111,7 +145,7 @@ def load_value(key: str, *, file: Path = PARAMS_FILE, optional: bool = False) ->
         UserError: the file is missing or not YAML, or it has no such key.
     """
     try:
-        value = yaml.safe_load(file.read_text(encoding="utf-8"))
+        value = yaml.load(file.read_text(encoding="utf-8"), Loader=UniqueKeys)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
         raise UserError(f"{file.resolve()} is missing: run from the repository's root") from None
     except OSError as error:

@@ -42,7 +42,7 @@ class Window:
         ValueError: the width is not above 1.
     """
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}  # as part of a params model
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}  # as part of a params model
 
     level: float
     width: float

@@ -57,7 +57,7 @@ def cache_features(
     if len(kept) < len(chosen):
         bare = chosen.loc[~chosen["file"].isin(usable), "image_id"]
         LOG.warning("%s: %d images of one colour are excluded: %s", category, len(bare), ", ".join(bare.head(10)))
-    encoder = FrozenEncoder(params.name, stages=params.stages).to(pick_device())
+    encoder = FrozenEncoder(params.name, stages=params.stages, section="sir.teacher").to(pick_device())
     single = [] if params.one_shot is None else drawing_order(category, len(kept), seed=seed)[: params.one_shot.images]
     write_all(path, encoder, kept, folder, params, single=single, seed=seed)
     return len(kept)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stages.core.io.decision import write_choice
-from stages.core.run.params import load_params, load_value
+from stages.core.run.params import load_params, load_seed
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
 from stages.sir.model.batches import shots_of
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> str:
     decoder = load_params(DecoderParams, section="sir.decoder")
     training = load_params(TrainingParams, section="sir.training")
     features = [read_features(paths.features, category=paths.category)]
-    trained = train(features, decoder, training, shots=shots, seed=load_value("seed"))
+    trained = train(features, decoder, training, shots=shots, seed=load_seed())
     write_models(paths.model, trained.models, features[0].teacher, shots=shots, drawn=trained.drawn)
     write_training_curve(paths.curve, trained.curve)
     write_choice(paths.choice, describe(trained, features))

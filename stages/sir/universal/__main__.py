@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stages.core.io.decision import write_choice
-from stages.core.run.params import load_params, load_value
+from stages.core.run.params import load_params, load_seed, load_value
 from stages.core.run.stage import parse_paths, stage_entry
 from stages.core.training.curve import write_training_curve
 from stages.sir.model.batches import gather_features, shots_of
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> str:
     decoder = load_params(DecoderParams, section="sir.decoder")
     training = load_params(TrainingParams, section="sir.training")
     features = gather_features(paths.features, load_value("methods.sir.categories"))
-    trained = train(features, decoder, training, shots=shots, seed=load_value("seed"))
+    trained = train(features, decoder, training, shots=shots, seed=load_seed())
     write_models(paths.model, trained.models, features[0].teacher, shots=shots, drawn=trained.drawn)
     write_training_curve(paths.curve, trained.curve)
     write_choice(paths.choice, describe(trained, features))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 from PIL import Image
 
 from stages.core.io.tables import read_images, write_images
@@ -45,6 +46,10 @@ def test_a_universal_model_of_one_category_is_a_specialised_one(drawn: Path, cap
     ("changes", "message"),
     [
         ({"teacher.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
+        (
+            {"teacher.name": "vit_tiny_patch16_224"},
+            "sir.teacher.name: stages (2, 3) of vit_tiny_patch16_224 are of strides (16, 16), needed are",
+        ),
         ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has only 1 values"),
         ({"maps.pooled_share": 2}, "maps.pooled_share is 2: expected number from 0 to 1"),
     ],
@@ -72,8 +77,12 @@ def test_an_unknown_setting_and_missing_features_are_refused(drawn: Path, caplog
 def test_a_teacher_without_weights_names_the_command(
     drawn: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offline(*_arguments: object, **_options: object) -> None:
-        raise OSError("no network")
+    create = timm.create_model
+
+    def offline(*arguments: Any, pretrained: bool = False, **options: Any) -> Any:
+        if pretrained:
+            raise OSError("no network")
+        return create(*arguments, **options)
 
     monkeypatch.setattr("stages.core.encoder.pretrained.timm.create_model", offline)
     change_params(drawn, {f"{SECTION}.teacher.name": "wide_resnet50_2.tv2_in1k"})

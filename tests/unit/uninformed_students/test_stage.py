@@ -145,7 +145,7 @@ def without_validation(images: pd.DataFrame) -> pd.DataFrame:
             "there is no normal validation image to standardise the maps",
         ),
         (None, {"teacher.patch_sizes": [65]}, "images of 48 px are smaller than the patch of 65 px"),
-        (None, {"backbone.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
+        (None, {"backbone.name": "no_such_network"}, "uninformed_students.backbone.name: timm"),
     ],
 )
 def test_mistakes_are_one_clear_message(

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import Field, PositiveInt, RootModel, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, RootModel, model_validator
 
 from stages.core.run.errors import UserError
-from stages.core.run.params import Params, Share, validate
+from stages.core.run.params import OrInfinite, Params, Share, validate
 from stages.core.runtime.reading import Window
 
 Name = Annotated[str, Field(min_length=2)]
@@ -53,9 +53,12 @@ class Stage(Params):
     steps: Steps = Steps([])
     blocks: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     scales: Annotated[tuple[Literal[4, 8], ...], Field(min_length=1)] = (4,)
+    rate: PositiveFloat | None = None
+    spread: OrInfinite = 0
     names: dict[PositiveInt, Name] = {}
     window: Window | None = None
     check: bool = True
+    code: Annotated[str, Field(pattern="^[a-f]$")] = "a"
     product: dict[str, Any] = {}
 
 
@@ -123,6 +126,15 @@ FAULTS = {
     ),
     "one value of a list": ({"blocks": [1, 0, 3]}, "blocks[1] is 0: expected integer above 0"),
     "an empty list": ({"scales": []}, "scales is []: expected list of (one of `4`, `8`), at least 1 of them"),
+    "a fault in a list of the shortest length": ({"scales": [5]}, "scales[0] is 5: expected one of `4`, `8`"),
+    "an infinite number": ({"rate": float("inf")}, "rate is inf: expected number above 0, or null"),
+    "one that overflows, as text": ({"rate": "1e400"}, "rate is '1e400': expected number above 0, or null"),
+    "no number where infinity may be": ({"spread": float("nan")}, "spread is nan: expected number from 0"),
+    "an infinite number of another layer": (
+        {"window": {"level": float("-inf"), "width": 9}},
+        "window.level is -inf: expected number",
+    ),
+    "text of another form": ({"code": "7"}, "code is '7': expected text of the form ^[a-f]$"),
     "a key that is no number": ({"names": {"lid": "lid"}}, "names has the key 'lid': expected integer above 0"),
     "a value of a numbered key": ({"names": {2: "x"}}, "names.2 is 'x': string should have at least 2 characters"),
     "a key that is no text": ({True: 3}, "has the key true: expected text"),
@@ -130,7 +142,8 @@ FAULTS = {
     "a long value": ({"check": "x" * 100}, f"check is '{'x' * 78}…: expected true or false"),
     "no section": (
         3,
-        "is 3: expected section (iterations, weights, steps, blocks, scales, names, window, check, product)",
+        "is 3: expected section (iterations, weights, steps, blocks, scales, "
+        "rate, spread, names, window, check, code, product)",
     ),
 }
 
@@ -158,5 +171,11 @@ def test_all_faults_are_found_at_once() -> None:
 
 
 def test_what_is_right_is_taken() -> None:
-    value = {"iterations": {"epochs": 3}, "check": False, "product": {"any": True}, "weights": {"file": "a"}}
+    value = {
+        "iterations": {"epochs": 3},
+        "check": False,
+        "product": {"any": True},
+        "weights": {"file": "a"},
+        "spread": float("inf"),
+    }
     assert validate(Stage, value).model_dump(exclude_unset=True) == value

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from stages.core.run.errors import UserError
-from stages.core.run.params import EncoderParams, Params, check_category_names, load_params, load_value, validate
+from stages.core.run.params import (
+    EncoderParams,
+    Params,
+    check_category_names,
+    load_params,
+    load_seed,
+    load_value,
+    validate,
+)
 
 PROFILES = {
     "embedded": "encoder: {name: big, image_size: 256}",
@@ -78,6 +86,28 @@ def test_an_unusable_file_is_a_user_error(params: Path, text: str | None, messag
     params.unlink() if text is None else params.write_text(text)
     with pytest.raises(UserError, match=message):
         load_value("a")
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2", "b: {c: [{d: 1, d: 1}]}"])
+def test_a_key_that_is_there_twice_is_named(params: Path, text: str) -> None:
+    params.write_text(text)
+    with pytest.raises(
+        UserError, match=r"params\.yaml: not valid YAML: the key '[ad]' is there twice\s+in .*line [12],"
+    ):
+        load_value("a")
+
+
+def test_a_merged_key_may_be_set_again(params: Path) -> None:
+    params.write_text("a: &base {b: 1, c: 2}\nd: {<<: *base, b: 3}")
+    assert load_value("d") == {"b": 3, "c": 2}
+
+
+@pytest.mark.parametrize("seed", ["zero", "-1", "4294967296", "1.5", "true", "null"])
+def test_a_seed_that_no_generator_takes_is_refused(params: Path, seed: str) -> None:
+    assert load_seed() == 7
+    params.write_text(f"seed: {seed}")
+    with pytest.raises(UserError, match=r"params\.yaml: seed is .*: expected integer from 0 to 4294967295"):
+        load_seed()
 
 
 def test_params_are_frozen() -> None:
