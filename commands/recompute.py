@@ -6,6 +6,7 @@ order, average precision step by step, F1 and false alarms by counting at the st
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 from rich.table import Table
 
+from stages.core.io.truth import KINDS
 from stages.core.run.console import CONSOLE
 from stages.core.runtime.calibration import counted
 from stages.core.runtime.errors import UserError
@@ -61,10 +63,15 @@ def recompute(folder: Path) -> str:
         raise UserError(f"{folder}: no table of scores with its metrics (scores/<product>.csv, <run>/<product>.csv)")
     compared, wrong = 0, list[str]()
     for one in found:
-        for name, stated, low, high in numbers_of(one):
-            compared += 1
-            if not agrees(stated, low, high):
-                wrong.append(f"{one.run} {one.product} {name}: stated {stated}, from the scores {high}".strip())
+        try:
+            for name, stated, low, high in numbers_of(one):
+                compared += 1
+                if not agrees(stated, low, high):
+                    wrong.append(f"{one.run} {one.product} {name}: stated {stated}, from the scores {high}".strip())
+        except (AttributeError, KeyError, TypeError) as error:
+            where = f"{one.run} {one.product}".strip()
+            what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{folder}: {where}: the metrics are damaged ({what}): evaluate again") from None
     CONSOLE.print(means(found))
     if wrong:
         listed = "".join(f"\n  - {line}" for line in wrong[:SHOWN])
@@ -113,7 +120,9 @@ def read(scores: Path, metrics: Path, folder: Path) -> Evaluated:
             rows = csv.DictReader(file)
             if rows.fieldnames != COLUMNS:
                 raise ValueError(f"its columns are {rows.fieldnames}, not {COLUMNS}")
+            seen = set[tuple[str, str]]()
             for row in rows:
+                check_row(row, seen)
                 tables.setdefault(row["method"], {}).setdefault(row["kind"], []).append(float(row["score"]))
         content = json.loads(metrics.read_text(encoding="utf-8"))
         by_method = {
@@ -127,17 +136,37 @@ def read(scores: Path, metrics: Path, folder: Path) -> Evaluated:
     return Evaluated(run, scores.stem, by_method, content)
 
 
-def numbers_of(one: Evaluated) -> Iterator[tuple[str, float | None, float | None, float | None]]:
-    """Yield each number's name, what the metrics state, and the lowest and highest value that the scores allow."""
+def check_row(row: Mapping[str, str], seen: set[tuple[str, str]]) -> None:
+    """Pass a row with a kind and a finite score of an image that its method did not have yet, and remember it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = (row["method"], row["image_id"])
+    if name in seen:
+        raise ValueError(f"{row['method']} has {row['image_id']} twice")
+    if row["kind"] not in KINDS or not math.isfinite(float(row["score"])):
+        raise ValueError(f"{row['method']}, {row['image_id']}: kind {row['kind']!r}, score {row['score']!r}")
+    seen.add(name)
+
+
+def numbers_of(one: Evaluated) -> Iterator[tuple[str, Any, float | None, float | None]]:
+    """Yield each number's name, what the metrics state, and the lowest and highest value that the scores allow.
+
+    Raises:
+        AttributeError, KeyError, TypeError: the metrics lack a number, or a section is none.
+    """
     for method, kinds in one.scores.items():
         stated = one.metrics[method]
         normal = kinds.get(NORMAL, np.zeros(0))
         for group in GROUPS:
             anomalous = anomalies(kinds, group)
-            for name, limits in (("image_auroc", auroc_limits), ("average_precision", precision_limits)):
-                yield f"{method} {name} {group}", stated[name][group], *limits(normal, anomalous)
+            for name, formula in (("image_auroc", auroc), ("average_precision", average_precision)):
+                value = formula(normal, anomalous)
+                yield f"{method} {name} {group}", stated[name][group], value, value
             yield f"{method} images {group}", stated["images"][group], len(anomalous), len(anomalous)
-        threshold = stated["threshold"]["value"] if stated.get("threshold") else None
+        yield f"{method} images normal", stated["images"]["normal"], len(normal), len(normal)
+        threshold = stated["threshold"]["value"] if stated["threshold"] else None
         if threshold is not None:
             slack = abs(threshold) * THRESHOLD_DIGITS
             either = [decisions(normal, anomalies(kinds, "all"), threshold + shift) for shift in (-slack, slack)]
@@ -156,35 +185,19 @@ def anomalies(kinds: Scores, group: str) -> Float64[np.ndarray, " m"]:
 
 def auroc(normal: Float64[np.ndarray, " n"], anomalous: Float64[np.ndarray, " m"]) -> float | None:
     """Return the share of pairs in which the anomaly scores higher, ties count half; None without pairs."""
-    low, high = auroc_limits(normal, anomalous)
-    return None if low is None or high is None else (low + high) / 2
-
-
-def auroc_limits(
-    normal: Float64[np.ndarray, " n"], anomalous: Float64[np.ndarray, " m"]
-) -> tuple[float | None, float | None]:
-    """Return the AUROC with every tie against and for the method: scores of nine digits may tie where none did."""
     if not len(normal) or not len(anomalous):
-        return None, None
+        return None
     below, pairs = np.sort(normal), len(normal) * len(anomalous)
-    low, high = (np.searchsorted(below, anomalous, side=side).sum() / pairs for side in ("left", "right"))
-    return float(low), float(high)
+    won, not_lost = (np.searchsorted(below, anomalous, side=side).sum() for side in ("left", "right"))
+    return float((won + not_lost) / (2 * pairs))
 
 
-def precision_limits(
-    normal: Float64[np.ndarray, " n"], anomalous: Float64[np.ndarray, " m"]
-) -> tuple[float | None, float | None]:
-    """Return the lowest and highest average precision, the mean over the anomalies of the precision at their score.
-
-    Lowest: of equal scores, normal images come first and anomalies one by one; highest: anomalies first, together.
-    """
+def average_precision(normal: Float64[np.ndarray, " n"], anomalous: Float64[np.ndarray, " m"]) -> float | None:
+    """Return the mean over the anomalies of the precision at their score, where equal ones are found together."""
     if not len(normal) or not len(anomalous):
-        return None, None
-    ranked = np.sort(anomalous)[::-1]
-    alarms_most, alarms_fewest = (normal >= ranked[:, None]).sum(axis=1), (normal > ranked[:, None]).sum(axis=1)
-    one_by_one, together = np.arange(1, len(ranked) + 1), (ranked >= ranked[:, None]).sum(axis=1)
-    low = (one_by_one / (one_by_one + alarms_most)).mean()
-    return float(low), float((together / (together + alarms_fewest)).mean())
+        return None
+    found, alarms = ((scores >= anomalous[:, None]).sum(axis=1) for scores in (anomalous, normal))
+    return float((found / (found + alarms)).mean())
 
 
 def decisions(
@@ -198,10 +211,12 @@ def decisions(
     }
 
 
-def agrees(stated: float | None, low: float | None, high: float | None) -> bool:
+def agrees(stated: Any, low: float | None, high: float | None) -> bool:
     """Report whether a number lies in a range, up to its last digit; or is undefined on both sides."""
     if stated is None or low is None or high is None:
         return stated is None and low is None
+    if not isinstance(stated, (int, float)):
+        return False
     return low - TOLERANCE <= stated <= high + TOLERANCE
 
 

@@ -145,10 +145,10 @@ def decisions(test: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 
 def write_tracked_scores(path: Path, tests: Mapping[str, pd.DataFrame]) -> None:
-    """Write method and COLUMNS of the test images; 9 significant digits keep the order of float32 scores."""
+    """Write method and COLUMNS of the test images; with 17 significant digits no two scores become equal."""
     tables = {method: test.sort_values("image_id")[COLUMNS] for method, test in tests.items()}
     safe = {method: test.assign(image_id=test["image_id"].map(harmless_cell)) for method, test in tables.items()}
-    write_csv(path, safe, digits=9)
+    write_csv(path, safe, digits=17)
 
 
 def parse_tracked_scores(text: str, *, where: str) -> dict[str, pd.DataFrame]:

@@ -1,15 +1,17 @@
 """`oddpart verify` of metrics: what is not that of the scores is named, and nothing else is."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.recompute import auroc, auroc_limits, precision_limits, recompute
+from commands.recompute import auroc, average_precision, recompute
 from commands.verify import verify_folder
 from stages.core.runtime.errors import UserError
 from tests.architecture.source_files import ROOT
@@ -23,7 +25,7 @@ one,d,structural,4.0
 METRICS = {  # by hand: of 4 pairs, (2, 3) alone is out of order; the threshold calls b and d anomalous
     "image_auroc": {"all": 0.75, "logical": 0.5, "structural": 1.0},
     "average_precision": {"all": 0.833333, "logical": 0.5, "structural": 1.0},
-    "images": {"all": 2, "logical": 1, "structural": 1},
+    "images": {"normal": 2, "all": 2, "logical": 1, "structural": 1},
     "threshold": {"value": 2.5},
     "at_threshold": {"f1": 0.5, "false_alarm_rate": 0.5},
 }
@@ -39,7 +41,7 @@ def write(folder: Path, *, scores: str = SCORES, metrics: object = None) -> Path
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert recompute(write(tmp_path)) == "22 numbers of 2 evaluations found as the scores have them"
+    assert recompute(write(tmp_path)) == "24 numbers of 2 evaluations found as the scores have them"
     printed = capsys.readouterr()
     assert "75.00 ± 0.00" in printed.out + printed.err
 
@@ -52,21 +54,32 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("at_threshold", "f1", 0.51),
         ("at_threshold", "false_alarm_rate", None),
         ("images", "structural", 2),
+        ("images", "normal", 3),
+        ("image_auroc", "all", "0.75"),
+        ("image_auroc", "all", math.nan),
     ],
 )
-def test_a_number_that_is_not_of_the_scores(tmp_path: Path, section: str, key: str, value: float | None) -> None:
+def test_a_number_that_is_not_of_the_scores(tmp_path: Path, section: str, key: str, value: object) -> None:
     changed = {**METRICS, section: {**METRICS[section], key: value}}
-    message = rf"1 of 22 numbers not .*\s+- seed-0 bolt one .*{key}.*: stated {value}, from the scores"
+    message = rf"1 of 24 numbers not .*\s+- seed-0 bolt one .*{key}.*: stated {value}, from the scores"
     with pytest.raises(UserError, match=message):
         recompute(write(tmp_path, metrics={"one": changed}))
 
 
-def test_ties_leave_a_range() -> None:
-    normal, anomalous = np.array([1.0, 2.0]), np.array([2.0, 2.0])
-    assert auroc(normal, anomalous) == 0.75
-    assert auroc_limits(normal, anomalous) == (0.5, 1.0)
-    assert precision_limits(normal, anomalous) == ((1 / 2 + 2 / 3) / 2, 1.0)
-    assert auroc_limits(normal, np.zeros(0)) == (None, None)
+@pytest.mark.parametrize("gone", METRICS)
+def test_metrics_without_a_section_are_damaged(tmp_path: Path, gone: str) -> None:
+    left = {key: value for key, value in METRICS.items() if key != gone}
+    with pytest.raises(UserError, match=rf"seed-0 bolt: the metrics are damaged \(there is no '{gone}'\)"):
+        recompute(write(tmp_path, metrics={"one": left}))
+
+
+def test_ties_count_as_in_the_evaluation() -> None:
+    normal, anomalous = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 5.0])
+    labels, scores = [0, 0, 0, 1, 1, 1], [*normal, *anomalous]
+    assert auroc(normal, anomalous) == pytest.approx(roc_auc_score(labels, scores)) == pytest.approx(6 / 9)
+    assert average_precision(normal, anomalous) == pytest.approx(average_precision_score(labels, scores))
+    assert average_precision(normal, anomalous) == pytest.approx((1 + 3 / 5 + 3 / 5) / 3)
+    assert auroc(normal, np.zeros(0)) is average_precision(np.zeros(0), anomalous) is None
 
 
 @pytest.mark.parametrize(
@@ -74,6 +87,9 @@ def test_ties_leave_a_range() -> None:
     [
         ("method,image_id,score\n", "its columns are"),
         (SCORES.replace("4.0", "four"), "could not convert"),
+        (SCORES.replace("4.0", "nan"), "one, d: kind 'structural', score 'nan'"),
+        (SCORES.replace("logical", "odd"), "one, c: kind 'odd', score '2.0'"),
+        (SCORES + "one,a,normal,1.0\n", "one has a twice"),
         (SCORES.replace("one,", "two,"), r"methods \['two'\], in .* \['one'\]"),
     ],
 )
