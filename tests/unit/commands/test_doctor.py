@@ -14,9 +14,11 @@ from commands.doctor.findings import Finding, guarded
 from commands.doctor.report import CHECKS, examine
 from flows.dvc.products import refuse_products
 from stages.core.run.errors import UserError
+from tests.architecture.source_files import ROOT
 
 GOOD: dict[str, Any] = {
     "profile": "own",
+    "seed": 0,
     "categories": {"part": {"source": "folder", "path": "pictures"}},
     "methods": {"aecsad": {"categories": {"part": {}}, "stages": []},
                 "inctrl": {"auxiliary": {}, "categories": {}, "stages": []},
@@ -47,7 +49,47 @@ def lines(check: Callable[[], Iterable[Finding]]) -> list[str]:
     return [str(finding) for finding in guarded(check)]
 
 
+def embedded() -> dict[str, Any]:
+    profile: dict[str, Any] = yaml.safe_load((ROOT / "profiles/embedded.yaml").read_text(encoding="utf-8"))
+    return profile
+
+
+def test_settings_are_checked_before_a_stage_reads_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = embedded()
+    del profile["sir"]["maps"]  # of a method that is off: no fault
+    write({**GOOD, "evaluation": None}, profile)
+    assert lines(repository.check_settings)[0].startswith("fail  params.yaml: evaluation is null: expected section (")
+    profile["uninformed_students"]["variance_weight"] = float("inf")
+    profile["aecsad"]["histogram"] = None
+    profile["inctrl"]["clip"]["quick_gelu"] = 7
+    write({**GOOD, "seed": "zero", "methods": {**GOOD["methods"], "inctrl": {"categories": {"part": {}}}}}, profile)
+    assert examine() == 4  # CLIP's section is found by two checks, and named once
+    printed = " ".join(capsys.readouterr().out.split())
+    for fault in (
+        "params.yaml: seed is 'zero': expected integer from 0 to", "aecsad.histogram is null: expected section (",
+        "uninformed_students.variance_weight is inf: expected number from 0",
+        "inctrl.clip.quick_gelu is 7: expected true or false",
+    ):  # fmt: skip
+        assert printed.count(fault) == 1
+    Path("profiles/own.yaml").write_text("sir: {}\nsir: {}", encoding="utf-8")
+    _, twice = lines(repository.check_settings)
+    assert "the key 'sir' is there twice" in twice
+
+
+def test_a_method_without_stages_in_the_pipeline() -> None:
+    stages = {"aecsad": {}, "uninformed_students": {}}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
+    write({**GOOD, "methods": {"aecsad": {"categories": {}}, "uninformed_student": {"categories": {}},
+                               "own": {"categories": {}, "stages": ["aecsad", "more"]}}})  # fmt: skip
+    assert lines(repository.check_methods)[:2] == [
+        "fail  params.yaml: methods.own: dvc.yaml has no stage more: correct the name, or remove the entry",
+        "fail  params.yaml: methods.uninformed_student: dvc.yaml has no stage uninformed_student: "
+        "did you mean uninformed_students?",
+    ]
+
+
 def test_a_good_folder_has_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    write(GOOD, embedded())
     assert examine() == 0
     printed = capsys.readouterr().out
     assert "ok    1 product: part" in printed
