@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.architecture.source_files import parse
 
 # What these functions of core decide by; `methods_of` looks at `categories` only to refuse unknown ones.
-SECTIONS_OF = {"load_methods": ("categories", "methods"), "methods_of": ("methods",)}
+SECTIONS_OF = {"load_methods": ("categories", "methods"), "methods_of": ("methods",), "load_seed": ("seed",)}
 ANY = "*"  # a value known at run time only: the profile, the category
 
 
