@@ -111,7 +111,8 @@ def test_reads_are_found_and_hidden_ones_refused(tmp_path: Path) -> None:
     file.write_text(
         'load_params(Model, section="aecsad.cluster")\nload_value(f"categories.{name}")\n'
         'validate(Other, load_value("evaluation"), where="evaluation")\n'
-        'where = "report"\nload_value(where)\nvalidate(Third, made_up, where="split")\nload_methods()\nmethods_of(x)\nload_seed()\n'
+        'where = "report"\nload_value(where)\nvalidate(Third, made_up, where="split")\nload_methods()\nmethods_of(x)\n'
+        "load_seed()\n"
     )
     assert {(read.key, read.model) for read in module_reads(Path("a.py"), file)} == {
         ("profiles.*.aecsad.cluster", "Model"),

@@ -14,5 +14,6 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.predict.scoring.trained_files", lambda *names: TrainedFiles("aecsad", {}))
     monkeypatch.setattr("commands.predict.scoring.load_parts", lambda files, device: parts())
     monkeypatch.setattr("commands.predict.scoring.load_value", lambda key, optional=False: 0)
+    monkeypatch.setattr("commands.predict.scoring.load_seed", lambda: 0)
     monkeypatch.setattr("commands.predict.scoring.names_of", lambda components, category: {})
     monkeypatch.setattr("commands.predict.scoring.predict", score)
