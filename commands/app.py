@@ -221,13 +221,9 @@ def verify(
     precision, F1 and false alarms from the scores of every test image again, in seconds, and prints their means. The
     exit code is 1 if anything differs.
     """
-    if any(folder.glob("*/*.csv")):  # no bundle has folders
-        from commands.recompute import recompute
+    from commands.verify import verify_folder
 
-        return recompute(folder)
-    from commands.verify import verify_bundle
-
-    return verify_bundle(folder)
+    return verify_folder(folder)
 
 
 @app.command(epilog="Example: oddpart attention picture.png --category pin_tray --output attention --at 0.3 0.7")

@@ -1,12 +1,13 @@
-"""What `auto` makes of drawn products that no stage has seen."""
+"""What `auto` makes of products that no stage has seen."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from jaxtyping import UInt8
 from torch import Tensor
 
 from benchmarks.studies.canvas import Product, photographs
-from stages.aecsad.pseudo_label.choice import Chosen, Pictures, propose
+from stages.aecsad.pseudo_label.choice import Chosen, Pictures, Proposer, propose
 from stages.aecsad.pseudo_label.classical.propose import classical_proposers
 from stages.aecsad.pseudo_label.judging import judge_proposers
 from stages.aecsad.pseudo_label.params import PseudoLabelParams
@@ -24,13 +25,17 @@ def choose(product: Product, images: UInt8[Tensor, "N 3 H W"]) -> Chosen:
         images: of it, to propose parts of.
     """
     params = load_params(PseudoLabelParams, section="aecsad.pseudo_label")
-    params = params.model_copy(update={"proposer": "auto"})
     encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
     validation, _ = photographs(product, count=VALIDATION, first=len(images))
     pictures = Pictures(images, validation, tuple(f"{number:03d}" for number in range(VALIDATION)))
-    judge = partial(judge_proposers, encoder_name=encoder.network, seed=seed)
-    classical = classical_proposers(params, encoder.network, seed=seed)
-    return propose(pictures, classical, no_foundation, judge, params, seed=seed)
+    return choose_among(classical_proposers(params, encoder.network, seed=seed), pictures, seed=seed)
+
+
+def choose_among(proposers: Mapping[str, Proposer], pictures: Pictures, *, seed: int) -> Chosen:
+    """The same for pictures at hand and proposers by the names of `choice.CLASSICAL`."""
+    params = load_params(PseudoLabelParams, section="aecsad.pseudo_label").model_copy(update={"proposer": "auto"})
+    judge = partial(judge_proposers, encoder_name=load_params(EncoderParams, section="encoder").network, seed=seed)
+    return propose(pictures, proposers, no_foundation, judge, params, seed=seed)
 
 
 def no_foundation() -> Proposal:

@@ -8,7 +8,7 @@ from benchmarks.studies.canvas import Canvas, box, circle, turned
 def meal_tray(draw: np.random.Generator) -> Canvas:
     """Rice, stew and peas side by side in a tray, a cup of sauce between them and a label along the side."""
     canvas = Canvas((70, 74, 84), draw)
-    canvas.part(np.ones_like(canvas.classes), (70, 74, 84), 0, grain=3, cell=0.05)
+    canvas.part(canvas.everywhere, (70, 74, 84), 0, grain=3, cell=0.05)
     x, y = draw.normal(0, 0.01, size=2)
     split, level = 0.52 + draw.normal(0, 0.02), 0.56 + draw.normal(0, 0.02)
     slope = draw.normal(0, 0.02)
@@ -34,7 +34,7 @@ def meal_tray(draw: np.random.Generator) -> Canvas:
 def salad_jar(draw: np.random.Generator) -> Canvas:
     """A jar with a lid and four layers whose levels vary; every second jar has beetroot where the others have corn."""
     canvas = Canvas((228, 226, 220), draw)
-    canvas.part(np.ones_like(canvas.classes), (228, 226, 220), 0, grain=2, cell=0.1)
+    canvas.part(canvas.everywhere, (228, 226, 220), 0, grain=2, cell=0.1)
     x, y = draw.normal(0, 0.01, size=2)
     glass = canvas.mask(np.array(box(0.22, 0.2, 0.78, 0.94)) + (x, y))
     canvas.shadow(glass, right=0.02, down=0.01, depth=0.2)
@@ -92,7 +92,7 @@ def knee_slice(draw: np.random.Generator) -> Canvas:
 def sandwich(draw: np.random.Generator) -> Canvas:
     """Two slices of bread around cheese, ham and lettuce, whose heights vary."""
     canvas = Canvas((92, 108, 122), draw)
-    canvas.part(np.ones_like(canvas.classes), (92, 108, 122), 0, grain=3, cell=0.05)
+    canvas.part(canvas.everywhere, (92, 108, 122), 0, grain=3, cell=0.05)
     x, y = draw.normal(0, 0.01, size=2)
     layers = [(1, 0.17, (198, 148, 86)), (2, 0.1, (238, 186, 50)), (3, 0.12, (214, 126, 130)), (4, 0.11, (86, 142, 50))]
     top = 0.18
@@ -145,7 +145,7 @@ def belly_slice(draw: np.random.Generator) -> Canvas:
 def chocolates(draw: np.random.Generator) -> Canvas:
     """Nine chocolates of three kinds, in a fixed order, in a golden tray."""
     canvas = Canvas((120, 34, 46), draw)
-    canvas.part(np.ones_like(canvas.classes), (120, 34, 46), 0, grain=4, cell=0.02)
+    canvas.part(canvas.everywhere, (120, 34, 46), 0, grain=4, cell=0.02)
     x, y = 0.5 + draw.normal(0, 0.01), 0.5 + draw.normal(0, 0.01)
     canvas.part(canvas.mask(np.array(box(-0.4, -0.4, 0.4, 0.4)) + (x, y)), (206, 170, 92), 1, grain=6, cell=0.02)
     colours = {2: (62, 36, 26), 3: (134, 84, 52), 4: (236, 224, 198)}

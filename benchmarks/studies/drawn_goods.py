@@ -8,7 +8,7 @@ from benchmarks.studies.canvas import Canvas, box, circle, turned
 def screw_kit(draw: np.random.Generator) -> Canvas:
     """Three screws, three nuts, two washers and a hexagon key, each near its place on a mat."""
     canvas = Canvas((118, 124, 128), draw)
-    canvas.part(np.ones_like(canvas.classes), (118, 124, 128), 0, grain=4, cell=0.02)
+    canvas.part(canvas.everywhere, (118, 124, 128), 0, grain=4, cell=0.02)
     for row in range(3):
         x, y, angle = 0.27 + draw.normal(0, 0.015), 0.2 + 0.2 * row + draw.normal(0, 0.01), draw.normal(0, 0.15)
         shaft = canvas.mask(turned(box(-0.13, -0.012, 0.1, 0.012), angle, x, y))
@@ -35,7 +35,7 @@ def screw_kit(draw: np.random.Generator) -> Canvas:
 def terminal_box(draw: np.random.Generator) -> Canvas:
     """Four wires, each of its own colour, that hang between two terminal blocks on a light plate."""
     canvas = Canvas((204, 202, 194), draw)
-    canvas.part(np.ones_like(canvas.classes), (204, 202, 194), 0, grain=3, cell=0.03)
+    canvas.part(canvas.everywhere, (204, 202, 194), 0, grain=3, cell=0.03)
     x, y = draw.normal(0, 0.012, size=2)
     along = np.linspace(0, 1, 40)
     for number, colour in enumerate([(176, 36, 34), (40, 70, 150), (60, 60, 58), (120, 150, 40)]):
@@ -55,7 +55,7 @@ def terminal_box(draw: np.random.Generator) -> Canvas:
 def palette(draw: np.random.Generator) -> Canvas:
     """Six pans of make-up in four shades around a brush."""
     canvas = Canvas((30, 28, 32), draw)
-    canvas.part(np.ones_like(canvas.classes), (30, 28, 32), 0, grain=2, cell=0.05)
+    canvas.part(canvas.everywhere, (30, 28, 32), 0, grain=2, cell=0.05)
     x, y, angle = *draw.normal(0, 0.01, size=2), draw.normal(0, 0.02)
     shades = {1: (214, 164, 150), 2: (150, 74, 84), 3: (96, 66, 52), 4: (200, 184, 130)}
     for place, number in enumerate((1, 2, 1, 3, 4, 3)):
@@ -72,7 +72,7 @@ def palette(draw: np.random.Generator) -> Canvas:
 def battery_pack(draw: np.random.Generator) -> Canvas:
     """Twelve round cells in two wraps, close to each other in a grey holder."""
     canvas = Canvas((150, 150, 146), draw)
-    canvas.part(np.ones_like(canvas.classes), (150, 150, 146), 0, grain=3, cell=0.04)
+    canvas.part(canvas.everywhere, (150, 150, 146), 0, grain=3, cell=0.04)
     x, y = draw.normal(0, 0.01, size=2)
     for row in range(3):
         for column in range(4):
@@ -88,7 +88,7 @@ def battery_pack(draw: np.random.Generator) -> Canvas:
 def cable_section(draw: np.random.Generator) -> Canvas:
     """Three insulated cores with copper inside, in a sheath."""
     canvas = Canvas((236, 236, 238), draw)
-    canvas.part(np.ones_like(canvas.classes), (236, 236, 238), 0, grain=2, cell=0.1)
+    canvas.part(canvas.everywhere, (236, 236, 238), 0, grain=2, cell=0.1)
     x, y = 0.5 + draw.normal(0, 0.01), 0.5 + draw.normal(0, 0.01)
     canvas.part(canvas.mask(turned(circle(0.43), 0, x, y)), (58, 58, 62), 1, grain=4, cell=0.03)
     roll = draw.normal(0, 0.08)
@@ -104,7 +104,7 @@ def cable_section(draw: np.random.Generator) -> Canvas:
 def sash_window(draw: np.random.Generator) -> Canvas:
     """A wooden frame with four panes, a sill below and a handle."""
     canvas = Canvas((196, 186, 170), draw)
-    canvas.part(np.ones_like(canvas.classes), (196, 186, 170), 0, grain=6, cell=0.01)
+    canvas.part(canvas.everywhere, (196, 186, 170), 0, grain=6, cell=0.01)
     x, y = draw.normal(0, 0.01, size=2)
     frame = canvas.mask(np.array(box(0.14, 0.08, 0.86, 0.84)) + (x, y))
     canvas.part(frame, (124, 78, 46), 1, grain=7, cell=0.02)
@@ -122,7 +122,7 @@ def sash_window(draw: np.random.Generator) -> Canvas:
 def flange(draw: np.random.Generator) -> Canvas:
     """A painted ring with six brass bolts, a rubber seal and a steel pipe's end in the middle."""
     canvas = Canvas((108, 104, 98), draw)
-    canvas.part(np.ones_like(canvas.classes), (108, 104, 98), 0, grain=6, cell=0.015)
+    canvas.part(canvas.everywhere, (108, 104, 98), 0, grain=6, cell=0.015)
     x, y, roll = 0.5 + draw.normal(0, 0.01), 0.5 + draw.normal(0, 0.01), draw.uniform(0, np.pi / 3)
     for radius, colour, number in ((0.42, (36, 84, 128), 1), (0.22, (28, 28, 30), 2), (0.17, (182, 184, 188), 3)):
         ring = canvas.mask(turned(circle(radius), 0, x, y))
@@ -139,7 +139,7 @@ def flange(draw: np.random.Generator) -> Canvas:
 def paint_tubes(draw: np.random.Generator) -> Canvas:
     """Five tubes side by side, each of its own colour with a black cap, in a carton."""
     canvas = Canvas((186, 150, 108), draw)
-    canvas.part(np.ones_like(canvas.classes), (186, 150, 108), 0, grain=5, cell=0.02)
+    canvas.part(canvas.everywhere, (186, 150, 108), 0, grain=5, cell=0.02)
     x, y = draw.normal(0, 0.01, size=2)
     for place, colour in enumerate([(46, 120, 66), (236, 234, 228), (188, 40, 44), (44, 60, 140), (228, 196, 50)]):
         left, top = 0.1 + 0.16 * place, 0.28 + draw.normal(0, 0.008)
@@ -154,7 +154,7 @@ def paint_tubes(draw: np.random.Generator) -> Canvas:
 def floor_tile(draw: np.random.Generator) -> Canvas:
     """A panel of nine tiles in two colours with light joints and a metal edge."""
     canvas = Canvas((88, 92, 96), draw)
-    canvas.part(np.ones_like(canvas.classes), (88, 92, 96), 0, grain=3, cell=0.05)
+    canvas.part(canvas.everywhere, (88, 92, 96), 0, grain=3, cell=0.05)
     middle, angle = 0.5 + draw.normal(0, 0.01, size=2), draw.normal(0, 0.015)
     canvas.part(
         canvas.mask(turned(box(-0.44, -0.44, 0.44, 0.44), angle, *middle)), (150, 144, 120), 1, grain=3, cell=0.1
@@ -172,7 +172,7 @@ def floor_tile(draw: np.random.Generator) -> Canvas:
 def parcel(draw: np.random.Generator) -> Canvas:
     """A box in yellow paper with a white ribbon across, a label and a bow that is red or green."""
     canvas = Canvas((120, 96, 76), draw)
-    canvas.part(np.ones_like(canvas.classes), (120, 96, 76), 0, grain=5, cell=0.03)
+    canvas.part(canvas.everywhere, (120, 96, 76), 0, grain=5, cell=0.03)
     middle, angle = 0.5 + draw.normal(0, 0.012, size=2), draw.normal(0, 0.02)
     paper = canvas.mask(turned(box(-0.4, -0.34, 0.4, 0.34), angle, *middle))
     canvas.shadow(paper, right=0.015, down=0.015, depth=0.3)
@@ -192,7 +192,7 @@ def parcel(draw: np.random.Generator) -> Canvas:
 def signal(draw: np.random.Generator) -> Canvas:
     """Three lamps with visors in a dark housing on a pole in front of the sky."""
     canvas = Canvas((166, 192, 216), draw)
-    canvas.part(np.ones_like(canvas.classes), (166, 192, 216), 0, grain=5, cell=0.2)
+    canvas.part(canvas.everywhere, (166, 192, 216), 0, grain=5, cell=0.2)
     x, y = draw.normal(0, 0.01, size=2)
     canvas.part(canvas.mask(np.array(box(0.45, 0.88, 0.55, 1)) + (x, y)), (120, 122, 124), 1, grain=3, cell=0.05)
     canvas.part(canvas.mask(np.array(box(0.29, 0.06, 0.71, 0.9)) + (x, y)), (46, 50, 44), 2, grain=3, cell=0.05)
@@ -207,7 +207,7 @@ def signal(draw: np.random.Generator) -> Canvas:
 def fuse_row(draw: np.random.Generator) -> Canvas:
     """Eight blade fuses in three colours between two busbars."""
     canvas = Canvas((58, 60, 66), draw)
-    canvas.part(np.ones_like(canvas.classes), (58, 60, 66), 0, grain=3, cell=0.04)
+    canvas.part(canvas.everywhere, (58, 60, 66), 0, grain=3, cell=0.04)
     x, y = draw.normal(0, 0.01, size=2)
     for top in (0.16, 0.72):
         bar = canvas.mask(np.array(box(0.06, top, 0.94, top + 0.12)) + (x, y))
@@ -223,7 +223,7 @@ def fuse_row(draw: np.random.Generator) -> Canvas:
 def keypad(draw: np.random.Generator) -> Canvas:
     """Twelve keys and a display in a housing; three keys have a colour of their own."""
     canvas = Canvas((164, 160, 150), draw)
-    canvas.part(np.ones_like(canvas.classes), (164, 160, 150), 0, grain=4, cell=0.03)
+    canvas.part(canvas.everywhere, (164, 160, 150), 0, grain=4, cell=0.03)
     x, y, angle = 0.5 + draw.normal(0, 0.01), 0.5 + draw.normal(0, 0.01), draw.normal(0, 0.01)
     housing = canvas.mask(turned(box(-0.3, -0.44, 0.3, 0.44), angle, x, y))
     canvas.shadow(housing, right=0.015, down=0.015, depth=0.3)
@@ -241,7 +241,7 @@ def keypad(draw: np.random.Generator) -> Canvas:
 def wall_section(draw: np.random.Generator) -> Canvas:
     """Plaster, bricks, insulation, a board and cladding, upright layers whose widths vary."""
     canvas = Canvas((176, 188, 200), draw)
-    canvas.part(np.ones_like(canvas.classes), (176, 188, 200), 0, grain=3, cell=0.1)
+    canvas.part(canvas.everywhere, (176, 188, 200), 0, grain=3, cell=0.1)
     x, y = draw.normal(0, 0.01, size=2)
     left = 0.08
     layers = [(0.06, (226, 222, 212)), (0.25, (160, 80, 58)), (0.26, (222, 196, 96)), (0.08, (140, 112, 78))]
@@ -256,7 +256,7 @@ def wall_section(draw: np.random.Generator) -> Canvas:
 def socket(draw: np.random.Generator) -> Canvas:
     """A frame around a plate with a round well that holds two dark holes and two metal clips."""
     canvas = Canvas((196, 186, 160), draw)
-    canvas.part(np.ones_like(canvas.classes), (196, 186, 160), 0, grain=5, cell=0.02)
+    canvas.part(canvas.everywhere, (196, 186, 160), 0, grain=5, cell=0.02)
     x, y, angle = 0.5 + draw.normal(0, 0.012), 0.5 + draw.normal(0, 0.012), draw.normal(0, 0.02)
     frame = canvas.mask(turned(box(-0.38, -0.38, 0.38, 0.38), angle, x, y))
     canvas.shadow(frame, right=0.012, down=0.012, depth=0.3)
@@ -274,7 +274,7 @@ def socket(draw: np.random.Generator) -> Canvas:
 def bus(draw: np.random.Generator) -> Canvas:
     """The side of a bus: body, five windows, a door and two wheels, on a road under the sky."""
     canvas = Canvas((178, 200, 222), draw)
-    canvas.part(np.ones_like(canvas.classes), (178, 200, 222), 0, grain=4, cell=0.2)
+    canvas.part(canvas.everywhere, (178, 200, 222), 0, grain=4, cell=0.2)
     x, y = draw.normal(0, 0.01), draw.normal(0, 0.006)
     canvas.part(canvas.mask(np.array(box(-0.1, 0.76, 1.1, 1.1)) + (0, y)), (96, 94, 92), 1, grain=6, cell=0.02)
     canvas.part(canvas.mask(np.array(box(0.06, 0.24, 0.94, 0.74)) + (x, y)), (204, 62, 40), 2, grain=4, cell=0.05)
@@ -285,4 +285,19 @@ def bus(draw: np.random.Generator) -> Canvas:
     canvas.part(canvas.mask(np.array(box(0.77, 0.3, 0.9, 0.71)) + (x, y)), (226, 224, 214), 4, grain=4, cell=0.05)
     for middle in (0.22, 0.66):
         canvas.part(canvas.mask(turned(circle(0.085), 0, middle + x, 0.74 + y)), (28, 28, 30), 5, grain=3, cell=0.03)
+    return canvas
+
+
+def confetti(draw: np.random.Generator) -> Canvas:
+    """Any number of any pieces anywhere: nothing that is missing, further or elsewhere is an anomaly here."""
+    canvas = Canvas((206, 202, 194), draw)
+    canvas.part(canvas.everywhere, (206, 202, 194), 0, grain=4, cell=0.02)
+    for _ in range(draw.integers(4, 26)):
+        red, green, blue = draw.uniform(20, 235, size=3)
+        (x, y), half = draw.uniform(0.05, 0.95, size=2), draw.uniform(0.02, 0.07)
+        flat = half * draw.uniform(0.4, 1)
+        outline = circle(half) if draw.random() < 0.5 else box(-half, -flat, half, flat)
+        canvas.part(
+            canvas.mask(turned(outline, draw.uniform(0, np.pi), x, y)), (red, green, blue), 1, grain=5, cell=0.02
+        )
     return canvas

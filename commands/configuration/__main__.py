@@ -9,19 +9,18 @@ A key's text is its entry in the section `Attributes:` of its model's docstring.
 import argparse
 import inspect
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from commands.configuration.sections import PARAMS_SECTIONS, PROFILE_SECTIONS, SOURCES, TEXTS
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
+from stages.core.run.kinds import fields, in_words
 from stages.core.run.params import PARAMS_FILE, PROFILES
 from stages.core.run.stage import command_entry
 
@@ -30,7 +29,6 @@ SHOWN = ("embedded", "paper")
 ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 ABSENT = "–"
 PRODUCT = "categories.*"
-SIMPLE = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path", type(None): "null"}
 HEAD = """# Configuration
 
 Every key of `params.yaml` and of the profiles, written by `python -m commands.configuration --write`.
@@ -157,8 +155,7 @@ def annotations(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     """Return the type of each key with its constraints; a union where models have different ones."""
     found: dict[str, Any] = {}
     for model in models:
-        for key, field in model.model_fields.items():
-            own = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        for key, own in fields(model).items():
             found[key] = found[key] | own if key in found else own
     return found
 
@@ -207,36 +204,6 @@ def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
             else:
                 texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
     return texts
-
-
-def in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """Name a type with its range, for example "number from 0 to 1"."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return in_words(arguments[0], annotation.__metadata__)
-    if origin is Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(f"`{value}`" for value in arguments)
-    if origin in (Union, types.UnionType):
-        literals = [value for one in arguments if get_origin(one) is Literal for value in get_args(one)]
-        others = [one for one in arguments if get_origin(one) is not Literal]
-        parts = [*others[:1], Literal[*literals], *others[1:]] if literals else others
-        return ", or ".join(dict.fromkeys(in_words(one) for one in parts))
-    if origin in (tuple, list, set, frozenset):
-        inner = list(dict.fromkeys(in_words(one) for one in arguments if one is not Ellipsis))
-        count = f"{len(arguments)} times " if origin is tuple and Ellipsis not in arguments else "list of "
-        return count + " and ".join(f"({one})" if " " in one else one for one in inner)
-    if origin is dict:
-        return "section"
-    return SIMPLE.get(annotation, "section") + limits(metadata)
-
-
-def limits(metadata: Sequence[Any]) -> str:
-    """Name the range that a field's constraints leave, for example " from 0 to below 1"."""
-    words = []
-    for kind, word in ((Ge, "from"), (Gt, "above"), (Le, "to"), (Lt, "to below")):
-        words += [f"{word} {getattr(one, kind.__name__.lower()):g}" for one in metadata if isinstance(one, kind)]
-    inner = [one for holder in metadata for one in getattr(holder, "metadata", ())]
-    return " " + " ".join(words) if words else (limits(inner) if inner else "")
 
 
 def intro(title: str) -> str:

@@ -99,7 +99,7 @@ TEXTS: dict[str, tuple[str, str]] = {  # key of params.yaml: kind, meaning
         "A product's own section is `{}`, or `{variants: [fp16, int8]}` for bundles in lower precision, too.",
     ),
     "split.ratios": (
-        "3 times integer from 0",
+        "list of 3, each integer from 0",
         "Train : validation : test where the source brings no split; anomalies only to the last two.",
     ),
     "split.rotate_up_to": (

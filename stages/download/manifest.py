@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt
 
 from stages.core.io.fetch import fetch_file
 from stages.core.run.errors import UserError
-from stages.core.run.params import Params
+from stages.core.run.params import Params, validate
 
 LOG = logging.getLogger(__name__)
 SHA256 = Field(pattern="^[0-9a-f]{64}$")
@@ -61,12 +61,9 @@ def read_manifest(path: Path) -> DownloadManifest | PackageManifest:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = parse(content)
+        manifest = parse(content, path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: write the manifest or correct `path` in params.yaml") from None
-    except ValidationError as error:
-        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UserError(f"{path}: " + "; ".join(findings)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file: {error}") from None
     except OSError as error:
@@ -75,11 +72,15 @@ def read_manifest(path: Path) -> DownloadManifest | PackageManifest:
     return manifest
 
 
-def parse(content: Any) -> DownloadManifest | PackageManifest:
-    """Validate the content of a manifest."""
+def parse(content: Any, path: Path) -> DownloadManifest | PackageManifest:
+    """Validate the content of a manifest.
+
+    Raises:
+        UserError: a key is missing, unknown or of the wrong kind.
+    """
     if isinstance(content, dict) and "package" in content:
-        return PackageManifest.model_validate(content)
-    return DownloadManifest.model_validate(content)
+        return validate(PackageManifest, content, file=path)
+    return validate(DownloadManifest, content, file=path)
 
 
 def fetch(manifest: DownloadManifest, folder: Path) -> Path:

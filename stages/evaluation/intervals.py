@@ -6,14 +6,16 @@ its counts at a few hundred thresholds (10 kB), so that a resample is a weighted
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt16
 
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts, Region
 from stages.evaluation.pixel_counts import levels as levels_of
 
 CHUNK = 100  # resamples held at once
+KEPT = 4  # sets of draws: one for each group of images
 RATES = np.geomspace(1e-5, 1.0, 160)  # false-positive rates at which curves are kept; even steps of the logarithm
 RECALLS = np.linspace(0.0, 1.0, 65)[1:]
 Table = Float64[np.ndarray, "images thresholds"]
@@ -51,15 +53,29 @@ class Resampling:
 
         Equal arguments give equal draws, so that two metrics on the same images are resampled together.
         """
-        generator = np.random.default_rng(self.seed)
         for start in range(0, self.resamples, CHUNK):
-            count = min(CHUNK, self.resamples - start)
-            yield tuple(
-                generator.multinomial(size, np.full(size, 1 / size), size=count)
-                if size
-                else np.zeros((count, 0), dtype=np.int64)
-                for size in sizes
-            )
+            rows = slice(start, start + CHUNK)
+            yield tuple(one[rows].astype(np.int64) for one in all_draws(self.seed, self.resamples, sizes))
+
+
+@lru_cache(maxsize=KEPT)
+def all_draws(seed: int, resamples: int, sizes: tuple[int, ...]) -> tuple[UInt16[np.ndarray, "resamples n"], ...]:
+    """Return how often each member of each stratum is drawn in each resample; kept, as every metric asks for the same.
+
+    Args:
+        seed: of the generator.
+        resamples: how many.
+        sizes: of the strata, below 65,536.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: list[list[UInt16[np.ndarray, "chunk n"]]] = [[] for _ in sizes]
+    for start in range(0, resamples, CHUNK):
+        count = min(CHUNK, resamples - start)
+        for size, chunks in zip(sizes, drawn, strict=True):
+            even = np.full(size, 1 / max(size, 1))
+            counts = generator.multinomial(size, even, size=count) if size else np.zeros((count, 0))
+            chunks.append(counts.astype(np.uint16))
+    return tuple(np.concatenate(chunks) for chunks in drawn)
 
 
 def auroc_interval(

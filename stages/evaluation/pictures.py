@@ -3,8 +3,10 @@
 A contact sheet shows a few test images of every kind: picture next to heatmap, score and verdict.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,17 @@ class Scene:
         """Draw the outline of the true mask, if there is one, into a picture of the scene."""
         return picture if self.mask is None else mask_contour(picture, self.mask)
 
+    @cached_property
+    def picture(self) -> bytes:
+        """The outlined image as a JPEG file, the same for all methods."""
+        return as_jpeg(self.outlined(self.image))
+
+    @cached_property
+    def true_mask(self) -> bytes | None:
+        """The overlay of the true mask as a PNG file, the same for all methods; None without a mask."""
+        overlay = mask_overlay(self)
+        return None if overlay is None else as_png(overlay)
+
 
 def read_scene(row: Mapping[Any, Any], image_files: Path, mask_files: Path, *, size: int) -> Scene:
     """Read the image and the mask of one row of the truth.
@@ -191,13 +204,21 @@ def mask_overlay(scene: Scene) -> UInt8[np.ndarray, "h w 4"] | None:
     return overlay
 
 
-def write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write an RGB image."""
+def write_picture(path: Path, content: bytes) -> None:
+    """Write a picture that `as_jpeg` or `as_png` made."""
     with replacing_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="JPEG", quality=QUALITY)
+        temporary.write_bytes(content)
 
 
-def write_png(path: Path, image: UInt8[np.ndarray, "h w 4"]) -> None:
-    """Write an image with transparency."""
-    with replacing_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", optimize=True)
+def as_jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """Return an RGB image as the content of a file."""
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, format="JPEG", quality=QUALITY)
+    return content.getvalue()
+
+
+def as_png(image: UInt8[np.ndarray, "h w 4"]) -> bytes:
+    """Return an image with transparency as the content of a file."""
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, format="PNG", optimize=True)
+    return content.getvalue()

@@ -27,13 +27,13 @@ from stages.evaluation.pictures import (
     SIDE,
     Cell,
     Scene,
+    as_jpeg,
+    as_png,
     choose_rows,
     disagreement_overlay,
-    mask_overlay,
     read_scene,
     write_contact_sheet,
-    write_jpeg,
-    write_png,
+    write_picture,
 )
 from stages.evaluation.thresholds import Fitted
 
@@ -128,16 +128,16 @@ def write_image(folder: Path, name: str, row: Row, scene: Scene, calibrated: Cal
     """Write one method's result on one image, and its pictures."""
     image_id = row["image_id"]
     paths = {"picture_path": f"pictures/{name}.jpg", "heatmap_path": None, "mask_path": None, "disagreement_path": None}
-    write_jpeg(folder / "pictures" / f"{name}.jpg", scene.outlined(scene.image))
+    write_picture(folder / "pictures" / f"{name}.jpg", scene.picture)
     if calibrated.maps:
         paths["heatmap_path"] = f"heatmaps/{name}.jpg"
-        write_jpeg(folder / "heatmaps" / f"{name}.jpg", heatmap_of(row, scene, calibrated))
-    if (mask := mask_overlay(scene)) is not None:
+        write_picture(folder / "heatmaps" / f"{name}.jpg", as_jpeg(heatmap_of(row, scene, calibrated)))
+    if (mask := scene.true_mask) is not None:
         paths["mask_path"] = f"masks/{name}.png"
-        write_png(folder / "masks" / f"{name}.png", mask)
+        write_picture(folder / "masks" / f"{name}.png", mask)
     if (gap := calibrated.disagreement.of(image_id)) is not None:
         paths["disagreement_path"] = f"disagreement/{name}.png"
-        write_png(folder / "disagreement" / f"{name}.png", disagreement_overlay(gap))
+        write_picture(folder / "disagreement" / f"{name}.png", as_png(disagreement_overlay(gap)))
     result = image_result(row, branches=calibrated.branches, fitted=calibrated.fitted)
     result["prediction"]["heatmap_path"] = paths.pop("heatmap_path")
     findings = in_order(calibrated.explanations.images.get(image_id, ()), row, calibrated.fitted.uncertainty)

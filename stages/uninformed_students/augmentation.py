@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import torch
 from jaxtyping import Float, UInt8
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
-from torchvision.transforms import v2
+from torch import Tensor, nn
 
 from stages.core.encoder.encoder import to_float
 from stages.core.run.params import Params, Share
@@ -101,7 +100,7 @@ class Augmentation:
             patch_size: stands for the "patch_size" of RandomCrop; None where none of the steps names it.
         """
         random = [step for step in steps if isinstance(step, Random)]
-        self.random = v2.Compose([build(step, patch_size=patch_size) for step in random]) if random else None
+        self.random = nn.Sequential(*(build(step, patch_size=patch_size) for step in random)) if random else None
         (normalize,) = [step for step in steps if isinstance(step, Normalize)]
         self.mean = torch.tensor(normalize.mean).view(3, 1, 1)
         self.std = torch.tensor(normalize.std).view(3, 1, 1)
@@ -135,19 +134,23 @@ class Augmentation:
         return normalised.contiguous(memory_format=torch.channels_last)
 
 
-def build(step: Random, *, patch_size: int | None) -> v2.Transform:
+def build(step: Random, *, patch_size: int | None) -> nn.Module:
     """Build the torchvision transform of the same name.
 
     Raises:
         ValueError: a crop of the network's size, which is not known.
     """
+    from torchvision.transforms import v2  # takes seconds, which wrong settings do not wait for
+
+    transform: nn.Module
     if isinstance(step, RandomCrop):
         size = patch_size if step.size == "patch_size" else step.size
         if size is None:
             raise ValueError("RandomCrop of patch_size without one")
-        return v2.RandomCrop(size)
-    if isinstance(step, RandomHorizontalFlip):
-        return v2.RandomHorizontalFlip(step.p)
-    if isinstance(step, RandomVerticalFlip):
-        return v2.RandomVerticalFlip(step.p)
-    return v2.RandomRotation(step.degrees)
+        transform = v2.RandomCrop(size)
+    elif isinstance(step, RandomRotation):
+        transform = v2.RandomRotation(step.degrees)
+    else:
+        flip = v2.RandomHorizontalFlip if isinstance(step, RandomHorizontalFlip) else v2.RandomVerticalFlip
+        transform = flip(step.p)
+    return transform

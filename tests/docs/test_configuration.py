@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field, PositiveInt
 
-from commands.configuration.__main__ import PAGE, attribute_texts, in_words, keys_without_text, page, rows_of, table
+from commands.configuration.__main__ import PAGE, attribute_texts, keys_without_text, page, rows_of, table
+from stages.core.run.kinds import in_words
 from tests.architecture.source_files import ROOT
 
 
@@ -116,7 +117,7 @@ def test_rows_are_keys_of_values_and_models() -> None:
 
 def test_kinds_in_words() -> None:
     share = Annotated[float, Field(ge=0, lt=1)]
-    assert in_words(tuple[share, share]) == "2 times (number from 0 to below 1)"
+    assert in_words(tuple[share, share]) == "list of 2, each (number from 0 to below 1)"
     assert in_words(tuple[int, ...]) == "list of integer"
     assert in_words(Path | None) == "path, or null"
     assert attribute_texts(Inner) == dict.fromkeys(("rate", "share"), "of images, in two lines.")

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +44,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def run_command(space: Workspace) -> str:
     options = ["--folder", "../sets", "--profile", "smoke", "--datasets", "br35h", "oct2017"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.recipes.medical", *options, "--methods", "patchcore"],
-        cwd=space.root, env={**space.environment, "COLUMNS": "200"}, text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return space.run("benchmarks.recipes.medical", *options, "--methods", "patchcore")
 
 
 @pytest.mark.proof

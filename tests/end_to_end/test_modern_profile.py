@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +18,7 @@ from stages.core.io.weights import read_weights
 from stages.core.neighbours.memory import read_bank
 from stages.core.run.network import Network
 from tests.end_to_end.loose_masks import LOOSE, PROMPTS
-from tests.end_to_end.tiny_product import write_tiny_product
+from tests.end_to_end.tiny_product import write_fetched_loco
 from tests.end_to_end.workspace import Workspace, copy_repository
 
 with quietly():
@@ -53,15 +50,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy of the repository with an archive, weights and natural images, all made up."""
     root = tmp_path_factory.mktemp("modern")
     workspace = copy_repository(root)
-    write_tiny_product(root / "tiny", counts=COUNTS)
-    with tarfile.open(root / "loco.tar", "w") as archive:
-        archive.add(root / "tiny", "pushpins")
-    sha256 = hashlib.sha256((root / "loco.tar").read_bytes()).hexdigest()
-    manifest = json.loads((root / "data/mvtec_loco.json").read_text(encoding="utf-8"))
-    manifest |= {"sha256": sha256, "file": "loco.tar", "url": "https://unreachable.invalid/loco.tar"}
-    (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
-    (root / "work/downloads").mkdir(parents=True)
-    (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
+    write_fetched_loco(root, counts=COUNTS)
     (root / "work/weights").mkdir()
     write_tiny_weights(root / "work/weights")
     write_manifest(root / "data/foundation_weights.json", weights=root / "work/weights", folder="work/weights")
@@ -80,11 +69,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def run(space: Workspace, *command: str, root: Path | None = None) -> str:
     """Run a command in the repository, or in a clone, and return what it printed."""
-    environment = {**space.environment, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
-    done = subprocess.run([sys.executable, "-m", *command], cwd=root or space.root, env=environment, text=True,
-                          check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return Workspace(root or space.root).run(*command, environment={"HF_HUB_OFFLINE": "1"})
 
 
 def recipe(space: Workspace, *options: str) -> str:

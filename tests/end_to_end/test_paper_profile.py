@@ -1,11 +1,7 @@
 """`make paper` offline: the command and the DAG with the publications' networks, random weights and two iterations."""
 
-import hashlib
 import json
 import re
-import subprocess
-import sys
-import tarfile
 from typing import Any
 
 import pytest
@@ -14,7 +10,7 @@ from stages.aecsad.model.label_maps import read_pasted_images
 from stages.core.io.components import read_component_maps
 from stages.core.io.weights import read_weights
 from tests.end_to_end.hub_cache import write_hub_cache
-from tests.end_to_end.tiny_product import write_tiny_product
+from tests.end_to_end.tiny_product import write_fetched_loco
 from tests.end_to_end.workspace import Workspace, copy_repository
 from tests.params_files import read_params
 
@@ -38,21 +34,13 @@ SMALLER = {  # the profile's and the variant's networks are the same, so one tes
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, str]]:
-    """A copy of the repository whose archive is fetched already, and the environment with the hub cache."""
+    """A copy of the repository whose archive is fetched already, and what the environment has of the hub cache."""
     root = tmp_path_factory.mktemp("paper")
     workspace = copy_repository(root)
-    write_tiny_product(root / "tiny", counts=COUNTS)
-    with tarfile.open(root / "loco.tar", "w") as archive:
-        archive.add(root / "tiny", "pushpins")
-    sha256 = hashlib.sha256((root / "loco.tar").read_bytes()).hexdigest()
-    manifest = json.loads((root / "data/mvtec_loco.json").read_text(encoding="utf-8"))
-    manifest |= {"sha256": sha256, "file": "loco.tar", "url": "https://unreachable.invalid/loco.tar"}
-    (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
-    (root / "work/downloads").mkdir(parents=True)
-    (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
+    write_fetched_loco(root, counts=COUNTS)
     workspace.set_params({f"profiles.paper.aecsad.{key}": value for key, value in SHORTER.items()})
     change_variant(workspace, {**SHORTER, **SMALLER})
-    return workspace, {**workspace.environment, **write_hub_cache(root / "hub_home", ENCODER), "COLUMNS": "200"}
+    return workspace, write_hub_cache(root / "hub_home", ENCODER)
 
 
 def change_variant(workspace: Workspace, values: dict[str, Any]) -> None:
@@ -67,13 +55,7 @@ def reproduce(space: tuple[Workspace, dict[str, str]], variant: str | None) -> s
     """Run the command for one category and one seed and return what it printed."""
     workspace, environment = space
     options = [*(["--variant", variant] if variant else []), "--seeds", "0", "--categories", "pushpins"]
-    command = [sys.executable, "-m", "benchmarks.recipes.paper", *options]
-    done = subprocess.run(
-        command, cwd=workspace.root, env=environment, text=True, check=False, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return workspace.run("benchmarks.recipes.paper", *options, environment=environment)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """A made-up product for the real pipeline: two red discs and a blue square on grey, in the MVTec LOCO layout."""
 
+import hashlib
 import json
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +37,19 @@ def write_tiny_product(root: Path, *, seed: int = 0, counts: Mapping[str, int] =
         for name, value in DEFECTS.items()
     ]
     (root / "defects_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def write_fetched_loco(root: Path, *, counts: Mapping[str, int]) -> None:
+    """Write the product as MVTec LOCO's archive of `pushpins`, as if a repository's manifest had fetched it."""
+    write_tiny_product(root / "tiny", counts=counts)
+    with tarfile.open(root / "loco.tar", "w") as archive:
+        archive.add(root / "tiny", "pushpins")
+    sha256 = hashlib.sha256((root / "loco.tar").read_bytes()).hexdigest()
+    manifest = json.loads((root / "data/mvtec_loco.json").read_text(encoding="utf-8"))
+    manifest |= {"sha256": sha256, "file": "loco.tar", "url": "https://unreachable.invalid/loco.tar"}
+    (root / "data/mvtec_loco.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (root / "work/downloads").mkdir(parents=True)
+    (root / "loco.tar").rename(root / f"work/downloads/{sha256[:16]}-loco.tar")
 
 
 def draw(defect: str | None, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

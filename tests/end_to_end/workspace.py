@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.params_files import change_params, copy_test_profiles, read_params
@@ -26,6 +28,15 @@ class Workspace:
         """This interpreter first on the PATH; DVC calls `python`."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "DVC_STUDIO_OFFLINE": "1", "CI": "true"}
+
+    def run(self, *command: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Run a module of the repository, which must succeed, and return what it printed in 200 columns."""
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.root, text=True, check=False, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={**self.environment, **environment, "COLUMNS": "200"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def dvc(self, *arguments: str, check: bool = True) -> str:
         """Run dvc, whose stages do not import the same libraries again, and return what it printed."""

@@ -7,7 +7,6 @@ from stages.aecsad.cluster.files import load_training_images, write_clusters
 from stages.aecsad.cluster.params import ClusterParams
 from stages.aecsad.cluster.paste import paste_versions
 from stages.aecsad.cluster.review import review
-from stages.core.encoder.device import seed_everything
 from stages.core.io.components import COMPONENT_MAPS, read_component_maps, read_trials
 from stages.core.io.decision import write_choice
 from stages.core.run.params import EncoderParams, load_params, load_value
@@ -20,8 +19,7 @@ def main(argv: Sequence[str]) -> str:
     reads, writes = ["inputs", "components"], ["output", "choice", "labels"]
     paths = parse_paths(argv, reads=reads, writes=writes, about=__doc__)
     params = load_params(ClusterParams, section="aecsad.cluster")
-    encoder = load_params(EncoderParams, section="encoder")
-    seed_everything(seed := load_value("seed"))
+    encoder, seed = load_params(EncoderParams, section="encoder"), load_value("seed")
     components = read_component_maps(paths.components / COMPONENT_MAPS)
     images = load_training_images(paths.inputs, components)
     labels, verdict = label_images(components, images, encoder.network, params, seed=seed)

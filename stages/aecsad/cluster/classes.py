@@ -10,7 +10,7 @@ from jaxtyping import Int64, UInt8
 
 from stages.aecsad.cluster.composition import Plausibility, group_compositions, judge_classes
 from stages.aecsad.cluster.params import ClusterParams
-from stages.aecsad.model.describe import InstanceTable, describe, measure_instances
+from stages.aecsad.model.describe import InstanceTable, measure_instances
 from stages.aecsad.model.label_maps import LabelMaps
 from stages.aecsad.model.modes import by_frequency, find_classes
 from stages.core.io.components import ComponentMaps
@@ -83,6 +83,8 @@ def cluster_instances(
     seed: int,
 ) -> Int64[np.ndarray, " M"]:
     """Describe the instances and find the mode that each one belongs to, 1.. in no particular order."""
+    from stages.aecsad.model.appearance import describe  # torch: seconds, and known classes need none of it
+
     descriptors = describe(
         components, images, table, encoder_name, crop_size=params.crop_size, descriptor=params.descriptor,
         views=params.views, appearance_dimensions=params.appearance_dimensions, seed=seed,

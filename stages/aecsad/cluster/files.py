@@ -9,11 +9,12 @@ from jaxtyping import UInt8
 
 from stages.aecsad.cluster.review import write_review
 from stages.aecsad.model.label_maps import LabelMaps, PastedImages, write_label_maps, write_pasted_images
-from stages.core.encoder.encoder import load_stack
 from stages.core.io.components import ComponentMaps
 from stages.core.io.tables import MOST_TRAINED, image_files, read_images
 from stages.core.run.atomic import replacing_folder
 from stages.core.run.errors import UserError
+from stages.core.run.parallel import on_all_cores
+from stages.core.runtime.reading import read_image, resize_image
 
 LABEL_MAPS, PASTED, REVIEW = "label_maps.npz", "pasted.npz", "review"
 
@@ -28,8 +29,8 @@ def load_training_images(inputs: Path, components: ComponentMaps) -> UInt8[np.nd
     if sorted(train.index) != sorted(components.image_ids):
         raise UserError("the component maps do not belong to these training images: run `dvc repro pseudo_label`")
     files = train.loc[list(components.image_ids), "file"]
-    stack = load_stack(image_files(inputs), files, size=components.values.shape[-1])
-    return stack.permute(0, 2, 3, 1).contiguous().numpy()
+    folder, size = image_files(inputs), components.values.shape[-1]
+    return np.stack(list(on_all_cores(lambda name: resize_image(read_image(folder / name), size), files)))
 
 
 def write_clusters(

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 from scipy.optimize import nnls
-from scipy.stats import mannwhitneyu, norm
+from scipy.special import ndtri
+from scipy.stats import mannwhitneyu
 
 from stages.aecsad.hybrid_fusion.neighbours import FineNeighbours
 from stages.aecsad.hybrid_fusion.params import Weighting
@@ -224,7 +225,7 @@ def weigh_together(
     if len(alone) < 2:
         return dict(alone)
     seen = np.array([(1 + one.weight) / 2 for one in alone.values()])
-    distance = np.sqrt(2) * norm.ppf(np.minimum(seen, MOST_SEEN))
+    distance = np.sqrt(2) * ndtri(np.minimum(seen, MOST_SEEN))
     images = len(next(iter(normal.values())))
     correlation = correlations(np.stack([normal[name] for name in alone]))
     drawn = correlation * images / (images + PRIOR_IMAGES)

@@ -7,8 +7,7 @@ little say. New images get the mean of both.
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 import cv2
@@ -19,16 +18,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.aecsad.hybrid_fusion.damage import KINDS, damaged
-from stages.core.encoder.device import cpu_threads, mixed_precision
-from stages.core.encoder.encoder import stack_images, to_float
-from stages.core.neighbours.bank import PatchReader, patches_of
+from stages.core.encoder.device import cpu_threads
+from stages.core.encoder.encoder import stack_images
+from stages.core.neighbours.bank import PatchReader
 from stages.core.neighbours.discriminator import BOUND, Discriminator
 from stages.core.neighbours.whitening import Whitening
 from stages.core.run.console import progress
 from stages.core.run.parallel import on_all_cores
 from stages.core.runtime.reading import read_image
+from stages.core.training.optimisation import build_optimizer, build_schedule
 
-COPIES = 160  # training images at most of which there is a damaged copy
+COPIES = 80  # training images at most of which there is a damaged copy; more see no more of synthetic defects
 COVERED = 0.15  # share of a cell that has to be damaged for its patch to be an example
 HIDDEN, STEPS, BATCH = 32, 400, 192
 NORMAL = 4  # times as many normal patches as damaged ones in a batch
@@ -92,6 +92,7 @@ def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> lis
     random = np.random.default_rng(seed)
     pairs = np.linspace(0, len(files) // 2 - 1, min(COPIES, len(files)) // 2).round().astype(int).tolist()
     numbers = [2 * pair + half for pair in pairs for half in (0, 1)]
+    uncached = replace(reader, cached=False)  # no other stage has these pictures
 
     def copies() -> Iterator[Copy]:
         for number, kind in zip(numbers, cycle(KINDS), strict=False):
@@ -99,19 +100,11 @@ def read_damaged(reader: PatchReader, files: Sequence[str], *, seed: int) -> lis
 
     def damaged_patches(one: Copy) -> tuple[int, Float[Tensor, "p C"]]:
         number, copy, changed = one
-        patches = patches_of_picture(reader, copy)
+        patches = uncached.patches(stack_images([copy], size=reader.size))
         return number, patches[cells_of(changed, patches).to(patches.device)]
 
     found = on_all_cores(damaged_patches, copies())
     return list(progress(found, total=len(numbers), label="damaged copies"))
-
-
-def patches_of_picture(reader: PatchReader, picture: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "h w C"]:
-    """Return the patches of a picture that is no file; nothing is kept on disk."""
-    device = next(reader.encoder.buffers()).device
-    with mixed_precision(device) if reader.mixed else nullcontext():
-        features = reader.encoder(to_float(stack_images([picture], size=reader.size).to(device)))
-    return patches_of(features, reader.strides, grid=reader.grid)
 
 
 def cells_of(changed: Bool[np.ndarray, "H W"], patches: Float[Tensor, "h w C"]) -> Bool[Tensor, "h w"]:
@@ -185,8 +178,8 @@ def fit_network(
         torch.zeros(()),
     ]
     weights = [one.to(device).requires_grad_() for one in weights]
-    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
+    optimizer = build_optimizer("adamw", weights, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = build_schedule("one_cycle", optimizer, learning_rate=LEARNING_RATE, iterations=STEPS)
     for _ in range(STEPS):
         rows = [
             one[torch.randint(len(one), (count,), generator=generator).to(device)]

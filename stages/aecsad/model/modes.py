@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from sklearn.cluster import estimate_bandwidth
 
 EQUAL = 1e-9  # a bandwidth below this means that most instances are identical
 MAX_STEPS = 300
@@ -27,6 +26,8 @@ def find_classes(
     """
     chosen = descriptors[np.random.default_rng(seed).permutation(len(descriptors))[:sample]]
     if bandwidth is None:
+        from sklearn.cluster import estimate_bandwidth  # takes a second, and kinds that are known need none of it
+
         bandwidth = estimate_bandwidth(chosen, quantile=quantile)
     if bandwidth < EQUAL:
         _, found = np.unique(descriptors.round(9), axis=0, return_inverse=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.stats import norm
+from scipy.special import log_ndtr  # scipy.stats takes half a second to import
 
 from stages.core.runtime.scaling import TRIMMED_STD
 from stages.core.runtime.scaling import TrimmedZ as TrimmedZ
@@ -13,4 +13,4 @@ Scores = Float64[np.ndarray, "*B N"]
 
 def evidence(scores: Scores) -> Scores:
     """Do as `stages.core.runtime.scaling.evidence`, which differs in the last digits and needs no SciPy."""
-    return np.asarray(-norm.logsf(TRIMMED_STD * scores))
+    return np.asarray(-log_ndtr(-TRIMMED_STD * scores))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from sklearn.cluster import KMeans
 
 from stages.core.runtime.components import NormalComponents, Place, find_components
 from stages.core.runtime.histograms import patch_histograms
@@ -32,6 +31,8 @@ def fit_places(images: Sequence[Sequence[MaskRegion]], *, stable_share: float, s
     centres = np.array([region.centre for region in typical])
     if len(np.unique(centres, axis=0)) < number:
         return None
+    from sklearn.cluster import KMeans  # takes a second, and without component classes there is no place
+
     labels = KMeans(number, n_init=5, random_state=seed).fit_predict(centres)
     by_image = np.sort(labels.reshape(-1, number), axis=1)
     if np.mean((by_image == np.arange(number)).all(axis=1)) < stable_share:

@@ -122,7 +122,10 @@ def fit_teacher(
     weigh_stages(head, stage_weights)
     fit_normalisation(head, _Projected(head, stages))
     targets = torch.cat([head([stage.float() for stage in batch]).half() for batch in stages])
-    return targets, torch.cat(stems) if keep_stems else None
+    layout = torch.channels_last  # that of the students' outputs and of convolutions, once for all iterations
+    return targets.contiguous(memory_format=layout), (
+        torch.cat(stems).contiguous(memory_format=layout) if keep_stems else None
+    )
 
 
 def channel_statistics(batches: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -88,7 +88,7 @@ def blocks_of(network: Network, strides: Sequence[int], *, count: int) -> tuple[
     """
     layers = network.out_indices
     if layers is None:
-        example = [count // 4, count // 2, count - 1]
+        example = [count // 3 - 1, 2 * count // 3 - 1, count - 1]
         raise UserError(
             f"profile: encoder.name: the {count} blocks of {network.name} all have one stride: choose those that stand "
             f"for strides 4, 8 and 16, for example encoder.out_indices: {example}"

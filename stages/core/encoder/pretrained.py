@@ -6,6 +6,7 @@ only what builds networks imports this module.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -87,7 +88,12 @@ def description_of(network: Network) -> timm.models.PretrainedCfg:
     except RuntimeError:  # the part of the name after the point is unknown
         source = None
     if source is None or not (source.has_weights or network.weights):
-        raise UserError(f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}")
+        known = timm.list_models(pretrained=True)  # each with its weights' name after a point, which may be left away
+        near = get_close_matches(name, known if "." in name else {LITE0, *(one.partition(".")[0] for one in known)}, 3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "take one of `timm.list_models(pretrained=True)`"
+        raise UserError(
+            f"profile: encoder.name: timm {timm.__version__} has no pretrained weights for {name!r}: {advice}"
+        )
     return source
 
 

@@ -63,13 +63,16 @@ def connected_regions(
         By class, and within a class in the reading order of their first pixels.
     """
     found = []
-    for label in np.unique(labels[labels > 0]):
-        mask = (labels == label).astype(np.uint8)
-        _, numbers, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    for label in np.flatnonzero(np.bincount(labels.ravel())[1:]) + 1:
+        mask = (labels == label).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask)
+        left, top = left - left % 2, top - top % 2  # OpenCV numbers regions by blocks of 2x2 pixels
+        around = mask[top : top + height + 1, left : left + width + 1]
+        _, numbers, stats, centres = cv2.connectedComponentsWithStats(around, connectivity=8)
         for number in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= min_area) + 1:  # 0 is everything else
-            left, top, width, height, area = stats[number].tolist()
+            across, down, wide, high, area = stats[number].tolist()
             x, y = centres[number].tolist()
-            inside = numbers[top : top + height, left : left + width] == number
-            box = (top, left, top + height, left + width)
-            found.append(Region(int(label), area, (x, y), box, inside, labels.shape))
+            inside = numbers[down : down + high, across : across + wide] == number
+            box = (top + down, left + across, top + down + high, left + across + wide)
+            found.append(Region(int(label), area, (left + x, top + y), box, inside, labels.shape))
     return found

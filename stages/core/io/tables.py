@@ -45,10 +45,12 @@ def read_table(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
     """Read a table written by `write_table`.
 
     Raises:
-        UserError: the file is not a Parquet table or lacks a column.
+        UserError: the file is missing, is not a Parquet table or lacks a column.
     """
     try:
         table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: correct the name, or run `dvc repro` to make it") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable Parquet table ({error}): delete it and run `dvc repro`") from None
     missing = [name for name in columns if name not in table.columns]

@@ -314,12 +314,15 @@ def patch_distances(patches: Float[Tensor, "h w C"], bank: Float[Tensor, "k C"])
     """Return the exact Euclidean distance of each patch to the nearest one of the bank: the anomaly map."""
     rows = patches.flatten(0, 1)
     blocks = [rows] if rows.is_cuda else rows.split(CPU_BLOCK)
-    return torch.cat([nearest_squares(block, bank) for block in blocks]).sqrt().view(patches.shape[:2])
+    squares = bank.square().sum(dim=1)
+    return torch.cat([nearest_squares(block, bank, squares) for block in blocks]).sqrt().view(patches.shape[:2])
 
 
-def nearest_squares(a: Float[Tensor, "A C"], b: Float[Tensor, "B C"]) -> Float[Tensor, " A"]:
-    """Return the squared distance of each row of `a` to the nearest row of `b`."""
-    products = torch.addmm(b.square().sum(dim=1), a, b.T, alpha=-2.0)  # all but ||a||², the same for every b
+def nearest_squares(
+    a: Float[Tensor, "A C"], b: Float[Tensor, "B C"], squares: Float[Tensor, " B"]
+) -> Float[Tensor, " A"]:
+    """Return the squared distance of each row of `a` to the nearest row of `b`, whose squared norms are `squares`."""
+    products = torch.addmm(squares, a, b.T, alpha=-2.0)  # all but ||a||², the same for every b
     return (products.amin(dim=1) + a.square().sum(dim=1)).clamp_(min=0.0)
 
 

@@ -28,10 +28,21 @@ TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`; when the block ends well, it becomes `path`."""
+    """Yield a temporary path next to `path`; when the block ends well, it becomes `path`.
+
+    In a temporary folder, which goes as a whole, that path needs no folder and no lock of its own: a stage may write
+    thousands of files there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not is_nested(path):
-        sweep_once(path.parent.absolute())
+    if is_nested(path):
+        temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.{NEW}")
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return
+    sweep_once(path.parent.absolute())
     with workspace(path) as folder:
         yield folder / NEW
         (folder / NEW).replace(path)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from stages.core.run.errors import UserError
+from stages.core.run.findings import findings
 from stages.core.run.network import Network
 
 PARAMS_FILE = Path("params.yaml")  # the name DVC fixes, next to dvc.yaml where every stage runs
@@ -60,7 +61,7 @@ class EncoderParams(Params):
     """
 
     name: Annotated[str, Field(pattern=r"^[^?]+$")]
-    image_size: int
+    image_size: PositiveInt
     out_indices: tuple[LayerNumber, LayerNumber, LayerNumber] | None = None
     weights: EncoderWeights | None = None
 
@@ -172,10 +173,22 @@ def known_variants(value: Any) -> bool:
     return isinstance(value, list) and all(one in VARIANTS for one in value) and len(set(value)) == len(value)
 
 
-def validate(model: type[M], value: Any, *, where: str, file: Path = PARAMS_FILE) -> M:
-    """Build the model from a value of params.yaml or another file; one UserError names every finding."""
+def validate(model: type[M], value: Any, *, where: str = "", file: Path = PARAMS_FILE) -> M:
+    """Build the model from a value of params.yaml or another file.
+
+    Args:
+        where: the value's dotted path; empty for all of the file.
+        file: that it is from.
+
+    Raises:
+        UserError: a key is missing, unknown or of the wrong kind; every finding is named.
+    """
+    errors, built = [], None
     try:
-        return model.model_validate(value)
+        built = model.model_validate(value)
     except ValidationError as error:
-        findings = [f"{'.'.join([where, *map(str, e['loc'])])}: {e['msg']}" for e in error.errors()]
-        raise UserError(f"{file}: " + "; ".join(findings)) from None
+        errors = error.errors(include_url=False)
+    found = findings(model, value, errors, where=where)
+    if built is None or found:
+        raise UserError(f"{file}: " + "; ".join(found))
+    return built

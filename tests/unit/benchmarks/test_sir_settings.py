@@ -33,8 +33,8 @@ def test_mistakes_are_one_clear_message(caplog: pytest.LogCaptureFixture) -> Non
         (["stripes", "trainin.learning_rate=1"], "sir has no key trainin.learning_rate"),
         (["stripes", "training.learning_rat=1"], "sir has no key training.learning_rat"),
         (["stripes", "training.learning_rate.x=1"], "sir has no key training.learning_rate.x"),
-        (["stripes", "training.learning_rate=-1"], "sir.training.learning_rate: Input should be greater than 0"),
-        (["stripes", "--loops", "3", "0"], "sir.decoder.loops: Input should be greater than 0"),
+        (["stripes", "training.learning_rate=-1"], "sir.training.learning_rate is -1: expected number above 0"),
+        (["stripes", "--loops", "3", "0"], "sir.decoder.loops is 0: expected integer above 0"),
         (["decoder.loops=2"], "no category was named"),
         (["nowhere"], "artifacts/split/nowhere/inputs/images.parquet"),
     ]

@@ -121,7 +121,7 @@ def test_16_bit_images_go_through_the_window_of_their_category(place: Path) -> N
             {"methods__inctrl__auxiliary": {"part": {"object": "x"}}},
             r"methods\.inctrl\.auxiliary: no labelled anomaly to train on: name another category",
         ),
-        ({"methods__inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet: not a readable Parquet table"),
+        ({"methods__inctrl__auxiliary": {"gone": {"object": "x"}}}, "gone/pool.parquet does not exist: correct"),
         (
             {"methods__inctrl__categories": {"part": {"object": "_"}}},
             r"methods\.inctrl\.categories\.part\.object: .*'_' has no letter or digit: name the object in words",

@@ -143,7 +143,10 @@ def test_no_score_depends_on_the_other_images(place: Path) -> None:
             {"profiles__smoke__madclip__shots": 5},
             "5 normal and 5 anomalous images are wanted, the pool outside test has 6 and 4: lower it, or let the split",
         ),
-        ({"profiles__smoke__madclip__blocks": [1, 2, 3]}, r"smoke\.yaml: madclip\.blocks\.3: Field required"),
+        (
+            {"profiles__smoke__madclip__blocks": [1, 2, 3]},
+            r"smoke\.yaml: madclip\.blocks is \[1, 2, 3\]: expected list of 4",
+        ),
         ({"methods__madclip__categories": {}}, r"the key 'methods\.madclip\.categories\.part' is missing"),
     ],
 )

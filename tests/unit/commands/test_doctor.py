@@ -82,7 +82,9 @@ def test_what_is_wrong_with_products_and_methods() -> None:
         "fail  params.yaml: methods.aecsad.categories: 'part' is no key of `categories`; methods.mad"
     )
     write({**GOOD, "methods": {"aecsad": {"stages": []}}})
-    assert lines(repository.check_methods) == ["fail  params.yaml: methods.aecsad.categories: Field required"]
+    assert lines(repository.check_methods) == [
+        "fail  params.yaml: methods.aecsad.categories is missing: expected section"
+    ]
     write({**GOOD, "categories": {}, "methods": {}})
     (line,) = lines(repository.check_products)
     assert line == "fail  params.yaml: there is no product below `categories`: `oddpart add NAME FOLDER`"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.recompute import auroc, auroc_limits, precision_limits, recompute
+from commands.verify import verify_folder
 from stages.core.runtime.errors import UserError
 from tests.architecture.source_files import ROOT
 
@@ -102,3 +103,17 @@ def test_the_committed_metrics_are_those_of_their_scores(tmp_path: Path) -> None
         shutil.copytree(ROOT / "metrics" / name, tmp_path / name)
     done = CliRunner().invoke(app, ["verify", str(tmp_path)])
     assert done.exit_code == 0, done.output
+
+
+def test_what_is_neither_a_bundle_nor_metrics_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation/part.json").write_text("{}", encoding="utf-8")
+    for name, problem in (
+        ("nowhere", "nowhere does not exist"),
+        ("evaluation", "has neither manifest.json nor tables of scores"),
+        ("evaluation/part.json", r"part\.json is no folder"),
+    ):
+        with pytest.raises(
+            UserError, match=rf"{problem}: name a bundle, such as .*, or a folder of metrics, `metrics`"
+        ):
+            verify_folder(tmp_path / name)

@@ -265,11 +265,11 @@ def test_proxies_come_from_the_environment(server: Server, tmp_path: Path, monke
 def test_bad_manifests(tmp_path: Path) -> None:
     for content, message in (
         ("{", "not a JSON file"),
-        ("[]", "a.json: : Input should be"),
-        ('{"url": "file:///etc/passwd"}', "url: String should match pattern"),
-        ('{"url": "https://x.org/a", "sha256": "abc"}', "sha256: String should match"),
-        ('{"url": "https://x.org/a", "file": "../a"}', "file: String should match"),
-        ('{"package": "a", "colour": 1}', "colour: Extra inputs are not permitted"),
+        ("[]", "a.json: the content is \[\]: expected section \(url, sha256"),
+        ('{"url": "file:///etc/passwd"}', "url is 'file:///etc/passwd': string should match pattern"),
+        ('{"url": "https://x.org/a", "sha256": "abc"}', "sha256 is 'abc': string should match"),
+        ('{"url": "https://x.org/a", "file": "../a"}', "file is '../a': string should match"),
+        ('{"package": "a", "colour": 1}', "colour: unknown key, and version, folder"),
     ):
         (tmp_path / "a.json").write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=message):

@@ -109,9 +109,9 @@ def test_refused_archive_leaves_the_earlier_output(run: Run, tmp_path: Path) -> 
     ("category", "message"),
     [
         ({"source": "folder", "path": "nowhere"}, "nowhere does not exist"),
-        ({"source": "web", "path": "data"}, "Input tag 'web' found using 'source' does not match any of"),
-        ({"source": "folder", "path": "data", "resplit": True}, "resplit: Extra inputs are not permitted"),
-        ({"source": "folder", "path": "data", "ratios": [1, -1, 1]}, "ratios.1: Input should be greater than"),
+        ({"source": "web", "path": "data"}, "source is 'web': expected one of `sample`"),
+        ({"source": "folder", "path": "data", "resplit": True}, "resplit: unknown key"),
+        ({"source": "folder", "path": "data", "ratios": [1, -1, 1]}, "ratios[1] is -1: expected integer from 0"),
         ({"source": "csv", "path": "data"}, "no folder holds 'labels.csv'"),
         ({"source": "mvtec", "path": "data", "subfolder": "bottle"}, "no folder 'bottle' that holds 'train'"),
     ],

@@ -152,3 +152,13 @@ def make_case(root: Path) -> Case:
     case.change_params()
     case.write_result(SCORES)
     return case
+
+
+def mean_up_to(curve: Sequence[tuple[float, float]], limit: float) -> float:
+    """Return the mean height of a curve of straight pieces from 0 to a limit, by the areas below them."""
+    area = 0.0
+    for (x0, y0), (x1, y1) in zip(curve[:-1], curve[1:], strict=True):
+        end = min(x1, limit)
+        if end > x0:
+            area += (end - x0) * (y0 + (y0 + (y1 - y0) * (end - x0) / (x1 - x0))) / 2
+    return area / limit

@@ -97,7 +97,7 @@ def a_method_without_a_result(case: Case) -> None:
         (a_score_that_is_not_finite, "the column 'score' of the scores is not finite for: validation/ä 03"),
         (an_image_without_a_score, "validation or test images without a score: validation/ä 03"),
         (maps_without_pixels, "an array of shape (20, 0, 3) for 20 images"),
-        (a_method_without_a_result, "scores.parquet: not a readable Parquet table"),
+        (a_method_without_a_result, "scores.parquet does not exist: correct the name, or run `dvc repro`"),
     ],
 )
 def test_bad_results_end_with_one_message_that_names_the_method(

@@ -16,6 +16,7 @@ from stages.evaluation.names import Undefined
 from stages.evaluation.pixel_counts import LEVELS, PixelCounts, area_up_to, aupro, levels, pixel_auroc
 from stages.evaluation.pixel_metrics import PixelLimits, pixel_metrics, read_mask
 from tests.table import violations
+from tests.unit.evaluation.case import mean_up_to
 
 # Regions {0.9, 0.3} and {0.5}; normal pixels 0.6, 0.2, 0.1, 0.05.
 ROW = np.array([[0.9, 0.3, 0.6, 0.5, 0.2, 0.1, 0.05]], dtype=np.float32)
@@ -40,12 +41,7 @@ def brute_force_aupro(images: list[tuple[np.ndarray, np.ndarray]], limit: float)
     for threshold in sorted({value for values, _ in images for value in values.ravel().tolist()}, reverse=True):
         overlap = np.mean([np.mean(region >= threshold) for region in regions])
         curve.append((float(np.mean(normal >= threshold)), float(overlap)))
-    area = 0.0
-    for (x0, y0), (x1, y1) in zip(curve[:-1], curve[1:], strict=True):
-        end = min(x1, limit)
-        if end > x0:
-            area += (end - x0) * (y0 + (y0 + (y1 - y0) * (end - x0) / (x1 - x0))) / 2
-    return area / limit
+    return mean_up_to(curve, limit)
 
 
 def test_aupro_by_hand() -> None:

@@ -21,6 +21,7 @@ from stages.evaluation.pixel_counts import (
     saturating_shares,
 )
 from tests.table import violations
+from tests.unit.evaluation.case import mean_up_to
 
 LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)
 MISSING = Defect(defect_name="missing", pixel_value=255, saturation_threshold=2, relative_saturation=False)
@@ -57,12 +58,7 @@ def brute_force(images: list[Image], defects: dict[int, Defect], limit: float) -
     for threshold in sorted({v for values, _ in images for v in values.ravel().tolist()}, reverse=True):
         found = np.mean([min((pixels >= threshold).sum() / saturation, 1.0) for pixels, saturation in regions])
         curve.append((float(np.mean(outside >= threshold)), float(found)))
-    area = 0.0
-    for (x0, y0), (x1, y1) in zip(curve[:-1], curve[1:], strict=True):
-        end = min(x1, limit)
-        if end > x0:
-            area += (end - x0) * (y0 + (y0 + (y1 - y0) * (end - x0) / (x1 - x0))) / 2
-    return area / limit
+    return mean_up_to(curve, limit)
 
 
 def row(*values: float) -> np.ndarray:

@@ -46,7 +46,7 @@ def test_a_universal_model_of_one_category_is_a_specialised_one(drawn: Path, cap
     [
         ({"teacher.name": "no_such_network"}, "has no pretrained weights for 'no_such_network'"),
         ({"decoder.widths": [8]}, "sir.decoder.widths: the teacher has 2 stages, this has only 1 values"),
-        ({"maps.pooled_share": 2}, "maps.pooled_share: Input should be less than or equal to 1"),
+        ({"maps.pooled_share": 2}, "maps.pooled_share is 2: expected number from 0 to 1"),
     ],
 )
 def test_mistakes_are_one_clear_message(

@@ -253,7 +253,7 @@ def test_an_empty_dataset(refusal: Refusal) -> None:
 
 def test_bad_params(refusal: Refusal) -> None:
     good_loco()
-    assert "categories.part.source: Input should be 'sample'" in refusal(source="web")
+    assert "categories.part.source is 'web': expected one of `sample`" in refusal(source="web")
     assert "ratios are all 0" in refusal(source="folder", ratios=[0, 0, 0])
     assert "test_part belongs to isic2018, and isic2018 needs it" in refusal(source="isic2018")
 

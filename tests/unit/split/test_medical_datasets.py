@@ -111,10 +111,10 @@ def test_findings_of_a_data_set_come_in_one_list(caplog: pytest.LogCaptureFixtur
 def test_wrong_entries_and_folders(caplog: pytest.LogCaptureFixture) -> None:
     WRITERS["br35h"](Path("data"))
     for category, message in (
-        ({"source": "isic2018"}, "test_part: Field required"),
-        ({"source": "aptos2019"}, "crop: Field required"),
-        ({"source": "br35h", "crop": "fundus"}, "crop: Extra inputs are not permitted"),
-        ({"source": "br35h", "equal_files": "ignore"}, "equal_files: Input should be 'refuse' or 'exclude'"),
+        ({"source": "isic2018"}, "test_part is missing: expected one of `test`, `validation`"),
+        ({"source": "aptos2019"}, "crop is missing: expected one of `fundus`, `none`"),
+        ({"source": "br35h", "crop": "fundus"}, "crop: unknown key"),
+        ({"source": "br35h", "equal_files": "ignore"}, "equal_files is 'ignore': expected one of `refuse`, `exclude`"),
         ({"source": "medianomaly"}, "no folder holds 'data.json'"),
     ):
         assert message in refusal(caplog, "data", **category)

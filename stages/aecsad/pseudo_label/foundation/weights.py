@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor, nn
 
 from stages.core.io.fetch import fetch_file, sha256_of, without_secrets
 from stages.core.run.atomic import replacing_file
 from stages.core.run.errors import UserError
-from stages.core.run.params import Params
+from stages.core.run.params import Params, validate
 
 LOG = logging.getLogger(__name__)
 COMMAND = "oddpart weights"
@@ -59,12 +59,9 @@ def read_weight_files(path: Path) -> WeightFiles:
         UserError: it is missing, not JSON, or a key is missing, unknown or of the wrong kind.
     """
     try:
-        return WeightFiles.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return validate(WeightFiles, json.loads(path.read_text(encoding="utf-8")), file=path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: take it from the repository") from None
-    except ValidationError as error:
-        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UserError(f"{path}: " + "; ".join(findings)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file: {error}") from None
 

@@ -1,7 +1,6 @@
 """The discriminator: what it learns from, its unit, and what it adds to distances."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from stages.aecsad.hybrid_fusion import discriminating
 from stages.aecsad.hybrid_fusion.discriminating import cells_of, examples_of, fit_discriminator, mean_of, read_damaged
+from stages.core.neighbours.bank import PatchReader
 from stages.core.neighbours.discriminator import Discriminator
 from stages.core.neighbours.whitening import Whitening
 
@@ -39,13 +39,14 @@ def test_both_halves_have_damaged_copies(count: int, tmp_path: Path, monkeypatch
         Image.fromarray(values.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / file)
     pictures: list[np.ndarray] = []
 
-    def patches(reader: object, picture: np.ndarray) -> torch.Tensor:
-        pictures.append(picture)
-        return torch.from_numpy(picture[4::8, 4::8].astype(np.float32))
+    class Cells(PatchReader):
+        def patches(self, image: torch.Tensor) -> torch.Tensor:
+            assert not self.cached
+            pictures.append(image[0].permute(1, 2, 0).numpy())
+            return image[0, :, 4::8, 4::8].permute(1, 2, 0).float()
 
-    monkeypatch.setattr(discriminating, "patches_of_picture", patches)
-    reader: Any = SimpleNamespace(folder=tmp_path)
-    found = read_damaged(reader, files, seed=0)
+    encoder: Any = None
+    found = read_damaged(Cells(encoder, tmp_path, (64, 64), (8,)), files, seed=0)
     numbers = [number for number, _ in found]
     assert numbers == sorted(set(numbers))
     assert len(found) == 2 * (min(20, count) // 2)

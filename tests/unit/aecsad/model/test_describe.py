@@ -5,14 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.aecsad.model.describe import (
-    crop_instances,
-    describe_instances,
-    eight_views,
-    measure_instances,
-    project,
-    twenty_views,
-)
+from stages.aecsad.model.appearance import eight_views, project, twenty_views
+from stages.aecsad.model.describe import crop_instances, describe_instances, measure_instances
 
 
 def test_measurements_of_a_pixel_and_a_rectangle(two_instances: tuple[np.ndarray, np.ndarray]) -> None:

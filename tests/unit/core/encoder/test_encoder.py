@@ -126,8 +126,14 @@ def test_nothing_in_it_learns(encoder: FrozenEncoder) -> None:
 
 
 def test_a_name_without_weights_is_refused() -> None:
-    for name in ("no_such_network", "wide_resnet50_2.no_such_weights", "lcnet_035"):
-        with pytest.raises(UserError, match=rf"encoder\.name: timm \S+ has no pretrained weights for '{name}'"):
+    for name, advice in (
+        ("no_such_network", "take one of"),
+        ("wide_resnet50_2.no_such_weights", r"did you mean wide_resnet50_2\."),
+        ("lcnet_035", r"did you mean .*lcnet_050"),
+        ("tf_efficientnet_lite_0", "did you mean tf_efficientnet_lite"),
+    ):
+        message = rf"encoder\.name: timm \S+ has no pretrained weights for '{name}': {advice}"
+        with pytest.raises(UserError, match=message):
             FrozenEncoder(name)
 
 

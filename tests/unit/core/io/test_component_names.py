@@ -27,9 +27,9 @@ def test_what_is_no_name_is_refused() -> None:
             check_names(section, ["tray"])
 
     rows = [
-        ({"tray": {0: "background"}}, r"components\.tray\.0"),
-        ({"tray": {-1: "x"}}, r"components\.tray\.-1"),
-        ({"tray": {"label": 1}}, r"components\.tray\.label"),
+        ({"tray": {0: "background"}}, r"components\.tray has the key 0: "),
+        ({"tray": {-1: "x"}}, r"components\.tray has the key -1: "),
+        ({"tray": {"label": 1}}, r"components\.tray has the key 'label': "),
         ({"tray": {1: 5}}, r"components\.tray\.1"),
         ({"tray": {1: "  "}}, r"components\.tray\.1"),
         ({"tray": {1: "x" * 61}}, r"components\.tray\.1"),

@@ -47,6 +47,6 @@ def test_damage_is_a_user_error_with_the_remedy(tmp_path: Path) -> None:
             if content is not None:
                 file.write_bytes(content)
             message = message_of(read, target)
-            if not re.search("(?s)artefact.*: .*delete it and run `dvc repro`", message):
+            if not re.search("(?s)artefact.*: .*(delete it and|correct the name, or) run `dvc repro`", message):
                 wrong.append(f"{read} of {content!r}: {message}")
     assert wrong == []

@@ -216,3 +216,14 @@ def test_a_link_or_a_file_is_no_earlier_version(tmp_path: Path) -> None:
             write(tmp_path / name, "new")
     assert (tmp_path / "link").readlink() == Path("there")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_in_a_temporary_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "result") as folder:
+        with replacing_file(folder / "whole.txt") as temporary:
+            temporary.write_text("all of it")
+            assert not (folder / "whole.txt").exists()
+        with pytest.raises(OSError, match="disk"), replacing_file(folder / "half.txt") as temporary:
+            temporary.write_text("half of")
+            raise OSError("the disk is full")
+    assert [path.name for path in (tmp_path / "result").iterdir()] == ["whole.txt"]
