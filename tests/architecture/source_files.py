@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FAMILIES = ("aecsad", "clip", "sir")  # folders of several stages and a model/
 CORE = ("stages", "core")
+WITHOUT_TORCH = ("download", "split", "aecsad.histogram", "aecsad.score_fusion", "evaluation", "report")  # stages
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,17 @@ import sys
 from pathlib import Path
 
 from tests import table
-from tests.architecture.source_files import CORE, FAMILIES, ROOT, Import, imports, package_of, parse, python_files
+from tests.architecture.source_files import (
+    CORE,
+    FAMILIES,
+    ROOT,
+    WITHOUT_TORCH,
+    Import,
+    imports,
+    package_of,
+    parse,
+    python_files,
+)
 
 # They run code that no import shows.
 HIDING = ("importlib", "runpy", "subprocess", "multiprocessing")
@@ -194,7 +204,6 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
-WITHOUT_TORCH = ("download", "split", "aecsad.histogram", "aecsad.score_fusion", "evaluation", "report")
 WITHOUT_TIMM = ("aecsad.pseudo_label", "aecsad.cluster", "aecsad.segmentation", "aecsad.hybrid_fusion", "patchcore")
 HEAVY = ("timm", "torchvision", "transformers", "segment_anything", "groundingdino", "pycocotools")
 

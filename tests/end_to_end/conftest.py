@@ -18,5 +18,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     space = copy_repository(root)
     write_tiny_product(root / DATA)
     space.set_params({"profile": "smoke", "categories": {"tiny": {"source": "mvtec_loco", "path": DATA}}})
+    space.set_params({"evaluation.bootstrap_resamples": 50})  # its intervals are not asked about here
     space.dvc("repro")
     return space

@@ -39,10 +39,9 @@ class Workspace:
         return done.stdout
 
     def dvc(self, *arguments: str, check: bool = True) -> str:
-        """Run dvc and return what it printed."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.root, env=self.environment, text=True, capture_output=True, check=False
-        )
+        """Run dvc, whose stages do not import the same libraries again, and return what it printed."""
+        command = [sys.executable, "-m", "tests.end_to_end.forking_dvc", "dvc", *arguments]
+        done = subprocess.run(command, cwd=self.root, env=self.environment, text=True, capture_output=True, check=False)
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output
         return output

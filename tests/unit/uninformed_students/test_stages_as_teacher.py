@@ -128,7 +128,7 @@ def test_a_defect_scores_highest_without_any_distillation(drawn: Path) -> None:
 def test_flips_reach_teacher_and_students_alike(drawn: Path) -> None:
     """A flip of all images is another training, and its students are no worse on images as they are than on flipped."""
     flip = [{"name": "RandomVerticalFlip", "p": 0.5}]
-    change_params(drawn, BACKBONE)
+    change_params(drawn, {**BACKBONE, f"{SECTION}.students.training.iterations": 12})
     plain = run("plain")["score"]
     change_params(drawn, {f"{SECTION}.students.augmentation": [RESIZE, *flip, *END]})
     flipped = run("flipped")["score"]

@@ -39,7 +39,6 @@ from tests.unit.commands.predict.case import (
     SPLITS,
     count_areas,
     fuse,
-    fuse_and_judge,
     fuse_hybrid,
     judge,
     remember,
@@ -162,7 +161,8 @@ def test_scores_without_the_histogram_branch(tmp_path: Path, caplog: pytest.LogC
     write_choice(CHOICE, choice | {"weights": dict.fromkeys(choice["weights"], 0.0), "covered": False})
     table = pd.read_parquet(without)
     table.assign(**dict.fromkeys(choice["weights"], 0.0)).to_parquet(without)
-    fuse_and_judge()
+    fuse()
+    judge()
     rows = predict(tmp_path / "out", copy_images(tmp_path / "photos"))
     assert_pipeline_scores(rows)
     assert {row["histogram"] for row in rows} == {""}
@@ -182,7 +182,8 @@ def test_pictures_of_12_bits_are_read_as_the_training_images_were(tmp_path: Path
     expected = read_result(Path("artifacts/scores/part/aecsad")).scores.set_index("image_id")["score"]
     write_grey_range(INPUTS, between(0, 4095))  # as `split` does for a product of such images
     train_students()
-    fuse_and_judge()
+    fuse()
+    judge()
     rows = predict(tmp_path / "out", photos)
     assert [float(row["score"]) for row in rows] == [expected["test/20"], expected["test/21"]]
 

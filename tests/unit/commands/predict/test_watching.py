@@ -345,7 +345,7 @@ def test_a_file_that_never_gets_whole_is_given_up_when_the_patience_ends(words: 
     )
 
 
-KILLS = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+KILLS = [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 
 
 @pytest.mark.parametrize("stay", [False, True])
