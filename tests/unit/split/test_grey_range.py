@@ -168,7 +168,7 @@ def test_a_range_that_makes_no_sense(
     rows = [
         ({"bits": 12, "grey_range": [0, 9]}, "bits and grey_range say the same: remove one"),
         ({"grey_range": [9, 9]}, "the first value becomes black, and must be below the second"),
-        ({"bits": 20}, "less than or equal to 16"),
+        ({"bits": 20}, "bits is 20: expected integer from 8 to 16, or null"),
     ]
     assert violations(check, rows) == []
 
