@@ -41,10 +41,6 @@ class Workspace:
     def dvc(self, *arguments: str, check: bool = True) -> str:
         """Run dvc, whose stages do not import the same libraries again, and return what it printed."""
         command = [sys.executable, "-m", "tests.end_to_end.forking_dvc", "dvc", *arguments]
-        return self.run(command, check=check)
-
-    def run(self, command: list[str], *, check: bool = True) -> str:
-        """Run a command in the repository and return what it printed."""
         done = subprocess.run(command, cwd=self.root, env=self.environment, text=True, capture_output=True, check=False)
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output
