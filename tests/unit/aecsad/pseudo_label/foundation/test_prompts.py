@@ -41,7 +41,7 @@ def test_prompts_of_a_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Path("params.yaml").write_text(yaml.safe_dump({"categories": entries}), encoding="utf-8")
     assert load_prompts("with") == Prompts.model_validate(PROMPTS)
     assert load_prompts("without") is None
-    with pytest.raises(UserError, match=r"categories\.bad\.prompts\.objects: .*at least 1"):
+    with pytest.raises(UserError, match=r"categories\.bad\.prompts\.objects is \[\]: .*at least 1"):
         load_prompts("bad")
     with pytest.raises(UserError, match=r"categories\.no is not a section"):
         load_prompts("no")
@@ -56,9 +56,9 @@ def test_words_that_cannot_be_asked_for_are_refused_when_read(tmp_path: Path, mo
             load_prompts("parts")
 
     rows = [
-        ({"objects": ["pin", " "]}, r"\.objects\.1: .*' ': write one class of words"),
-        ({"objects": ["screw. pin"]}, r"\.objects\.0: .*without '\.'"),
-        ({"background": ["bag?"]}, r"\.background\.0: .*'bag\?'"),
+        ({"objects": ["pin", " "]}, r"\.objects\[1\]: .*' ': write one class of words"),
+        ({"objects": ["screw. pin"]}, r"\.objects\[0\]: .*without '\.'"),
+        ({"background": ["bag?"]}, r"\.background\[0\]: .*'bag\?'"),
         ({"objects": ["pin", "Zip bag"], "background": ["tray", "zip bag "]}, ": .*zip bag is under objects and"),
     ]
     assert violations(check, rows) == []
