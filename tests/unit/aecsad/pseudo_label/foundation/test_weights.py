@@ -109,7 +109,11 @@ def test_a_file_of_unknown_sha256_is_not_fetched_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"file": "../a"}, "file is .*: expected text of the form"), ({"url": "ftp://x"}, "url"), ({"sha256": "x"}, "sha256")],
+    [
+        ({"file": "../a"}, "file is .*: expected text of the form"),
+        ({"url": "ftp://x"}, "url"),
+        ({"sha256": "x"}, "sha256"),
+    ],
 )
 def test_bad_manifests(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write(tmp_path)
