@@ -45,7 +45,7 @@ def main() -> None:
 @app.command(epilog="Example: oddpart doctor")
 @verb
 def doctor(
-    data: Annotated[bool, typer.Option("--data", help="Only what `dvc repro` stumbles over: products, files.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Only what stops `dvc repro`: settings, products.")] = False,
 ) -> None:
     """Check that everything is in place to run.
 

@@ -25,10 +25,10 @@ def examine(*, data: bool = False) -> int:
     """Print one line for each finding and return how many fail.
 
     Args:
-        data: check nothing but the products and their files, and print only what fails.
+        data: check nothing but settings, products and their files, and print only what fails.
     """
     found: list[Finding] = []
-    for check in (check_products,) if data else CHECKS:
+    for check in (check_settings, check_products) if data else CHECKS:
         for finding in guarded(check):
             if finding in found or (data and finding.level == "ok"):  # several checks read the same file
                 continue

@@ -166,15 +166,19 @@ def test_no_name_reaches_a_shell_that_could_command_it(folder: Path) -> None:
 
 
 def test_what_dvc_stumbles_over_is_said_before(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(GOOD, embedded())
     assert examine(data=True) == 0
     assert capsys.readouterr().out == ""
+    write({**GOOD, "seed": "zero"}, embedded())
+    assert examine(data=True) == 1
+    assert "params.yaml: seed is 'zero'" in capsys.readouterr().out
     os.mkfifo(folder / "pictures/a.png")
     (folder / "pictures/b.png").symlink_to("/dev/zero")
     (folder / "pictures/gone.png").symlink_to("nothing")
     Path(os.fsdecode(bytes(folder) + b"/pictures/Tr\xe4ger.png")).touch()
     products = {"part": GOOD["categories"]["part"], "home": {"path": "~/x"}, "typo": {"paths": "x"},
                 "device": {"path": "/dev/zero"}, "again": GOOD["categories"]["part"]}  # fmt: skip
-    write({**GOOD, "categories": products})
+    write({**GOOD, "categories": products}, embedded())
     assert examine(data=True) == 6
     assert sorted(capsys.readouterr().out.splitlines()) == [
         "fail  /dev/zero: is a pipe, a socket or a device, which would be read for ever: remove it",
