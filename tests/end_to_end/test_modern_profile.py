@@ -90,7 +90,7 @@ def test_the_profile_runs_and_its_numbers_are_those_of_its_scores(space: Workspa
     assert set(metrics) == {"oddpart", "aecsad", "patchcore"}
     scores = (results / "seed-0/pushpins.csv").read_text(encoding="utf-8").splitlines()
     assert len(scores) == 1 + 3 * 6
-    assert "those of their scores" in run(space, "commands", "verify", str(results))
+    assert "found as the scores have them" in run(space, "commands", "verify", str(results))
     bank = read_bank(clone / "artifacts/scores/pushpins/oddpart/bank.safetensors")
     network = Network.parse(bank.encoder)
     assert (network.name, network.out_indices, bank.image_size) == (ENCODER, tuple(BLOCKS), (280, 280))
