@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stages.aecsad.model.fusion import Fusion, fit_fusion, fusion_from_json, kinds_of
 from stages.aecsad.model.scaling import evidence, fit_trimmed_z
 from stages.core.runtime.fusion import Branch, Column, Kind
+from stages.core.runtime.fusion import Fusion as RuntimeFusion
 from stages.core.runtime.scaling import TRIMMED_STD, TrimmedZ
 
 scores = st.lists(st.integers(-1000, 1000), min_size=1, max_size=40).map(lambda v: np.array(v, dtype=np.float64))
@@ -188,3 +189,13 @@ def test_by_kind_one_kind_in_use_orders_images_as_fisher_does() -> None:
         fit_fusion(branches, weights, columns, combination=one).of_fitted(columns)[0] for one in ("fisher", "by_kind")
     ]
     np.testing.assert_array_equal(np.argsort(scores[0]), np.argsort(scores[1]))
+
+
+def test_a_validation_image_that_another_library_rounds_otherwise_keeps_its_score() -> None:
+    """By the size of its column: 5e-5 of 4 are 2e-4, of a small score, too."""
+    normal = {"a": np.array([0.01, 1.0, 2.0, 3.0, 4.0])}
+    fusion = RuntimeFusion.from_json(fit_fusion({"a": ["a"]}, {"a": 1.0}, normal).to_json())
+    own = fusion.of_fitted(normal)[0]
+    scores, _ = fusion({"a": np.array([0.01 + 1.9e-4, 4.0 - 1.9e-4, 0.01 + 2.1e-4])})
+    assert scores[:2].tolist() == [own[0], own[4]]
+    assert scores[2] != own[0]

@@ -2,7 +2,7 @@
 
 from pydantic import PositiveInt
 
-from stages.core.run.params import OrInfinite, Params, Share
+from stages.core.run.params import AboveZeroOrInfinite, Params, Share
 
 
 class HistogramParams(Params):
@@ -21,4 +21,4 @@ class HistogramParams(Params):
     grids: tuple[PositiveInt, ...]
     shrinkage: Share
     min_edit_auroc: Share
-    max_inflation: OrInfinite
+    max_inflation: AboveZeroOrInfinite

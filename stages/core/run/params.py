@@ -24,6 +24,7 @@ RESERVED = ("all", "sir", "training")  # in the pipeline's paths next to product
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OrInfinite = Annotated[float, Field(ge=0, allow_inf_nan=True)]  # .inf: no limit
+AboveZeroOrInfinite = Annotated[float, Field(gt=0, allow_inf_nan=True)]
 LayerNumber = Annotated[int, Field(ge=0)]
 Bits = Annotated[int, Field(ge=8, le=16)]  # of an image's values
 GreyRange = tuple[Annotated[int, Field(ge=0, le=65535)], Annotated[int, Field(ge=0, le=65535)]]  # black and white

@@ -1,7 +1,6 @@
 """What every stage has in common: arguments, errors, timing, and no life after DVC's death."""
 
 import argparse
-import ctypes
 import functools
 import gc
 import json
@@ -25,7 +24,6 @@ COUNTED: Counter[str] = Counter()  # what a run did and its cost should name, e.
 COUNTING = Lock()
 COSTS = Path("metrics/cost")
 EXPORT = "export"
-TRIM_THRESHOLD, MMAP_THRESHOLD, MOST = -1, -3, 2**31 - 1  # numbers of glibc's mallopt, and its largest value
 
 Main = Callable[[Sequence[str]], str]
 
@@ -42,24 +40,11 @@ def stage_entry(main: Main) -> Callable[..., None]:
     def entry(argv: Sequence[str] | None = None) -> None:
         if argv is None:
             die_with_dvc()
-            keep_memory()
             freeze_modules()
         with unwinding_on_sigterm():
             run(main, sys.argv[1:] if argv is None else argv, cost=cost_file(os.environ.get(DVC_MARK, "")))
 
     return entry
-
-
-def keep_memory() -> None:
-    """Let memory that was freed be used again instead of given back, where the C library can be told so (glibc).
-
-    A step of a training asks for the same hundreds of megabytes as the one before; to clear their pages each time takes
-    a twentieth of it. The most that is ever held stays the same.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(TRIM_THRESHOLD, MOST)
-        mallopt(MMAP_THRESHOLD, MOST // 2)
 
 
 def freeze_modules() -> None:

@@ -112,7 +112,7 @@ class Fusion:
         kinds: of "by_kind"; each branch is of one.
     """
 
-    KNOWN: ClassVar[float] = 5e-5  # of a column; another library rounds otherwise, and whitening enlarges that to 1e-5
+    KNOWN: ClassVar[float] = 5e-5  # of a column's largest; another library rounds otherwise, which whitening enlarges
 
     branches: tuple[Branch, ...]
     combination: Combination
@@ -144,8 +144,11 @@ class Fusion:
         return np.concatenate(scores), {name: np.concatenate(part) for name, part in parts.items()}
 
     def same(self, new: Scores, normal: Scores) -> Bool[np.ndarray, "M n"]:
-        """Report which new images have the score of which validation image."""
-        return np.asarray(np.abs(new[:, None] - normal) <= self.KNOWN * np.abs(normal))
+        """Report which new images have the score of which validation image.
+
+        A small score is as uncertain as a large one of its column: both come from sums of terms of one size.
+        """
+        return np.asarray(np.abs(new[:, None] - normal) <= self.KNOWN * np.abs(normal).max(initial=0.0))
 
     @property
     def used(self) -> list[Branch]:

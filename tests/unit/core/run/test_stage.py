@@ -225,31 +225,6 @@ def test_what_the_machine_refuses_is_one_line(caplog: pytest.LogCaptureFixture) 
         main(["2"])
 
 
-FAULTS = """
-import resource
-import numpy as np
-from stages.core.run.stage import keep_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        np.ones(1_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-given_back = faults()
-keep_memory()
-faults()
-print(given_back, faults())
-"""
-
-
-def test_memory_that_was_freed_is_used_again_without_clearing_its_pages() -> None:
-    found = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True).stdout
-    given_back, kept = (int(number) for number in found.split())
-    assert given_back > 100
-    assert kept < given_back / 10
-
-
 def test_a_mistake_is_the_last_word_of_a_process_that_loaded_a_compiler() -> None:
     """torchvision loads Triton, which reports leaks where the end of the process does not collect it."""
     code = (
